@@ -1,0 +1,282 @@
+#include "core/tensor.h"
+
+#include <algorithm>
+
+#include "core/half.h"
+
+namespace tg {
+
+std::shared_ptr<const Derived> Storage::derived(uint64_t key) const {
+  while (derived_lock_.test_and_set(std::memory_order_acquire)) {
+  }
+  std::shared_ptr<const Derived> block;
+  if (derived_ && derived_key_ == key && derived_version_ == version()) block = derived_;
+  derived_lock_.clear(std::memory_order_release);
+  return block;
+}
+
+void Storage::set_derived(uint64_t key, uint64_t version, std::shared_ptr<const Derived> block) {
+  while (derived_lock_.test_and_set(std::memory_order_acquire)) {
+  }
+  derived_.swap(block);
+  derived_key_ = key;
+  derived_version_ = version;
+  derived_lock_.clear(std::memory_order_release);
+}  // the old block dies here, outside the lock
+
+int64_t Tensor::numel() const {
+  int64_t n = 1;
+  for (int64_t v : shape) n *= v;
+  return n;
+}
+
+bool Tensor::contiguous() const {
+  int64_t step = 1;
+  for (int i = rank() - 1; i >= 0; i--) {
+    if (shape[i] == 0) return true;
+    if (shape[i] != 1 && strides[i] != step) return false;
+    step *= shape[i];
+  }
+  return true;
+}
+
+Tensor empty(const Dims& shape, Dtype dtype, Device device) {
+  int64_t bytes;
+  if (__builtin_mul_overflow(count(shape), size_of(dtype), &bytes))
+    fail(ErrorKind::Memory, "shape ", shape, " of ", name(dtype), " needs more bytes than a 64-bit integer can count");
+  Tensor t;
+  t.storage = StorageRef(new Storage(static_cast<size_t>(bytes), device));
+  t.shape = shape;
+  t.strides = contiguous_strides(shape);
+  t.dtype = dtype;
+  return t;
+}
+
+namespace {
+template <class V>
+Tensor make_scalar(V value, Dtype dtype) {
+  Tensor t = empty({}, dtype);
+  switch (dtype) {
+    case Dtype::Float32: *t.data<float>() = static_cast<float>(value); break;
+    case Dtype::Float64: *t.data<double>() = static_cast<double>(value); break;
+    case Dtype::Int64: *t.data<int64_t>() = static_cast<int64_t>(value); break;
+    case Dtype::Int32: *t.data<int32_t>() = static_cast<int32_t>(value); break;
+    case Dtype::UInt8: *t.data<uint8_t>() = static_cast<uint8_t>(static_cast<int64_t>(value)); break;
+    case Dtype::Bool: *t.data<uint8_t>() = value != V(0); break;
+    case Dtype::Int8: *t.data<int8_t>() = static_cast<int8_t>(static_cast<int64_t>(value)); break;
+    case Dtype::Int16: *t.data<int16_t>() = static_cast<int16_t>(static_cast<int64_t>(value)); break;
+    case Dtype::UInt16: *t.data<uint16_t>() = static_cast<uint16_t>(static_cast<int64_t>(value)); break;
+    case Dtype::UInt32: *t.data<uint32_t>() = static_cast<uint32_t>(static_cast<int64_t>(value)); break;
+    case Dtype::Float16: *t.data<uint16_t>() = float_to_half(static_cast<double>(value)); break;
+    case Dtype::BFloat16: *t.data<uint16_t>() = float_to_bfloat(static_cast<double>(value)); break;
+  }
+  return t;
+}
+}  // namespace
+
+Tensor scalar(double value, Dtype dtype) { return make_scalar(value, dtype); }
+Tensor scalar(int64_t value, Dtype dtype) { return make_scalar(value, dtype); }
+
+Tensor as_strided(const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset) {
+  Tensor v = t;
+  v.shape = shape;
+  v.strides = strides;
+  v.offset = offset;
+  v.number = false;
+  return v;
+}
+
+Tensor expand(const char* op, const Tensor& t, const Dims& target) {
+  if (target.size() < t.rank())
+    fail(ErrorKind::Runtime, "[", op, "] cannot expand ", t.shape, " to ", target, ": fewer dimensions than the tensor");
+  Dims shape = target, strides = Dims::filled(target.size(), 0);
+  const int lead = target.size() - t.rank();
+  for (int i = 0; i < target.size(); i++) {
+    const bool old = i >= lead;
+    if (shape[i] == -1) {
+      if (!old) fail(ErrorKind::Runtime, "[", op, "] -1 in ", target, " stands for an axis that ", t.shape, " lacks");
+      shape[i] = t.shape[i - lead];
+    }
+    if (!old) continue;
+    const int64_t have = t.shape[i - lead];
+    if (have == shape[i]) strides[i] = t.strides[i - lead];
+    else if (have != 1)
+      fail(ErrorKind::Runtime, "[", op, "] cannot expand ", t.shape, " to ", target, ": dimension ", i, " has length ", have,
+           ", expected ", shape[i], " or 1");
+  }
+  count(shape);
+  return as_strided(t, shape, strides, t.offset);
+}
+
+Tensor permute(const char* op, const Tensor& t, const Dims& order) {
+  if (order.size() != t.rank())
+    fail(ErrorKind::Runtime, "[", op, "] got ", order.size(), " dims for a tensor of ", t.rank(), " dimensions");
+  Dims shape = t.shape, strides = t.strides;
+  unsigned seen = 0;
+  for (int i = 0; i < order.size(); i++) {
+    const int from = normalize_axis(op, order[i], t.rank());
+    if (seen >> from & 1) fail(ErrorKind::Runtime, "[", op, "] dim ", from, " appears twice in ", order);
+    seen |= 1u << from;
+    shape[i] = t.shape[from];
+    strides[i] = t.strides[from];
+  }
+  return as_strided(t, shape, strides, t.offset);
+}
+
+Tensor transpose(const char* op, const Tensor& t, int64_t a, int64_t b) {
+  const int i = normalize_axis(op, a, t.rank()), j = normalize_axis(op, b, t.rank());
+  if (t.rank() == 0) return t;
+  Dims shape = t.shape, strides = t.strides;
+  std::swap(shape[i], shape[j]);
+  std::swap(strides[i], strides[j]);
+  return as_strided(t, shape, strides, t.offset);
+}
+
+Tensor squeeze(const char* op, const Tensor& t, const Dims* axes) {
+  unsigned drop = 0;
+  if (axes)
+    for (int64_t a : *axes) {
+      const int i = normalize_axis(op, a, t.rank());
+      if (t.rank() && t.shape[i] == 1) drop |= 1u << i;
+    }
+  else
+    for (int i = 0; i < t.rank(); i++)
+      if (t.shape[i] == 1) drop |= 1u << i;
+  Dims shape, strides;
+  for (int i = 0; i < t.rank(); i++)
+    if (!(drop >> i & 1)) {
+      shape.push_back(t.shape[i]);
+      strides.push_back(t.strides[i]);
+    }
+  return as_strided(t, shape, strides, t.offset);
+}
+
+Tensor unsqueeze(const char* op, const Tensor& t, int64_t axis) {
+  const int at = normalize_axis(op, axis, t.rank() + 1);
+  Dims shape = t.shape, strides = t.strides;
+  const int64_t stride = at < t.rank() ? t.shape[at] * t.strides[at] : 1;
+  shape.insert(at, 1);
+  strides.insert(at, stride);
+  return as_strided(t, shape, strides, t.offset);
+}
+
+Tensor slice(const char* op, const Tensor& t, int64_t axis, int64_t start, int64_t length, int64_t step) {
+  const int i = normalize_axis(op, axis, t.rank());
+  if (t.rank() == 0) fail(ErrorKind::Index, "[", op, "] a 0-d tensor cannot be sliced");
+  const int64_t last = start + (length - 1) * step;
+  if (length < 0 || (length > 0 && (start < 0 || start >= t.shape[i] || last < 0 || last >= t.shape[i])))
+    fail(ErrorKind::Index, "[", op, "] start ", start, ", length ", length, ", step ", step,
+         " leave dimension ", i, " of length ", t.shape[i]);
+  Dims shape = t.shape, strides = t.strides;
+  shape[i] = length;
+  strides[i] *= step;
+  return as_strided(t, shape, strides, t.offset + (length ? start * t.strides[i] : 0));
+}
+
+Tensor select(const char* op, const Tensor& t, int64_t axis, int64_t index) {
+  if (t.rank() == 0) fail(ErrorKind::Index, "[", op, "] a 0-d tensor has no dimension to index; use .item()");
+  const int i = normalize_axis(op, axis, t.rank());
+  const int64_t n = t.shape[i];
+  if (index < -n || index >= n)
+    fail(ErrorKind::Index, "[", op, "] index ", index, " is out of range for dimension ", i, " of length ", n);
+  Dims shape = t.shape, strides = t.strides;
+  const int64_t offset = t.offset + (index < 0 ? index + n : index) * t.strides[i];
+  shape.erase(i);
+  strides.erase(i);
+  return as_strided(t, shape, strides, offset);
+}
+
+Tensor try_view(const char* op, const Tensor& t, Dims shape) {
+  const int64_t total = t.numel();
+  int wild = -1;
+  int64_t known = 1;
+  for (int i = 0; i < shape.size(); i++) {
+    if (shape[i] == -1) {
+      if (wild >= 0) fail(ErrorKind::Runtime, "[", op, "] only one length of ", shape, " may be -1");
+      wild = i;
+    } else if (shape[i] < 0) {
+      fail(ErrorKind::Runtime, "[", op, "] shape ", shape, " has a negative length");
+    } else if (__builtin_mul_overflow(known, shape[i], &known)) {
+      fail(ErrorKind::Runtime, "[", op, "] shape ", shape, " does not fit ", total, " elements");
+    }
+  }
+  if (wild >= 0) {
+    if (known == 0 || total % known)
+      fail(ErrorKind::Runtime, "[", op, "] shape ", shape, " does not fit the ", total, " elements of ", t.shape);
+    shape[wild] = total / known;
+  } else if (known != total) {
+    fail(ErrorKind::Runtime, "[", op, "] shape ", shape, " does not fit the ", total, " elements of ", t.shape);
+  }
+  if (total == 0) return as_strided(t, shape, contiguous_strides(shape), t.offset);
+  // Walk both shapes from the right: each run of old axes that is contiguous in itself may be cut anew.
+  Dims strides = Dims::filled(shape.size(), 1);
+  int j = shape.size() - 1;
+  int64_t run = 1, cut = 1, base = t.rank() ? t.strides.back() : 1;
+  for (int i = t.rank() - 1; i >= 0; i--) {
+    run *= t.shape[i];
+    const bool ends = i == 0 || (t.shape[i - 1] != 1 && t.strides[i - 1] != run * base);
+    if (!ends) continue;
+    while (j >= 0 && (cut < run || shape[j] == 1)) {
+      strides[j] = cut * base;
+      cut *= shape[j];
+      j--;
+    }
+    if (cut != run) return Tensor{};
+    if (i > 0) {
+      base = t.strides[i - 1];
+      run = cut = 1;
+    }
+  }
+  for (; j >= 0; j--) strides[j] = cut * base;  // leading axes of length 1
+  return as_strided(t, shape, strides, t.offset);
+}
+
+namespace {
+// Smallest and largest element offset that the view touches; empty views touch nothing.
+bool extent(const Tensor& t, int64_t& low, int64_t& high) {
+  low = high = t.offset;
+  for (int i = 0; i < t.rank(); i++) {
+    if (t.shape[i] == 0) return false;
+    const int64_t reach = (t.shape[i] - 1) * t.strides[i];
+    (reach < 0 ? low : high) += reach;
+  }
+  return true;
+}
+}  // namespace
+
+bool overlaps(const Tensor& a, const Tensor& b) {
+  int64_t al, ah, bl, bh;
+  if (!extent(a, al, ah) || !extent(b, bl, bh)) return false;
+  const std::byte *a0 = a.storage->data() + al * size_of(a.dtype), *a1 = a.storage->data() + (ah + 1) * size_of(a.dtype);
+  const std::byte *b0 = b.storage->data() + bl * size_of(b.dtype), *b1 = b.storage->data() + (bh + 1) * size_of(b.dtype);
+  return a0 < b1 && b0 < a1;
+}
+
+bool same_view(const Tensor& a, const Tensor& b) {
+  if (a.data() != b.data() || a.dtype != b.dtype || !(a.shape == b.shape)) return false;
+  for (int i = 0; i < a.rank(); i++)
+    if (a.shape[i] > 1 && a.strides[i] != b.strides[i]) return false;
+  return true;
+}
+
+bool self_overlaps(const Tensor& t) {
+  // Sort axes by stride; each must step over everything that the smaller ones span.
+  Dims order = Dims::filled(t.rank(), 0);
+  for (int i = 0; i < t.rank(); i++) {
+    if (t.shape[i] == 0) return false;
+    order[i] = i;
+  }
+  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return std::abs(t.strides[static_cast<int>(a)]) < std::abs(t.strides[static_cast<int>(b)]);
+  });
+  int64_t span = 0;
+  for (int64_t axis : order) {
+    const int i = static_cast<int>(axis);
+    if (t.shape[i] == 1) continue;
+    if (std::abs(t.strides[i]) <= span) return true;
+    span += (t.shape[i] - 1) * std::abs(t.strides[i]);
+  }
+  return false;
+}
+
+}  // namespace tg

@@ -1,0 +1,140 @@
+// Storage: a refcounted block of bytes with a version. Tensor: a view of it (offset, shape, strides, dtype).
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "core/dtype.h"
+#include "core/memory.h"
+#include "core/shape.h"
+
+namespace tg {
+
+enum class Device : uint8_t { Cpu, Cuda, Test };  // Test: the counting backend of the test suite
+inline constexpr int kDevices = 3;
+inline const char* name(Device d) { return d == Device::Cpu ? "cpu" : d == Device::Cuda ? "cuda" : "test"; }
+
+// A block derived from a storage's bytes (packed weights), valid while the version it was made from is current.
+struct Derived {
+  Derived(size_t bytes) : data(allocate(bytes)), bytes(bytes) {}
+  ~Derived() { release(data, bytes); }
+  Derived(const Derived&) = delete;
+  Derived& operator=(const Derived&) = delete;
+  void* data;
+  size_t bytes;
+};
+
+class Storage {
+ public:
+  // Own memory, uninitialised.
+  explicit Storage(size_t bytes, Device device = Device::Cpu)
+      : data_(allocate(bytes)), bytes_(bytes), device_(device) {}
+  // Foreign memory: `drop(owner)` runs when the last view goes.
+  Storage(void* data, size_t bytes, bool writable, void* owner, void (*drop)(void*))
+      : data_(data), bytes_(bytes), writable_(writable), owner_(owner), drop_(drop) {}
+  ~Storage() {
+    if (drop_) drop_(owner_);
+    else release(data_, bytes_);
+  }
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  std::byte* data() const { return static_cast<std::byte*>(data_); }
+  size_t bytes() const { return bytes_; }
+  bool writable() const { return writable_; }
+  bool foreign() const { return drop_ != nullptr; }
+  Device device() const { return device_; }
+
+  // Rises with every write through the door, so that saved tensors and derived blocks know they are stale.
+  uint64_t version() const { return version_.load(std::memory_order_relaxed); }
+  void written() { version_.fetch_add(1, std::memory_order_relaxed); }
+  // The bytes can change without the door (numpy shares them): nothing derived from them may be kept.
+  bool shared_outside() const { return shared_outside_.load(std::memory_order_relaxed); }
+  void share_outside() { shared_outside_.store(true, std::memory_order_relaxed); }
+
+  // The block derived under `key` at the current version, or null. One slot: the last key wins.
+  std::shared_ptr<const Derived> derived(uint64_t key) const;
+  void set_derived(uint64_t key, uint64_t version, std::shared_ptr<const Derived> block);
+
+  void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
+  void drop() {
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+  int64_t references() const { return references_.load(std::memory_order_relaxed); }
+
+ private:
+  void* data_;
+  size_t bytes_;
+  bool writable_ = true;
+  Device device_ = Device::Cpu;
+  void* owner_ = nullptr;
+  void (*drop_)(void*) = nullptr;
+  std::atomic<int64_t> references_{0};
+  std::atomic<uint64_t> version_{0};
+  std::atomic<bool> shared_outside_{false};
+  mutable std::atomic_flag derived_lock_ = ATOMIC_FLAG_INIT;
+  uint64_t derived_key_ = 0, derived_version_ = 0;
+  std::shared_ptr<const Derived> derived_;
+};
+
+class StorageRef {
+ public:
+  StorageRef() = default;
+  explicit StorageRef(Storage* s) : s_(s) { if (s_) s_->retain(); }
+  StorageRef(const StorageRef& o) : StorageRef(o.s_) {}
+  StorageRef(StorageRef&& o) noexcept : s_(std::exchange(o.s_, nullptr)) {}
+  StorageRef& operator=(StorageRef o) noexcept { std::swap(s_, o.s_); return *this; }
+  ~StorageRef() { if (s_) s_->drop(); }
+  Storage* get() const { return s_; }
+  Storage* operator->() const { return s_; }
+  explicit operator bool() const { return s_ != nullptr; }
+  bool operator==(const StorageRef& o) const { return s_ == o.s_; }
+
+ private:
+  Storage* s_ = nullptr;
+};
+
+// A value: copying it shares the storage. Strides and offset count elements; strides may be 0 or negative.
+struct Tensor {
+  StorageRef storage;
+  int64_t offset = 0;
+  Dims shape, strides;
+  Dtype dtype = Dtype::Float32;
+  bool number = false;  // made from a Python number: gives way in promotion
+
+  bool defined() const { return static_cast<bool>(storage); }
+  int rank() const { return shape.size(); }
+  int64_t numel() const;
+  Device device() const { return storage->device(); }
+  bool contiguous() const;
+  template <class T = std::byte>
+  T* data() const { return reinterpret_cast<T*>(storage->data() + offset * size_of(dtype)); }
+};
+
+// Fresh contiguous tensor, uninitialised. Refuses shapes whose bytes overflow.
+Tensor empty(const Dims& shape, Dtype dtype, Device device = Device::Cpu);
+// 0-d tensor with a value, cast to dtype.
+Tensor scalar(double value, Dtype dtype);
+Tensor scalar(int64_t value, Dtype dtype);
+
+// Views. None of them touches data; errors name `op`.
+Tensor as_strided(const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset);
+Tensor expand(const char* op, const Tensor& t, const Dims& shape);
+Tensor permute(const char* op, const Tensor& t, const Dims& order);
+Tensor transpose(const char* op, const Tensor& t, int64_t a, int64_t b);
+Tensor squeeze(const char* op, const Tensor& t, const Dims* axes);  // null: every axis of length 1
+Tensor unsqueeze(const char* op, const Tensor& t, int64_t axis);
+Tensor slice(const char* op, const Tensor& t, int64_t axis, int64_t start, int64_t length, int64_t step);
+Tensor select(const char* op, const Tensor& t, int64_t axis, int64_t index);  // drops the axis
+// The view with the new shape (one length may be -1), or an undefined tensor when only a copy could have it.
+Tensor try_view(const char* op, const Tensor& t, Dims shape);
+
+// Do the two touch a common byte (judged by their extents)? `same_view`: exactly the same elements in the same order.
+bool overlaps(const Tensor& a, const Tensor& b);
+bool same_view(const Tensor& a, const Tensor& b);
+// Can two different indices address one element (an expanded view)?
+bool self_overlaps(const Tensor& t);
+
+}  // namespace tg

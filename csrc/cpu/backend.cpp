@@ -1,0 +1,58 @@
+// The CPU backend: which kernel serves which op.
+#include "cpu/kernels.h"
+#include "ops/backends.h"
+
+namespace tg {
+namespace {
+
+constexpr Backend make_backend() {
+  Backend b{"cpu", Device::Cpu, {}};
+  for (int i = 0; i < kPointwiseOps; i++) b.kernels[i] = k_pointwise;
+  b.kernels[op_where] = k_where;
+  b.kernels[op_cast] = k_cast;
+  b.kernels[op_copy_] = k_copy_;
+  b.kernels[op_fill_] = k_fill_;
+  b.kernels[op_arange] = k_arange;
+
+  b.kernels[op_dense] = k_dense;
+  b.kernels[op_dense_grad_input] = k_dense_grad_input;
+  b.kernels[op_dense_grad_weight] = k_dense_grad_weight;
+  b.kernels[op_dense_grad_bias] = k_dense_grad_bias;
+  b.kernels[op_matmul] = k_matmul;
+
+  b.kernels[op_sum] = k_sum;
+  b.kernels[op_mean] = k_mean;
+  b.kernels[op_prod] = k_prod;
+  b.kernels[op_amax] = k_amax;
+  b.kernels[op_amin] = k_amin;
+  b.kernels[op_var] = k_var;
+  b.kernels[op_logsumexp] = k_logsumexp;
+  b.kernels[op_argmax] = k_argmax;
+  b.kernels[op_argmin] = k_argmin;
+  b.kernels[op_softmax] = k_softmax;
+  b.kernels[op_softmax_backward] = k_softmax_backward;
+  b.kernels[op_log_softmax] = k_log_softmax;
+  b.kernels[op_log_softmax_backward] = k_log_softmax_backward;
+  b.kernels[op_cross_entropy] = k_cross_entropy;
+  b.kernels[op_cross_entropy_backward] = k_cross_entropy_backward;
+  b.kernels[op_bce_with_logits] = k_bce_with_logits;
+  b.kernels[op_bce_with_logits_backward] = k_bce_with_logits_backward;
+  b.kernels[op_batch_norm] = k_batch_norm;
+  b.kernels[op_batch_norm_backward] = k_batch_norm_backward;
+  b.kernels[op_dropout] = k_dropout;
+  b.kernels[op_dropout_mask] = k_dropout_mask;
+  b.kernels[op_uniform] = k_uniform;
+  b.kernels[op_normal] = k_normal;
+  b.kernels[op_bernoulli] = k_bernoulli;
+  b.kernels[op_integers] = k_integers;
+  b.kernels[op_permutation] = k_permutation;
+  return b;
+}
+
+constexpr Backend cpu_backend = make_backend();
+
+}  // namespace
+
+const Backend* built_in_backend(Device d) { return d == Device::Cpu ? &cpu_backend : nullptr; }
+
+}  // namespace tg

@@ -1,0 +1,77 @@
+// cast, copy_, fill_ and arange_.
+#include "cpu/contiguous.h"
+#include "cpu/convert.h"
+#include "cpu/kernels.h"
+#include "cpu/strided.h"
+#include "math/lane.h"
+
+namespace tg {
+namespace {
+
+template <class From, class To>
+void cast_loop(const void* const* in, void* out, int64_t n, double, double) {
+  const From* from = static_cast<const From*>(in[0]);
+  To* to = static_cast<To*>(out);
+  for (int64_t i = 0; i < n; i++) to[i] = convert<To>(from[i]);
+}
+
+PointwiseFn cast_function(Dtype from, Dtype to) {
+  return with_element(from, [to](auto f) {
+    return with_element(to, [](auto t) -> PointwiseFn { return cast_loop<decltype(f), decltype(t)>; });
+  });
+}
+
+// out[i] = start + i * step. Floating: one rounding in double, one more to the dtype. Integers wrap.
+template <class T, class Wide>
+struct Progression {
+  T* out;
+  Wide start, step;
+
+  static void run(void* ctx, int64_t first, int64_t last) {
+    const Progression& p = *static_cast<const Progression*>(ctx);
+    for (int64_t i = first; i < last; i++) {
+      if constexpr (std::floating_point<Wide>) p.out[i] = static_cast<T>(fma(static_cast<Wide>(i), p.step, p.start));
+      else p.out[i] = static_cast<T>(p.start + static_cast<Wide>(i) * p.step);
+    }
+  }
+};
+
+template <class T>
+T value_of(const Attr& a) {
+  return a.kind == Attr::Kind::Float ? convert<T>(a.f) : convert<T>(a.i);
+}
+
+}  // namespace
+
+void k_cast(const Call& c) {
+  const Tensor &from = c.in[0], &to = c.out[0];
+  if (from.dtype == to.dtype) return copy(to, from);
+  elementwise(cast_function(from.dtype, to.dtype), c.in, to, 0, 0, 0.3);
+}
+
+void k_copy_(const Call& c) { copy(c.out[0], c.in[1]); }
+
+void k_fill_(const Call& c) {
+  const Tensor& out = c.out[0];
+  const Tensor value = empty({}, out.dtype);
+  with_element(out.dtype, [&](auto like) { *value.data<decltype(like)>() = value_of<decltype(like)>(c.attrs.values[0]); });
+  copy(out, value);
+}
+
+void k_arange(const Call& c) {
+  const Tensor& out = c.out[0];
+  const Attr &start = c.attrs.values[0], &step = c.attrs.values[1];
+  with_element(out.dtype, [&](auto like) {
+    using T = decltype(like);
+    if constexpr (std::floating_point<T>) {
+      Progression<T, double> p{out.data<T>(), value_of<double>(start), value_of<double>(step)};
+      parallel_range(out.numel(), 0.5, p.run, &p);
+    } else if constexpr (std::integral<T>) {
+      Progression<T, uint64_t> p{out.data<T>(), static_cast<uint64_t>(value_of<int64_t>(start)),
+                                 static_cast<uint64_t>(value_of<int64_t>(step))};
+      parallel_range(out.numel(), 0.5, p.run, &p);
+    }
+  });
+}
+
+}  // namespace tg

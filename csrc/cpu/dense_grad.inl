@@ -1,0 +1,177 @@
+// Sums over the rows of a batch in the batch order: dW(N,K) = dY(M,N)^T X(M,K) and its bias. Part of dense.inl.
+//
+// In general D(Q,P) = A(M,Q)^T B(M,P), with P in the lanes. A tile of D goes through a shard in registers and joins the
+// stack of the binary tree (order.h); the stack is all that exists besides the operands.
+
+// One shard of a tile: `rows` terms, then `merges` entries below `top`, and the result where the last of them was.
+template <class V, int MR, int NV>
+static __attribute__((noinline)) void shard_tile(int64_t rows, const typename lane<V>::S* a, int64_t a_row,
+                                                 const typename lane<V>::S* b, int64_t b_row,
+                                                 typename lane<V>::S* top, int64_t entry, int merges) {
+  constexpr int L = lane<V>::n;
+  V acc[MR][NV];
+  TG_UNROLL for (int i = 0; i < MR; i++) {
+    TG_UNROLL for (int j = 0; j < NV; j++) acc[i][j] = V{};
+  }
+  for (; rows > 0; rows--, a += a_row, b += b_row) {
+    V row[NV];
+    TG_UNROLL for (int j = 0; j < NV; j++) row[j] = load<V>(b + j * L);
+    TG_UNROLL for (int i = 0; i < MR; i++) {
+      const V s = broadcast<V>(a[i]);
+      TG_UNROLL for (int j = 0; j < NV; j++) acc[i][j] = fma(s, row[j], acc[i][j]);
+    }
+  }
+  for (; merges > 0; merges--) {
+    top -= entry;
+    TG_UNROLL for (int i = 0; i < MR; i++) {
+      TG_UNROLL for (int j = 0; j < NV; j++) acc[i][j] = load<V>(top + (i * NV + j) * L) + acc[i][j];
+    }
+  }
+  TG_UNROLL for (int i = 0; i < MR; i++) {
+    TG_UNROLL for (int j = 0; j < NV; j++) store(top + (i * NV + j) * L, acc[i][j]);
+  }
+}
+
+template <class V, int MR, int NV>
+static constexpr auto shard_tile_if() -> decltype(&shard_tile<V, 1, 1>) {
+  if constexpr (NV <= panel_vectors && MR <= tile_rows(1, NV)) return shard_tile<V, MR, NV>;
+  else return nullptr;
+}
+template <class V>
+static auto shard_tile_of(int vectors, int rows) {
+#define TG_HEIGHTS(nv)                                                                                              \
+  {shard_tile_if<V, 1, nv>(), shard_tile_if<V, 2, nv>(), shard_tile_if<V, 3, nv>(), shard_tile_if<V, 4, nv>(),      \
+   shard_tile_if<V, 6, nv>(), shard_tile_if<V, 8, nv>(), shard_tile_if<V, 12, nv>()}
+  static constexpr decltype(&shard_tile<V, 1, 1>) table[4][7] = {TG_HEIGHTS(1), TG_HEIGHTS(2), TG_HEIGHTS(3),
+                                                                TG_HEIGHTS(4)};
+#undef TG_HEIGHTS
+  return table[vectors - 1][rows <= 4 ? rows - 1 : rows == 6 ? 4 : rows == 8 ? 5 : 6];
+}
+
+template <class T>
+struct BatchProduct {
+  int64_t M, Q, P;
+  const T* a;  // (M,Q), unit stride along Q
+  int64_t a_row;
+  const T* b;  // (M,P), unit stride along P
+  int64_t b_row;
+  T* d;  // (Q,P), unit stride along P
+  int64_t d_row;
+};
+
+// Rows q_first .. q_end-1 and one panel of D over some shards, into d (whole vectors if `padded`).
+template <class V>
+static void batch_panel(const BatchProduct<typename lane<V>::S>& g, int64_t q_first, int64_t q_end, int64_t p_first,
+                        int64_t shard_first, int64_t shard_end, typename lane<V>::S* d, int64_t d_row, bool padded) {
+  using T = typename lane<V>::S;
+  constexpr int L = lane<V>::n;
+  const int64_t left = g.P - p_first, shard = shard_rows(g.M);
+  const int columns = int(least(left, panel_vectors * L)), vectors = (columns + L - 1) / L, width = vectors * L;
+  const int most = tile_rows(1, vectors);
+  const int64_t entry = (q_end - q_first) * width, depth = tree_depth(shard_end - shard_first);
+  T* stack = buffer<T>(tree_slot, (depth + 1) * entry);
+  const int64_t b_end = (g.M - 1) * g.b_row + g.P;  // tiles read whole vectors, but not beyond B
+  const bool far_apart = q_end - q_first >= 24 && g.b_row * int64_t(sizeof(T)) >= 2048;
+  int entries = 0;
+  for (int64_t s = shard_first; s < shard_end; s++) {
+    const int64_t m = s * shard, rows = least(shard, g.M - m);
+    const T* b = g.b + m * g.b_row + p_first;
+    int64_t b_row = g.b_row;
+    if (far_apart || (m + rows - 1) * g.b_row + p_first + width > b_end) {
+      T* copy = buffer<T>(rows_slot, rows * width);
+      pack_panel<V>(b, g.b_row, 1, rows, columns, vectors, copy);
+      b = copy;
+      b_row = width;
+    }
+    const int merges = tree_merges(s - shard_first);
+    T* top = stack + entries * entry;
+    for (int64_t q = q_first; q < q_end;) {
+      const int height = largest_height(q_end - q, most);
+      shard_tile_of<V>(vectors, height)(rows, g.a + m * g.a_row + q, g.a_row, b, b_row, top, entry, merges);
+      top += height * width;
+      q += height;
+    }
+    entries += 1 - merges;
+  }
+  for (int64_t q = q_first; q < q_end; q++) {
+    T* to = d + (q - q_first) * d_row;
+    for (int j = 0; j < vectors; j++) {
+      const T* from = stack + (q - q_first) * width + j * L;
+      V sum = load<V>(from + (entries - 1) * entry);
+      for (int e = entries - 2; e >= 0; e--) sum = load<V>(from + e * entry) + sum;
+      if (padded || (j + 1) * L <= columns) store(to + j * L, sum);
+      else store_n(to + j * L, sum, columns - j * L);
+    }
+  }
+}
+
+template <class V>
+static void batch_product(const BatchProduct<typename lane<V>::S>& g) {
+  using T = typename lane<V>::S;
+  constexpr int L = lane<V>::n, W = panel_vectors * L;
+  if (g.M <= 0) {
+    for (int64_t q = 0; q < g.Q; q++)
+      for (int64_t p = 0; p < g.P; p++) g.d[q * g.d_row + p] = T(0);
+    return;
+  }
+  constexpr int64_t q_share = 48;  // rows of D that share a panel of B while it is in L1
+  const int64_t panels = (g.P + W - 1) / W, groups = (g.Q + q_share - 1) / q_share, shards = shards_of(g.M);
+  const int64_t pieces = panels * groups;
+  const int64_t tasks = tasks_for(2.0 * double(g.M) * double(g.Q) * double(g.P));
+  if (tasks == 1 || pieces >= tasks || shards < 4) {
+    auto piece = [&](int64_t i) {
+      const int64_t q = i / panels * q_share, p = i % panels * W;
+      batch_panel<V>(g, q, least(q + q_share, g.Q), p, 0, shards, g.d + q * g.d_row + p, g.d_row, false);
+    };
+    if (tasks > 1) return for_tasks(pieces, piece);
+    for (int64_t i = 0; i < pieces; i++) piece(i);
+    return;
+  }
+  // Few pieces, many rows: cut the shards into blocks of a power of two, each a complete subtree (but for the last).
+  int64_t block = 1;
+  while (block * tasks < shards * pieces && block * 2 < shards) block *= 2;
+  const int64_t blocks = (shards + block - 1) / block, width = rounded_up(g.P, W), size = g.Q * width;
+  T* partial = buffer<T>(packed_b_slot, blocks * size);
+  for_tasks(pieces * blocks, [&](int64_t i) {
+    const int64_t part = i / pieces, q = i % pieces / panels * q_share, p = i % pieces % panels * W;
+    batch_panel<V>(g, q, least(q + q_share, g.Q), p, part * block, least((part + 1) * block, shards),
+                   partial + part * size + q * width + p, width, true);
+  });
+  const int64_t complete = shards / block;  // the rest joins at the end, as the leftovers that it is
+  for (int64_t q = 0; q < g.Q; q++)
+    for (int64_t p = 0; p < g.P; p += L) {
+      V entry[64];
+      int entries = 0;
+      for (int64_t part = 0; part < blocks; part++) {
+        V sum = load<V>(partial + part * size + q * width + p);
+        if (part < complete)
+          for (int merges = tree_merges(part); merges > 0; merges--) sum = entry[--entries] + sum;
+        entry[entries++] = sum;
+      }
+      V sum = entry[entries - 1];
+      for (int e = entries - 2; e >= 0; e--) sum = entry[e] + sum;
+      store_n(g.d + q * g.d_row + p, sum, int(least(L, g.P - p)));
+    }
+}
+
+template <class V>
+static void grad_weight(const DenseGradWeight<typename lane<V>::S>& g) {
+  using T = typename lane<V>::S;
+  constexpr int L = lane<V>::n;
+  if (g.N <= 0) return;
+  if (g.dw && g.K > 0) {
+    if (rounded_up(g.K, L) * g.N <= rounded_up(g.N, L) * g.K) {
+      batch_product<V>({g.M, g.N, g.K, g.dy, g.dy_row, g.x, g.x_row, g.dw, g.dw_row});
+    } else {  // N fills the lanes better: dW^T = X^T dY, then turned
+      const int64_t row = rounded_up(g.N, L);
+      T* turned = buffer<T>(copied_a_slot, g.K * row);
+      batch_product<V>({g.M, g.K, g.N, g.x, g.x_row, g.dy, g.dy_row, turned, row});
+      for (int64_t k = 0; k < g.K; k += L)
+        copy_transposed<V>(turned + k * row, row, int(least(L, g.K - k)), g.N, g.dw + k, g.dw_row);
+    }
+  }
+  if (g.db) {  // fma(1, x, c) is x + c
+    const T one = 1;
+    batch_product<V>({g.M, 1, g.N, &one, 0, g.dy, g.dy_row, g.db, g.N});
+  }
+}

@@ -1,0 +1,60 @@
+// The kernels of the CPU backend: one function per op, listed in backend.cpp.
+#pragma once
+#include "ops/op.h"
+
+namespace tg {
+
+// pointwise.cpp
+void k_pointwise(const Call& call);  // every row of pointwise.def and its derivatives
+void k_where(const Call& call);
+
+// dense.cpp
+void k_dense(const Call& call);
+void k_dense_grad_input(const Call& call);
+void k_dense_grad_weight(const Call& call);
+void k_dense_grad_bias(const Call& call);
+void k_matmul(const Call& call);
+
+// copy.cpp
+void k_cast(const Call& call);
+void k_copy_(const Call& call);
+void k_fill_(const Call& call);
+void k_arange(const Call& call);
+
+// reduce.cpp
+void k_sum(const Call& call);
+void k_mean(const Call& call);
+void k_prod(const Call& call);
+void k_amax(const Call& call);
+void k_amin(const Call& call);
+void k_var(const Call& call);
+void k_logsumexp(const Call& call);
+void k_argmax(const Call& call);
+void k_argmin(const Call& call);
+
+// softmax.cpp
+void k_softmax(const Call& call);
+void k_softmax_backward(const Call& call);
+void k_log_softmax(const Call& call);
+void k_log_softmax_backward(const Call& call);
+
+// loss.cpp
+void k_cross_entropy(const Call& call);
+void k_cross_entropy_backward(const Call& call);
+void k_bce_with_logits(const Call& call);
+void k_bce_with_logits_backward(const Call& call);
+
+// norm.cpp
+void k_batch_norm(const Call& call);
+void k_batch_norm_backward(const Call& call);
+
+// random.cpp
+void k_dropout(const Call& call);
+void k_dropout_mask(const Call& call);
+void k_uniform(const Call& call);
+void k_normal(const Call& call);
+void k_bernoulli(const Call& call);
+void k_integers(const Call& call);
+void k_permutation(const Call& call);
+
+}  // namespace tg

@@ -1,0 +1,57 @@
+// The pointwise rows and where: which contiguous kernel, with which parameters.
+#include "cpu/pointwise.h"
+
+#include <bit>
+#include <limits>
+
+#include "cpu/convert.h"
+#include "cpu/isa.h"
+#include "cpu/kernels.h"
+#include "cpu/strided.h"
+
+namespace tg {
+namespace {
+
+static_assert(kPointwiseDtypes == kComputeDtypes && static_cast<int>(Dtype::Bool) == 5);
+
+// Attribute k as the kernel reads it; None is the bound that binds nothing.
+double parameter(const Call& c, int k, bool floating) {
+  const Attr& a = c.attrs.values[k];
+  const bool given = c.attrs.has(k);
+  if (floating) {
+    constexpr double inf = std::numeric_limits<double>::infinity();
+    return given ? c.attrs.real(k) : k == 0 ? -inf : inf;
+  }
+  using Limits = std::numeric_limits<int64_t>;
+  const int64_t bits = !given ? (k == 0 ? Limits::min() : Limits::max())
+                       : a.kind == Attr::Kind::Float ? convert<int64_t>(a.f) : a.i;
+  return std::bit_cast<double>(bits);
+}
+
+// A guess of the time per element on one thread, for the choice of the number of tasks.
+double nanoseconds(const PointwiseInfo& row, Dtype t) {
+  const double bytes = static_cast<double>(size_of(t));
+  return row.cls == PointwiseClass::Floating ? 0.15 * bytes : 0.02 * bytes * (row.arity + 1);
+}
+
+}  // namespace
+
+void k_pointwise(const Call& c) {
+  const PointwiseInfo& row = kPointwiseInfo[c.op.id];
+  const Dtype dtype = c.in[0].dtype;
+  const PointwiseFn fn = isa().pointwise->ops[static_cast<int>(dtype)][c.op.id];
+  if (!fn) fail(ErrorKind::NotImplemented, "[", c.op.name, "] has no cpu kernel for ", name(dtype));
+  double p = 0, q = 0;
+  if (*row.params) {
+    p = parameter(c, 0, is_floating(dtype));
+    q = parameter(c, 1, is_floating(dtype));
+  }
+  elementwise(fn, c.in, c.out[0], p, q, nanoseconds(row, dtype));
+}
+
+void k_where(const Call& c) {
+  const Dtype dtype = c.out[0].dtype;
+  elementwise(isa().pointwise->where[static_cast<int>(dtype)], c.in, c.out[0], 0, 0, 0.05 * static_cast<double>(size_of(dtype)));
+}
+
+}  // namespace tg

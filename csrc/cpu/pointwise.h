@@ -1,0 +1,21 @@
+// Pointwise kernels of one ISA: contiguous loops over the rows of math/pointwise.def and their derivatives.
+#pragma once
+#include <stdint.h>
+
+#include "math/pointwise_ids.h"
+
+namespace tg {
+
+// out[i] = f(in[0][i], in[1][i], ..., p, q), i < n; `out` may be one of the inputs. A kernel for an integer dtype reads
+// the bits of p and q as int64 values.
+using PointwiseFn = void (*)(const void* const* in, void* out, int64_t n, double p, double q);
+
+// Indexed by Dtype: float32, float64, int64, int32, uint8, bool.
+inline constexpr int kPointwiseDtypes = 6;
+
+struct PointwiseTable {
+  const PointwiseFn* ops[kPointwiseDtypes];  // [dtype][op]; null where an op does not take the dtype
+  PointwiseFn where[kPointwiseDtypes];       // in: condition (bool), a, b
+};
+
+}  // namespace tg

@@ -1,0 +1,115 @@
+// Contiguous loops over the rows of math/pointwise.def, for the ISA that the including file is compiled for.
+#pragma once
+#include "cpu/simd.h"
+// simd.h comes first: it chooses the namespace of math/.
+#include "cpu/pointwise.h"
+#include "math/pointwise.h"
+
+namespace tg::TG_ISA_NS {
+namespace {
+
+// ---- what is computed per element: `inputs` lanes go in, a value (or, for a test, a mask) comes out -----------------
+template <class Row>
+struct forward {
+  static constexpr int inputs = Row::arity;
+  static constexpr bool test = Row::test;
+  static constexpr dtype_class dtypes = Row::dtypes;
+  template <class V>
+  TG_FN auto at(const V* in, V p, V q) {
+    if constexpr (inputs == 1) return Row::f(in[0], p, q);
+    else return Row::f(in[0], in[1], p, q);
+  }
+};
+#define TG_DERIVATIVE(kind, inputs_, expression)                     \
+  template <class Row>                                               \
+  struct kind {                                                      \
+    static constexpr int inputs = inputs_;                           \
+    static constexpr bool test = false;                              \
+    static constexpr dtype_class dtypes = dtype_class::FLOATS;       \
+    template <class V>                                               \
+    TG_FN V at(const V* in, V p, V q) {                              \
+      return expression;                                             \
+    }                                                                \
+  };
+TG_DERIVATIVE(slope, 3, in[0] * Row::df(in[1], in[2], p, q))
+TG_DERIVATIVE(slope_a, 4, in[0] * Row::da(in[1], in[2], in[3], p, q))
+TG_DERIVATIVE(slope_b, 4, in[0] * Row::db(in[1], in[2], in[3], p, q))
+TG_DERIVATIVE(curvature, 4, in[0] * in[1] * Row::ddf(in[2], in[3], p, q))
+TG_DERIVATIVE(curvature_aa, 5, in[0] * in[1] * Row::daa(in[2], in[3], in[4], p, q))
+TG_DERIVATIVE(curvature_ab, 5, in[0] * in[1] * Row::dab(in[2], in[3], in[4], p, q))
+TG_DERIVATIVE(curvature_bb, 5, in[0] * in[1] * Row::dbb(in[2], in[3], in[4], p, q))
+#undef TG_DERIVATIVE
+
+// ---- loops ----------------------------------------------------------------------------------------------------------
+// Floating point: whole vectors, then the rest under a mask.
+template <class F, class V>
+void vector_loop(const void* const* in, void* out, int64_t n, double p, double q) {
+  using S = typename lane<V>::S;
+  constexpr int w = lane<V>::n;
+  const S* from[F::inputs];
+  for (int k = 0; k < F::inputs; k++) from[k] = static_cast<const S*>(in[k]);
+  const V vp = broadcast<V>(S(p)), vq = broadcast<V>(S(q));
+  V x[F::inputs];
+  int64_t i = 0;
+  for (; i + w <= n; i += w) {
+    for (int k = 0; k < F::inputs; k++) x[k] = load<V>(from[k] + i);
+    if constexpr (F::test) store_mask(static_cast<uint8_t*>(out) + i, F::at(x, vp, vq));
+    else store(static_cast<S*>(out) + i, F::at(x, vp, vq));
+  }
+  if (i < n) {
+    const int rest = int(n - i);
+    for (int k = 0; k < F::inputs; k++) x[k] = load_n<V>(from[k] + i, rest);
+    if constexpr (F::test) store_mask_n(static_cast<uint8_t*>(out) + i, F::at(x, vp, vq), rest);
+    else store_n(static_cast<S*>(out) + i, F::at(x, vp, vq), rest);
+  }
+}
+
+// The iterations of the next loop are independent, even where the output is one of the inputs.
+#if defined(__clang__)
+#define TG_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define TG_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
+// Integers and bools (stored as bytes): plain loops, which the compiler vectorises.
+template <class T>
+struct stored {
+  using type = T;
+};
+template <>
+struct stored<bool> {
+  using type = uint8_t;
+};
+template <class T>
+TG_FN T held(int64_t x) {  // to the range of T
+  if constexpr (sizeof(T) == 4) return T(x < INT32_MIN ? INT32_MIN : x > INT32_MAX ? INT32_MAX : x);
+  else if constexpr (sizeof(T) == 1) return T(x < 0 ? 0 : x > 255 ? 255 : x);
+  else return x;
+}
+template <class F, class T>
+void integer_loop(const void* const* in, void* out, int64_t n, double p, double q) {
+  using S = typename stored<T>::type;
+  using R = typename stored<decltype(F::at((const T*)nullptr, T{}, T{}))>::type;
+  const S* from[F::inputs];
+  for (int k = 0; k < F::inputs; k++) from[k] = static_cast<const S*>(in[k]);
+  R* to = static_cast<R*>(out);
+  const T tp = held<T>(bits(p)), tq = held<T>(bits(q));
+  TG_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) {
+    T x[F::inputs];
+    for (int k = 0; k < F::inputs; k++) x[k] = T(from[k][i]);
+    to[i] = R(F::at(x, tp, tq));
+  }
+}
+
+// The kernel for lanes V (vectors, int64_t, int32_t, uint8_t or bool), null where the op does not take them.
+template <class F, class V>
+constexpr PointwiseFn kernel() {
+  if constexpr (lane<V>::floating) return vector_loop<F, V>;
+  else if constexpr (F::dtypes == dtype_class::ANY || (F::dtypes == dtype_class::NUMBERS && !__is_same(V, bool)))
+    return integer_loop<F, V>;
+  else return nullptr;
+}
+
+}  // namespace
+}  // namespace tg::TG_ISA_NS

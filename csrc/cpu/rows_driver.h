@@ -1,0 +1,38 @@
+// Helpers of the drivers of the row kernels.
+#pragma once
+#include <cstdint>
+
+#include "core/tensor.h"
+#include "cpu/isa.h"
+#include "cpu/strided.h"
+
+namespace tg {
+
+// f(first, last) over 0..n-1, on several threads where n steps of `nanoseconds` are worth it.
+template <class F>
+void split(int64_t n, double nanoseconds, F f) {
+  parallel_range(
+      n, nanoseconds, [](void* ctx, int64_t first, int64_t last) { (*static_cast<F*>(ctx))(first, last); }, &f);
+}
+
+// f(T{}) with T = float or double
+template <class F>
+void with_floating(Dtype t, F f) {
+  if (t == Dtype::Float32) f(float{});
+  else f(double{});
+}
+
+// The data of an optional input.
+template <class T>
+const T* data_or_null(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
+
+// out = the sum of x[0..n) in row order
+template <class T>
+void row_sum(const T* x, int64_t n, T* out);
+// out(N) = column reductions of x(M,N) in batch order; `y` for Reduce::dot, `center` (N) for the kinds that need one
+template <class T>
+void column_reduce(Reduce kind, int64_t M, int64_t N, const T* x, const T* y, const T* center, T* out);
+
+}  // namespace tg

@@ -1,0 +1,172 @@
+#include "ops/dispatch.h"
+
+#include "core/float_env.h"
+#include "ops/backends.h"
+#include "ops/table.h"
+
+namespace tg::dispatch {
+namespace {
+
+thread_local Recorder* current_recorder = nullptr;
+const Backend* installed[kDevices] = {};
+
+void check_inputs(const Op& op, std::span<const Tensor> in) {
+  if (static_cast<int>(in.size()) != op.n_tensors)
+    fail(ErrorKind::Type, "[", op.name, "] got ", in.size(), " tensors, expected ", op.n_tensors, ": ", op.signature);
+  const Tensor* first = nullptr;
+  for (size_t i = 0; i < in.size(); i++) {
+    if (!in[i].defined()) {
+      if (op.params[i].kind != Param::Kind::OptionalTensor)
+        fail(ErrorKind::Type, "[", op.name, "] ", op.params[i].name, " is missing: ", op.signature);
+      continue;
+    }
+    if (!first) first = &in[i];
+    else if (in[i].device() != first->device() && !in[i].number)
+      fail(ErrorKind::Runtime, "[", op.name, "] tensors are on ", name(first->device()), " and ", name(in[i].device()),
+           ", expected one device; move one with .to()");
+  }
+}
+
+Device device_of(std::span<const Tensor> in) {
+  for (const Tensor& t : in)
+    if (t.defined() && !t.number) return t.device();
+  return Device::Cpu;
+}
+
+Kernel kernel_for(const Op& op, Device device) {
+  const Backend* b = backend(device);
+  Kernel k = b ? b->kernels[op.id] : nullptr;
+  if (!k) fail(ErrorKind::NotImplemented, "[", op.name, "] has no ", b ? b->name : name(device), " kernel");
+  return k;
+}
+
+void check_writable(const Op& op, const Tensor& t, const char* what) {
+  if (!t.storage->writable())
+    fail(ErrorKind::Runtime, "[", op.name, "] ", what, " is read-only (it shares the memory of a read-only array), expected a "
+         "tensor that can be written; take a .clone() first");
+  if (self_overlaps(t))
+    fail(ErrorKind::Runtime, "[", op.name, "] ", what, " of shape ", t.shape, " is an expanded view in which several elements share "
+         "one memory location, expected one location each; take a .clone() first");
+}
+
+// Runs one op whose outputs and inputs are final.
+void run(const Op& op, Kernel kernel, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out) {
+  const Call call{op, in, attrs, out};
+  kernel(call);
+  if (current_recorder) current_recorder->record(call);
+}
+
+struct Prepared {
+  Inference plan;
+  Tensor in[kMaxInputs];
+  int n_in;
+  Kernel kernel;
+  std::span<const Tensor> inputs() const { return {in, static_cast<size_t>(n_in)}; }
+};
+
+// Everything that can be refused, before anything is written.
+Prepared prepare(const Op& op, std::span<const Tensor> in, const Attrs& attrs) {
+  check_inputs(op, in);
+  Prepared p{Inference(op.name.c_str(), op.id, in, attrs), {}, static_cast<int>(in.size()), kernel_for(op, device_of(in))};
+  op.infer(p.plan);
+  return p;
+}
+
+void cast_inputs(Prepared& p, std::span<const Tensor> in) {
+  static const Op& cast = tg::op(op_cast);
+  for (int i = 0; i < p.n_in; i++) {
+    const int want = p.plan.cast[i];
+    if (want == Inference::keep || !in[i].defined() || static_cast<int>(in[i].dtype) == want) {
+      p.in[i] = in[i];
+      continue;
+    }
+    Attrs to;
+    to.add(Attr::type(static_cast<Dtype>(want)));
+    p.in[i] = call1(cast, {in[i]}, to);
+  }
+}
+
+}  // namespace
+
+Recorder* recorder() { return current_recorder; }
+void set_recorder(Recorder* r) { current_recorder = r; }
+
+void register_backend(const Backend* b) { installed[static_cast<int>(b->device)] = b; }
+const Backend* backend(Device d) {
+  const Backend* b = installed[static_cast<int>(d)];
+  return b ? b : built_in_backend(d);
+}
+
+void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out) {
+  const FloatEnv env;
+  Prepared p = prepare(op, in, attrs);
+  for (int k = 0; k < p.plan.n_outs; k++) {
+    const int writes = p.plan.outs[k].writes;
+    if (writes >= 0) check_writable(op, in[writes], op.params[writes].name.c_str());
+  }
+  cast_inputs(p, in);
+  const Device device = device_of(in);
+  bool aliased = false;
+  for (int k = 0; k < op.n_outputs; k++) {
+    if (k >= p.plan.n_outs) {
+      out[k] = Tensor{};
+      continue;
+    }
+    const OutSpec& spec = p.plan.outs[k];
+    if (spec.writes < 0) {
+      out[k] = empty(spec.shape, spec.dtype, device);
+      continue;
+    }
+    out[k] = in[spec.writes];
+    // An input that shares bytes with what is overwritten, at another place, is read from a copy.
+    for (int i = 0; i < p.n_in; i++)
+      if (i != spec.writes && p.in[i].defined() && overlaps(p.in[i], out[k]) && !same_view(p.in[i], out[k])) {
+        Tensor copy = empty(p.in[i].shape, p.in[i].dtype, device);
+        static const Op& copy_op = tg::op(op_copy_);
+        p.in[i] = call1(copy_op, {copy, p.in[i]});
+      }
+    aliased = true;
+  }
+  run(op, p.kernel, p.inputs(), attrs, out);
+  if (aliased)
+    for (int k = 0; k < p.plan.n_outs; k++)
+      if (p.plan.outs[k].writes >= 0) out[k].storage->written();
+}
+
+Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs) {
+  if (!(op.flags & kInplace)) fail(ErrorKind::Type, "[", op.name, "] cannot be called in place");
+  const FloatEnv env;
+  Prepared p = prepare(op, in, attrs);
+  Tensor target = in[0];
+  const OutSpec& spec = p.plan.outs[0];
+  if (!(spec.shape == target.shape))
+    fail(ErrorKind::Runtime, "[", op.name, "_] the result has shape ", spec.shape, " but the tensor it is to overwrite has ",
+         target.shape);
+  if (!can_cast(spec.dtype, target.dtype))
+    fail(ErrorKind::Runtime, "[", op.name, "_] result type ", name(spec.dtype), " can't be cast to the tensor's type ",
+         name(target.dtype), "; use the out-of-place op");
+  check_writable(op, target, "the tensor");
+  cast_inputs(p, in);
+  bool direct = spec.dtype == target.dtype;
+  for (int i = 0; i < p.n_in && direct; i++)
+    if (p.in[i].defined() && overlaps(p.in[i], target) && !same_view(p.in[i], target)) direct = false;
+  if (direct) {
+    Tensor out[1] = {target};
+    run(op, p.kernel, p.inputs(), attrs, out);
+  } else {
+    Tensor out[1] = {empty(spec.shape, spec.dtype, target.device())};
+    run(op, p.kernel, p.inputs(), attrs, out);
+    static const Op& copy = tg::op(op_copy_);
+    return call1(copy, {target, out[0]});
+  }
+  target.storage->written();
+  return target;
+}
+
+Tensor call1(const Op& op, std::initializer_list<Tensor> in, const Attrs& attrs) {
+  Tensor out[kMaxOutputs];
+  call(op, {in.begin(), in.size()}, attrs, out);
+  return out[0];
+}
+
+}  // namespace tg::dispatch

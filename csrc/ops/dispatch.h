@@ -1,0 +1,27 @@
+// The one door: every computation goes through call().
+#pragma once
+#include <span>
+
+#include "ops/op.h"
+
+namespace tg::dispatch {
+
+// Checks, infers, promotes, allocates, runs, bumps versions, records. Everything that can be refused is refused before
+// the first write. `out` receives op.n_outputs tensors.
+void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out);
+
+// The same op with output 0 written into input 0 (the op must allow it, the shape must stay).
+Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs);
+
+// For ops of one output.
+Tensor call1(const Op& op, std::initializer_list<Tensor> in, const Attrs& attrs = {});
+
+// Null switches recording off. Thread-local.
+Recorder* recorder();
+void set_recorder(Recorder* r);
+
+// Replaces the backend of its device for this process (tests); the explicit list in backends.cpp is what ships.
+void register_backend(const Backend* backend);
+const Backend* backend(Device d);
+
+}  // namespace tg::dispatch

@@ -1,0 +1,163 @@
+// What an op is (a row of data), what a call of it carries, and what listens to calls.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/tensor.h"
+#include "math/pointwise_ids.h"  // enum of the pointwise ops, generated from math/pointwise.def
+
+namespace tg {
+
+// ---- attributes: everything of a call that is not a tensor. Positional, in the order of the op's signature.
+struct Attr {
+  enum class Kind : uint8_t { None, Int, Float, Bool, Type, Text, List };
+  Kind kind = Kind::None;
+  union {
+    int64_t i = 0;     // Int, Bool, Type (a Dtype)
+    double f;          // Float
+    const char* text;  // Text: a static string out of the parameter's choices
+  };
+  static Attr integer(int64_t v) { Attr a; a.kind = Kind::Int; a.i = v; return a; }
+  static Attr real(double v) { Attr a; a.kind = Kind::Float; a.f = v; return a; }
+  static Attr boolean(bool v) { Attr a; a.kind = Kind::Bool; a.i = v; return a; }
+  static Attr type(Dtype v) { Attr a; a.kind = Kind::Type; a.i = static_cast<int64_t>(v); return a; }
+  static Attr word(const char* v) { Attr a; a.kind = Kind::Text; a.text = v; return a; }
+  static Attr list() { Attr a; a.kind = Kind::List; return a; }  // its values are in Attrs::list
+};
+
+inline constexpr int kMaxAttrs = 8, kMaxInputs = 8, kMaxOutputs = 5;
+
+struct Attrs {
+  Attr values[kMaxAttrs];
+  int n = 0;
+  Dims list;  // the one attribute of kind List (axes or a shape)
+
+  void add(Attr a) { values[n++] = a; }
+  void add(const Dims& d) { list = d; values[n++] = Attr::list(); }
+  bool has(int k) const { return k < n && values[k].kind != Attr::Kind::None; }
+  int64_t integer(int k) const { return values[k].kind == Attr::Kind::Float ? static_cast<int64_t>(values[k].f) : values[k].i; }
+  double real(int k) const { return values[k].kind == Attr::Kind::Float ? values[k].f : static_cast<double>(values[k].i); }
+  bool boolean(int k) const { return values[k].i != 0; }
+  Dtype type(int k) const { return static_cast<Dtype>(values[k].i); }
+  const char* text(int k) const { return values[k].text; }
+};
+
+// ---- a row of the table
+using OpId = uint16_t;  // 0 .. kPointwiseOps-1: the rows of pointwise.def; then the kernel ops below
+
+struct Param {
+  enum class Kind : uint8_t { Tensor, OptionalTensor, Int, Float, Number, Bool, Type, Text, Axes, Shape };
+  std::string name;
+  Kind kind;
+  bool has_default = false;
+  bool nullable = false;  // None is accepted and arrives as Attr::Kind::None
+  Attr fallback;          // the default of an attribute
+};
+
+// One output as the shape rule declares it.
+struct OutSpec {
+  Dims shape;
+  Dtype dtype = Dtype::Float32;
+  int writes = -1;  // -1: fresh; otherwise the input that it overwrites
+};
+
+// Reads inputs' shapes, dtypes and the attributes; fills `outs`; may set `compute` so that the door casts the inputs.
+struct Inference {
+  Inference(const char* op, OpId id, std::span<const Tensor> in, const Attrs& attrs)
+      : op(op), id(id), in(in), attrs(attrs) {}
+  const char* op;  // the name, for errors
+  OpId id;
+  std::span<const Tensor> in;
+  const Attrs& attrs;
+  OutSpec outs[kMaxOutputs];
+  int n_outs = 1;
+  // The dtype (as int) to which the door casts input i before the kernel runs; `keep` leaves it.
+  static constexpr int keep = -1;
+  int cast[kMaxInputs] = {keep, keep, keep, keep, keep, keep, keep, keep};
+};
+
+enum OpFlags : uint32_t {
+  kNone = 0,
+  kInplace = 1,    // may be called in place: the output may replace input 0
+  kRandom = 2,     // takes (seed, stream, step): a pure function of them
+};
+
+enum KernelOp : OpId {
+  op_where = kPointwiseOps,
+  op_cast,
+  op_copy_,
+  op_fill_,
+  op_arange,
+  op_sum,
+  op_mean,
+  op_prod,
+  op_amax,
+  op_amin,
+  op_var,
+  op_logsumexp,
+  op_argmax,
+  op_argmin,
+  op_dense,
+  op_dense_grad_input,
+  op_dense_grad_weight,
+  op_dense_grad_bias,
+  op_matmul,
+  op_softmax,
+  op_softmax_backward,
+  op_log_softmax,
+  op_log_softmax_backward,
+  op_cross_entropy,
+  op_cross_entropy_backward,
+  op_bce_with_logits,
+  op_bce_with_logits_backward,
+  op_batch_norm,
+  op_batch_norm_backward,
+  op_dropout,
+  op_dropout_mask,
+  op_uniform,
+  op_normal,
+  op_bernoulli,
+  op_integers,
+  op_permutation,
+  kOps
+};
+
+struct Op {
+  OpId id = 0;
+  std::string name;
+  std::string signature;     // "sum(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)"
+  std::vector<Param> params; // parsed from it: tensors first, then attributes
+  int n_tensors = 0;
+  int n_outputs = 1;
+  void (*infer)(Inference&) = nullptr;
+  uint32_t flags = kNone;
+};
+
+// ---- one call on its way through the door
+struct Call {
+  const Op& op;
+  std::span<const Tensor> in;  // after promotion; an optional input that was not given is undefined
+  const Attrs& attrs;
+  std::span<Tensor> out;  // allocated, or the input that the output overwrites
+};
+
+using Kernel = void (*)(const Call&);
+
+// A backend fills one kernel table; null cells give the generated error.
+struct Backend {
+  const char* name;
+  Device device;
+  Kernel kernels[kOps];
+};
+
+// Listens to every call that passed the door, after it ran. Thread-local, see dispatch.h.
+class Recorder {
+ public:
+  virtual ~Recorder() = default;
+  virtual void record(const Call& call) = 0;
+};
+
+}  // namespace tg

@@ -1,0 +1,43 @@
+// Shape rules of the kernel ops, one per family. Each reads shapes, dtypes and attributes only.
+#pragma once
+#include "ops/op.h"
+
+namespace tg::rules {
+
+void where(Inference& c);
+void cast(Inference& c);
+void copy_(Inference& c);
+void fill_(Inference& c);
+void arange(Inference& c);
+
+void sum(Inference& c);        // sum, prod: integers become int64
+void mean(Inference& c);       // mean, var, logsumexp: floating only
+void extremum(Inference& c);   // amax, amin: keep the dtype, refuse an empty reduction
+void arg_extremum(Inference& c);
+
+void dense(Inference& c);
+void dense_grad_input(Inference& c);
+void dense_grad_weight(Inference& c);
+void dense_grad_bias(Inference& c);
+void matmul(Inference& c);
+
+void softmax(Inference& c);
+void softmax_backward(Inference& c);
+void cross_entropy(Inference& c);
+void cross_entropy_backward(Inference& c);
+void bce_with_logits(Inference& c);
+void bce_with_logits_backward(Inference& c);
+void batch_norm(Inference& c);
+void batch_norm_backward(Inference& c);
+
+void dropout(Inference& c);
+void dropout_mask(Inference& c);
+void random_real(Inference& c);
+void bernoulli(Inference& c);
+void integers(Inference& c);
+void permutation(Inference& c);
+
+// Pointwise rows: broadcast, promote, and per dtype class of the row.
+void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool);
+
+}  // namespace tg::rules

@@ -1,0 +1,209 @@
+// The rows. A signature lists tensors first, then attributes: "name(Tensor a, Tensor? b=None, Float eps=1e-05)".
+#include "ops/table.h"
+
+#include <cstdlib>
+#include <mutex>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "ops/rules.h"
+
+namespace tg {
+namespace {
+
+struct Row {
+  OpId id;
+  const char* signature;
+  int n_outputs;
+  void (*infer)(Inference&);
+  uint32_t flags = kNone;
+};
+
+const Row kKernelRows[] = {
+    {op_where, "where(Tensor condition, Tensor input, Tensor other)", 1, rules::where},
+    {op_cast, "cast(Tensor input, Type dtype)", 1, rules::cast},
+    {op_copy_, "copy_(Tensor self, Tensor source)", 1, rules::copy_},
+    {op_fill_, "fill_(Tensor self, Number value)", 1, rules::fill_},
+    {op_arange, "arange_(Number start, Number step, Int n, Type dtype)", 1, rules::arange},
+
+    {op_sum, "sum(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::sum},
+    {op_mean, "mean(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::mean},
+    {op_prod, "prod(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::sum},
+    {op_amax, "amax(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::extremum},
+    {op_amin, "amin(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::extremum},
+    {op_var, "var(Tensor input, Axes? dim=None, Bool keepdim=False, Float correction=1.0)", 1, rules::mean},
+    {op_logsumexp, "logsumexp(Tensor input, Axes dim, Bool keepdim=False)", 1, rules::mean},
+    {op_argmax, "argmax(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::arg_extremum},
+    {op_argmin, "argmin(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::arg_extremum},
+
+    // y = activation(x Wᵀ + b): x (..., K), weight (N, K), bias (N,). `activation` is any one-argument row of
+    // pointwise.def, or "identity"; p and q are its parameters.
+    {op_dense, "dense(Tensor input, Tensor weight, Tensor? bias=None, Text activation='identity', Float p=0.0, Float q=0.0)",
+     1, rules::dense},
+    {op_dense_grad_input, "dense_grad_input(Tensor grad, Tensor weight)", 1, rules::dense_grad_input},
+    {op_dense_grad_weight, "dense_grad_weight(Tensor grad, Tensor input)", 1, rules::dense_grad_weight},
+    {op_dense_grad_bias, "dense_grad_bias(Tensor grad)", 1, rules::dense_grad_bias},
+    {op_matmul, "matmul(Tensor input, Tensor other)", 1, rules::matmul},
+
+    {op_softmax, "softmax(Tensor input, Int dim)", 1, rules::softmax},
+    {op_softmax_backward, "softmax_backward(Tensor grad, Tensor output, Int dim)", 1, rules::softmax_backward},
+    {op_log_softmax, "log_softmax(Tensor input, Int dim)", 1, rules::softmax},
+    {op_log_softmax_backward, "log_softmax_backward(Tensor grad, Tensor output, Int dim)", 1, rules::softmax_backward},
+    // Outputs: loss (a scalar, or (M,) for reduction 'none'), the rows' logsumexp (M,), the targets' total weight (scalar).
+    {op_cross_entropy,
+     "cross_entropy_(Tensor input, Tensor target, Tensor? weight=None, Int ignore_index=-100, Text reduction='mean', "
+     "Float label_smoothing=0.0)",
+     3, rules::cross_entropy},
+    {op_cross_entropy_backward,
+     "cross_entropy_backward(Tensor grad, Tensor input, Tensor target, Tensor logsumexp, Tensor total_weight, "
+     "Tensor? weight=None, Int ignore_index=-100, Text reduction='mean', Float label_smoothing=0.0)",
+     1, rules::cross_entropy_backward},
+    {op_bce_with_logits,
+     "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, "
+     "Text reduction='mean')",
+     1, rules::bce_with_logits},
+    {op_bce_with_logits_backward,
+     "binary_cross_entropy_with_logits_backward(Tensor grad, Tensor input, Tensor target, Tensor? weight=None, "
+     "Tensor? pos_weight=None, Text reduction='mean')",
+     1, rules::bce_with_logits_backward},
+    // Outputs: y, the batch's mean and 1/sqrt(var + eps) (C,), then the running statistics, which overwrite inputs 1, 2.
+    {op_batch_norm,
+     "batch_norm_(Tensor input, Tensor? running_mean=None, Tensor? running_var=None, Tensor? weight=None, "
+     "Tensor? bias=None, Bool training=False, Float momentum=0.1, Float eps=1e-05)",
+     5, rules::batch_norm},
+    {op_batch_norm_backward,
+     "batch_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor invstd, Tensor? weight=None)", 3,
+     rules::batch_norm_backward},
+
+    {op_dropout, "dropout_(Tensor input, Float p, Int seed, Int stream, Int step)", 1, rules::dropout, kRandom},
+    {op_dropout_mask, "dropout_mask(Shape size, Float p, Int seed, Int stream, Int step)", 1, rules::dropout_mask, kRandom},
+    {op_uniform, "uniform(Shape size, Float low, Float high, Int seed, Int stream, Int step, Type dtype=float32)", 1,
+     rules::random_real, kRandom},
+    {op_normal, "normal(Shape size, Float mean, Float std, Int seed, Int stream, Int step, Type dtype=float32)", 1,
+     rules::random_real, kRandom},
+    {op_bernoulli, "bernoulli_(Tensor input, Int seed, Int stream, Int step)", 1, rules::bernoulli, kRandom},
+    {op_integers, "integers(Shape size, Int low, Int high, Int seed, Int stream, Int step, Type dtype=int64)", 1,
+     rules::integers, kRandom},
+    {op_permutation, "permutation(Int n, Int seed, Int stream, Int step)", 1, rules::permutation, kRandom},
+};
+static_assert(std::size(kKernelRows) == static_cast<size_t>(kOps) - kPointwiseOps, "one row per kernel op");
+
+// ---------------------------------------------------------------- signatures
+
+[[noreturn]] void broken(const std::string& signature, std::string_view what) {
+  fail(ErrorKind::Runtime, "op table: ", what, " in \"", signature, "\"");
+}
+
+Attr parse_default(const std::string& signature, Param::Kind kind, const std::string& text) {
+  if (text == "None") return Attr{};
+  switch (kind) {
+    case Param::Kind::Int: return Attr::integer(std::strtoll(text.c_str(), nullptr, 10));
+    case Param::Kind::Float:
+    case Param::Kind::Number: return Attr::real(std::strtod(text.c_str(), nullptr));
+    case Param::Kind::Bool: return Attr::boolean(text == "True");
+    case Param::Kind::Text: return Attr::word(intern(text.substr(1, text.size() - 2)));
+    case Param::Kind::Type:
+      for (int t = 0; t < kDtypes; t++)
+        if (text == kDtypeInfo[t].name) return Attr::type(static_cast<Dtype>(t));
+      break;
+    default: break;
+  }
+  broken(signature, "unreadable default");
+}
+
+Param parse_param(const std::string& signature, const std::string& text) {
+  static const std::unordered_map<std::string, Param::Kind> kinds = {
+      {"Tensor", Param::Kind::Tensor}, {"Int", Param::Kind::Int},       {"Float", Param::Kind::Float},
+      {"Number", Param::Kind::Number}, {"Bool", Param::Kind::Bool},     {"Type", Param::Kind::Type},
+      {"Text", Param::Kind::Text},     {"Axes", Param::Kind::Axes},     {"Shape", Param::Kind::Shape},
+  };
+  const size_t space = text.find(' '), equals = text.find('=');
+  std::string type = text.substr(0, space);
+  Param p;
+  p.nullable = type.back() == '?';
+  if (p.nullable) type.pop_back();
+  const auto kind = kinds.find(type);
+  if (space == std::string::npos || kind == kinds.end()) broken(signature, "unknown type");
+  p.kind = p.nullable && kind->second == Param::Kind::Tensor ? Param::Kind::OptionalTensor : kind->second;
+  p.name = text.substr(space + 1, equals == std::string::npos ? equals : equals - space - 1);
+  p.has_default = equals != std::string::npos;
+  if (p.has_default) p.fallback = parse_default(signature, p.kind, text.substr(equals + 1));
+  return p;
+}
+
+Op parse(OpId id, std::string signature, int n_outputs, void (*infer)(Inference&), uint32_t flags) {
+  Op op;
+  op.id = id;
+  op.signature = std::move(signature);
+  op.n_outputs = n_outputs;
+  op.infer = infer;
+  op.flags = flags;
+  const size_t open = op.signature.find('(');
+  op.name = op.signature.substr(0, open);
+  for (size_t at = open + 1; at + 1 < op.signature.size();) {
+    size_t end = op.signature.find(", ", at);
+    if (end == std::string::npos) end = op.signature.size() - 1;
+    op.params.push_back(parse_param(op.signature, op.signature.substr(at, end - at)));
+    const Param::Kind kind = op.params.back().kind;
+    if (kind == Param::Kind::Tensor || kind == Param::Kind::OptionalTensor) op.n_tensors++;
+    at = end + 2;
+  }
+  return op;
+}
+
+// ---------------------------------------------------------------- pointwise rows
+
+void infer_pointwise(Inference& c) {
+  const PointwiseInfo& row = kPointwiseInfo[c.id];
+  rules::pointwise(c, row.arity, row.cls, row.to_bool);
+}
+
+// "tanh(Tensor input)", "add(Tensor input, Tensor other)", "tanh_backward(Tensor grad, Tensor input, Tensor output)", ...
+std::string pointwise_signature(const PointwiseInfo& row) {
+  std::string s = std::string(row.name) + "(";
+  for (int i = 0; i < row.arity; i++) s += std::string(i ? ", " : "") + "Tensor " + row.inputs[i];
+  if (*row.params) s += std::string(", ") + row.params;
+  return s + ")";
+}
+
+std::vector<Op> build() {
+  std::vector<Op> all;
+  for (int i = 0; i < kPointwiseOps; i++) {
+    const PointwiseInfo& row = kPointwiseInfo[i];
+    all.push_back(parse(static_cast<OpId>(i), pointwise_signature(row), 1, infer_pointwise, kInplace));
+  }
+  for (const Row& r : kKernelRows) {
+    if (r.id != static_cast<OpId>(all.size())) broken(r.signature, "row out of order");
+    all.push_back(parse(r.id, r.signature, r.n_outputs, r.infer, r.flags));
+  }
+  return all;
+}
+
+}  // namespace
+
+const char* intern(std::string_view text) {
+  static std::mutex mutex;
+  static std::unordered_set<std::string> words;
+  std::lock_guard lock(mutex);
+  return words.emplace(text).first->c_str();
+}
+
+std::span<const Op> ops() {
+  static const std::vector<Op> all = build();
+  return all;
+}
+
+const Op& op(OpId id) { return ops()[id]; }
+
+const Op* find_op(std::string_view name) {
+  static const auto index = [] {
+    std::unordered_map<std::string_view, const Op*> m;
+    for (const Op& o : ops()) m.emplace(o.name, &o);
+    return m;
+  }();
+  const auto it = index.find(name);
+  return it == index.end() ? nullptr : it->second;
+}
+
+}  // namespace tg

@@ -44,7 +44,7 @@ To convert(From x) {
   if constexpr (std::same_as<To, From> && !std::same_as<To, Boolean>) {
     return x;
   } else if constexpr (std::same_as<From, Boolean>) {
-    return convert<To>(static_cast<uint8_t>(x.byte != 0));
+    return x.byte ? convert<To>(uint8_t{1}) : convert<To>(uint8_t{0});
   } else if constexpr (std::same_as<From, Half>) {
     return convert<To>(half_to_float(x.bits));
   } else if constexpr (std::same_as<From, BFloat>) {

@@ -4,6 +4,7 @@
 #include <bit>
 #include <limits>
 
+#include "cpu/contiguous.h"
 #include "cpu/convert.h"
 #include "cpu/isa.h"
 #include "cpu/kernels.h"
@@ -31,7 +32,20 @@ double parameter(const Call& c, int k, bool floating) {
 // A guess of the time per element on one thread, for the choice of the number of tasks.
 double nanoseconds(const PointwiseInfo& row, Dtype t) {
   const double bytes = static_cast<double>(size_of(t));
-  return row.cls == PointwiseClass::Floating ? 0.15 * bytes : 0.02 * bytes * (row.arity + 1);
+  return row.cls == PointwiseClass::Floating ? 0.07 * bytes : 0.008 * bytes * (row.arity + 1);
+}
+
+// Integers have no quotient by zero: refused before anything is written.
+void require_divisors(const Call& c) {
+  const Tensor divisors = contiguous(c.in[1]);
+  const int64_t n = c.out[0].numel() ? divisors.numel() : 0;
+  with_element(divisors.dtype, [&](auto like) {
+    if constexpr (std::integral<decltype(like)>)
+      for (int64_t i = 0; i < n; i++)
+        if (divisors.data<decltype(like)>()[i] == 0)
+          fail(ErrorKind::Runtime, "[", c.op.name, "] integer division by zero: element ", i, " of other ", divisors.shape,
+               " is 0, expected none; replace zeros with where(), or divide as floating point");
+  });
 }
 
 }  // namespace
@@ -41,6 +55,7 @@ void k_pointwise(const Call& c) {
   const Dtype dtype = c.in[0].dtype;
   const PointwiseFn fn = isa().pointwise->ops[static_cast<int>(dtype)][c.op.id];
   if (!fn) fail(ErrorKind::NotImplemented, "[", c.op.name, "] has no cpu kernel for ", name(dtype));
+  if ((c.op.id == id_floor_divide || c.op.id == id_remainder) && !is_floating(dtype)) require_divisors(c);
   double p = 0, q = 0;
   if (*row.params) {
     p = parameter(c, 0, is_floating(dtype));
@@ -51,7 +66,7 @@ void k_pointwise(const Call& c) {
 
 void k_where(const Call& c) {
   const Dtype dtype = c.out[0].dtype;
-  elementwise(isa().pointwise->where[static_cast<int>(dtype)], c.in, c.out[0], 0, 0, 0.05 * static_cast<double>(size_of(dtype)));
+  elementwise(isa().pointwise->where[static_cast<int>(dtype)], c.in, c.out[0], 0, 0, 0.03 * static_cast<double>(size_of(dtype)));
 }
 
 }  // namespace tg

@@ -349,9 +349,20 @@ TG_FN vd add_round_to_odd(vd a, vd b) {
   vl step = vl(error < 0 || error > 0) & ((vl(s) & 1) - 1);  // where inexact and even
   return vd(vl(s) - (toward & step));
 }
-TG_FN vf fma(vf a, vf b, vf c) {
+// The two are calls: their dozens of instructions at every use made the baseline's code six times as large.
+// Rounding the double sum once more does no harm unless it lies halfway between two floats (its 29 surplus bits are 100..0)
+// or the result is a denormal, where more bits are surplus.
+TG_SLOW vf fma(vf a, vf b, vf c) {
   vd2 x = widen(a), y = widen(b), z = widen(c);
-  return narrow({add_round_to_odd(x.low * y.low, z.low), add_round_to_odd(x.high * y.high, z.high)});
+  vd2 product = {x.low * y.low, x.high * y.high};  // exact
+  vd2 s = {product.low + z.low, product.high + z.high};
+  vf r = narrow(s);
+  vi surplus = vi(_mm_shuffle_ps(__m128(s.low), __m128(s.high), _MM_SHUFFLE(2, 0, 2, 0))) & 0x1fffffff;
+  vi halfway = vi(surplus == 0x10000000);
+  vi denormal = vi(vui((vi(r) & 0x7fffffff) - 1) < 0x00800000u);
+  if (__builtin_expect(any(mask_f(halfway | denormal)), 0))
+    r = narrow({add_round_to_odd(product.low, z.low), add_round_to_odd(product.high, z.high)});
+  return r;
 }
 TG_SLOW vd fma_any_lane(vd a, vd b, vd c) {
   for (int i = 0; i < lane<vd>::n; i++) a[i] = tg::fma(a[i], b[i], c[i]);
@@ -361,7 +372,7 @@ TG_FN vd high_half(vd x) {
   vd t = x * 134217729.0;
   return t - (t - x);
 }
-TG_FN vd fma(vd a, vd b, vd c) {
+TG_SLOW vd fma(vd a, vd b, vd c) {
   vd ma = abs(a), mb = abs(b);
   vl safe_a = vl(ma == 0) | (vl(ma > 0x1p-480) & vl(ma < 0x1p480));
   vl safe_b = vl(mb == 0) | (vl(mb > 0x1p-480) & vl(mb < 0x1p480));

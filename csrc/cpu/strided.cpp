@@ -14,27 +14,55 @@ constexpr int64_t kLongRow = 256;            // rows of this length are worth a 
 constexpr double kTaskNanoseconds = 10'000;
 constexpr int kScratch = 4;
 
-bool direct_layout(std::span<const Tensor> in, const Tensor& out) {
-  if (!out.contiguous()) return false;
-  for (const Tensor& t : in)
-    if (!(t.shape == out.shape) || !t.contiguous()) return false;
-  return true;
-}
-
-// A kernel over contiguous operands, cut into ranges.
+// A kernel over operands that are contiguous or, among the inputs, a single element.
 struct Direct {
   PointwiseFn fn;
   double p, q;
   int operands;  // the inputs, then the output
+  bool singles;  // there are inputs of a single element
   std::byte* base[Loops::kOperands];
   int64_t size[Loops::kOperands];
+  bool single[Loops::kOperands];
+
+  // False where an operand is laid out otherwise.
+  bool fill(std::span<const Tensor> in, const Tensor& out) {
+    operands = 0;
+    singles = false;
+    for (const Tensor& t : in) {
+      single[operands] = !(t.shape == out.shape) && t.numel() == 1;
+      if (single[operands]) singles = true;
+      else if (!(t.shape == out.shape) || !t.contiguous()) return false;
+      add(t);
+    }
+    single[operands] = false;
+    add(out);
+    return out.contiguous();
+  }
+  void add(const Tensor& t) {
+    base[operands] = t.data();
+    size[operands++] = size_of(t.dtype);
+  }
 
   static void run(void* ctx, int64_t first, int64_t last) {
     const Direct& d = *static_cast<const Direct*>(ctx);
     const void* in[kMaxInputs];
     const int out = d.operands - 1;
-    for (int i = 0; i < out; i++) in[i] = d.base[i] + first * d.size[i];
-    d.fn(in, d.base[out] + first * d.size[out], last - first, d.p, d.q);
+    int64_t step = last - first;
+    if (d.singles) {
+      step = std::min(step, kChunk);
+      std::byte* buffer = static_cast<std::byte*>(scratch(kScratch, static_cast<size_t>(kChunk * 8 * out)));
+      const int64_t one = 1, none = 0;
+      for (int i = 0; i < out; i++, buffer += kChunk * 8)
+        if (d.single[i]) {
+          copy_elements(static_cast<int>(d.size[i]), 1, &step, buffer, &one, d.base[i], &none);
+          in[i] = buffer;
+        }
+    }
+    for (; first < last; first += step) {
+      for (int i = 0; i < out; i++)
+        if (!d.single[i]) in[i] = d.base[i] + first * d.size[i];
+      d.fn(in, d.base[out] + first * d.size[out], std::min(step, last - first), d.p, d.q);
+    }
   }
 };
 
@@ -214,14 +242,11 @@ void parallel_range(int64_t n, double nanoseconds, void (*body)(void*, int64_t, 
 void elementwise(PointwiseFn fn, std::span<const Tensor> in, const Tensor& out, double p, double q, double nanoseconds) {
   const int64_t n = out.numel();
   if (n == 0) return;
-  if (direct_layout(in, out)) {
-    Direct d{fn, p, q, 0, {}, {}};
-    for (const Tensor& t : in) {
-      d.base[d.operands] = t.data();
-      d.size[d.operands++] = size_of(t.dtype);
-    }
-    d.base[d.operands] = out.data();
-    d.size[d.operands++] = size_of(out.dtype);
+  Direct d;
+  if (d.fill(in, out)) {
+    d.fn = fn;
+    d.p = p;
+    d.q = q;
     return parallel_range(n, nanoseconds, Direct::run, &d);
   }
   Tensor dense[kMaxInputs];

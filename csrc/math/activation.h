@@ -167,7 +167,7 @@ template <class V>
 TG_FN V gelu(V x) {
   V t = normal_tail_times(abs(x));
   V h = x * constant<V>(0.5);
-  V near = fma(h, erf_near_zero(x * constant<V>(0x1.6a09e667f3bcdp-1)), h);
+  V near = copysign(fma(h, erf_near_zero(x * constant<V>(0x1.6a09e667f3bcdp-1)), h), x);  // the sign of -0
   V far = select(gt(x, V{}), x - t, -t);
   return select(lt(abs(x), constant<V>(0.6)), near, far);
 }

@@ -1,0 +1,177 @@
+#include "bind/arguments.h"
+
+#include <sstream>
+
+#include "bind/convert.h"
+#include "bind/dtype_type.h"
+#include "bind/numpy.h"
+#include "bind/tensor_type.h"
+#include "ops/table.h"
+
+namespace tg::bind {
+namespace {
+
+constexpr int kMaxParams = kMaxInputs + kMaxAttrs;
+
+bool is_text(PyObject* unicode, const char* text) { return PyUnicode_CompareWithASCIIString(unicode, text) == 0; }
+
+int index_of_keyword(const Op& op, PyObject* keyword) {
+  if (is_text(keyword, "axis")) return index_of_keyword(op, owned(PyUnicode_FromString("dim")).get());
+  if (is_text(keyword, "keepdims")) return index_of_keyword(op, owned(PyUnicode_FromString("keepdim")).get());
+  for (size_t i = 0; i < op.params.size(); i++)
+    if (is_text(keyword, op.params[i].name.c_str())) return static_cast<int>(i);
+  fail(ErrorKind::Type, "[", op.name, "] has no parameter '", checked(PyUnicode_AsUTF8(keyword)), "': ", python_signature(op));
+}
+
+// May a Python number stand for input i? In elementwise ops of several tensors it may.
+bool takes_numbers(const Op& op, int i) {
+  return (op.id < kPointwiseOps && op.n_tensors > 1) || (op.id == op_where && i > 0) || (op.id == op_copy_ && i == 1);
+}
+
+void read_tensors(const Op& op, PyObject* const* given, Arguments& result) {
+  int numbers = 0, tensors = 0;
+  const Tensor* beside = nullptr;
+  for (int i = 0; i < op.n_tensors; i++) {
+    PyObject* value = given[i];
+    const Param& p = op.params[i];
+    if (!value || (value == Py_None && p.kind == Param::Kind::OptionalTensor)) {
+      if (p.kind != Param::Kind::OptionalTensor)
+        fail(ErrorKind::Type, "[", op.name, "] ", p.name, " is missing: ", python_signature(op));
+    } else if (is_tensor(value)) {
+      result.in[i] = value_of(value);
+      result.objects[i] = value;
+      if (op.id != op_where || i > 0) {
+        beside = &result.in[i];
+        tensors++;
+      }
+    } else {
+      result.objects[i] = value;
+      numbers++;
+    }
+  }
+  for (int i = 0; i < op.n_tensors && numbers; i++) {
+    PyObject* value = result.objects[i];
+    if (!value || is_tensor(value)) continue;
+    numbers--;
+    const Number number = takes_numbers(op, i) ? read_number(value) : Number{};
+    if (number.kind == Number::Kind::None || (!tensors && op.id != op_where))
+      fail(ErrorKind::Type, "[", op.name, "] ", op.params[i].name, " is a ", Py_TYPE(value)->tp_name,
+           ", expected a trigrad.Tensor; make one with trigrad.", is_numpy_array(value) ? "from_numpy(array)" : "tensor(data)");
+    result.in[i] = number_tensor(number, tensors == 1 ? beside : nullptr);
+  }
+}
+
+void add_attribute(const Op& op, const Param& p, PyObject* value, Attrs& attrs) {
+  const char *o = op.name.c_str(), *name = p.name.c_str();
+  if (!value) {
+    if (!p.has_default) fail(ErrorKind::Type, "[", op.name, "] ", p.name, " is missing: ", python_signature(op));
+    attrs.add(p.fallback);
+    return;
+  }
+  if (value == Py_None && p.nullable) {
+    attrs.add(Attr{});
+    return;
+  }
+  switch (p.kind) {
+    case Param::Kind::Int: attrs.add(Attr::integer(to_int(o, name, value))); return;
+    case Param::Kind::Float: attrs.add(Attr::real(to_real(o, name, value))); return;
+    case Param::Kind::Bool: attrs.add(Attr::boolean(to_bool(o, name, value))); return;
+    case Param::Kind::Type: attrs.add(Attr::type(to_dtype(o, name, value))); return;
+    case Param::Kind::Axes:
+    case Param::Kind::Shape: attrs.add(to_dims(o, name, value)); return;
+    case Param::Kind::Number: {
+      const Number n = is_tensor(value) ? element(o, value_of(value)) : read_number(value);
+      if (n.kind == Number::Kind::None) to_real(o, name, value);  // raises
+      attrs.add(n.attr());
+      return;
+    }
+    case Param::Kind::Text:
+      if (!PyUnicode_Check(value))
+        fail(ErrorKind::Type, "[", op.name, "] ", p.name, " is a ", Py_TYPE(value)->tp_name, ", expected a string");
+      attrs.add(Attr::word(intern(checked(PyUnicode_AsUTF8(value)))));
+      return;
+    case Param::Kind::Tensor:
+    case Param::Kind::OptionalTensor: break;
+  }
+  fail(ErrorKind::Runtime, "[", op.name, "] the row lists ", p.name, ", a tensor, after an attribute");
+}
+
+void read(const Op& op, PyObject* const* given, Arguments& result) {
+  read_tensors(op, given, result);
+  for (size_t i = static_cast<size_t>(op.n_tensors); i < op.params.size(); i++)
+    add_attribute(op, op.params[i], given[i], result.attrs);
+}
+
+}  // namespace
+
+void read_arguments(const Op& op, PyObject* const* args, Py_ssize_t n, PyObject* names, Arguments& result) {
+  PyObject* given[kMaxParams] = {};
+  if (n > static_cast<Py_ssize_t>(op.params.size()))
+    fail(ErrorKind::Type, "[", op.name, "] got ", n, " arguments, expected at most ", op.params.size(), ": ",
+         python_signature(op));
+  for (Py_ssize_t i = 0; i < n; i++) given[i] = args[i];
+  for (Py_ssize_t k = 0; names && k < PyTuple_GET_SIZE(names); k++) {
+    const int i = index_of_keyword(op, PyTuple_GET_ITEM(names, k));
+    if (given[i]) fail(ErrorKind::Type, "[", op.name, "] got ", op.params[static_cast<size_t>(i)].name, " twice");
+    given[i] = args[n + k];
+  }
+  read(op, given, result);
+}
+
+void read_arguments(const Op& op, PyObject* tensors, PyObject* attributes, Arguments& result) {
+  const Ref t = owned(PySequence_Fast(tensors, "tensors must be a sequence"));
+  const Ref a = owned(PySequence_Fast(attributes, "attributes must be a sequence"));
+  const Py_ssize_t nt = PySequence_Fast_GET_SIZE(t.get()), na = PySequence_Fast_GET_SIZE(a.get());
+  const auto total = static_cast<Py_ssize_t>(op.params.size());
+  if (nt > op.n_tensors || na > total - op.n_tensors)
+    fail(ErrorKind::Type, "[", op.name, "] got ", nt, " tensors and ", na, " attributes: ", op.signature);
+  PyObject* given[kMaxParams] = {};
+  for (Py_ssize_t i = 0; i < nt; i++) given[i] = PySequence_Fast_GET_ITEM(t.get(), i);
+  for (Py_ssize_t i = 0; i < na; i++) given[op.n_tensors + i] = PySequence_Fast_GET_ITEM(a.get(), i);
+  read(op, given, result);
+}
+
+std::string python_signature(const Op& op) {
+  std::ostringstream s;
+  s << op.name << "(";
+  bool first = true;
+  for (const Param& p : op.params) {
+    s << (first ? "" : ", ") << p.name;
+    first = false;
+    if (!p.has_default) continue;
+    const Attr& d = p.fallback;
+    s << "=";
+    switch (d.kind) {
+      case Attr::Kind::None: s << "None"; break;
+      case Attr::Kind::Int: s << d.i; break;
+      case Attr::Kind::Float: s << d.f; break;
+      case Attr::Kind::Bool: s << (d.i ? "True" : "False"); break;
+      case Attr::Kind::Type: s << name(static_cast<Dtype>(d.i)); break;
+      case Attr::Kind::Text: s << "'" << d.text << "'"; break;
+      case Attr::Kind::List: s << "()"; break;
+    }
+  }
+  s << ")";
+  return s.str();
+}
+
+void read_names(const char* function, std::initializer_list<const char*> names, PyObject* const* args, Py_ssize_t n,
+                PyObject* keywords, PyObject** values) {
+  const auto most = static_cast<Py_ssize_t>(names.size());
+  if (n > most) fail(ErrorKind::Type, "[", function, "] got ", n, " arguments, expected at most ", most);
+  for (Py_ssize_t i = 0; i < most; i++) values[i] = i < n ? args[i] : nullptr;
+  for (Py_ssize_t k = 0; keywords && k < PyTuple_GET_SIZE(keywords); k++) {
+    PyObject* keyword = PyTuple_GET_ITEM(keywords, k);
+    Py_ssize_t at = 0;
+    for (const char* name : names) {
+      if (is_text(keyword, name)) break;
+      at++;
+    }
+    if (at == most)
+      fail(ErrorKind::Type, "[", function, "] has no parameter '", checked(PyUnicode_AsUTF8(keyword)), "'");
+    if (values[at]) fail(ErrorKind::Type, "[", function, "] got ", names.begin()[at], " twice");
+    values[at] = args[n + k];
+  }
+}
+
+}  // namespace tg::bind

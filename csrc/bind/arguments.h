@@ -1,0 +1,29 @@
+// Python arguments for an op, read by the parameters of its row.
+#pragma once
+#include <string>
+
+#include "bind/python.h"
+#include "ops/op.h"
+
+namespace tg::bind {
+
+struct Arguments {
+  Tensor in[kMaxInputs];
+  PyObject* objects[kMaxInputs] = {};  // borrowed; what input i was made from, null where it was not given
+  Attrs attrs;
+};
+
+// Positional and keyword arguments as vectorcall hands them over. `axis` and `keepdims` are understood as well.
+void read_arguments(const Op& op, PyObject* const* args, Py_ssize_t n, PyObject* names, Arguments& result);
+
+// The same from a sequence of tensors (None where not given) and a sequence of attributes.
+void read_arguments(const Op& op, PyObject* tensors, PyObject* attributes, Arguments& result);
+
+// "sum(input, dim=None, keepdim=False, dtype=None)"
+std::string python_signature(const Op& op);
+
+// For the methods of Tensor: fills values[i] with the argument called names[i] (null if it is not given).
+void read_names(const char* function, std::initializer_list<const char*> names, PyObject* const* args, Py_ssize_t n,
+                PyObject* keywords, PyObject** values);
+
+}  // namespace tg::bind

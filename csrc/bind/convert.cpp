@@ -1,0 +1,147 @@
+#include "bind/convert.h"
+
+#include "bind/numpy.h"
+#include "bind/tensor_type.h"
+#include "core/float_env.h"
+#include "core/half.h"
+
+namespace tg::bind {
+namespace {
+
+int64_t python_int(PyObject* value) {
+  int overflow = 0;
+  const long long v = PyLong_AsLongLongAndOverflow(value, &overflow);
+  if (overflow) fail(ErrorKind::Runtime, "an integer does not fit: expected -2**63 to 2**63 - 1; pass a float");
+  if (v == -1 && PyErr_Occurred()) throw PythonError{};
+  return v;
+}
+
+[[noreturn]] void wrong_type(const char* op, const char* param, PyObject* value, const char* expected) {
+  fail(ErrorKind::Type, "[", op, "] ", param, " is a ", Py_TYPE(value)->tp_name, ", expected ", expected);
+}
+
+// The number that an attribute is given as: a tensor of one element counts.
+Number attribute(const char* op, const char* param, PyObject* value, const char* expected) {
+  if (is_tensor(value)) return element(op, value_of(value));
+  const Number n = read_number(value);
+  if (n.kind == Number::Kind::None) wrong_type(op, param, value, expected);
+  return n;
+}
+
+}  // namespace
+
+Attr Number::attr() const {
+  switch (kind) {
+    case Kind::Bool: return Attr::boolean(i != 0);
+    case Kind::Int: return Attr::integer(i);
+    case Kind::Float: return Attr::real(f);
+    case Kind::None: break;
+  }
+  return {};
+}
+
+Number read_number(PyObject* value) {
+  if (PyFloat_Check(value)) return {Number::Kind::Float, 0, PyFloat_AS_DOUBLE(value)};
+  if (PyBool_Check(value)) return {Number::Kind::Bool, value == Py_True, 0};
+  if (PyLong_Check(value)) return {Number::Kind::Int, python_int(value), 0};
+  switch (numpy_scalar_kind(value)) {
+    case 'b': return {Number::Kind::Bool, PyObject_IsTrue(value) > 0, 0};
+    case 'i': {
+      const Ref integer = owned(PyNumber_Index(value));
+      return {Number::Kind::Int, python_int(integer.get()), 0};
+    }
+    case 'f': {
+      const Ref real = owned(PyNumber_Float(value));
+      return {Number::Kind::Float, 0, PyFloat_AS_DOUBLE(real.get())};
+    }
+  }
+  return {};
+}
+
+Tensor number_tensor(const Number& number, const Tensor* beside) {
+  const FloatEnv env;  // the rounding to float32 must not depend on a foreign control word
+  Dtype natural = number.kind == Number::Kind::Float  ? Dtype::Float64
+                  : number.kind == Number::Kind::Bool ? Dtype::Bool
+                                                      : Dtype::Int64;
+  if (beside && is_compute(beside->dtype) && category(natural) <= category(beside->dtype)) natural = beside->dtype;
+  Tensor t = number.kind == Number::Kind::Float ? scalar(number.f, natural) : scalar(number.i, natural);
+  t.number = true;
+  return t;
+}
+
+Number load(const Tensor& t, int64_t offset) {
+  const std::byte* at = t.storage->data() + offset * size_of(t.dtype);
+  auto as = [&]<class T>(T) { return *reinterpret_cast<const T*>(at); };
+  auto integer = [](int64_t v) { return Number{Number::Kind::Int, v, 0}; };
+  auto real = [](double v) { return Number{Number::Kind::Float, 0, v}; };
+  switch (t.dtype) {
+    case Dtype::Float32: return real(static_cast<double>(as(float{})));
+    case Dtype::Float64: return real(as(double{}));
+    case Dtype::Int64: return integer(as(int64_t{}));
+    case Dtype::Int32: return integer(as(int32_t{}));
+    case Dtype::UInt8: return integer(as(uint8_t{}));
+    case Dtype::Bool: return {Number::Kind::Bool, as(uint8_t{}) != 0, 0};
+    case Dtype::Int8: return integer(as(int8_t{}));
+    case Dtype::Int16: return integer(as(int16_t{}));
+    case Dtype::UInt16: return integer(as(uint16_t{}));
+    case Dtype::UInt32: return integer(as(uint32_t{}));
+    case Dtype::Float16: return real(half_to_float(as(uint16_t{})));
+    case Dtype::BFloat16: return real(bfloat_to_float(as(uint16_t{})));
+  }
+  return {};
+}
+
+Number element(const char* what, const Tensor& t) {
+  if (t.numel() != 1)
+    fail(ErrorKind::Runtime, "[", what, "] got a tensor of shape ", t.shape,
+         ", expected exactly one element; index it or reduce it first, or use .tolist()");
+  const FloatEnv env;  // widening a denormal must not flush it
+  return load(t, t.offset);
+}
+
+PyObject* to_python(const Number& number) {
+  switch (number.kind) {
+    case Number::Kind::Bool: return PyBool_FromLong(number.i != 0);
+    case Number::Kind::Int: return PyLong_FromLongLong(number.i);
+    case Number::Kind::Float: return PyFloat_FromDouble(number.f);
+    case Number::Kind::None: break;
+  }
+  Py_RETURN_NONE;
+}
+
+int64_t to_int(const char* op, const char* param, PyObject* value) {
+  const Number n = attribute(op, param, value, "an integer");
+  if (n.kind == Number::Kind::Float) wrong_type(op, param, value, "an integer");
+  return n.i;
+}
+
+double to_real(const char* op, const char* param, PyObject* value) {
+  return attribute(op, param, value, "a number").real();
+}
+
+bool to_bool(const char* op, const char* param, PyObject* value) {
+  const Number n = attribute(op, param, value, "True or False");
+  if (n.kind == Number::Kind::Float) wrong_type(op, param, value, "True or False");
+  return n.i != 0;
+}
+
+Dims to_dims(const char* op, const char* param, PyObject* value) {
+  if (!PyTuple_Check(value) && !PyList_Check(value)) {
+    const Number n = is_tensor(value) ? element(op, value_of(value)) : read_number(value);
+    if (n.kind != Number::Kind::Int) wrong_type(op, param, value, "an integer or a tuple of integers");
+    return {n.i};
+  }
+  const Ref items = owned(PySequence_Fast(value, "expected a tuple or a list"));
+  return to_dims(op, param, PySequence_Fast_ITEMS(items.get()), PySequence_Fast_GET_SIZE(items.get()));
+}
+
+Dims to_dims(const char* op, const char* param, PyObject* const* args, Py_ssize_t n) {
+  if (n == 1 && (PyTuple_Check(args[0]) || PyList_Check(args[0]))) return to_dims(op, param, args[0]);
+  if (n > kMaxRank)
+    fail(ErrorKind::Value, "[", op, "] ", param, " has ", n, " entries, but a tensor has at most ", kMaxRank, " dimensions");
+  Dims dims;
+  for (Py_ssize_t i = 0; i < n; i++) dims.push_back(to_int(op, param, args[i]));
+  return dims;
+}
+
+}  // namespace tg::bind

@@ -1,0 +1,12 @@
+// Tensors from nested Python sequences.
+#pragma once
+#include "bind/python.h"
+#include "core/tensor.h"
+
+namespace tg::bind {
+
+// Numbers, or lists and tuples of them to any depth up to 8. Without `dtype`: floats make float32, integers int64,
+// bools bool, as in PyTorch.
+Tensor from_nested(PyObject* data, const Dtype* dtype);
+
+}  // namespace tg::bind

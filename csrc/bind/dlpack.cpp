@@ -1,0 +1,191 @@
+#include "bind/dlpack.h"
+
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "bind/door.h"
+
+namespace tg::bind {
+namespace {
+
+// ---- the protocol's structs, as its ABI lays them out
+
+struct DlTensor {
+  void* data;
+  int32_t device_type, device_id;
+  int32_t ndim;
+  uint8_t code, bits;
+  uint16_t lanes;
+  int64_t *shape, *strides;  // strides in elements; null: contiguous
+  uint64_t byte_offset;
+};
+
+struct Managed {
+  static constexpr const char *name = "dltensor", *used = "used_dltensor";
+  DlTensor tensor;
+  void* context;
+  void (*deleter)(Managed*);
+};
+
+struct ManagedVersioned {
+  static constexpr const char *name = "dltensor_versioned", *used = "used_dltensor_versioned";
+  uint32_t major, minor;
+  void* context;
+  void (*deleter)(ManagedVersioned*);
+  uint64_t flags;
+  DlTensor tensor;
+};
+constexpr uint64_t kReadOnly = 1, kCopied = 2;
+
+enum Code : uint8_t { kInt = 0, kUInt = 1, kFloat = 2, kBfloat = 4, kBool = 6 };
+
+Code code_of(Dtype t) {
+  if (t == Dtype::Bool) return kBool;
+  if (t == Dtype::BFloat16) return kBfloat;
+  if (is_floating(t)) return kFloat;
+  return name(t)[0] == 'u' ? kUInt : kInt;
+}
+
+Dtype dtype_of(const DlTensor& d) {
+  for (int i = 0; i < kDtypes; i++) {
+    const Dtype t = static_cast<Dtype>(i);
+    if (d.lanes == 1 && code_of(t) == d.code && size_of(t) * 8 == d.bits) return t;
+  }
+  fail(ErrorKind::Type, "[from_dlpack] got element type (code ", int{d.code}, ", ", int{d.bits}, " bits, ", d.lanes,
+       " lanes), expected bool, int8 to int64, uint8 to uint32, float16 to float64 or bfloat16; cast it first");
+}
+
+// ---- out
+
+// What a capsule keeps alive: the tensor, and its shape and strides in the form of the protocol.
+template <class M>
+struct Export {
+  Tensor tensor;
+  M managed{};
+};
+
+template <class M>
+void delete_export(M* managed) {
+  delete static_cast<Export<M>*>(managed->context);
+}
+
+template <class M>
+void drop_capsule(PyObject* capsule) {  // nobody took it over
+  if (auto* managed = static_cast<M*>(PyCapsule_IsValid(capsule, M::name) ? PyCapsule_GetPointer(capsule, M::name) : nullptr))
+    managed->deleter(managed);
+}
+
+template <class M>
+PyObject* make_capsule(const Tensor& t, bool copied) {
+  auto e = std::make_unique<Export<M>>();
+  e->tensor = t;
+  M& m = e->managed;
+  m.context = e.get();
+  m.deleter = delete_export<M>;
+  m.tensor = {t.data(), kDlpackCpu, 0, t.rank(), code_of(t.dtype), static_cast<uint8_t>(size_of(t.dtype) * 8), 1,
+              e->tensor.shape.begin(), e->tensor.strides.begin(), 0};
+  if constexpr (requires { m.flags; }) {
+    m.major = 1;
+    m.flags = (t.storage->writable() ? 0 : kReadOnly) | (copied ? kCopied : 0);
+  }
+  PyObject* capsule = checked(PyCapsule_New(&m, M::name, drop_capsule<M>));
+  e.release();
+  t.storage->share_outside();
+  return capsule;
+}
+
+bool given(PyObject* value) { return value && value != Py_None; }
+
+// ---- in
+
+template <class M>
+void drop_managed(void* owner) {
+  if (!Py_IsInitialized()) return;
+  const PyGILState_STATE gil = PyGILState_Ensure();
+  auto* managed = static_cast<M*>(owner);
+  if (managed->deleter) managed->deleter(managed);
+  PyGILState_Release(gil);
+}
+
+template <class M>
+Tensor take(PyObject* capsule) {
+  M* managed = static_cast<M*>(checked(PyCapsule_GetPointer(capsule, M::name)));
+  const DlTensor& d = managed->tensor;
+  bool writable = true;
+  if constexpr (requires { managed->flags; }) {
+    if (managed->major != 1)
+      fail(ErrorKind::Value, "[from_dlpack] got version ", managed->major, ".", managed->minor, " of the protocol, expected 1");
+    writable = !(managed->flags & kReadOnly);
+  }
+  if (d.device_type != kDlpackCpu)
+    fail(ErrorKind::Runtime, "[from_dlpack] got a tensor on device type ", d.device_type, ", expected the CPU (1); move it there first");
+  Tensor t;
+  t.dtype = dtype_of(d);
+  t.shape = Dims(d.shape, d.ndim);
+  t.strides = d.strides ? Dims(d.strides, d.ndim) : contiguous_strides(t.shape);
+  int64_t low = 0, high = 0;
+  const bool empty = count(t.shape) == 0;
+  for (int i = 0; i < d.ndim && !empty; i++) {
+    const int64_t reach = (t.shape[i] - 1) * t.strides[i];
+    (reach < 0 ? low : high) += reach;
+  }
+  const int64_t size = size_of(t.dtype);
+  std::byte* first = static_cast<std::byte*>(d.data) + d.byte_offset;
+  if (!empty && reinterpret_cast<uintptr_t>(first) % static_cast<uintptr_t>(size))
+    fail(ErrorKind::Value, "[from_dlpack] the memory is not aligned to its ", size, "-byte elements; pass a copy");
+  t.offset = -low;
+  t.storage = StorageRef(new Storage(first + low * size, empty ? 0 : static_cast<size_t>((high - low + 1) * size), writable,
+                                     managed, drop_managed<M>));
+  t.storage->share_outside();
+  PyCapsule_SetName(capsule, M::used);
+  return t;
+}
+
+// obj.__dlpack__(max_version=(1, 0)), or without arguments for libraries from before version 1.
+Ref ask_for_capsule(PyObject* source) {
+  const Ref method(PyObject_GetAttrString(source, "__dlpack__"));
+  if (!method) {
+    PyErr_Clear();
+    fail(ErrorKind::Type, "[from_dlpack] got a ", Py_TYPE(source)->tp_name, ", expected an object with __dlpack__; for numbers and lists use trigrad.tensor");
+  }
+  const Ref none = owned(PyTuple_New(0)), keywords = owned(Py_BuildValue("{s:(ii)}", "max_version", 1, 0));
+  Ref capsule(PyObject_Call(method.get(), none.get(), keywords.get()));
+  if (capsule || !PyErr_ExceptionMatches(PyExc_TypeError)) return owned(capsule.release());
+  PyErr_Clear();
+  return owned(PyObject_CallNoArgs(method.get()));
+}
+
+}  // namespace
+
+PyObject* to_dlpack(const Tensor& t, PyObject* max_version, PyObject* device, PyObject* copy) {
+  if (given(device)) {
+    int type = 0, id = 0;
+    if (!PyArg_ParseTuple(device, "ii", &type, &id)) throw PythonError{};
+    if (type != kDlpackCpu)
+      fail(ErrorKind::Runtime, "[__dlpack__] dl_device asks for device type ", type, ", expected the CPU (1)");
+  }
+  bool versioned = false;
+  if (given(max_version)) {
+    int major = 0, minor = 0;
+    if (!PyArg_ParseTuple(max_version, "ii", &major, &minor)) throw PythonError{};
+    versioned = major >= 1;
+  }
+  const bool copied = given(copy) && PyObject_IsTrue(copy) > 0;
+  const Tensor source = copied ? contiguous_copy(t) : t;
+  if (versioned) return make_capsule<ManagedVersioned>(source, copied);
+  if (!source.storage->writable()) {
+    PyErr_SetString(PyExc_BufferError, "[__dlpack__] the tensor is read-only, which this consumer cannot be told; pass a .clone()");
+    throw PythonError{};
+  }
+  return make_capsule<Managed>(source, copied);
+}
+
+Tensor from_dlpack(PyObject* source) {
+  const Ref capsule = PyCapsule_CheckExact(source) ? borrowed(source) : ask_for_capsule(source);
+  if (PyCapsule_IsValid(capsule.get(), ManagedVersioned::name)) return take<ManagedVersioned>(capsule.get());
+  if (PyCapsule_IsValid(capsule.get(), Managed::name)) return take<Managed>(capsule.get());
+  fail(ErrorKind::Value, "[from_dlpack] the capsule holds no tensor, or one that was taken already; ask for a new one");
+}
+
+}  // namespace tg::bind

@@ -1,0 +1,36 @@
+// Which Python exception a core error becomes.
+#include <new>
+
+#include "bind/python.h"
+
+namespace tg::bind {
+namespace {
+
+PyObject* exception_type(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::Type: return PyExc_TypeError;
+    case ErrorKind::Value: return PyExc_ValueError;
+    case ErrorKind::Index: return PyExc_IndexError;
+    case ErrorKind::Memory: return PyExc_MemoryError;
+    case ErrorKind::NotImplemented: return PyExc_NotImplementedError;  // a RuntimeError, as in PyTorch
+    case ErrorKind::Runtime: break;
+  }
+  return PyExc_RuntimeError;
+}
+
+}  // namespace
+
+void set_python_error() noexcept {
+  try {
+    throw;
+  } catch (const PythonError&) {  // set already
+  } catch (const Error& e) {
+    PyErr_SetString(exception_type(e.kind), e.what());
+  } catch (const std::bad_alloc&) {
+    PyErr_SetString(PyExc_MemoryError, "the system refused memory");
+  } catch (const std::exception& e) {
+    PyErr_SetString(PyExc_RuntimeError, e.what());
+  }
+}
+
+}  // namespace tg::bind

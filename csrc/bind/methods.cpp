@@ -1,0 +1,287 @@
+// Methods of Tensor that are no ops: views, copies, elements, facts.
+#include "bind/arguments.h"
+#include "bind/convert.h"
+#include "bind/dlpack.h"
+#include "bind/door.h"
+#include "bind/dtype_type.h"
+#include "bind/numpy.h"
+#include "bind/size_type.h"
+#include "bind/tensor_type.h"
+#include "core/float_env.h"
+#include "ops/table.h"
+
+namespace tg::bind {
+namespace {
+
+// ---- views
+
+// (2, 3) or 2, 3 or name=(2, 3)
+Dims dims_argument(const char* op, const char* param, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  if (!keywords || !PyTuple_GET_SIZE(keywords)) return to_dims(op, param, args, n);
+  PyObject* value[1];
+  read_names(op, {param}, args, n, keywords, value);
+  return to_dims(op, param, value[0]);
+}
+
+PyObject* view(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] {
+    const Tensor& t = value_of(self);
+    const Dims shape = dims_argument("view", "shape", args, n, keywords);
+    Tensor v = try_view("view", t, shape);
+    if (!v.defined())
+      fail(ErrorKind::Runtime, "[view] shape ", shape, " needs a copy: the tensor has shape ", t.shape, " and strides ", t.strides,
+           ", expected one whose axes lie behind each other; use .reshape()");
+    return wrap(std::move(v));
+  });
+}
+
+PyObject* reshape(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] {
+    const Tensor& t = value_of(self);
+    const Dims shape = dims_argument("reshape", "shape", args, n, keywords);
+    Tensor v = try_view("reshape", t, shape);
+    return wrap(v.defined() ? std::move(v) : try_view("reshape", contiguous_copy(t), shape));
+  });
+}
+
+PyObject* permute(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] {
+    return wrap(tg::permute("permute", value_of(self), dims_argument("permute", "dims", args, n, keywords)));
+  });
+}
+
+PyObject* expand(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] {
+    return wrap(tg::expand("expand", value_of(self), dims_argument("expand", "size", args, n, keywords)));
+  });
+}
+
+PyObject* transpose(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] {
+    PyObject* dims[2];
+    read_names("transpose", {"dim0", "dim1"}, args, n, keywords, dims);
+    if (!dims[0] || !dims[1]) fail(ErrorKind::Type, "[transpose] expected two dimensions: transpose(dim0, dim1)");
+    return wrap(tg::transpose("transpose", value_of(self), to_int("transpose", "dim0", dims[0]),
+                              to_int("transpose", "dim1", dims[1])));
+  });
+}
+
+PyObject* t(PyObject* self, PyObject*) {
+  return guarded([&] {
+    const Tensor& x = value_of(self);
+    if (x.rank() > 2)
+      fail(ErrorKind::Runtime, "[t] got shape ", x.shape, ", expected at most 2 dimensions; use .transpose(dim0, dim1) or .mT");
+    return wrap(x.rank() < 2 ? x : tg::transpose("t", x, 0, 1));
+  });
+}
+
+PyObject* squeeze(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] {
+    PyObject* dim[1];
+    read_names("squeeze", {"dim"}, args, n, keywords, dim);
+    if (!dim[0]) return wrap(tg::squeeze("squeeze", value_of(self), nullptr));
+    const Dims dims = to_dims("squeeze", "dim", dim[0]);
+    return wrap(tg::squeeze("squeeze", value_of(self), &dims));
+  });
+}
+
+PyObject* unsqueeze(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] {
+    PyObject* dim[1];
+    read_names("unsqueeze", {"dim"}, args, n, keywords, dim);
+    if (!dim[0]) fail(ErrorKind::Type, "[unsqueeze] dim is missing: unsqueeze(dim)");
+    return wrap(tg::unsqueeze("unsqueeze", value_of(self), to_int("unsqueeze", "dim", dim[0])));
+  });
+}
+
+PyObject* flatten(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] {
+    PyObject* given[2];
+    read_names("flatten", {"start_dim", "end_dim"}, args, n, keywords, given);
+    const Tensor& x = value_of(self);
+    const int first = normalize_axis("flatten", given[0] ? to_int("flatten", "start_dim", given[0]) : 0, x.rank());
+    const int last = normalize_axis("flatten", given[1] ? to_int("flatten", "end_dim", given[1]) : -1, x.rank());
+    if (first > last) fail(ErrorKind::Runtime, "[flatten] start_dim ", first, " comes after end_dim ", last);
+    Dims shape(x.shape.begin(), first);
+    int64_t joined = 1;
+    for (int i = first; i <= last && i < x.rank(); i++) joined *= x.shape[i];
+    shape.push_back(joined);
+    for (int i = last + 1; i < x.rank(); i++) shape.push_back(x.shape[i]);
+    Tensor v = try_view("flatten", x, shape);
+    return wrap(v.defined() ? std::move(v) : try_view("flatten", contiguous_copy(x), shape));
+  });
+}
+
+// ---- copies
+
+PyObject* contiguous(PyObject* self, PyObject*) {
+  return guarded([&] { return value_of(self).contiguous() ? Py_NewRef(self) : wrap(contiguous_copy(value_of(self))); });
+}
+PyObject* clone(PyObject* self, PyObject*) {
+  return guarded([&] { return wrap(contiguous_copy(value_of(self))); });
+}
+PyObject* zero_(PyObject* self, PyObject*) {
+  return guarded([&] {
+    Attrs zero;
+    zero.add(Attr::integer(0));
+    call1(op(op_fill_), {value_of(self)}, zero);
+    return Py_NewRef(self);
+  });
+}
+
+// ---- elements
+
+PyObject* item(PyObject* self, PyObject*) {
+  return guarded([&] { return to_python(element("item", value_of(self))); });
+}
+
+PyObject* nested_list(const Tensor& t, int axis, int64_t offset) {
+  if (axis == t.rank()) return checked(to_python(load(t, offset)));
+  Ref list = owned(PyList_New(t.shape[axis]));
+  for (int64_t i = 0; i < t.shape[axis]; i++)
+    PyList_SET_ITEM(list.get(), i, nested_list(t, axis + 1, offset + i * t.strides[axis]));
+  return list.release();
+}
+PyObject* tolist(PyObject* self, PyObject*) {
+  return guarded([&] {
+    const FloatEnv env;  // widening a denormal must not flush it
+    return nested_list(value_of(self), 0, value_of(self).offset);
+  });
+}
+
+// The elements' bytes in order, for pickles.
+PyObject* bytes(PyObject* self, PyObject*) {
+  return guarded([&] {
+    const Tensor& t = value_of(self);
+    const Tensor packed = t.contiguous() ? t : contiguous_copy(t);
+    return PyBytes_FromStringAndSize(packed.data<char>(), packed.numel() * size_of(packed.dtype));
+  });
+}
+
+// ---- facts
+
+PyObject* length_or_all(const char* op, const Dims& all, PyObject* (*make)(const Dims&), PyObject* const* args,
+                        Py_ssize_t n, PyObject* keywords) {
+  PyObject* dim[1];
+  read_names(op, {"dim"}, args, n, keywords, dim);
+  if (!dim[0] || dim[0] == Py_None) return make(all);
+  const int axis = normalize_axis(op, to_int(op, "dim", dim[0]), all.size());
+  if (all.empty()) fail(ErrorKind::Index, "[", op, "] a 0-d tensor has no dimensions");
+  return PyLong_FromLongLong(all[axis]);
+}
+PyObject* size(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] { return length_or_all("size", value_of(self).shape, make_size, args, n, keywords); });
+}
+PyObject* stride(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] { return length_or_all("stride", value_of(self).strides, make_tuple, args, n, keywords); });
+}
+PyObject* dim(PyObject* self, PyObject*) { return PyLong_FromLong(value_of(self).rank()); }
+PyObject* numel(PyObject* self, PyObject*) { return PyLong_FromLongLong(value_of(self).numel()); }
+PyObject* element_size(PyObject* self, PyObject*) { return PyLong_FromLongLong(size_of(value_of(self).dtype)); }
+PyObject* storage_offset(PyObject* self, PyObject*) { return PyLong_FromLongLong(value_of(self).offset); }
+PyObject* is_contiguous(PyObject* self, PyObject*) { return PyBool_FromLong(value_of(self).contiguous()); }
+PyObject* is_floating_point(PyObject* self, PyObject*) { return PyBool_FromLong(is_floating(value_of(self).dtype)); }
+PyObject* data_ptr(PyObject* self, PyObject*) {
+  value_of(self).storage->share_outside();  // whoever asks for the address may write there
+  return PyLong_FromVoidPtr(value_of(self).data());
+}
+
+// ---- other libraries
+
+PyObject* numpy(PyObject* self, PyObject*) {
+  return guarded([&] { return to_numpy(self); });
+}
+PyObject* dlpack(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] {
+    PyObject* given[4];
+    if (n) fail(ErrorKind::Type, "[__dlpack__] takes keywords only");
+    read_names("__dlpack__", {"stream", "max_version", "dl_device", "copy"}, args, n, keywords, given);
+    return to_dlpack(value_of(self), given[1], given[2], given[3]);
+  });
+}
+PyObject* dlpack_device(PyObject*, PyObject*) { return Py_BuildValue("(ii)", kDlpackCpu, 0); }
+
+PyCFunction keywords(PyObject* (*f)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*)) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f));
+}
+constexpr int kKeywords = METH_FASTCALL | METH_KEYWORDS;
+
+// ---- attributes
+
+PyObject* shape(PyObject* self, void*) {
+  return guarded([&] { return make_size(value_of(self).shape); });
+}
+PyObject* dtype(PyObject* self, void*) { return Py_NewRef(dtype_object(value_of(self).dtype)); }
+PyObject* ndim(PyObject* self, void*) { return PyLong_FromLong(value_of(self).rank()); }
+PyObject* itemsize(PyObject* self, void*) { return PyLong_FromLongLong(size_of(value_of(self).dtype)); }
+PyObject* nbytes(PyObject* self, void*) {
+  return PyLong_FromLongLong(value_of(self).numel() * size_of(value_of(self).dtype));
+}
+PyObject* version(PyObject* self, void*) { return PyLong_FromUnsignedLongLong(value_of(self).storage->version()); }
+PyObject* device_name(PyObject* self, void*) { return PyUnicode_FromString(name(value_of(self).device())); }
+PyObject* reversed(PyObject* self, void*) {
+  return guarded([&] {
+    Dims order;
+    for (int i = value_of(self).rank(); i-- > 0;) order.push_back(i);
+    return wrap(tg::permute("T", value_of(self), order));
+  });
+}
+PyObject* matrix_transpose(PyObject* self, void*) {
+  return guarded([&] {
+    const Tensor& x = value_of(self);
+    if (x.rank() < 2) fail(ErrorKind::Runtime, "[mT] got shape ", x.shape, ", expected at least 2 dimensions");
+    return wrap(tg::transpose("mT", x, -2, -1));
+  });
+}
+PyObject* interface(PyObject* self, void*) {
+  return guarded([&] { return array_interface("__array_interface__", value_of(self)); });
+}
+
+}  // namespace
+
+PyMethodDef tensor_methods[] = {
+    {"view", keywords(view), kKeywords, "view(*shape) -> Tensor\n\nThe same memory under another shape; one length may be -1."},
+    {"reshape", keywords(reshape), kKeywords, "reshape(*shape) -> Tensor\n\nA view if there is one, else a copy."},
+    {"permute", keywords(permute), kKeywords, "permute(*dims) -> Tensor\n\nThe axes in another order, as a view."},
+    {"transpose", keywords(transpose), kKeywords, "transpose(dim0, dim1) -> Tensor\n\nTwo axes swapped, as a view."},
+    {"t", t, METH_NOARGS, "t() -> Tensor\n\nThe transposed matrix, as a view."},
+    {"squeeze", keywords(squeeze), kKeywords, "squeeze(dim=None) -> Tensor\n\nWithout axes of length 1, as a view."},
+    {"unsqueeze", keywords(unsqueeze), kKeywords, "unsqueeze(dim) -> Tensor\n\nWith a new axis of length 1, as a view."},
+    {"expand", keywords(expand), kKeywords, "expand(*size) -> Tensor\n\nAxes of length 1 repeated without copying; -1 keeps one."},
+    {"flatten", keywords(flatten), kKeywords, "flatten(start_dim=0, end_dim=-1) -> Tensor\n\nAxes joined into one."},
+    {"contiguous", contiguous, METH_NOARGS, "contiguous() -> Tensor\n\nThe tensor itself, or a copy laid out row by row."},
+    {"clone", clone, METH_NOARGS, "clone() -> Tensor\n\nA copy with its own memory."},
+    {"zero_", zero_, METH_NOARGS, "zero_() -> Tensor\n\nAll elements set to 0."},
+    {"item", item, METH_NOARGS, "item() -> float | int | bool\n\nThe single element as a Python number."},
+    {"tolist", tolist, METH_NOARGS, "tolist() -> list\n\nThe elements as nested lists of Python numbers."},
+    {"size", keywords(size), kKeywords, "size(dim=None) -> Size | int\n\nThe shape, or one length of it."},
+    {"stride", keywords(stride), kKeywords, "stride(dim=None) -> tuple | int\n\nSteps between neighbours, in elements."},
+    {"dim", dim, METH_NOARGS, "dim() -> int\n\nThe number of axes."},
+    {"numel", numel, METH_NOARGS, "numel() -> int\n\nThe number of elements."},
+    {"element_size", element_size, METH_NOARGS, "element_size() -> int\n\nBytes of one element."},
+    {"storage_offset", storage_offset, METH_NOARGS, "storage_offset() -> int\n\nPlace of the first element in the storage."},
+    {"is_contiguous", is_contiguous, METH_NOARGS, "is_contiguous() -> bool\n\nDo the elements lie row by row?"},
+    {"is_floating_point", is_floating_point, METH_NOARGS, "is_floating_point() -> bool"},
+    {"data_ptr", data_ptr, METH_NOARGS, "data_ptr() -> int\n\nThe address of the first element."},
+    {"numpy", numpy, METH_NOARGS, "numpy() -> numpy.ndarray\n\nAn array on the same memory; read-only if the tensor is."},
+    {"_bytes", bytes, METH_NOARGS, nullptr},
+    {"__dlpack__", keywords(dlpack), kKeywords, nullptr},
+    {"__dlpack_device__", dlpack_device, METH_NOARGS, nullptr},
+    {},
+};
+
+PyGetSetDef tensor_attributes[] = {
+    {"shape", shape, nullptr, "The lengths of the axes.", nullptr},
+    {"dtype", dtype, nullptr, "The element type.", nullptr},
+    {"ndim", ndim, nullptr, "The number of axes.", nullptr},
+    {"itemsize", itemsize, nullptr, "Bytes of one element.", nullptr},
+    {"nbytes", nbytes, nullptr, "Bytes of all elements.", nullptr},
+    {"T", reversed, nullptr, "The axes in reverse order, as a view.", nullptr},
+    {"mT", matrix_transpose, nullptr, "The last two axes swapped, as a view.", nullptr},
+    {"_version", version, nullptr, "Rises with every write.", nullptr},
+    {"_device_name", device_name, nullptr, nullptr, nullptr},
+    {"__array_interface__", interface, nullptr, nullptr, nullptr},
+    {},
+};
+
+}  // namespace tg::bind

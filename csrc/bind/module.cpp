@@ -1,0 +1,218 @@
+// trigrad._core: the table of contents of the extension.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstring>
+
+#include "bind/arguments.h"
+#include "bind/convert.h"
+#include "bind/creation.h"
+#include "bind/dlpack.h"
+#include "bind/dtype_type.h"
+#include "bind/module.h"
+#include "bind/numpy.h"
+#include "bind/op_function.h"
+#include "bind/size_type.h"
+#include "bind/tensor_type.h"
+#include "core/memory.h"
+#include "core/version.h"
+#include "cpu/isa.h"
+#include "cpu/pool.h"
+#include "ops/backends.h"
+#include "ops/table.h"
+
+namespace py = pybind11;
+
+namespace tg::bind {
+namespace {
+
+py::object as_object(PyObject* owned) { return py::reinterpret_steal<py::object>(checked(owned)); }
+py::object as_object(Tensor t) { return as_object(wrap(std::move(t))); }
+
+std::vector<std::string> isa_names() {
+  std::vector<std::string> names;
+  for (const Isa* i : available_isas()) names.emplace_back(i->name);
+  return names;
+}
+
+std::string compiler() {
+#if defined(__clang__)
+  return "clang " __clang_version__;
+#else
+  return "gcc " __VERSION__;
+#endif
+}
+
+py::dict build_info() {
+  py::dict d;
+  d["version"] = TRIGRAD_VERSION;
+  d["arithmetic_version"] = kArithmeticVersion;
+  d["isa"] = isa().name;
+  d["isa_available"] = isa_names();
+  d["num_threads"] = num_threads();
+  d["compiler"] = compiler();
+  if (built_in_backend(Device::Cuda)) d["cuda"] = py::none();
+  else d["cuda"] = "not in this build: its kernels are for the CPU";
+  return d;
+}
+
+const char* kind_name(const Param& p) {
+  switch (p.kind) {
+    case Param::Kind::Tensor:
+    case Param::Kind::OptionalTensor: return "Tensor";
+    case Param::Kind::Int: return "Int";
+    case Param::Kind::Float: return "Float";
+    case Param::Kind::Number: return "Number";
+    case Param::Kind::Bool: return "Bool";
+    case Param::Kind::Type: return "Type";
+    case Param::Kind::Text: return "Text";
+    case Param::Kind::Axes: return "Axes";
+    case Param::Kind::Shape: return "Shape";
+  }
+  return "";
+}
+
+py::object default_value(const Attr& a) {
+  switch (a.kind) {
+    case Attr::Kind::Int: return py::int_(a.i);
+    case Attr::Kind::Float: return py::float_(a.f);
+    case Attr::Kind::Bool: return py::bool_(a.i != 0);
+    case Attr::Kind::Type: return py::reinterpret_borrow<py::object>(dtype_object(static_cast<Dtype>(a.i)));
+    case Attr::Kind::Text: return py::str(a.text);
+    case Attr::Kind::None:
+    case Attr::Kind::List: break;
+  }
+  return py::none();
+}
+
+py::list op_table() {
+  static constexpr const char* classes[] = {"floats", "numbers", "any"};
+  py::list rows;
+  for (const Op& op : ops()) {
+    py::list params;
+    for (const Param& p : op.params) {
+      py::dict row;
+      row["name"] = p.name;
+      row["kind"] = kind_name(p);
+      row["optional"] = p.nullable;
+      if (p.has_default) row["default"] = default_value(p.fallback);
+      params.append(row);
+    }
+    py::dict row;
+    row["name"] = op.name;
+    row["signature"] = op.signature;
+    row["params"] = params;
+    row["n_tensors"] = op.n_tensors;
+    row["n_outputs"] = op.n_outputs;
+    row["inplace"] = (op.flags & kInplace) != 0;
+    row["random"] = (op.flags & kRandom) != 0;
+    row["pointwise"] = py::none();
+    if (op.id < kPointwiseOps) {
+      const PointwiseInfo& info = kPointwiseInfo[op.id];
+      py::dict pointwise;
+      pointwise["arity"] = info.arity;
+      pointwise["dtypes"] = classes[static_cast<int>(info.cls)];
+      pointwise["to_bool"] = info.to_bool;
+      row["pointwise"] = pointwise;
+    }
+    rows.append(row);
+  }
+  return rows;
+}
+
+// The door without conveniences: tensors and attributes in the order of the row.
+py::object raw_call(const std::string& name, py::handle tensors, py::handle attributes) {
+  const Op* op = find_op(name);
+  if (!op) fail(ErrorKind::Value, "[call] the op table has no row '", name, "'; trigrad._core.op_table() lists them");
+  Arguments a;
+  read_arguments(*op, tensors.ptr(), attributes.ptr(), a);
+  return as_object(call_op(*op, a));
+}
+
+Tensor empty_tensor(py::handle shape, py::handle dtype) {
+  return empty(to_dims("empty", "size", shape.ptr()), to_dtype("empty", "dtype", dtype.ptr()));
+}
+
+// The opposite of Tensor._bytes().
+py::object from_bytes(const std::string& bytes, py::handle dtype, py::handle shape) {
+  Tensor t = empty_tensor(shape, dtype);
+  const auto expected = static_cast<size_t>(t.numel() * size_of(t.dtype));
+  if (bytes.size() != expected)
+    fail(ErrorKind::Value, "[from_bytes] got ", bytes.size(), " bytes, expected ", expected, " for shape ", t.shape, " of ", name(t.dtype));
+  std::memcpy(t.data(), bytes.data(), expected);
+  return as_object(std::move(t));
+}
+
+void add_functions(py::module_& m) {
+  m.def("build_info", build_info, "What this build is and what it runs on.");
+  m.def("op_table", op_table, "The rows of the op table, as dictionaries.");
+  m.def("call", raw_call, py::arg("name"), py::arg("tensors"), py::arg("attributes") = py::tuple(),
+        "Call a row of the op table by name.");
+  m.def("get_num_threads", num_threads, "How many threads a kernel may use.");
+  m.def("set_num_threads", set_num_threads, py::arg("n"), "Let kernels use n threads. Results do not depend on it.");
+  m.def("available_isas", isa_names, "The instruction sets that this build has and this machine runs, lowest first.");
+  m.def("set_isa", [](const std::string& name) { set_isa(name.c_str()); }, py::arg("name"),
+        "Choose the instruction set. Results do not depend on it.");
+  m.def(
+      "memory_stats",
+      [] {
+        const MemoryStats s = memory_stats();
+        return py::dict(py::arg("in_use") = s.in_use, py::arg("cached") = s.cached);
+      },
+      "Bytes in use by tensors, and bytes kept for reuse.");
+  m.def("empty_cache", empty_cache, "Give kept memory back to the system.");
+
+  m.def("empty", [](py::handle shape, py::handle dtype) { return as_object(empty_tensor(shape, dtype)); },
+        py::arg("shape"), py::arg("dtype"), "An uninitialised tensor.");
+  m.def("from_bytes", from_bytes, py::arg("bytes"), py::arg("dtype"), py::arg("shape"), "A tensor of raw elements.");
+  m.def(
+      "from_nested",
+      [](py::handle data, py::handle dtype) {
+        if (dtype.is_none()) return as_object(from_nested(data.ptr(), nullptr));
+        const Dtype chosen = to_dtype("tensor", "dtype", dtype.ptr());
+        return as_object(from_nested(data.ptr(), &chosen));
+      },
+      py::arg("data"), py::arg("dtype"), "A tensor of the numbers in nested lists.");
+  m.def("as_dtype", [](py::handle value) {
+    return py::reinterpret_borrow<py::object>(dtype_object(to_dtype("dtype", "dtype", value.ptr())));
+  }, py::arg("value"), "The dtype that a numpy dtype or Python type stands for.");
+  m.def("from_numpy", [](py::handle array) { return as_object(from_buffer("from_numpy", array.ptr())); }, py::arg("array"),
+        "A tensor on the array's memory.");
+  m.def("from_dlpack", [](py::handle source) { return as_object(from_dlpack(source.ptr())); }, py::arg("source"),
+        "A tensor on the memory of another library's.");
+}
+
+// Python's view of what C++ throws, for the functions above; the C slots go through guarded().
+void translate(std::exception_ptr e) {
+  try {
+    if (e) std::rethrow_exception(e);
+  } catch (const Error&) {
+    set_python_error();
+  } catch (const PythonError&) {
+  }
+}
+
+}  // namespace
+}  // namespace tg::bind
+
+PYBIND11_MODULE(_core, m) {
+  using namespace tg::bind;
+  m.doc() = "The compiled part of trigrad.";
+  py::register_local_exception_translator(translate);
+  try {
+    init_dtype_type(m.ptr());
+    init_size_type(m.ptr());
+    init_tensor_type(m.ptr());
+    // A module of its own, so that `import trigrad.ops` finds it: it has exactly the rows of the table.
+    py::module_ ops = py::reinterpret_steal<py::module_>(checked(PyModule_New("trigrad.ops")));
+    ops.attr("__doc__") = "Every row of the op table as a function.";
+    init_op_functions(m.ptr(), ops.ptr());
+    py::module_::import("sys").attr("modules")["trigrad.ops"] = ops;
+    m.attr("ops") = ops;
+  } catch (const PythonError&) {
+    throw py::error_already_set();
+  }
+  add_functions(m);
+  py::module_ testing = m.def_submodule("testing", "Doors for the test suite.");
+  init_testing(testing.ptr());
+}

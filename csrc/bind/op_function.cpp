@@ -1,0 +1,168 @@
+#include "bind/op_function.h"
+
+#include <cstddef>
+#include <string>
+
+#include <structmember.h>
+
+#include "bind/arguments.h"
+#include "bind/door.h"
+#include "bind/tensor_type.h"
+#include "ops/table.h"
+
+namespace tg::bind {
+namespace {
+
+struct OpFunction {
+  PyObject_HEAD
+  vectorcallfunc vectorcall;
+  const Op* op;
+  bool inplace;
+  PyObject *name, *doc;  // strings
+};
+
+PyTypeObject* function_type = nullptr;
+
+OpFunction* cast_self(PyObject* self) { return reinterpret_cast<OpFunction*>(self); }
+
+// A fresh output becomes a new tensor; one that overwrote an input is that input's own object.
+PyObject* output(const Arguments& arguments, int n_tensors, Tensor& out) {
+  if (!out.defined()) Py_RETURN_NONE;
+  for (int i = 0; i < n_tensors; i++)
+    if (arguments.in[i].defined() && arguments.in[i].storage == out.storage) return Py_NewRef(arguments.objects[i]);
+  return wrap(std::move(out));
+}
+
+PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* names) {
+  return guarded([&]() -> PyObject* {
+    const Op& op = *cast_self(self)->op;
+    Arguments a;
+    read_arguments(op, args, PyVectorcall_NARGS(nargsf), names, a);
+    if (!cast_self(self)->inplace) return call_op(op, a);
+    if (!is_tensor(a.objects[0]))
+      fail(ErrorKind::Type, "[", op.name, "_] writes into a tensor, got a ", Py_TYPE(a.objects[0])->tp_name);
+    call_inplace(op, {a.in, static_cast<size_t>(op.n_tensors)}, a.attrs);
+    return Py_NewRef(a.objects[0]);
+  });
+}
+
+PyObject* bind_to(PyObject* self, PyObject* object, PyObject*) {
+  return object ? PyMethod_New(self, object) : Py_NewRef(self);
+}
+
+void dealloc(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  Py_XDECREF(cast_self(self)->name);
+  Py_XDECREF(cast_self(self)->doc);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyObject* repr(PyObject* self) { return PyUnicode_FromFormat("<trigrad op %U>", cast_self(self)->name); }
+// Pickled by name, as functions are.
+PyObject* reduce(PyObject* self, PyObject*) { return Py_NewRef(cast_self(self)->name); }
+
+PyObject* module_name(PyObject*, void*) { return PyUnicode_FromString("trigrad.ops"); }
+PyObject* signature(PyObject* self, void*) {
+  return guarded([&] {
+    const std::string s = python_signature(*cast_self(self)->op);
+    return PyUnicode_FromString(s.substr(s.find('(')).c_str());
+  });
+}
+PyObject* doc(PyObject* self, void*) {
+  OpFunction* f = cast_self(self);
+  return f->doc ? Py_NewRef(f->doc) : PyUnicode_FromString(python_signature(*f->op).c_str());
+}
+int set_doc(PyObject* self, PyObject* value, void*) {
+  if (!value || !PyUnicode_Check(value)) {
+    PyErr_SetString(PyExc_TypeError, "__doc__ must be a string");
+    return -1;
+  }
+  Py_XSETREF(cast_self(self)->doc, Py_NewRef(value));
+  return 0;
+}
+
+PyMethodDef methods[] = {{"__reduce__", reduce, METH_NOARGS, nullptr}, {}};
+PyMemberDef members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpFunction, vectorcall), READONLY, nullptr},
+    {"__name__", T_OBJECT_EX, offsetof(OpFunction, name), READONLY, nullptr},
+    {"__qualname__", T_OBJECT_EX, offsetof(OpFunction, name), READONLY, nullptr},
+    {},
+};
+PyGetSetDef attributes[] = {
+    {"__module__", module_name, nullptr, nullptr, nullptr},
+    {"__text_signature__", signature, nullptr, nullptr, nullptr},
+    {"__doc__", doc, set_doc, nullptr, nullptr},
+    {},
+};
+PyType_Slot slots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+    {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+    {Py_tp_descr_get, reinterpret_cast<void*>(bind_to)},
+    {Py_tp_repr, reinterpret_cast<void*>(repr)},
+    {Py_tp_methods, methods},
+    {Py_tp_members, members},
+    {Py_tp_getset, attributes},
+    {},
+};
+PyType_Spec spec = {"trigrad.ops.Op", sizeof(OpFunction), 0,
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR |
+                        Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                    slots};
+
+Ref make_function(const Op& op, bool inplace) {
+  Ref self = owned(function_type->tp_alloc(function_type, 0));
+  OpFunction* f = cast_self(self.get());
+  f->vectorcall = vectorcall;
+  f->op = &op;
+  f->inplace = inplace;
+  f->name = checked(PyUnicode_FromString((op.name + (inplace ? "_" : "")).c_str()));
+  PyUnicode_InternInPlace(&f->name);
+  return self;
+}
+
+void set(PyObject* target, const std::string& name, PyObject* value) {
+  if (PyObject_SetAttrString(target, name.c_str(), value) < 0) throw PythonError{};
+}
+
+// Rows whose first tensor is what one would call the method on; a trailing "_" marks rows that a Python function wraps,
+// unless the row writes into `self`.
+bool is_method(const Op& op) {
+  if (op.params.empty() || op.n_tensors == 0) return false;
+  const std::string& first = op.params[0].name;
+  return first == "self" || (first == "input" && op.name.back() != '_');
+}
+
+// Rows that users see as trigrad.<name>; the others are what Python functions and derivatives are made of.
+bool is_public(const Op& op) {
+  return op.id == op_where || (is_method(op) && op.params[0].name == "input");
+}
+
+}  // namespace
+
+PyObject* call_op(const Op& op, Arguments& a) {
+  Tensor out[kMaxOutputs];
+  call(op, {a.in, static_cast<size_t>(op.n_tensors)}, a.attrs, {out, static_cast<size_t>(op.n_outputs)});
+  if (op.n_outputs == 1) return output(a, op.n_tensors, out[0]);
+  Ref all = owned(PyTuple_New(op.n_outputs));
+  for (int k = 0; k < op.n_outputs; k++) PyTuple_SET_ITEM(all.get(), k, checked(output(a, op.n_tensors, out[k])));
+  return all.release();
+}
+
+void init_op_functions(PyObject* core_module, PyObject* ops_module) {
+  function_type = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpec(&spec)));
+  set(core_module, "Op", reinterpret_cast<PyObject*>(function_type));
+  const Ref type = borrowed(reinterpret_cast<PyObject*>(tensor_type));
+  const Ref names = owned(PyList_New(0));  // __all__: what `from trigrad.ops import *` brings
+  set(ops_module, "__all__", names.get());
+  for (const Op& op : ops()) {
+    const Ref f = make_function(op, false);
+    set(ops_module, op.name, f.get());
+    if (is_public(op) && PyList_Append(names.get(), cast_self(f.get())->name) < 0) throw PythonError{};
+    if (!is_method(op)) continue;
+    set(type.get(), op.name, f.get());
+    if (op.flags & kInplace) set(type.get(), op.name + "_", make_function(op, true).get());
+  }
+}
+
+}  // namespace tg::bind

@@ -1,0 +1,51 @@
+"""trigrad: neural networks for physics, with PyTorch's names, C++ speed and the same bits everywhere."""
+
+from __future__ import annotations
+
+# ruff: noqa: F403, RUF022 -- a table of contents: each private file lists what it makes public
+
+from trigrad import _core
+
+# Every row of the op table; those that stand for themselves are public here as well, so that a new row needs no line.
+from trigrad import ops as ops
+from trigrad.ops import *
+
+from trigrad._core import (
+    Size as Size,
+    Tensor as Tensor,
+    dtype as dtype,
+    get_num_threads as get_num_threads,
+    set_num_threads as set_num_threads,
+    bfloat16 as bfloat16,
+    bool as bool,
+    float16 as float16,
+    float32 as float32,
+    float64 as float64,
+    int8 as int8,
+    int16 as int16,
+    int32 as int32,
+    int64 as int64,
+    uint8 as uint8,
+    uint16 as uint16,
+    uint32 as uint32,
+)
+from trigrad._device import device as device
+from trigrad._creation import *
+from trigrad._random import *
+from trigrad._functional import *  # after the ops: max, softmax, ... take more than the rows of these names
+from trigrad._printing import *
+from trigrad import _docs, _methods
+
+float = float32
+double = float64
+half = float16
+long = int64
+int = int32
+short = int16
+
+__version__: str = _core.build_info()["version"]
+arithmetic_version = _core.build_info()["arithmetic_version"]
+
+_docs.install()
+_methods.install()
+del annotations

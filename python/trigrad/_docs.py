@@ -1,0 +1,529 @@
+"""What the public rows of the op table do, with an example each."""
+
+from __future__ import annotations
+
+from trigrad import ops
+
+__all__: list[str] = []
+
+DOCS = {
+    "add": """input + other, elementwise. Of two masks: or.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.add(tg.tensor([1.0, 2.0]), tg.tensor([10.0, 20.0]))
+tensor([11., 22.])
+""",
+    "sub": """input - other, elementwise.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.sub(tg.tensor([1.0, 2.0]), 0.5)
+tensor([0.5000, 1.5000])
+""",
+    "mul": """input * other, elementwise. Of two masks: and.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.mul(tg.tensor([1.0, 2.0]), 3)
+tensor([3., 6.])
+""",
+    "div": """input / other, elementwise; integers give floats.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.div(tg.tensor([1, 2]), 4)
+tensor([0.2500, 0.5000])
+""",
+    "floor_divide": """input / other, rounded down.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.floor_divide(tg.tensor([7.0, -7.0]), 2.0)
+tensor([ 3., -4.])
+""",
+    "remainder": """The remainder of input / other rounded down; it has the sign of `other`.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.remainder(tg.tensor([7.0, -7.0]), 2.0)
+tensor([1., 1.])
+""",
+    "pow": """input to the power of other, elementwise.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.pow(tg.tensor([2.0, 3.0]), 2)
+tensor([4., 9.])
+""",
+    "maximum": """The greater of both, elementwise; NaN if one is NaN.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.maximum(tg.tensor([1.0, 5.0]), tg.tensor([3.0, 4.0]))
+tensor([3., 5.])
+""",
+    "minimum": """The lesser of both, elementwise; NaN if one is NaN.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.minimum(tg.tensor([1.0, 5.0]), tg.tensor([3.0, 4.0]))
+tensor([1., 4.])
+""",
+    "neg": """-input, elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.neg(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([ 1.5000, -0.0000, -2.0000])
+""",
+    "abs": """The magnitude, elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.abs(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([1.5000, 0.0000, 2.0000])
+""",
+    "sign": """-1, 0 or 1: the sign of each element.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.sign(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([-1.,  0.,  1.])
+""",
+    "square": """input * input, elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.square(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([2.2500, 0.0000, 4.0000])
+""",
+    "reciprocal": """1 / input, elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.reciprocal(tg.tensor([0.5, 4.0]))
+tensor([2.0000, 0.2500])
+""",
+    "sqrt": """The square root, elementwise; NaN below 0.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.sqrt(tg.tensor([4.0, 9.0]))
+tensor([2., 3.])
+""",
+    "rsqrt": """1 / sqrt(input), elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.rsqrt(tg.tensor([4.0, 16.0]))
+tensor([0.5000, 0.2500])
+""",
+    "floor": """Each element rounded down.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.floor(tg.tensor([-1.5, 0.5, 2.7]))
+tensor([-2.,  0.,  2.])
+""",
+    "ceil": """Each element rounded up.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.ceil(tg.tensor([-1.5, 0.5, 2.7]))
+tensor([-1.,  1.,  3.])
+""",
+    "round": """Each element rounded to the nearest integer, halves to even.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.round(tg.tensor([-1.5, 0.5, 2.7]))
+tensor([-2.,  0.,  3.])
+""",
+    "trunc": """Each element rounded towards 0.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.trunc(tg.tensor([-1.5, 0.5, 2.7]))
+tensor([-1.,  0.,  2.])
+""",
+    "clamp": """Each element, but not less than `min` nor greater than `max`.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.clamp(tg.tensor([-1.5, 0.0, 2.0]), -1, 1)
+tensor([-1.,  0.,  1.])
+>>> tg.clamp(tg.tensor([-1.5, 0.0, 2.0]), min=0)
+tensor([0., 0., 2.])
+""",
+    "exp": """e to the power of each element.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.exp(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([0.2231, 1.0000, 7.3891])
+""",
+    "expm1": """exp(input) - 1, exact near 0.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.expm1(tg.tensor([0.0, 1.0]))
+tensor([0.0000, 1.7183])
+""",
+    "log": """The natural logarithm, elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.log(tg.tensor([1.0, 10.0]))
+tensor([0.0000, 2.3026])
+""",
+    "log1p": """log(1 + input), exact near 0.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.log1p(tg.tensor([0.0, 1.0]))
+tensor([0.0000, 0.6931])
+""",
+    "sin": """The sine, elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.sin(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([-0.9975,  0.0000,  0.9093])
+""",
+    "cos": """The cosine, elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.cos(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([ 0.0707,  1.0000, -0.4161])
+""",
+    "erf": """The error function, elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.erf(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([-0.9661,  0.0000,  0.9953])
+""",
+    "tanh": """The hyperbolic tangent, elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.tanh(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([-0.9051,  0.0000,  0.9640])
+""",
+    "sigmoid": """1 / (1 + exp(-input)), elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.sigmoid(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([0.1824, 0.5000, 0.8808])
+""",
+    "relu": """Each element, or 0 where it is negative.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.relu(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([0., 0., 2.])
+""",
+    "leaky_relu": """Each element, times `negative_slope` where it is negative.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.leaky_relu(tg.tensor([-1.5, 0.0, 2.0]), 0.1)
+tensor([-0.1500,  0.0000,  2.0000])
+""",
+    "elu": """Each element, alpha (exp(x) - 1) where it is negative.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.elu(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([-0.7769,  0.0000,  2.0000])
+""",
+    "selu": """The self-normalising unit: a scaled `elu`.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.selu(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([-1.3658,  0.0000,  2.1014])
+""",
+    "silu": """input * sigmoid(input).
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.silu(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([-0.2736,  0.0000,  1.7616])
+""",
+    "gelu": """input times the normal distribution function of it.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.gelu(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([-0.1002,  0.0000,  1.9545])
+""",
+    "softplus": """log(1 + exp(beta input)) / beta; input itself where beta input > threshold.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.softplus(tg.tensor([-1.5, 0.0, 2.0]))
+tensor([0.2014, 0.6931, 2.1269])
+""",
+    "eq": """Is each element equal to `other`?
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.eq(tg.tensor([1.0, 2.0, 3.0]), 2)
+tensor([False,  True, False])
+""",
+    "ne": """Is each element unequal to `other`?
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.ne(tg.tensor([1.0, 2.0, 3.0]), 2)
+tensor([ True, False,  True])
+""",
+    "lt": """Is each element less than `other`?
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.lt(tg.tensor([1.0, 2.0, 3.0]), 2)
+tensor([ True, False, False])
+""",
+    "le": """Is each element at most `other`?
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.le(tg.tensor([1.0, 2.0, 3.0]), 2)
+tensor([ True,  True, False])
+""",
+    "gt": """Is each element greater than `other`?
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.gt(tg.tensor([1.0, 2.0, 3.0]), 2)
+tensor([False, False,  True])
+""",
+    "ge": """Is each element at least `other`?
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.ge(tg.tensor([1.0, 2.0, 3.0]), 2)
+tensor([False,  True,  True])
+""",
+    "isnan": """Which elements are not a number?
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.isnan(tg.tensor([1.0, float('inf'), float('nan')]))
+tensor([False, False,  True])
+""",
+    "isinf": """Which elements are infinite?
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.isinf(tg.tensor([1.0, float('inf'), float('nan')]))
+tensor([False,  True, False])
+""",
+    "isfinite": """Which elements are neither infinite nor NaN?
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.isfinite(tg.tensor([1.0, float('inf'), float('nan')]))
+tensor([ True, False, False])
+""",
+    "logical_not": """Which elements are 0?
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.logical_not(tg.tensor([True, False]))
+tensor([False,  True])
+""",
+    "where": """The elements of `input` where `condition` is true, those of `other` elsewhere.
+
+condition, input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> x = tg.tensor([-1.0, 2.0])
+>>> tg.where(x > 0, x, 0.0)
+tensor([0., 2.])
+""",
+    "cast": """The elements as another dtype; a copy.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.cast(tg.tensor([1.7, -1.7]), tg.int64)
+tensor([ 1, -1])
+""",
+    "sum": """The sum over the axes `dim` (all if None). Its order is fixed by the lengths alone.
+
+input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
+>>> import trigrad as tg
+>>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]))
+tensor(10.)
+>>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), 0)
+tensor([4., 6.])
+""",
+    "mean": """The mean over the axes `dim` (all if None).
+
+input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
+>>> import trigrad as tg
+>>> tg.mean(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1, keepdim=True)
+tensor([[1.5000],
+        [3.5000]])
+""",
+    "prod": """The product over the axes `dim` (all if None).
+
+input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
+>>> import trigrad as tg
+>>> tg.prod(tg.tensor([[1.0, 2.0], [3.0, 4.0]]))
+tensor(24.)
+""",
+    "amax": """The greatest element over the axes `dim` (all if None); NaN wins.
+
+input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
+>>> import trigrad as tg
+>>> tg.amax(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), (0, 1))
+tensor(4.)
+""",
+    "amin": """The least element over the axes `dim` (all if None); NaN wins.
+
+input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
+>>> import trigrad as tg
+>>> tg.amin(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
+tensor([1., 3.])
+""",
+    "var": """The variance over the axes `dim` (all if None): squares divided by n - correction.
+
+input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
+>>> import trigrad as tg
+>>> tg.ops.var(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
+tensor([0.5000, 0.5000])
+""",
+    "logsumexp": """log(sum(exp(input))) over the axes `dim`, without overflow.
+
+input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
+>>> import trigrad as tg
+>>> tg.logsumexp(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
+tensor([2.3133, 4.3133])
+""",
+    "argmax": """The place of the first greatest element along `dim` (in the flattened tensor if None).
+
+input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
+>>> import trigrad as tg
+>>> tg.argmax(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
+tensor([1, 1])
+""",
+    "argmin": """The place of the first least element along `dim` (in the flattened tensor if None).
+
+input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
+>>> import trigrad as tg
+>>> tg.argmin(tg.tensor([[1.0, 2.0], [3.0, 4.0]]))
+tensor(0)
+""",
+    "dense": """activation(input @ weight.T + bias), with `activation` the name of a function of one tensor; p and q are its
+parameters.
+
+input (..., K), weight (N, K), bias (N,) -> (..., N)
+
+>>> import trigrad as tg
+>>> x, w, b = tg.ones(1, 3), tg.ones(2, 3), tg.tensor([0.0, -4.0])
+>>> tg.dense(x, w, b, 'relu')
+tensor([[3., 0.]])
+""",
+    "matmul": """The product of matrices; batches broadcast.
+
+input (..., M, K), other (..., K, N) -> (..., M, N)
+
+>>> import trigrad as tg
+>>> tg.matmul(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.eye(2))
+tensor([[1., 2.],
+        [3., 4.]])
+""",
+    "softmax": """exp(input) divided by its sum along `dim`.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.ops.softmax(tg.tensor([0.0, 0.0]), 0)
+tensor([0.5000, 0.5000])
+""",
+    "log_softmax": """The logarithm of softmax, computed without loss of digits.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.ops.log_softmax(tg.tensor([0.0, 0.0]), 0)
+tensor([-0.6931, -0.6931])
+""",
+    "binary_cross_entropy_with_logits": """The logistic loss of `input` before its sigmoid.
+
+input, target (...) -> (), or (...) for reduction='none'
+
+>>> import trigrad as tg
+>>> tg.ops.binary_cross_entropy_with_logits(tg.zeros(2), tg.ones(2))
+tensor(0.6931)
+""",
+}
+
+
+def install() -> None:
+    for name, text in DOCS.items():
+        row = getattr(ops, name)
+        row.__doc__ = f"{row.__doc__}\n\n{text}"  # its signature comes first

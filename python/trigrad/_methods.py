@@ -1,0 +1,210 @@
+"""Methods of Tensor that are written in Python, because nothing about them is hot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trigrad import _core, _functional, _random, ops
+from trigrad._core import Tensor
+from trigrad._creation import DeviceArgument, DTypeArgument
+from trigrad._device import device as Device
+from trigrad._device import require_cpu
+from trigrad._printing import tensor_repr
+
+if TYPE_CHECKING:
+    import numpy
+
+
+# ---- dtype and device
+
+
+def device(self: Tensor) -> Device:
+    """Where the tensor lives."""
+    return Device(self._device_name)
+
+
+def is_cuda(self: Tensor) -> bool:
+    """Does the tensor live on a GPU?"""
+    return self._device_name == "cuda"
+
+
+def to(
+    self: Tensor,
+    *args: Tensor | DTypeArgument | DeviceArgument,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+) -> Tensor:
+    """The tensor with another dtype: to(dtype), to(device), to(device, dtype) or to(other). Itself if nothing changes.
+
+    >>> import trigrad as tg
+    >>> tg.tensor([1, 2]).to(tg.float64)
+    tensor([1., 2.], dtype=trigrad.float64)
+    """
+    for argument in args:
+        if isinstance(argument, Tensor):
+            dtype = argument.dtype
+        elif isinstance(argument, Device) or (isinstance(argument, str) and argument.split(":")[0] in ("cpu", "cuda")):
+            device = argument
+        elif argument is not None:
+            dtype = argument  # type: ignore[assignment]
+    require_cpu("to", device)
+    wanted = self.dtype if dtype is None else _core.as_dtype(dtype)
+    if wanted is not self.dtype:
+        return ops.cast(self, wanted)
+    return self.clone() if copy else self
+
+
+def type(self: Tensor, dtype: DTypeArgument | None = None) -> Tensor | str:
+    """Without an argument the name of the type, else the same as to(dtype)."""
+    return f"trigrad.{self.dtype!r}".removeprefix("trigrad.") if dtype is None else to(self, dtype)
+
+
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor with the dtype of `other`."""
+    return to(self, other.dtype)
+
+
+def float(self: Tensor) -> Tensor:
+    """The tensor as float32."""
+    return to(self, _core.float32)
+
+
+def double(self: Tensor) -> Tensor:
+    """The tensor as float64."""
+    return to(self, _core.float64)
+
+
+def half(self: Tensor) -> Tensor:
+    """The tensor as float16, which is storage only: cast before computing."""
+    return to(self, _core.float16)
+
+
+def bfloat16(self: Tensor) -> Tensor:
+    """The tensor as bfloat16, which is storage only: cast before computing."""
+    return to(self, _core.bfloat16)
+
+
+def long(self: Tensor) -> Tensor:
+    """The tensor as int64."""
+    return to(self, _core.int64)
+
+
+def int(self: Tensor) -> Tensor:
+    """The tensor as int32."""
+    return to(self, _core.int32)
+
+
+def bool(self: Tensor) -> Tensor:
+    """The tensor as bool: what is not 0."""
+    return to(self, _core.bool)
+
+
+def cpu(self: Tensor) -> Tensor:
+    """The tensor on the CPU: itself."""
+    return to(self, "cpu")
+
+
+# ---- shapes
+
+
+def expand_as(self: Tensor, other: Tensor) -> Tensor:
+    """Axes of length 1 repeated up to the shape of `other`, without copying."""
+    return self.expand(other.shape)
+
+
+def view_as(self: Tensor, other: Tensor) -> Tensor:
+    """The same memory under the shape of `other`."""
+    return self.view(other.shape)
+
+
+def reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor under the shape of `other`."""
+    return self.reshape(other.shape)
+
+
+# ---- elements
+
+
+def where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """The tensor's elements where `condition` is true, those of `other` elsewhere."""
+    return ops.where(condition, self, other)
+
+
+def contains(self: Tensor, element: Any) -> Any:
+    return _functional.any(ops.eq(self, element)).item()
+
+
+def uniform_(self: Tensor, a: Any = 0.0, b: Any = 1.0, *, generator: _random.Generator | None = None) -> Tensor:
+    """Filled with uniform numbers, a <= x < b."""
+    draw = (generator or _random.default_generator).next_call()
+    return ops.copy_(self, ops.uniform(self.shape, a, b, *draw, dtype=self.dtype))
+
+
+def normal_(self: Tensor, mean: Any = 0.0, std: Any = 1.0, *, generator: _random.Generator | None = None) -> Tensor:
+    """Filled with normal numbers."""
+    draw = (generator or _random.default_generator).next_call()
+    return ops.copy_(self, ops.normal(self.shape, mean, std, *draw, dtype=self.dtype))
+
+
+# ---- Python's and numpy's protocols
+
+
+def array(self: Tensor, dtype: Any = None, copy: Any = None) -> numpy.ndarray[Any, Any]:
+    shared = self.numpy()
+    if dtype is not None and shared.dtype != dtype:
+        if copy is False:
+            raise ValueError(f"[__array__] {self.dtype} cannot become {dtype} without a copy, but copy=False")
+        return shared.astype(dtype)
+    return shared.copy() if copy else shared
+
+
+def copy(self: Tensor) -> Tensor:
+    return self[...]
+
+
+def deepcopy(self: Tensor, memo: dict[Any, Any]) -> Tensor:
+    result = memo[id(self)] = self.clone()
+    return result
+
+
+def reduce(self: Tensor) -> tuple[Any, ...]:
+    return _core.from_bytes, (self._bytes(), self.dtype, tuple(self.shape))
+
+
+def format(self: Tensor, spec: str) -> str:
+    if self.ndim == 0:
+        return self.item().__format__(spec)
+    return object.__format__(self, spec)
+
+
+METHODS = (
+    *(to, type, type_as, float, double, half, bfloat16, long, int, bool, cpu, expand_as, view_as, reshape_as),
+    *(where, uniform_, normal_),
+)
+SPECIAL_METHODS = {
+    "__array__": array,
+    "__contains__": contains,
+    "__copy__": copy,
+    "__deepcopy__": deepcopy,
+    "__format__": format,
+    "__reduce__": reduce,
+    "__repr__": tensor_repr,
+}
+PROPERTIES = (device, is_cuda)
+FUNCTIONS_AS_METHODS = (
+    *(_functional.max, _functional.min, _functional.var, _functional.std, _functional.any, _functional.all),
+    *(_functional.softmax, _functional.log_softmax, _functional.equal, _functional.isclose, _functional.allclose),
+    _random.bernoulli,
+)
+
+
+def install() -> None:
+    """Give them to the type."""
+    for method in (*METHODS, *FUNCTIONS_AS_METHODS):
+        setattr(Tensor, method.__name__, method)
+    for name, method in SPECIAL_METHODS.items():
+        setattr(Tensor, name, method)
+    for getter in PROPERTIES:
+        setattr(Tensor, getter.__name__, property(getter))

@@ -1,0 +1,309 @@
+"""Random tensors. Every number is a pure function of (seed, stream, step, index): a generator only counts steps."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+
+from trigrad import _core, ops
+from trigrad._core import Tensor
+from trigrad._creation import DeviceArgument, DTypeArgument, Size, _shape
+from trigrad._device import require_cpu
+
+__all__ = [
+    "Generator",
+    "bernoulli",
+    "default_generator",
+    "initial_seed",
+    "manual_seed",
+    "normal",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+    "seed",
+]
+
+EAGER_STREAM = 0  # the stream of the calls made from Python; other users of a seed take other streams
+
+
+def _wrap(seed: int) -> int:
+    """Any seed from -2**63 to 2**64 - 1 as a signed 64-bit integer."""
+    if not -(2**63) <= seed < 2**64:
+        raise RuntimeError(f"[manual_seed] got {seed}, expected -2**63 to 2**64 - 1")
+    return (seed + 2**63) % 2**64 - 2**63
+
+
+class Generator:
+    """A source of random numbers: a seed, and a step that rises with every call that draws from it.
+
+    The default generator starts with seed 0 in every process, so that results repeat; call `seed` for another one.
+
+    >>> import trigrad as tg
+    >>> g = tg.Generator().manual_seed(7)
+    >>> a = tg.rand(3, generator=g)
+    >>> b = tg.rand(3, generator=tg.Generator().manual_seed(7))
+    >>> tg.equal(a, b)
+    True
+    """
+
+    __slots__ = ("_lock", "_seed", "_step")
+
+    def __init__(self, device: DeviceArgument = None) -> None:
+        require_cpu("Generator", device)
+        self._lock = threading.Lock()
+        self._seed = 0
+        self._step = 0
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start anew from `seed`."""
+        wrapped = _wrap(int(seed))
+        with self._lock:
+            self._seed, self._step = wrapped, 0
+        return self
+
+    def seed(self) -> int:
+        """Start anew from a seed of the system's randomness, and return it."""
+        seed = int.from_bytes(os.urandom(7), "little")
+        self.manual_seed(seed)
+        return seed
+
+    def initial_seed(self) -> int:
+        """The seed that the generator was started from."""
+        return self._seed % 2**64
+
+    def next_call(self) -> tuple[int, int, int]:
+        """(seed, stream, step) for one call; the step rises."""
+        with self._lock:
+            step = self._step
+            self._step += 1
+            return self._seed, EAGER_STREAM, step
+
+    def get_state(self) -> Tensor:
+        """The state as a uint8 tensor of 16 bytes."""
+        with self._lock:
+            state = (self._seed % 2**64).to_bytes(8, "little") + self._step.to_bytes(8, "little")
+        return _core.from_bytes(state, _core.uint8, (16,))
+
+    def set_state(self, new_state: Tensor) -> Generator:
+        """Go on from what `get_state` returned."""
+        if new_state.dtype is not _core.uint8 or tuple(new_state.shape) != (16,):
+            raise RuntimeError(
+                f"[set_state] got {new_state.dtype} of shape {tuple(new_state.shape)}, expected uint8 of shape (16,): "
+                "what get_state() returned"
+            )
+        state = bytes(new_state.tolist())
+        with self._lock:
+            self._seed = _wrap(int.from_bytes(state[:8], "little"))
+            self._step = int.from_bytes(state[8:], "little")
+        return self
+
+    def __repr__(self) -> str:
+        return f"<trigrad.Generator seed={self.initial_seed()} step={self._step}>"
+
+    def __reduce__(self) -> tuple[object, tuple[int, int]]:
+        return _rebuild, (self._seed, self._step)
+
+
+def _rebuild(seed: int, step: int) -> Generator:
+    generator = Generator()
+    generator._seed, generator._step = seed, step
+    return generator
+
+
+default_generator = Generator()
+
+
+def _unlock_after_fork() -> None:
+    default_generator._lock = threading.Lock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_after_fork)
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the default generator anew from `seed`.
+
+    >>> import trigrad as tg
+    >>> _ = tg.manual_seed(1); a = tg.randn(2)
+    >>> _ = tg.manual_seed(1); tg.equal(a, tg.randn(2))
+    True
+    """
+    return default_generator.manual_seed(seed)
+
+
+def initial_seed() -> int:
+    """The seed of the default generator.
+
+    >>> import trigrad as tg
+    >>> _ = tg.manual_seed(5); tg.initial_seed()
+    5
+    """
+    return default_generator.initial_seed()
+
+
+def seed() -> int:
+    """Start the default generator anew from the system's randomness, and return the seed.
+
+    >>> import trigrad as tg
+    >>> tg.seed() == tg.initial_seed()
+    True
+    """
+    return default_generator.seed()
+
+
+def _draw(generator: Generator | None) -> tuple[int, int, int]:
+    return (default_generator if generator is None else generator).next_call()
+
+
+def rand(
+    *size: Size,
+    generator: Generator | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
+    """Uniform numbers, 0 <= x < 1, of shape `size`.
+
+    >>> import trigrad as tg
+    >>> x = tg.rand(2, 3)
+    >>> bool((x >= 0).all() and (x < 1).all())
+    True
+    """
+    require_cpu("rand", device)
+    dtype = _core.float32 if dtype is None else dtype
+    return ops.uniform(_shape("rand", size), 0.0, 1.0, *_draw(generator), dtype=dtype)
+
+
+def randn(
+    *size: Size,
+    generator: Generator | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
+    """Normal numbers of mean 0 and standard deviation 1, of shape `size`.
+
+    >>> import trigrad as tg
+    >>> tg.randn(2, 3).shape
+    trigrad.Size([2, 3])
+    """
+    require_cpu("randn", device)
+    dtype = _core.float32 if dtype is None else dtype
+    return ops.normal(_shape("randn", size), 0.0, 1.0, *_draw(generator), dtype=dtype)
+
+
+def rand_like(input: Tensor, *, dtype: DTypeArgument | None = None, generator: Generator | None = None) -> Tensor:
+    """`rand` with the shape and dtype of `input`.
+
+    >>> import trigrad as tg
+    >>> tg.rand_like(tg.zeros(4)).shape
+    trigrad.Size([4])
+    """
+    return rand(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype)
+
+
+def randn_like(input: Tensor, *, dtype: DTypeArgument | None = None, generator: Generator | None = None) -> Tensor:
+    """`randn` with the shape and dtype of `input`.
+
+    >>> import trigrad as tg
+    >>> tg.randn_like(tg.zeros(4)).shape
+    trigrad.Size([4])
+    """
+    return randn(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype)
+
+
+def randint(
+    low: int,
+    high: int | Sequence[int] | None = None,
+    size: Size | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
+    """Integers, low <= x < high, of shape `size`; randint(high, size) starts at 0.
+
+    >>> import trigrad as tg
+    >>> x = tg.randint(3, (100,))
+    >>> int(x.min()), int(x.max())
+    (0, 2)
+    """
+    require_cpu("randint", device)
+    if size is None and isinstance(high, Sequence):
+        low, high, size = 0, low, high
+    if size is None and high is not None:  # randint(high, size=...) is written with the keyword; this is randint(a, b)
+        raise TypeError("[randint] size is missing: randint(low, high, size) or randint(high, size)")
+    if high is None:
+        low, high = 0, low
+    if size is None:
+        raise TypeError("[randint] size is missing: randint(low, high, size) or randint(high, size)")
+    dtype = _core.int64 if dtype is None else dtype
+    return ops.integers(_shape("randint", (size,)), low, high, *_draw(generator), dtype=dtype)
+
+
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
+    """The integers 0 to n - 1 in random order.
+
+    >>> import trigrad as tg
+    >>> sorted(tg.randperm(4).tolist())
+    [0, 1, 2, 3]
+    """
+    require_cpu("randperm", device)
+    order = ops.permutation(n, *_draw(generator))
+    return order if dtype is None else ops.cast(order, dtype)
+
+
+def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+    """0 or 1 for each element of `input`, 1 with the probability that the element gives (or with probability `p`).
+
+    >>> import trigrad as tg
+    >>> tg.bernoulli(tg.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
+    if p is not None:
+        input = ops.fill_(_core.empty(input.shape, input.dtype), p)
+    return ops.bernoulli_(input, *_draw(generator))
+
+
+def normal(
+    mean: Tensor | float,
+    std: Tensor | float = 1.0,
+    size: Size | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
+    """Normal numbers: normal(mean, std, size) with numbers, or with tensors of means and standard deviations.
+
+    >>> import trigrad as tg
+    >>> tg.normal(10.0, 0.1, (2, 2)).round()
+    tensor([[10., 10.],
+            [10., 10.]])
+    >>> tg.normal(tg.tensor([1.0, 2.0]), 0.0)
+    tensor([1., 2.])
+    """
+    require_cpu("normal", device)
+    if isinstance(mean, Tensor) or isinstance(std, Tensor):
+        if size is not None:
+            raise TypeError("[normal] got size beside a tensor, expected either: the tensor gives the shape")
+        scale = std if isinstance(std, Tensor) else ops.fill_(_core.empty((), _core.float32), std)
+        if bool((scale < 0).any()):
+            raise RuntimeError("[normal] std has a negative element, expected 0 or more")
+        shape = ops.add(mean, std).shape
+        like = mean if isinstance(mean, Tensor) else scale
+        noise = ops.normal(shape, 0.0, 1.0, *_draw(generator), dtype=like.dtype)
+        return ops.add(ops.mul(noise, std), mean)
+    if size is None:
+        raise TypeError("[normal] size is missing: normal(mean, std, size)")
+    dtype = _core.float32 if dtype is None else dtype
+    return ops.normal(_shape("normal", (size,)), mean, std, *_draw(generator), dtype=dtype)

@@ -105,9 +105,21 @@ void for_each_row(const std::function<void(const Op&, const PointwiseInfo&, Dtyp
       if (isa().pointwise->ops[t][id]) body(op(static_cast<OpId>(id)), kPointwiseInfo[id], static_cast<Dtype>(t));
 }
 
+// Input i of a row: random, but no integer zero where it divides.
+Tensor random_input(const PointwiseInfo& row, int i, Dtype dtype, const Dims& shape) {
+  const Tensor t = random(shape, dtype, 17 * i + row.arity);
+  const bool divides = i == 1 && (std::string(row.name) == "floor_divide" || std::string(row.name) == "remainder");
+  if (divides)
+    with_type(dtype, [&](auto like) {
+      using T = decltype(like);
+      for (int64_t k = 0; k < t.numel(); k++)
+        if (std::is_integral_v<T> && t.data<T>()[k] == T(0)) t.data<T>()[k] = T(3);
+    });
+  return t;
+}
 std::vector<Tensor> random_inputs(const PointwiseInfo& row, Dtype dtype, const Dims& shape) {
   std::vector<Tensor> in;
-  for (int i = 0; i < row.arity; i++) in.push_back(random(shape, dtype, 17 * i + row.arity));
+  for (int i = 0; i < row.arity; i++) in.push_back(random_input(row, i, dtype, shape));
   return in;
 }
 
@@ -207,7 +219,7 @@ void layouts_agree() {
     for (int i = 0; i < row.arity; i++)
       for (const Dims& small : {Dims{}, Dims{7}, Dims{6, 1}, Dims{5, 1, 1}, Dims{5, 1, 7}, Dims{1, 6, 1}}) {
         std::vector<Tensor> narrow = in, full = in;
-        narrow[i] = random(small, dtype, 99);
+        narrow[i] = random_input(row, i, dtype, small);
         full[i] = contiguous(expand("test", narrow[i], shape));
         if (row.arity == 1) full[i] = contiguous(narrow[i]);
         check(same(apply(o, narrow, attrs), apply(o, full, attrs)), "broadcast", row.name, dtype, small.size());
@@ -342,11 +354,32 @@ void absent_bounds_bind_nothing() {
   CHECK_EQ(*apply(*find_op("clamp"), {big}, a).data<int64_t>(), (int64_t{1} << 53) + 1);
 }
 
+void integer_division_by_zero_is_refused() {
+  const Tensor a = random({4}, Dtype::Int32, 1), b = empty({2, 4}, Dtype::Int32);
+  for (int i = 0; i < 8; i++) b.data<int32_t>()[i] = 5 - i;
+  for (const char* name : {"floor_divide", "remainder"}) {
+    CHECK_THROWS(apply(*find_op(name), {a, b}, {}), Error, "integer division by zero: element 5 of other (2, 4) is 0");
+    const Tensor none = empty({0, 4}, Dtype::Int32);
+    CHECK_EQ(apply(*find_op(name), {none, as_strided(b, {4}, {1}, 4)}, {}).numel(), 0);
+    const Tensor same = contiguous(b);
+    CHECK_THROWS(dispatch::call_inplace(*find_op(name), {{same, b}}, {}), Error, "integer division by zero");
+    CHECK(tg::test::same_bits(same.data<int32_t>()[0], 5));
+  }
+  // Python's signs, and the one quotient that does not fit.
+  const int64_t x[] = {7, -7, 7, -7, std::numeric_limits<int64_t>::min()}, y[] = {2, 2, -2, -2, -1};
+  const int64_t quotient[] = {3, -4, -4, 3, std::numeric_limits<int64_t>::min()}, rest[] = {1, 1, -1, -1, 0};
+  const Tensor u = empty({5}, Dtype::Int64), v = empty({5}, Dtype::Int64);
+  std::memcpy(u.data(), x, sizeof x);
+  std::memcpy(v.data(), y, sizeof y);
+  CHECK(!std::memcmp(apply(*find_op("floor_divide"), {u, v}, {}).data(), quotient, sizeof quotient));
+  CHECK(!std::memcmp(apply(*find_op("remainder"), {u, v}, {}).data(), rest, sizeof rest));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   return test::run(argc, argv,
                    {CASE(a_row_exists_exactly_where_its_class_says), CASE(isas_are_different_code), CASE(isas_and_lengths_agree),
                     CASE(layouts_agree), CASE(in_place_agrees), CASE(threads_agree), CASE(values_are_right),
-                    CASE(comparisons_give_bool), CASE(absent_bounds_bind_nothing)});
+                    CASE(comparisons_give_bool), CASE(absent_bounds_bind_nothing), CASE(integer_division_by_zero_is_refused)});
 }

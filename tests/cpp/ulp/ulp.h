@@ -32,19 +32,20 @@
   F(sqrt, 0, 0, 0.5, 0.5)         \
   F(rsqrt, 0, 0, 1.5, 1.5)        \
   F(reciprocal, 0, 0, 0.5, 0.5)   \
-  F(silu, 0, 0, 3, 3)             \
-  F(gelu, 0, 0, 5, 5)             \
+  F(silu, 0, 0, 3.5, 3.5)           \
+  F(gelu, 0, 0, 5, 6)             \
   F(softplus, 1, 20, 3, 3)        \
   F(elu, 1, 0, 2, 2)              \
   F(selu, 0, 0, 3, 3)
 
 // Distance of y from the exact value, which R holds to more digits, in units of S's last place there. Where y is right
-// to be inf, 0 or NaN the distance is 0.
+// to be inf or NaN the distance is 0; a zero must have the right sign.
 template <class S, class R>
 inline double ulp_distance(S y, R exact) {
   constexpr int digits = std::numeric_limits<S>::digits, lowest = std::numeric_limits<S>::min_exponent;
   const double wrong = 1e30;
   if (exact != exact || y != y) return exact != exact && y != y ? 0 : wrong;
+  if (y == 0 && std::signbit(y) != (exact < 0 || (exact == 0 && std::signbit(double(exact))))) return wrong;
   const R most = std::numeric_limits<S>::max();
   R size = exact < 0 ? -exact : exact;
   if (std::isinf(y)) {

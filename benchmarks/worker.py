@@ -1,0 +1,123 @@
+"""One peer with one number of threads in its own process, driven by JSON lines (see harness.py)."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import traceback
+from itertools import repeat
+from statistics import median
+from time import perf_counter_ns
+from typing import Any
+
+import peers
+from cases import Case, fault, problem
+from peers import Variant
+
+
+def one_by_one(variant: Variant, nanoseconds: float) -> float:
+    """Median time of a call in ns, with something to do before each that is not timed."""
+    call, before, samples = variant.call, variant.before, []
+    assert before is not None
+    end = perf_counter_ns() + nanoseconds
+    while True:
+        before()
+        start = perf_counter_ns()
+        call()
+        stop = perf_counter_ns()
+        samples.append(stop - start)
+        if stop > end:
+            return median(samples)
+
+
+def in_bursts(variant: Variant, nanoseconds: float) -> float:
+    """Median time of a call in ns; calls shorter than 20 us are timed in bursts, so that the clock costs nothing."""
+    call, samples = variant.call, []
+    start = perf_counter_ns()
+    call()
+    burst = max(1, int(20_000 / (perf_counter_ns() - start)))
+    end = start + nanoseconds
+    while True:
+        start = perf_counter_ns()
+        for _ in repeat(None, burst):
+            call()
+        stop = perf_counter_ns()
+        samples.append((stop - start) / burst)
+        if stop > end:
+            return median(samples)
+
+
+def block(variant: Variant, seconds: float) -> float:
+    """Median time of a call in ns over about `seconds`, after warming up for a tenth of that."""
+    measure = in_bursts if variant.before is None else one_by_one
+    gc.disable()
+    try:
+        measure(variant, seconds * 1e8)
+        return measure(variant, seconds * 1e9)
+    finally:
+        gc.enable()
+
+
+class Server:
+    def __init__(self, peer: str, threads: int) -> None:
+        self.peer = peers.PEERS[peer](threads)
+        self.variant: Variant | None = None
+
+    def prepare(self, case: list[Any], seconds: float) -> dict[str, Any]:
+        """Builds the peer's ways of doing the case, drops the wrong ones, keeps the fastest."""
+        self.variant = None
+        gc.collect()
+        spec = Case(case[0], tuple(case[1]), case[2])
+        posed = problem(spec)
+        variants = self.peer.variants(spec, posed.inputs)
+        faults: dict[str, str] = {}
+        for v in variants:
+            try:
+                if v.before:
+                    v.before()
+                result = v.call()
+                if why := fault(spec, posed, self.peer.arrays(result)):
+                    faults[v.label] = why
+            except Exception as error:  # noqa: BLE001 (whatever a library raises is its fault here)
+                faults[v.label] = f"{type(error).__name__}: {error}"
+        sound = [v for v in variants if v.label not in faults]
+        if not sound:
+            return {"status": "invalid" if variants else "missing", "faults": faults}
+        del posed
+        if len(sound) > 1:
+            tries = {v.label: min(block(v, seconds / 4) for _ in range(2)) for v in sound}
+            sound.sort(key=lambda v: tries[v.label])
+        self.variant = sound[0]
+        return {"status": "ok", "variant": self.variant.label, "faults": faults}
+
+    def run(self, seconds: float) -> dict[str, Any]:
+        assert self.variant is not None
+        return {"status": "ok", "ns": block(self.variant, seconds)}
+
+
+def main() -> None:
+    peer, threads = sys.argv[1], int(sys.argv[2])
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints goes to stderr
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+    try:
+        server = Server(peer, threads)
+        reply: dict[str, Any] = {"status": "ok"}
+    except ImportError as error:
+        reply = {"status": "missing", "faults": {"import": str(error)}}
+    print(json.dumps(reply), file=replies, flush=True)
+    for line in sys.stdin:
+        message = json.loads(line)
+        try:
+            reply = getattr(server, message.pop("do"))(**message)
+        except Exception as error:  # noqa: BLE001 (the parent reports it and goes on)
+            traceback.print_exc()
+            reply = {"status": "invalid", "faults": {"": f"{type(error).__name__}: {error}"}}
+        print(json.dumps(reply), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Shared by all tests: the helpers that lie beside them can be imported, and each test leaves the process as it found it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import trigrad as tg  # noqa: E402
+from trigrad import _core  # noqa: E402
+
+RECORDED: dict[str, str] = {}  # figures that tests found, printed at the end
+
+
+@pytest.fixture(scope="session")
+def full() -> bool:
+    """Long proofs run whole."""
+    return os.environ.get("TRIGRAD_PROOFS") == "full"
+
+
+@pytest.fixture(scope="session")
+def record() -> dict[str, str]:
+    return RECORDED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if RECORDED:
+        terminalreporter.section("figures")
+        for name, value in RECORDED.items():
+            terminalreporter.write_line(f"{name}: {value}")
+
+
+@pytest.fixture(autouse=True)
+def _same_process() -> Iterator[None]:
+    """ISA and threads belong to the process: a test that changes them may not change the next test."""
+    isa, threads = _core.build_info()["isa"], tg.get_num_threads()
+    yield
+    if _core.build_info()["isa"] != isa:
+        _core.set_isa(isa)
+    if tg.get_num_threads() != threads:
+        tg.set_num_threads(threads)

@@ -1,0 +1,428 @@
+"""One arithmetic: a result depends on the numbers that go in and on nothing else. Every floating op, bit for bit."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import golden
+import numpy as np
+import pytest
+from door import NAMES, TABLE, attributes, bits, call, inputs, overwrites, run, tensor
+from samples import FLOATS, OUTPUT, Array, Sample, derivative_of, large, real, samples, truth, whole
+
+import trigrad as tg
+from trigrad import _core
+
+ISAS = _core.available_isas()
+THREADS = (1, 2, 3, 4, 8)
+
+
+# ---------------------------------------------------------------- instruction sets, threads, processes
+
+
+@pytest.fixture(scope="module")
+def here() -> golden.Hashes:
+    return golden.hashes()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("threads", THREADS)
+def test_another_process(isa: str, threads: int, here: golden.Hashes, record: dict[str, str]) -> None:
+    """TRIGRAD_ISA and TRIGRAD_NUM_THREADS of a fresh process against this one."""
+    found = hashes_of_process({"TRIGRAD_ISA": isa, "TRIGRAD_NUM_THREADS": str(threads)})
+    assert not golden.differences(found, here)
+    record["bit contract"] = (
+        f"{len(TABLE)} ops x {len(FLOATS)} dtypes x {len(ISAS)} ISAs x {len(THREADS)} thread counts x 2 processes = "
+        f"{len(TABLE) * len(FLOATS) * len(ISAS) * len(THREADS) * 2} cases, "
+        f"each of {sum(map(len, here.values())) / len(here):.0f} calls on average"
+    )
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_same_process(isa: str, here: golden.Hashes) -> None:
+    """set_isa and set_num_threads, and back."""
+    _core.set_isa(isa)
+    for threads in THREADS:
+        tg.set_num_threads(threads)
+        assert not golden.differences(golden.hashes(), here), f"{threads} threads"
+
+
+def hashes_of_process(environment: dict[str, str]) -> golden.Hashes:
+    done = subprocess.run(
+        [sys.executable, golden.__file__, "--print"], env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+    return dict(json.loads(done.stdout))
+
+
+def test_the_isa_tables_are_different_code() -> None:
+    codes = {isa: _core.testing.kernel_code(isa) for isa in ISAS}
+    assert "baseline" in codes
+    for a, b in zip(ISAS, ISAS[1:], strict=False):
+        assert codes[a].keys() == codes[b].keys()
+        for kernel in codes[a]:
+            assert codes[a][kernel] != codes[b][kernel], f"{kernel} of {a} and {b} is the same code"
+
+
+# ---------------------------------------------------------------- layouts
+
+
+def strided(a: Array) -> Array:
+    """Every second element of an array twice as long in each direction."""
+    big = np.zeros([2 * n for n in a.shape], a.dtype)
+    view = big[tuple(slice(None, None, 2) for _ in a.shape)]
+    view[...] = a
+    return view
+
+
+def transposed(a: Array) -> Array:
+    return np.ascontiguousarray(a.T).T
+
+
+def swapped(a: Array) -> Array:
+    """The last two axes in the other order, the leading ones as they were."""
+    return np.ascontiguousarray(a.swapaxes(-1, -2)).swapaxes(-1, -2) if a.ndim > 1 else a
+
+
+def reversed_(a: Array) -> Array:
+    flip = tuple(slice(None, None, -1) for _ in a.shape)
+    return np.ascontiguousarray(a[flip])[flip]
+
+
+def padded(a: Array) -> Array:
+    """Rows that lie further apart than they are long, and start in the middle."""
+    if a.ndim == 0:
+        return a
+    big = np.zeros((*a.shape[:-1], a.shape[-1] + 5), a.dtype)
+    view = big[..., 3 : 3 + a.shape[-1]]
+    view[...] = a
+    return view
+
+
+def misaligned(a: Array) -> Array:
+    """Contiguous, but one element past a multiple of 64 bytes."""
+    raw = np.zeros(a.nbytes + 128, np.uint8)
+    start = -raw.ctypes.data % 64 + a.itemsize
+    view = raw[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
+    view[...] = a
+    return view
+
+
+LAYOUTS = {f.__name__.strip("_"): f for f in (strided, transposed, swapped, reversed_, padded, misaligned)}
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("name", [n for n in NAMES if any(p["kind"] == "Tensor" for p in TABLE[n]["params"])])
+def test_layouts(name: str, isa: str) -> None:
+    """Each input in each layout, and all inputs in it together, against contiguous copies."""
+    _core.set_isa(isa)
+    tested = 0
+    for dtype in FLOATS:
+        picked = [s for s in samples(TABLE[name], dtype) if sum(t.size for t in s.tensors if isinstance(t, np.ndarray)) > 4]
+        for sample in thinned(picked):
+            want = [bits(o) for o in run(name, sample)]
+            arrays = [k for k, t in enumerate(sample.tensors) if isinstance(t, np.ndarray)]
+            for layout, change in LAYOUTS.items():
+                for chosen in [*([k] for k in arrays), arrays] if len(arrays) > 1 else [arrays]:
+                    tensors = list(sample.tensors)
+                    for k in chosen:
+                        tensors[k] = change(tensors[k])
+                        np.testing.assert_array_equal(tensors[k], sample.tensors[k])
+                    got = run_views(name, Sample(sample.label, tuple(tensors), sample.attrs))
+                    assert got == want, f"{name} {dtype} {sample.label}: input {chosen} {layout}"
+                    tested += 1
+    assert tested > 10
+
+
+def thinned(picked: list[Sample]) -> list[Sample]:
+    """At most 12 samples: the last (they have the ranks and attributes) and some between."""
+    return picked if len(picked) <= 12 else picked[-6:] + picked[: -6 : max(1, (len(picked) - 6) // 6)]
+
+
+def run_views(name: str, sample: Sample) -> list[bytes]:
+    """Unlike door.run, what is overwritten keeps its layout."""
+    made = inputs(name, sample)
+    if overwrites(name):
+        made = [t if a is None else tensor(layout_copy(a)) for t, a in zip(made, sample.tensors, strict=True)]
+    return [bits(None if t is None else t.numpy()) for t in call(name, made, sample.attrs)]
+
+
+def layout_copy(a: Array) -> Array:
+    """A copy with the same strides."""
+    low = sum(min(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True))
+    high = sum(max(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True))
+    if a.size == 0:
+        return a.copy()
+    raw = np.zeros(high - low + a.itemsize, np.uint8)
+    view = np.ndarray(a.shape, a.dtype, raw, -low, a.strides)
+    view[...] = a
+    return view
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("name", NAMES)
+def test_broadcast_inputs(name: str, isa: str) -> None:
+    """An input expanded along an axis (stride 0) gives the bits of its copy."""
+    _core.set_isa(isa)
+    tested = 0
+    for dtype in FLOATS:
+        for sample in thinned([s for s in samples(TABLE[name], dtype) if s.tensors]):
+            for k, t in enumerate(sample.tensors):
+                if not isinstance(t, np.ndarray) or t.dtype.kind != "f" or t.size < 2 or (overwrites(name) and k == 0):
+                    continue
+                for axis in range(t.ndim):
+                    expanded = np.broadcast_to(t.take([0], axis), t.shape)
+                    if expanded.size == 0:
+                        continue
+                    as_view, as_copy = list(sample.tensors), list(sample.tensors)
+                    as_view[k], as_copy[k] = expanded, np.array(expanded)
+                    got, want = (
+                        [bits(o) for o in run(name, Sample("", tuple(v), sample.attrs))] for v in (as_view, as_copy)
+                    )
+                    assert got == want, f"{name} {dtype} {sample.label}: input {k} expanded along {axis}"
+                    tested += 1
+    if not tested:
+        pytest.skip("the op has no floating tensor to expand")
+
+
+# ---------------------------------------------------------------- rows
+
+ROWS = 1000
+BATCHES = (*range(1, 66), 127, 128, 129, ROWS)
+FEATURES = 13
+
+
+def row_wise(name: str, dtype: str) -> list[tuple[str, list[Array | None | Any], list[bool], dict[str, Any]]]:
+    """label, tensors for ROWS rows, which of them have a row per event, attributes"""
+    x = real((ROWS, FEATURES), "rows.x", dtype)
+    shared = real((5, FEATURES), "rows.w", dtype)
+    if TABLE[name]["pointwise"]:
+        (sample,) = [s for s in pointwise_rows(name, dtype)]
+        return [("", list(sample.tensors), [isinstance(t, np.ndarray) for t in sample.tensors], sample.attrs)]
+    if name == "where":
+        return [("", [truth(x.shape, "rows.c"), x, real(x.shape, "rows.y", dtype)], [True] * 3, {})]
+    if name == "cast":
+        return [("", [x], [True], {"dtype": "float64" if dtype == "float32" else "float32"})]
+    if name == "dense":
+        cases = []
+        for n in (1, 2, 5, 10, 18, 33, 65, 130):
+            for k in (FEATURES, 40):
+                rows = real((ROWS, k), "rows.x", dtype)
+                w, b = real((n, k), "rows.w", dtype), real(n, "rows.b", dtype)
+                cases.append((f"{k}x{n}", [rows, w, b], [True, False, False], {"activation": "tanh"}))
+        return cases
+    if name == "dense_grad_input":
+        return [
+            (f"{n}", [real((ROWS, n), "rows.g", dtype), real((n, k), "rows.w", dtype)], [True, False], {})
+            for n, k in ((1, 7), (5, 18), (16, 33), (33, 65), (65, 130))
+        ]
+    if name == "matmul":
+        shapes = ((1, 7), (13, 5), (16, 33), (33, 65), (65, 130))
+        return [(f"{k}x{n}", [real((ROWS, k), "rows.a", dtype), real((k, n), "rows.b", dtype)], [True, False], {}) for k, n in shapes] + [
+            ("batched", [real((ROWS, 3, 5), "rows.a", dtype), real((ROWS, 5, 2), "rows.b", dtype)], [True, True], {})
+        ]
+    if name in ("softmax", "log_softmax"):
+        return [(f"{n}", [real((ROWS, n), "rows.x", dtype, -8, 8)], [True], {"dim": 1}) for n in (1, 5, 10, 16, 17, 33, 100)]
+    if name in ("softmax_backward", "log_softmax_backward"):
+        low, high = (-6, -0.25) if name.startswith("log") else (0, 0.5)
+        return [
+            (f"{n}", [real((ROWS, n), "rows.g", dtype), real((ROWS, n), "rows.y", dtype, low, high)], [True, True], {"dim": 1})
+            for n in (1, 5, 10, 16, 17, 33, 100)
+        ]
+    if name == "cross_entropy_":
+        return [
+            (f"{n}", [real((ROWS, n), "rows.x", dtype, -8, 8), whole(ROWS, "rows.t", "int64", 0, n), None], [True, True, False], {"reduction": "none"})
+            for n in (1, 5, 10, 17, 33)
+        ]
+    if name == "binary_cross_entropy_with_logits":
+        return [("", [real(ROWS, "rows.x", dtype, -9, 9), real(ROWS, "rows.t", dtype, 0, 1), None, None], [True, True, False, False], {"reduction": "none"})]
+    if name == "batch_norm_":
+        channel = [real(FEATURES, f"rows.{k}", dtype, 0.5, 2) for k in range(4)]
+        return [("", [x, *channel], [True] + [False] * 4, {"training": False})]
+    if name in ("sum", "mean", "prod", "amax", "amin", "var", "logsumexp", "argmax", "argmin"):
+        return [(f"{n}", [real((ROWS, n), "rows.x", dtype, 0.5, 1.5)], [True], {"dim": 1}) for n in (2, 5, 16, 17, 40, 130)]
+    del shared
+    return []
+
+
+def pointwise_rows(name: str, dtype: str) -> Iterator[Sample]:
+    from samples import pointwise
+
+    arity = 2 if "other" in [p["name"] for p in TABLE[name]["params"]] else 1
+    shape: Any = (ROWS, FEATURES)
+    yield next(pointwise(TABLE[name], dtype, [shape if arity == 1 else (shape, shape)]))
+
+
+ROW_WISE = [n for n in NAMES if row_wise(n, "float32")]
+
+
+def first_output(name: str, tensors: list[Any], attrs: tuple[Any, ...]) -> Array:
+    out = _core.call(name, tensors, attrs)
+    return np.asarray((out[0] if isinstance(out, tuple) else out).numpy())
+
+
+def test_which_ops_are_row_wise() -> None:
+    kernel_ops = {n for n in ROW_WISE if not TABLE[n]["pointwise"]}
+    assert kernel_ops >= {
+        "where", "dense", "dense_grad_input", "matmul", "softmax", "log_softmax", "softmax_backward", "log_softmax_backward",
+        "cross_entropy_", "binary_cross_entropy_with_logits", "batch_norm_", "sum",
+    }  # fmt: skip
+    assert {n for n in NAMES if TABLE[n]["pointwise"]} <= set(ROW_WISE)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("name", ROW_WISE)
+def test_rows_alone(name: str, isa: str) -> None:
+    """Each row of batches of 1 to 65, 127 to 129 and 1000 has the bits that it has alone."""
+    _core.set_isa(isa)
+    for dtype in FLOATS:
+        for label, tensors, per_row, attrs in row_wise(name, dtype):
+            given = attributes(name, attrs)
+            made = inputs(name, Sample(label, tuple(tensors), attrs))  # computes `output` where the row has one
+            per_row = [p or t is OUTPUT for p, t in zip(per_row, tensors, strict=True)]
+
+            def part(start: int, stop: int) -> Array:
+                cut = [t[start:stop] if p else t for t, p in zip(made, per_row, strict=True)]  # noqa: B023
+                return first_output(name, cut, given)  # noqa: B023
+
+            alone = np.concatenate([part(i, i + 1) for i in range(ROWS)])
+            nan = np.isnan(alone) if alone.dtype.kind == "f" else np.zeros(alone.shape, bool)
+            view = np.dtype(f"u{alone.itemsize}")
+            for rows in BATCHES:
+                start = 3 if rows + 3 <= ROWS else 0
+                got, want = part(start, start + rows), alone[start : start + rows]
+                same = (got.view(view) == want.view(view)) | (nan[start : start + rows] & (got != got))
+                assert same.all(), f"{name} {dtype} {label}: batch of {rows}, rows {np.unique(np.nonzero(~same)[0])[:9]}"
+
+
+# ---------------------------------------------------------------- a foreign control word
+
+
+class Control:
+    """The floating-point control word of this thread, through glibc's fegetenv and fesetenv."""
+
+    def __init__(self) -> None:
+        self.libm = ctypes.CDLL("libm.so.6")
+        self.x86 = platform.machine() in ("x86_64", "AMD64")
+        self.at = 28 if self.x86 else 0  # fenv_t: __mxcsr, or __fpcr
+
+    def get(self) -> int:
+        env = (ctypes.c_ubyte * 64)()
+        assert self.libm.fegetenv(env) == 0
+        return int.from_bytes(bytes(env[self.at : self.at + 4]), "little")
+
+    def set(self, word: int) -> None:
+        env = (ctypes.c_ubyte * 64)()
+        assert self.libm.fegetenv(env) == 0
+        env[self.at : self.at + 4] = list(word.to_bytes(4, "little"))
+        assert self.libm.fesetenv(env) == 0
+
+    @property
+    def foreign(self) -> dict[str, int]:
+        if self.x86:
+            return {"flush to zero": 0x8040, "up": 0x4000, "down": 0x2000, "to zero, flushed": 0xE040}
+        return {"flush to zero": 1 << 24, "up": 1 << 22, "down": 2 << 22, "to zero, flushed": 1 << 24 | 3 << 22}
+
+    @contextmanager
+    def mode(self, bits: int) -> Iterator[None]:
+        old = self.get()
+        self.set(old | bits)
+        try:
+            yield
+        finally:
+            self.set(old)
+
+
+@pytest.fixture
+def control() -> Control:
+    if sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"):
+        pytest.skip("the layout of fenv_t is known for glibc on x86-64 and arm64")
+    return Control()
+
+
+MODES = ("flush to zero", "up", "down", "to zero, flushed")
+
+
+def test_the_helper_does_change_the_arithmetic(control: Control) -> None:
+    tiny = np.array([1e-310])
+    with control.mode(control.foreign["flush to zero"]):
+        assert (tiny * 1.0)[0] == 0
+    with control.mode(control.foreign["up"]):
+        up = (np.array([1.0]) / 3)[0]
+    assert (np.array([1.0]) / 3)[0] < up
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_foreign_control_word_changes_nothing(isa: str, mode: str, threads: int, control: Control) -> None:
+    """Not in this thread, nor in pool threads that start while it is on; and the caller keeps it."""
+    _core.set_isa(isa)
+    tg.set_num_threads(threads)
+    for name in NAMES:
+        for dtype in FLOATS:
+            cases = thinned([s for s in samples(TABLE[name], dtype) if s.tensors or s.attrs])[:4]
+            if threads > 1 or name in ("exp", "dense", "sum"):
+                cases = [large(TABLE[name], dtype)]
+            made = [(s, inputs(name, s)) for s in cases]
+            scaled = [(s, shrink(t) if TABLE[name]["pointwise"] else t) for s, t in made]
+            want = [bits_of(name, t, s.attrs) for s, t in scaled]
+            if overwrites(name):
+                scaled = [(s, inputs(name, s)) for s in cases]
+            with control.mode(control.foreign[mode]):
+                before = control.get()
+                results = [call(name, t, s.attrs) for s, t in scaled]
+                after = control.get()
+            got = [[bits(None if o is None else o.numpy()) for o in r] for r in results]
+            assert got == want, f"{name} {dtype} under {mode}"
+            exceptions = 0x3F
+            assert before & ~exceptions == after & ~exceptions, f"{name} left another control word"
+
+
+def bits_of(name: str, tensors: list[Any], attrs: dict[str, Any]) -> list[bytes]:
+    return [bits(None if o is None else o.numpy()) for o in call(name, tensors, attrs)]
+
+
+def shrink(tensors: list[Any]) -> list[Any]:
+    """The same tensors, half of their elements made denormal."""
+    made = []
+    for t in tensors:
+        a = np.array(t.numpy())
+        if a.dtype.kind == "f" and a.ndim:
+            flat = a.reshape(-1)
+            flat[::2] *= np.finfo(a.dtype).tiny / 8
+        made.append(tensor(a))
+    return made
+
+
+# ---------------------------------------------------------------- alone among others
+
+
+def test_bits_do_not_depend_on_a_second_caller() -> None:
+    """Two Python threads in the pool at once."""
+    import threading
+
+    tg.set_num_threads(2)
+    sample = large(TABLE["dense"], "float32")
+    want = [bits(o) for o in run("dense", sample)]
+    wrong: list[int] = []
+
+    def work() -> None:
+        for i in range(20):
+            if [bits(o) for o in run("dense", sample)] != want:
+                wrong.append(i)
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+    assert not wrong

@@ -1,0 +1,513 @@
+"""Every op of the table against its reference in float64, and the references against finite differences and torch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from door import NAMES, TABLE, call, run, tensor
+from reference import REFERENCE, differentiate, quiet, reference
+from samples import (
+    BCE,
+    FLOATS,
+    OUTPUT,
+    PARAMETERS,
+    SAMPLES,
+    Array,
+    Sample,
+    derivative_of,
+    large,
+    parse,
+    real,
+    samples,
+    specials,
+    whole,
+)
+
+import trigrad as tg
+
+# |got - want| <= relative |want| + relative * (largest |want|, at least 1)
+RELATIVE = {"float32": 1e-5, "float64": 1e-12}
+BY_DIFFERENCES = {"float32": 2e-5, "float64": 2e-9}  # rows of derivatives, whose reference is a finite difference
+RANDOM = {"uniform", "normal", "dropout_", "dropout_mask", "bernoulli_", "integers", "permutation"}
+
+
+def wide(a: Any) -> Any:
+    return a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
+
+
+def expected(name: str, sample: Sample, dtype: str) -> tuple[Any, ...]:
+    """The reference's outputs, from the same rounded inputs, in float64."""
+    derivative = derivative_of(name)
+    function = reference(name, derivative)
+    attrs = dict(sample.attrs)
+    if name == "bernoulli_":
+        attrs["dtype"] = dtype
+    out = function(*(wide(t) for t in sample.tensors if t is not OUTPUT), **attrs)
+    return out if isinstance(out, tuple) else (out,)
+
+
+def assert_close(got: Array, want: Any, relative: float, what: str) -> None:
+    want = np.asarray(want)
+    assert got.shape == want.shape, f"{what}: shape {got.shape}, expected {want.shape}"
+    if got.dtype.kind != "f":
+        assert np.array_equal(got, want), f"{what}: {got} is not {want}"
+        return
+    with np.errstate(all="ignore"):
+        want = want.astype(got.dtype).astype(np.float64)  # what overflows in this dtype is infinite
+        finite = want[np.isfinite(want)]
+        scale = max(1.0, float(np.max(np.abs(finite), initial=0)))
+        np.testing.assert_allclose(got.astype(np.float64), want, rtol=relative, atol=relative * scale, err_msg=what)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", NAMES)
+def test_forward(name: str, dtype: str) -> None:
+    row = TABLE[name]
+    derivative = derivative_of(name)
+    tolerance = (BY_DIFFERENCES if derivative else RELATIVE)[dtype]
+    if name == "normal" and dtype == "float32":
+        tolerance = 1e-5
+    n = 0
+    for sample in [*samples(row, dtype), large(row, dtype)]:
+        out = run(name, sample)
+        want = expected(name, sample, dtype)
+        assert len(out) == len(want) == row["n_outputs"]
+        for k, (g, w) in enumerate(zip(out, want, strict=True)):
+            if w is None:
+                assert g is None, f"{name} {sample.label}: output {k} is not expected"
+                continue
+            assert g is not None, f"{name} {sample.label}: output {k} is missing"
+            assert_close(g, w, tolerance, f"{name} {dtype} {sample.label} output {k}")
+            n += g.size
+    assert n > 100
+
+
+FUNCTIONS = [n for n in NAMES if TABLE[n]["pointwise"] and not derivative_of(n)]
+ONE_ARGUMENT = [n for n in FUNCTIONS if TABLE[n]["pointwise"]["arity"] == 1]
+TWO_ARGUMENTS = [n for n in FUNCTIONS if TABLE[n]["pointwise"]["arity"] == 2]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", ONE_ARGUMENT)
+def test_special_values(name: str, dtype: str) -> None:
+    """Zeros with their signs, denormals, the largest numbers, infinities and NaN."""
+    x = specials(dtype)
+    for choice in PARAMETERS.get(name, ((),)):
+        names = [p.name for p in parse(TABLE[name]["signature"]) if not p.is_tensor]
+        attrs = dict(zip(names, choice, strict=True))
+        got = run(name, Sample("specials", (x,), attrs))[0]
+        assert got is not None
+        want = quiet(REFERENCE[name])(x.astype(np.float64), *choice)
+        if got.dtype.kind == "f":
+            with np.errstate(all="ignore"):
+                want = want.astype(dtype)
+            # One unit in the last place (of a denormal too) per rounding; elementary functions have their own test.
+            with np.errstate(all="ignore"):
+                slack = 4 * np.spacing(np.abs(np.where(np.isfinite(want), want, 0)))
+                close = np.abs(got.astype(np.float64) - want) <= slack
+            right = np.where(np.isnan(want), np.isnan(got), (got == want) | close)
+            signs = np.isnan(want) | (want != 0) | (np.signbit(got) == np.signbit(want))
+            bad = ~(right & signs)
+            assert not bad.any(), f"{name}{choice}({x[bad]}) is {got[bad]}, expected {want[bad]}"
+        else:
+            assert np.array_equal(got, want), f"{name}: {got} is not {want}"
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", [n for n in TWO_ARGUMENTS if n != "pow"])
+def test_special_pairs(name: str, dtype: str) -> None:
+    """All pairs of special values; pow has its own test."""
+    x = specials(dtype)
+    a, b = (m.reshape(-1) for m in np.meshgrid(x, x, indexing="ij"))
+    if name in ("remainder", "floor_divide"):  # numpy's quotients are not exact beyond the digits of the dtype
+        with np.errstate(all="ignore"):
+            keep = ~((np.abs(a) > 1e6 * np.abs(b)) & np.isfinite(a) & np.isfinite(b) & (b != 0))
+            a, b = a[keep], b[keep]
+    got = run(name, Sample("specials", (a, b)))[0]
+    assert got is not None
+    with np.errstate(all="ignore"):
+        want = REFERENCE[name](a, b)  # in the dtype itself: these are exactly rounded
+    right = (np.isnan(want) & np.isnan(got)) | (got == want) if got.dtype.kind == "f" else got == want
+    assert right.all(), f"{name}({a[~right][:9]}, {b[~right][:9]}) is {got[~right][:9]}, expected {want[~right][:9]}"
+
+
+# ---------------------------------------------------------------- derivatives where they jump: PyTorch's choice
+
+KINKS: dict[str, tuple[tuple[float, ...], float]] = {
+    # row: arguments, derivative (of the first argument)
+    "abs_backward": ((0.0,), 0.0),
+    "sign_backward": ((0.0,), 0.0),
+    "relu_backward": ((0.0,), 0.0),
+    "leaky_relu_backward": ((0.0,), 0.01),
+    "clamp_backward": ((-0.5,), 1.0),
+    "floor_backward": ((2.0,), 0.0),
+    "round_backward": ((2.5,), 0.0),
+    "maximum_backward_a": ((1.5, 1.5), 0.5),
+    "maximum_backward_b": ((1.5, 1.5), 0.5),
+    "minimum_backward_a": ((1.5, 1.5), 0.5),
+    "minimum_backward_b": ((1.5, 1.5), 0.5),
+    "pow_backward_a": ((0.0, 2.0), 0.0),
+    "pow_backward_b": ((0.0, 2.0), 0.0),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_derivative_at_a_jump(name: str) -> None:
+    arguments, want = KINKS[name]
+    derivative = derivative_of(name)
+    assert derivative
+    params = parse(TABLE[name]["signature"])
+    names = [p.name for p in params if not p.is_tensor]
+    values = [np.array([3.0]), *(np.array([v]) for v in arguments), OUTPUT]
+    attrs = dict(zip(names, PARAMETERS.get(derivative[0], ((),))[0], strict=True))
+    got = run(name, Sample("jump", tuple(values), attrs))[0]
+    assert got is not None
+    assert got[0] == 3.0 * want
+
+
+# ---------------------------------------------------------------- integers
+
+INTEGERS = ("int64", "int32", "uint8")
+EDGES = {"int64": (-(2**63), 2**63 - 1), "int32": (-(2**31), 2**31 - 1), "uint8": (0, 255)}
+
+
+def _attrs(name: str) -> dict[str, Any]:
+    names = [p.name for p in parse(TABLE[name]["signature"]) if not p.is_tensor]
+    values = (-2, 3) if name == "clamp" else PARAMETERS.get(name, ((),))[0]
+    return dict(zip(names, values, strict=True))
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize("name", ONE_ARGUMENT + TWO_ARGUMENTS)
+def test_integers(name: str, dtype: str) -> None:
+    low, high = EDGES[dtype]
+    plain = whole(65, "int", dtype, 0 if dtype == "uint8" else -9, 10)
+    x = np.concatenate([plain, np.array([low, low + 1, high, high - 1, 0, 1], dtype)])
+    attrs = _attrs(name)
+    if TABLE[name]["pointwise"]["dtypes"] == "floats":  # integers become float32
+        choice = tuple(attrs.values())
+        got = run(name, Sample("integers", (plain, np.abs(plain) + plain.dtype.type(1))[: 1 + (name in TWO_ARGUMENTS)], attrs))[0]
+        assert got is not None
+        assert got.dtype == np.float32
+        arguments = (plain.astype("float64"), (np.abs(plain) + 1.0))[: 1 + (name in TWO_ARGUMENTS)]
+        with np.errstate(all="ignore"):
+            assert_close(got, REFERENCE[name](*arguments, *choice), RELATIVE["float32"], name)
+        return
+    if name in ONE_ARGUMENT:
+        got = run(name, Sample("integers", (x,), attrs))[0]
+        with np.errstate(all="ignore"):
+            want = np.asarray(_integer_reference(name, x, **attrs))
+        assert got is not None
+        assert np.array_equal(got, want), f"{name}: {got} is not {want}"
+        return
+    a, b = (m.reshape(-1) for m in np.meshgrid(x, x, indexing="ij"))
+    if name in ("remainder", "floor_divide"):
+        a, b = a[b != 0], b[b != 0]
+    if name == "pow":
+        a, b = a[b >= 0], b[b >= 0]
+        a, b = a[b <= 7], b[b <= 7]
+    got = run(name, Sample("integers", (a, b)))[0]
+    with np.errstate(all="ignore"):
+        want = np.asarray(REFERENCE[name](a, b))
+    assert got is not None
+    wrong = got != want
+    assert not wrong.any(), f"{name}({a[wrong][:5]}, {b[wrong][:5]}) is {got[wrong][:5]}, expected {want[wrong][:5]}"
+    assert got.dtype == (np.bool_ if want.dtype == np.bool_ else np.dtype(dtype))
+
+
+def _integer_reference(name: str, x: Array, **attrs: float) -> Array:
+    """In the integers' own dtype, wrapping."""
+    if name == "clamp":
+        low = max(-2, np.iinfo(x.dtype).min)
+        return np.clip(x, low, 3)
+    if name in ("floor", "ceil", "round", "trunc"):
+        return x
+    if name == "relu":
+        return np.maximum(x, x.dtype.type(0))
+    return np.asarray(REFERENCE[name](x, **attrs))
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "amax", "amin", "argmax", "argmin"])
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_integer_reductions(name: str, dtype: str) -> None:
+    x = whole((5, 7, 9), "red", dtype, 0 if dtype == "uint8" else -9, 10)
+    for dim in (None, 0, 1, 2, (0, 2), (1, 2)):
+        got = run(name, Sample("", (x,), {"dim": dim}))[0]
+        want = REFERENCE[name](x.astype("int64"), dim)
+        assert got is not None
+        assert np.array_equal(got, want), f"{name} {dtype} {dim}"
+        assert got.dtype == (np.dtype(dtype) if name in ("amax", "amin") else np.int64)
+
+
+# ---------------------------------------------------------------- backward references by finite differences
+
+Scalar = Callable[[Array], Any]
+
+
+def gradient(loss: Scalar, x: Array) -> Array:
+    """By central differences of a scalar function, element by element."""
+    out = np.zeros(x.shape)
+    for index in np.ndindex(x.shape):
+
+        def along(v: Array, index: tuple[int, ...] = index) -> Array:
+            moved = x.copy()
+            moved[index] = v
+            return np.asarray(loss(moved))
+
+        out[index] = differentiate(along, (np.asarray(x[index]),), 0)
+    return out
+
+
+def check(name: str, loss: Scalar, x: Array, got: Array) -> None:
+    np.testing.assert_allclose(got, gradient(loss, x), rtol=1e-8, atol=1e-9, err_msg=name)
+
+
+def test_dense_gradients_by_differences() -> None:
+    x, w, b = real((5, 4), "x", "float64"), real((3, 4), "w", "float64"), real(3, "b", "float64")
+    g = real((5, 3), "g", "float64")
+    dense = REFERENCE["dense"]
+    check("x", lambda v: (g * dense(v, w, b)).sum(), x, REFERENCE["dense_grad_input"](g, w))
+    check("w", lambda v: (g * dense(x, v, b)).sum(), w, REFERENCE["dense_grad_weight"](g, x))
+    check("b", lambda v: (g * dense(x, w, v)).sum(), b, REFERENCE["dense_grad_bias"](g))
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_softmax_gradients_by_differences(name: str, dim: int) -> None:
+    x, g = real((3, 4), "x", "float64"), real((3, 4), "g", "float64")
+    got = REFERENCE[name + "_backward"](g, REFERENCE[name](x, dim), dim)
+    check(name, lambda v: (g * REFERENCE[name](v, dim)).sum(), x, got)
+
+
+@pytest.mark.parametrize("sample", [s for s in SAMPLES["cross_entropy_"]("float64") if s.tensors[0].shape[0] in (1, 7, 8, 65)], ids=lambda s: s.label)
+def test_cross_entropy_gradient_by_differences(sample: Sample) -> None:
+    x, target, weight = sample.tensors
+    assert x is not None
+    assert target is not None
+    x, target = x[:9], target[:9]
+    loss, lse, total = REFERENCE["cross_entropy_"](x, target, weight, **sample.attrs)
+    g = real(np.shape(loss), "g", "float64", 0.5, 1.5)
+    got = REFERENCE["cross_entropy_backward"](g, x, target, lse, total, weight, **sample.attrs)
+    check("x", lambda v: (g * REFERENCE["cross_entropy_"](v, target, weight, **sample.attrs)[0]).sum(), x, got)
+
+
+@pytest.mark.parametrize("sample", [s for s in SAMPLES[BCE]("float64") if s.tensors[0].size in (1, 7, 231)], ids=lambda s: s.label)
+def test_bce_gradient_by_differences(sample: Sample) -> None:
+    x, *rest = sample.tensors
+    assert x is not None
+    loss = REFERENCE[BCE](x, *rest, **sample.attrs)
+    g = real(np.shape(loss), "g", "float64", 0.5, 1.5)
+    got = REFERENCE[BCE + "_backward"](g, x, *rest, **sample.attrs)
+    check("x", lambda v: (g * REFERENCE[BCE](v, *rest, **sample.attrs)).sum(), x, got)
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (7, 3), (3, 2, 4)])
+def test_batch_norm_gradients_by_differences(shape: tuple[int, ...]) -> None:
+    x, g = real(shape, "x", "float64"), real(shape, "g", "float64")
+    w, b = real(shape[1], "w", "float64", 0.5, 2), real(shape[1], "b", "float64")
+
+    def forward(x: Array, w: Array, b: Array) -> Any:
+        return REFERENCE["batch_norm_"](x, None, None, w, b, training=True)
+
+    _, mean, invstd, _, _ = forward(x, w, b)
+    dx, dw, db = REFERENCE["batch_norm_backward"](g, x, mean, invstd, w)
+    check("x", lambda v: (g * forward(v, w, b)[0]).sum(), x, dx)
+    check("weight", lambda v: (g * forward(x, v, b)[0]).sum(), w, dw)
+    check("bias", lambda v: (g * forward(x, w, v)[0]).sum(), b, db)
+
+
+# ---------------------------------------------------------------- against torch
+
+
+@pytest.fixture(scope="module")
+def torch() -> Any:
+    return pytest.importorskip("torch")
+
+
+def torch_function(torch: Any, name: str) -> Any:
+    functional = torch.nn.functional
+    return {
+        "gelu": functional.gelu,
+        "elu": functional.elu,
+        "selu": functional.selu,
+        "silu": functional.silu,
+        "softplus": functional.softplus,
+        "leaky_relu": functional.leaky_relu,
+    }.get(name) or getattr(torch, name)
+
+
+@pytest.mark.parametrize("name", ONE_ARGUMENT + TWO_ARGUMENTS)
+def test_pointwise_and_derivatives_against_torch(torch: Any, name: str) -> None:
+    function = torch_function(torch, name)
+    for sample in samples(TABLE[name], "float64"):
+        values = [torch.from_numpy(np.array(t)).requires_grad_() for t in sample.tensors]
+        y = function(*values, *sample.attrs.values())
+        got = run(name, sample)[0]
+        assert got is not None
+        np.testing.assert_allclose(got, y.detach().numpy(force=True), rtol=1e-12, atol=1e-12, err_msg=f"{name} {sample.label}")
+        if not y.dtype.is_floating_point or not y.requires_grad or name in ("remainder", "floor_divide"):
+            continue
+        g = torch.from_numpy(real(tuple(y.shape), "grad", "float64", 0.5, 1.5))
+        for k, which in enumerate(["a", "b"][: len(values)]):
+            # The op's rows are elementwise; torch sums over what was broadcast, so both take full arrays.
+            full = [torch.from_numpy(np.array(np.broadcast_to(t, tuple(y.shape)))).requires_grad_() for t in sample.tensors]
+            (want,) = torch.autograd.grad(function(*full, *sample.attrs.values()), full[k], g, create_graph=True)
+            row = name + ("_backward" if len(values) == 1 else f"_backward_{which}")
+            np.testing.assert_allclose(
+                derivative_row(row, g.numpy(), sample), want.detach().numpy(force=True), rtol=1e-11, atol=1e-11, err_msg=f"{row} {sample.label}"
+            )
+            for j in range(k, len(values)):
+                # torch may find no second derivative to take: then it is 0
+                second = None
+                if want.requires_grad:
+                    (second,) = torch.autograd.grad(want.sum(), full[j], create_graph=True, allow_unused=True)
+                row = name + ("_double_backward" if len(values) == 1 else f"_double_backward_{which}{'ab'[j]}")
+                expect = np.zeros(tuple(y.shape)) if second is None else second.detach().numpy(force=True)
+                np.testing.assert_allclose(
+                    derivative_row(row, g.numpy(), sample), expect, rtol=1e-10, atol=1e-10, err_msg=f"{row} {sample.label}"
+                )
+
+
+def derivative_row(name: str, grad: Array, sample: Sample) -> Array:
+    lead = (np.ones(()), grad) if "_double_backward" in name else (grad,)
+    out = run(name, Sample(sample.label, (*lead, *sample.tensors, OUTPUT), sample.attrs))[0]
+    assert out is not None
+    return out
+
+
+def leaf(torch: Any, a: Array | None) -> Any:
+    return None if a is None else torch.from_numpy(np.array(a)).requires_grad_(a.dtype.kind == "f")
+
+
+def test_cross_entropy_against_torch(torch: Any) -> None:
+    for s in SAMPLES["cross_entropy_"]("float64"):
+        target, weight = (None if t is None else torch.from_numpy(np.array(t)) for t in s.tensors[1:])
+        x = leaf(torch, s.tensors[0])
+        loss = torch.nn.functional.cross_entropy(x, target.long(), weight, **s.attrs)
+        got, lse, total = call("cross_entropy_", [None if t is None else tensor(t) for t in s.tensors], s.attrs)
+        np.testing.assert_allclose(got.numpy(), loss.detach().numpy(force=True), rtol=1e-12, atol=1e-13, err_msg=s.label)
+        g = real(tuple(loss.shape), "g", "float64", 0.5, 1.5)
+        (want,) = torch.autograd.grad(loss, x, torch.from_numpy(g))
+        inputs = [tensor(g), tensor(s.tensors[0]), tensor(s.tensors[1]), lse, total]
+        (dx,) = call("cross_entropy_backward", [*inputs, None if weight is None else tensor(s.tensors[2])], s.attrs)
+        np.testing.assert_allclose(dx.numpy(), want.numpy(), rtol=1e-11, atol=1e-13, err_msg=s.label)
+
+
+def test_bce_against_torch(torch: Any) -> None:
+    for s in SAMPLES[BCE]("float64"):
+        target, weight, positive = (None if t is None else torch.from_numpy(np.array(t)) for t in s.tensors[1:])
+        x = leaf(torch, s.tensors[0])
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(x, target, weight, pos_weight=positive, **s.attrs)
+        np.testing.assert_allclose(run(BCE, s)[0], loss.detach().numpy(force=True), rtol=1e-12, atol=1e-13, err_msg=s.label)
+        g = real(tuple(loss.shape), "g", "float64", 0.5, 1.5)
+        (want,) = torch.autograd.grad(loss, x, torch.from_numpy(g))
+        got = run(BCE + "_backward", Sample(s.label, (g, *s.tensors), s.attrs))[0]
+        np.testing.assert_allclose(got, want.numpy(), rtol=1e-11, atol=1e-13, err_msg=s.label)
+
+
+def test_batch_norm_against_torch(torch: Any) -> None:
+    for s in SAMPLES["batch_norm_"]("float64"):
+        if 0 in s.tensors[0].shape:
+            continue
+        x, w, b = (leaf(torch, s.tensors[k]) for k in (0, 3, 4))
+        mean, var = (None if t is None else torch.from_numpy(np.array(t)) for t in s.tensors[1:3])
+        y = torch.nn.functional.batch_norm(x, mean, var, w, b, **s.attrs)
+        out = run("batch_norm_", s)
+        np.testing.assert_allclose(out[0], y.detach().numpy(force=True), rtol=1e-11, atol=1e-12, err_msg=s.label)
+        if not s.attrs["training"]:
+            continue
+        if mean is not None:
+            np.testing.assert_allclose(out[3], mean.numpy(), rtol=1e-12, atol=1e-13, err_msg=s.label)
+            np.testing.assert_allclose(out[4], var.numpy(), rtol=1e-12, atol=1e-13, err_msg=s.label)
+        g = real(tuple(y.shape), "g", "float64", 0.5, 1.5)
+        leaves = [t for t in (x, w, b) if t is not None]
+        want = torch.autograd.grad(y, leaves, torch.from_numpy(g))
+        weight = None if w is None else s.tensors[3]
+        got = run("batch_norm_backward", Sample(s.label, (g, s.tensors[0], out[1], out[2], weight)))
+        for g_, w_ in zip(got, want, strict=False):
+            np.testing.assert_allclose(g_, w_.numpy(), rtol=1e-10, atol=1e-10, err_msg=s.label)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "prod", "amax", "amin", "var", "logsumexp", "argmax", "argmin", "softmax", "log_softmax"])
+def test_rows_against_torch(torch: Any, name: str) -> None:
+    for s in SAMPLES[name]("float64"):
+        attrs = dict(s.attrs)
+        if name in ("amax", "amin") and attrs["dim"] is None:
+            attrs["dim"] = ()
+        if name in ("argmax", "argmin") and isinstance(attrs["dim"], tuple):
+            continue  # torch takes one dimension
+        if name == "prod" and (isinstance(attrs["dim"], tuple) or attrs["dim"] is None):
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # var of nothing
+            want = getattr(torch, name)(torch.from_numpy(np.array(s.tensors[0])), **attrs)
+        np.testing.assert_allclose(run(name, s)[0], want.numpy(), rtol=1e-11, atol=1e-12, err_msg=f"{name} {s.label}")
+
+
+# ---------------------------------------------------------------- in place, storage dtypes
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", [n for n in ONE_ARGUMENT + TWO_ARGUMENTS if hasattr(tg.Tensor, n + "_")])
+def test_in_place_equals_out_of_place(name: str, dtype: str) -> None:
+    tested = 0
+    for sample in samples(TABLE[name], dtype):
+        first, *rest = sample.tensors
+        want = run(name, sample)[0]
+        assert want is not None
+        if want.shape != first.shape:
+            continue
+        x = tensor(np.array(first))
+        result = getattr(x, name + "_")(*(tensor(r) for r in rest), **sample.attrs)
+        assert result is x
+        np.testing.assert_array_equal(x.numpy(), want.astype(dtype))
+        tested += 1
+    assert tested
+
+
+STORAGE = ("int8", "int16", "uint16", "uint32", "float16", "uint8", "int32", "int64", "bool", "float32", "float64")
+
+
+@pytest.mark.parametrize("source", STORAGE)
+@pytest.mark.parametrize("target", STORAGE)
+def test_casts(source: str, target: str) -> None:
+    """In-range values exactly; float16 rounds to nearest even; anything but 0 is true."""
+    low = 0 if source.startswith("u") or target.startswith("u") else -100
+    x = whole(65, "c", "int64", low, 101)
+    x = (x % 2 if "bool" in (source, target) else x).astype(source)
+    got = run("cast", Sample("", (x,), {"dtype": target}))[0]
+    assert got is not None
+    assert got.dtype == np.dtype(target)
+    assert np.array_equal(got, x.astype(target))
+
+
+def test_half_precision_rounds_to_nearest_even() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    with np.errstate(all="ignore"):
+        wide_values = every.astype(np.float64)
+        between = (wide_values[:-1] + wide_values[1:]) / 2
+    values = np.concatenate([wide_values, between, between * (1 + 2**-40), between * (1 - 2**-40), [65519.9, 65520, 1e300, 1e-300]])
+    with np.errstate(all="ignore"):
+        want = values.astype(np.float16)
+    got = run("cast", Sample("", (values,), {"dtype": "float16"}))[0]
+    assert got is not None
+    same = (got.view(np.uint16) == want.view(np.uint16)) | (np.isnan(got) & np.isnan(want))
+    assert same.all(), (values[~same][:5], got[~same][:5], want[~same][:5])
+    back = run("cast", Sample("", (every,), {"dtype": "float32"}))[0]
+    np.testing.assert_array_equal(back, every.astype(np.float32))
+
+
+def test_bfloat16_rounds_to_nearest_even() -> None:
+    upper = np.arange(2**16, dtype=np.uint32) << 16
+    words = np.concatenate([upper + low for low in (0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF)]).astype(np.uint32)
+    values = words.view(np.float32)
+    rounded = ((words.astype(np.uint64) + 0x7FFF + (words >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
+    (narrow,) = call("cast", [tensor(values)], {"dtype": "bfloat16"})
+    assert narrow.dtype == tg.bfloat16
+    (got,) = call("cast", [narrow], {"dtype": "float32"})
+    same = (got.numpy().view(np.uint32) == rounded.view(np.uint32)) | (np.isnan(values) & np.isnan(got.numpy()))
+    assert same.all()

@@ -35,9 +35,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--threads", default="1,2", type=numbers, help="numbers of threads, e.g. 1,2")
     parser.add_argument("--blocks", type=int, default=5, help="alternating blocks per peer and case")
     parser.add_argument("--seconds", type=float, default=0.02, help="length of a block")
-    parser.add_argument(
-        "--quick", action="store_true", help="a few small cases, seconds in all: does it run?"
-    )
+    parser.add_argument("--quick", action="store_true", help="a few small cases, seconds in all: does it run?")
     parser.add_argument("--lock", type=Path, help="file locked (as flock(1) does) while a case is timed")
     return parser
 
@@ -126,9 +124,7 @@ class Timing:
 class Session:
     """The workers of one number of threads."""
 
-    def __init__(
-        self, peers: Sequence[str], threads: int, blocks: int, seconds: float, lock: Path | None
-    ) -> None:
+    def __init__(self, peers: Sequence[str], threads: int, blocks: int, seconds: float, lock: Path | None) -> None:
         self.threads, self.blocks, self.seconds, self.lock = threads, blocks, seconds, lock
         self.workers = {p: Worker(p, threads) for p in peers}
 
@@ -203,8 +199,6 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[float | str | None]]) 
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     lines = []
     for row in cells:
-        first, *rest = (
-            c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        )
+        first, *rest = (c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
         lines.append("  ".join([first, *rest]).rstrip())
     return "\n".join(lines)

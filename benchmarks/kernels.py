@@ -21,16 +21,10 @@ from harness import Session, Timing, ratio, table
 
 Cell = float | str | None
 
-MEMORY = [
-    Case(op, (n,), "", "memory") for n in (1 << 16, 1 << 20, 1 << 24) for op in ("read", "copy", "triad")
-]
+MEMORY = [Case(op, (n,), "", "memory") for n in (1 << 16, 1 << 20, 1 << 24) for op in ("read", "copy", "triad")]
 MEMORY_BOUND = 1 << 16  # elements from which a case's GB/s are shown beside those that the memory gives
-GOALS = dict.fromkeys(
-    ["exp", "tanh", "dropout", "cross_entropy"], 2.0
-)  # times as fast as the others; the rest: once
-TWO_THREADS_PAY = (
-    30e6  # floating-point operations of a product above which two threads should be 1.8 times one
-)
+GOALS = dict.fromkeys(["exp", "tanh", "dropout", "cross_entropy"], 2.0)  # times as fast as the others; the rest: once
+TWO_THREADS_PAY = 30e6  # floating-point operations of a product above which two threads should be 1.8 times one
 
 
 @dataclass(frozen=True)
@@ -66,9 +60,7 @@ class Row:
                 }
                 for p, t in self.timings.items()
             },
-            "speedup": {
-                p: {"median": r[0], "least": r[1], "greatest": r[2]} for p, r in self.speedups(ours).items()
-            },
+            "speedup": {p: {"median": r[0], "least": r[1], "greatest": r[2]} for p, r in self.speedups(ours).items()},
         }
 
 
@@ -86,9 +78,7 @@ class Memory:
         """GB/s of the same number of streams over arrays of about the same size."""
         if math.prod(case.shape) < MEMORY_BOUND or not case.bytes:
             return None
-        near = min(
-            {n for _, n in self.rates}, key=lambda n: abs(math.log(n / math.prod(case.shape))), default=0
-        )
+        near = min({n for _, n in self.rates}, key=lambda n: abs(math.log(n / math.prod(case.shape))), default=0)
         return self.rates.get((STREAMS[case.op], near))
 
     def lines(self) -> Iterable[str]:
@@ -103,27 +93,19 @@ def spread(r: tuple[float, float, float] | None) -> str:
 
 
 def report(rows: list[Row], peers: list[str], memory: Memory) -> None:
+    """The table of one group."""
     ours, *others = peers
-    columns = [
-        "case",
-        *(f"{p} us" for p in peers),
-        *(f"{p}/{ours}" for p in others),
-        "GF/s",
-        "GB/s",
-        "memory GB/s",
-    ]
-    for group in dict.fromkeys(r.case.group for r in rows):
-        cells: list[list[Cell]] = []
-        for r in (r for r in rows if r.case.group == group):
-            us, speedups = r.us(ours), r.speedups(ours)
-            shown: list[Cell] = [r.us(p) or r.timings[p].status for p in peers]
-            ratios: list[Cell] = [spread(speedups.get(p)) for p in others]
-            rates: list[Cell] = [
-                amount / us / 1e3 if us and amount else None for amount in (r.case.flops, r.case.bytes)
-            ]
-            cells.append([r.case.name, *shown, *ratios, *rates, memory.rate(r.case)])
-        print(f"\n{group}, {rows[0].threads} thread{'s' if rows[0].threads > 1 else ''}")
-        print(table(columns, cells), flush=True)
+    ratios = [f"{p}/{ours}" for p in others]
+    columns = ["case", *(f"{p} us" for p in peers), *ratios, "GF/s", "GB/s", "memory GB/s"]
+    cells: list[list[Cell]] = []
+    for r in rows:
+        us, speedups = r.us(ours), r.speedups(ours)
+        line: list[Cell] = [r.case.name, *(r.us(p) or r.timings[p].status for p in peers)]
+        line += [spread(speedups.get(p)) for p in others]
+        line += [amount / us / 1e3 if us and amount else None for amount in (r.case.flops, r.case.bytes)]
+        cells.append([*line, memory.rate(r.case)])
+    print(f"\n{rows[0].case.group}, {rows[0].threads} thread{'s' if rows[0].threads > 1 else ''}")
+    print(table(columns, cells), flush=True)
 
 
 def shortfalls(rows: list[Row], peers: list[str]) -> None:
@@ -146,9 +128,7 @@ def shortfalls(rows: list[Row], peers: list[str]) -> None:
                 ]
                 behind.append((speedup[0] / goal, cells))
     compared = sum(bool(r.speedups(ours)) for r in rows)
-    print(
-        f"\nBehind the goal, worst first: {len(behind)} ({compared} cases compared with {', '.join(others)})"
-    )
+    print(f"\nBehind the goal, worst first: {len(behind)} ({compared} cases compared with {', '.join(others)})")
     if behind:
         behind.sort(key=lambda b: b[0])
         columns = ["case", "threads", "behind", f"{ours} us", "its us", f"its/{ours}", "goal"]
@@ -158,9 +138,7 @@ def shortfalls(rows: list[Row], peers: list[str]) -> None:
 def steps(rows: list[Row], peers: list[str]) -> None:
     """The largest step in time between neighbouring numbers of outputs."""
     for peer in peers:
-        curve = {
-            (r.threads, r.case.shape): us for r in rows if r.case.how == "neighbours" and (us := r.us(peer))
-        }
+        curve = {(r.threads, r.case.shape): us for r in rows if r.case.how == "neighbours" and (us := r.us(peer))}
         found = [
             (us / curve[t, (m, k, n - 1)], t, m, k, n)
             for (t, (m, k, n)), us in curve.items()
@@ -180,9 +158,7 @@ def scaling(rows: list[Row], peers: list[str]) -> None:
         if gains:
             middle = gains[len(gains) // 2][0]
             worst = ", ".join(f"{g:.2f} ({name})" for g, name in gains[:5])
-            print(
-                f"{peer}: two threads on products above 30 MFLOP: median {middle:.2f} times one, least {worst}"
-            )
+            print(f"{peer}: two threads on products above 30 MFLOP: median {middle:.2f} times one, least {worst}")
 
 
 def absences(rows: list[Row]) -> None:
@@ -191,20 +167,14 @@ def absences(rows: list[Row]) -> None:
         for status in ("missing", "invalid", "died"):
             cases = [r for r in rows if r.timings[peer].status == status]
             if cases:
-                reasons = dict.fromkeys(
-                    f"{w}: {why}" for r in cases for w, why in r.timings[peer].faults.items()
-                )
-                names = ", ".join(
-                    dict.fromkeys(r.case.name if status != "missing" else r.case.op for r in cases)
-                )
+                reasons = dict.fromkeys(f"{w}: {why}" for r in cases for w, why in r.timings[peer].faults.items())
+                names = ", ".join(dict.fromkeys(r.case.name if status != "missing" else r.case.op for r in cases))
                 print(f"{peer}: {status} in {len(cases)} cases: {names}", *reasons, sep="\n    ")
 
 
 def main() -> None:
     parser = harness.arguments(__doc__ or "")
-    parser.add_argument(
-        "--only", type=harness.words, default=[""], help="cases whose name contains one of these"
-    )
+    parser.add_argument("--only", type=harness.words, default=[""], help="cases whose name contains one of these")
     parser.add_argument("--peers", type=harness.words, default=["trigrad", "torch", "numpy"])
     a = parser.parse_args()
     cases = [c for c in (quick_catalogue() if a.quick else catalogue()) if any(o in c.name for o in a.only)]
@@ -217,10 +187,11 @@ def main() -> None:
             memory = Memory(session)
         print(*memory.lines(), sep="\n", flush=True)
         with Session(a.peers, threads, blocks, seconds, a.lock) as session:
-            mine = [Row(case, threads, session.measure(case)) for case in cases]
-        report(mine, a.peers, memory)
-        rows += mine
-        harness.save(a.out, "kernels", [r.record(a.peers[0]) for r in rows])
+            for group in dict.fromkeys(c.group for c in cases):
+                found = [Row(c, threads, session.measure(c)) for c in cases if c.group == group]
+                report(found, a.peers, memory)
+                rows += found
+                harness.save(a.out, "kernels", [r.record(a.peers[0]) for r in rows])
     shortfalls(rows, a.peers)
     steps(rows, a.peers)
     scaling(rows, a.peers)

@@ -84,9 +84,7 @@ def main() -> None:
             cells.append([case.name, *(t.us or reason(t) for t in timings.values()), *ratios])
     print(table(["call", *(f"{p} us" for p in a.peers), *(f"{p}/{ours}" for p in others)], cells))
     with harness.locked(a.lock):
-        modules = imports(
-            ["numpy", *(p for p in a.peers if p != "numpy")], 1 if a.quick else 2 * a.blocks + 1
-        )
+        modules = imports(["numpy", *(p for p in a.peers if p != "numpy")], 1 if a.quick else 2 * a.blocks + 1)
     rows.append({"imports": modules})
     base = modules["numpy"]
     print()

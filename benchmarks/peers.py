@@ -56,16 +56,10 @@ class NumPy(Peer):
         return [Variant("matmul, add, maximum", call)]
 
     def dense_grad_input(self, case: Case, dy: Array, w: Array) -> list[Variant]:
-        return [
-            Variant("matmul", partial(np.matmul, dy, w, out=np.empty((dy.shape[0], w.shape[1]), np.float32)))
-        ]
+        return [Variant("matmul", partial(np.matmul, dy, w, out=np.empty((dy.shape[0], w.shape[1]), np.float32)))]
 
     def dense_grad_weight(self, case: Case, dy: Array, x: Array) -> list[Variant]:
-        return [
-            Variant(
-                "matmul", partial(np.matmul, dy.T, x, out=np.empty((dy.shape[1], x.shape[1]), np.float32))
-            )
-        ]
+        return [Variant("matmul", partial(np.matmul, dy.T, x, out=np.empty((dy.shape[1], x.shape[1]), np.float32)))]
 
     def dense_grad_bias(self, case: Case, dy: Array) -> list[Variant]:
         return [Variant("sum", partial(np.add.reduce, dy, axis=0))]
@@ -241,9 +235,7 @@ class Torch(Peer):
         ]
 
     def softmax_backward(self, case: Case, dy: Any, y: Any) -> list[Variant]:
-        return [
-            Variant("_softmax_backward_data", partial(self.aten._softmax_backward_data, dy, y, 1, dy.dtype))
-        ]
+        return [Variant("_softmax_backward_data", partial(self.aten._softmax_backward_data, dy, y, 1, dy.dtype))]
 
     def cross_entropy(self, case: Case, z: Any, target: Any) -> list[Variant]:
         aten, one = self.aten, self.torch.ones(())
@@ -354,7 +346,10 @@ class Trigrad(Peer):
         self.tg.set_num_threads(threads)
 
     def hold(self, a: Array) -> Any:
-        return self.tg.from_numpy(a)
+        """Memory of our own: of weights that NumPy shares no packed copy may be kept."""
+        if a.flags.c_contiguous:
+            return self.tg.tensor(a)
+        return self.tg.tensor(a.swapaxes(-1, -2)).transpose(-1, -2)
 
     def dense(self, case: Case, x: Any, w: Any, b: Any) -> list[Variant]:
         before = partial(w[0, :1].fill_, float(w[0, 0])) if case.how == "new weight" else None

@@ -11,8 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import trigrad as tg  # noqa: E402
-from trigrad import _core  # noqa: E402
+import golden
+import trigrad as tg
+from trigrad import _core
 
 RECORDED: dict[str, str] = {}  # figures that tests found, printed at the end
 
@@ -26,6 +27,12 @@ def full() -> bool:
 @pytest.fixture(scope="session")
 def record() -> dict[str, str]:
     return RECORDED
+
+
+@pytest.fixture(scope="session")
+def here() -> golden.Hashes:
+    """The hashes of the catalogue in this process."""
+    return golden.hashes()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

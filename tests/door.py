@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from samples import ARGUMENTS, OUTPUT, Array, Sample, default_of, derivative_of, parse
 
 import trigrad as tg
+from samples import ARGUMENTS, OUTPUT, default_of, derivative_of, parse
 from trigrad import _core
+from values import Array, Sample
 
 TABLE: dict[str, dict[str, Any]] = {row["name"]: row for row in _core.op_table()}
 PARAMS = {name: parse(row["signature"]) for name, row in TABLE.items()}
 NAMES = sorted(TABLE)
+FUNCTIONS = [n for n in NAMES if TABLE[n]["pointwise"] and not derivative_of(n)]  # the rows of pointwise.def
+ONE_ARGUMENT = [n for n in FUNCTIONS if TABLE[n]["pointwise"]["arity"] == 1]
+TWO_ARGUMENTS = [n for n in FUNCTIONS if TABLE[n]["pointwise"]["arity"] == 2]
 
 
 def dtype(name: str) -> Any:

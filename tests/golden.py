@@ -1,8 +1,8 @@
 """The frozen bits: hashes of every floating op over a fixed catalogue of calls.
 
-    python tests/golden.py            compare with golden.json
-    python tests/golden.py --write    write it anew: only together with a rise of trigrad.arithmetic_version
-    python tests/golden.py --print    the hashes as JSON (for test_bits.py, which compares processes)
+python tests/golden.py            compare with golden.json
+python tests/golden.py --write    write it anew: only together with a rise of trigrad.arithmetic_version
+python tests/golden.py --print    the hashes as JSON (for test_bits.py, which compares processes)
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from door import TABLE, bits, run  # noqa: E402
-from samples import FLOATS, Array, Sample, large, samples, specials  # noqa: E402
-
-import trigrad as tg  # noqa: E402
+import trigrad as tg
+from door import TABLE, bits, run
+from samples import large, samples
+from values import FLOATS, Array, Sample, specials
 
 PATH = Path(__file__).with_name("golden.json")
 Hashes = dict[str, dict[str, str]]  # "tanh float32" -> sample -> hash

@@ -102,8 +102,9 @@ REFERENCE.update(
         "leaky_relu": lambda x, negative_slope=0.01: np.where(x > 0, x, negative_slope * x),
         "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(x)),
         "selu": lambda x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x)),
-        "gelu": lambda x: 0.5 * x * _erfc(-x / math.sqrt(2)),
-        "silu": lambda x: x * _sigmoid(x),
+        # -inf gives the limit
+        "gelu": lambda x: np.where(x == -math.inf, -0.0, 0.5 * x * _erfc(-x / math.sqrt(2))),
+        "silu": lambda x: np.where(x == -math.inf, -0.0, x * _sigmoid(x)),
         "softplus": _softplus,
         "clamp": lambda x, min=-math.inf, max=math.inf: np.minimum(np.maximum(x, min), max),
     }
@@ -551,7 +552,9 @@ def ref_uniform(
 
 
 @row
-def ref_normal(size: tuple[int, ...], mean: float, std: float, seed: int, stream: int, step: int, dtype: str = "float32") -> Array:
+def ref_normal(
+    size: tuple[int, ...], mean: float, std: float, seed: int, stream: int, step: int, dtype: str = "float32"
+) -> Array:
     """Box and Muller over the halves of each group."""
     n = math.prod(size)
     half = 16 if dtype == "float32" else 8

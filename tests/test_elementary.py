@@ -8,19 +8,22 @@ are the business of the programs in tests/cpp/ulp.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
+
 from door import run
 from reference import REFERENCE, quiet
-from samples import FLOATS, Array, Sample, hashed, real, specials
+from values import FLOATS, Array, Sample, hashed, real, specials
 
 # The bounds that docs/arithmetic.md states, in ulp: float32, float64.
 BOUNDS: dict[str, tuple[float, float]] = {
-    "exp": (2, 2),
+    "exp": (1, 1),
     "expm1": (2, 2),
     "log": (2, 2),
     "log1p": (2, 2),
@@ -36,11 +39,11 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "square": (0.5, 0.5),
     # made from the above
     "rsqrt": (1.5, 1.5),
-    "silu": (4, 4),
-    "gelu": (4, 4),
-    "softplus": (4, 4),
+    "silu": (3.5, 3.5),
+    "gelu": (5, 6),
+    "softplus": (2, 2),
     "elu": (2, 2),
-    "selu": (4, 4),
+    "selu": (2, 2),
 }
 ONE_ARGUMENT = [n for n in BOUNDS if n != "pow"]
 # Where each function's result is neither constant nor infinite.
@@ -62,11 +65,13 @@ MP: dict[str, Callable[[Any], Any]] = {
     "square": lambda x: x * x,
     "rsqrt": lambda x: 1 / mpmath.sqrt(x),
     "silu": lambda x: x / (1 + mpmath.exp(-x)),
-    "gelu": lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
+    "gelu": lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2 if x > -50 else mpmath.mpf(0),
     "softplus": lambda x: x if x > 20 else mpmath.log1p(mpmath.exp(x)),
     "elu": lambda x: x if x > 0 else mpmath.expm1(x),
-    "selu": lambda x: mpmath.mpf("1.0507009873554804934193349852946")
-    * (x if x > 0 else mpmath.mpf("1.6732632423543772848170429916717") * mpmath.expm1(x)),
+    "selu": lambda x: (
+        mpmath.mpf("1.0507009873554804934193349852946")
+        * (x if x > 0 else mpmath.mpf("1.6732632423543772848170429916717") * mpmath.expm1(x))
+    ),
 }
 
 
@@ -80,7 +85,11 @@ def patterns(n: int, dtype: str, key: str) -> Array:
 def arguments(name: str, dtype: str, n: int) -> Array:
     wide = INTERESTING.get(name, 4.0) * (8 if dtype == "float64" and name in ("exp", "expm1", "sigmoid", "silu") else 1)
     x = np.concatenate(
-        [patterns(n, dtype, name), real(n, name + ".wide", dtype, -wide, wide), real(n // 2, name + ".near", dtype, -1.5, 1.5)]
+        [
+            patterns(n, dtype, name),
+            real(n, name + ".wide", dtype, -wide, wide),
+            real(n // 2, name + ".near", dtype, -1.5, 1.5),
+        ]
     )
     if name in ("log", "sqrt", "rsqrt"):
         x = np.abs(x)
@@ -105,7 +114,9 @@ def worst(name: str, got: Array, high: Array, low: Array, x: Any) -> float:
     with np.errstate(all="ignore"):
         infinite = np.abs(high) > limit + 0.5 * spacing(np.array(limit), dtype)
         wrong = infinite & (got != np.copysign(np.inf, high))
-        edge = ~infinite & np.isinf(got) & (np.abs(high) < limit)  # between the largest number and infinity both are right
+        edge = (
+            ~infinite & np.isinf(got) & (np.abs(high) < limit)
+        )  # between the largest number and infinity both are right
     assert not wrong.any(), f"{name}({x[wrong][:3]}) is {got[wrong][:3]}, expected infinity"
     assert not edge.any(), f"{name}({x[edge][:3]}) is {got[edge][:3]}, expected {high[edge][:3]}"
     finite = ~infinite & np.isfinite(got)
@@ -134,7 +145,7 @@ def high_and_low(function: Callable[..., Any], *columns: Array) -> tuple[Array, 
 @pytest.mark.proof
 @pytest.mark.parametrize("name", ONE_ARGUMENT)
 def test_float32(name: str, full: bool, record: dict[str, str]) -> None:
-    x = arguments(name, "float32", 2**24 if full else 2**16)
+    x = arguments(name, "float32", 2**22 if full else 2**16)
     high = quiet(REFERENCE[name])(x.astype(np.float64))
     error = worst(name, compute(name, x), high, np.zeros_like(high), x)
     record[f"ulp {name} float32"] = f"{error:.3f} over {len(x)}"
@@ -149,6 +160,16 @@ def test_float64(name: str, full: bool, record: dict[str, str]) -> None:
     error = worst(name, compute(name, x), high, low, x)
     record[f"ulp {name} float64"] = f"{error:.3f} over {len(x)}"
     assert error <= BOUNDS[name][1]
+
+
+def test_the_bounds_are_those_of_the_documentation() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "arithmetic.md").read_text()
+    stated = {}
+    for names, bound in re.findall(r"^\| (`\w+`.*?) \|.*\| ([^|]+) \|$", text, re.MULTILINE):
+        numbers = [float(v) for v in re.findall(r"(?<!float)\b\d+(?:\.\d+)?", bound)] or [0.5]  # "correctly rounded"
+        for name in re.findall(r"`(\w+)`", names):
+            stated[name] = (numbers[0], numbers[-1])
+    assert {n: b for n, b in BOUNDS.items() if n != "square"} == {n: b for n, b in stated.items() if n in BOUNDS}
 
 
 def power_arguments(dtype: str, n: int) -> tuple[Array, Array]:
@@ -190,13 +211,17 @@ def test_pow_float64(full: bool, record: dict[str, str]) -> None:
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_pow_of_special_pairs(dtype: str) -> None:
     """As C's pow: 1 for x^0 and 1^x even with NaN, signs of odd integers, and so on."""
-    some = np.concatenate([specials(dtype), np.array([-3, -2, -1, 2, 3, 4, 1 / 3, -1 / 3, 2.0**24 + 2, 2.0**53 + 2], dtype)])
+    some = np.concatenate(
+        [specials(dtype), np.array([-3, -2, -1, 2, 3, 4, 1 / 3, -1 / 3, 2.0**24 + 2, 2.0**53 + 2], dtype)]
+    )
     a, b = (m.reshape(-1) for m in np.meshgrid(some, some, indexing="ij"))
     got = compute("pow", a, b)
     want = np.array([c_pow(float(x), float(y)) for x, y in zip(a, b, strict=True)])
     with np.errstate(all="ignore"):
         want = want.astype(dtype)
-        close = np.abs(got.astype(np.float64) - want) <= 2 * spacing(np.where(np.isfinite(want), want, 0).astype(np.float64), dtype)
+        close = np.abs(got.astype(np.float64) - want) <= 2 * spacing(
+            np.where(np.isfinite(want), want, 0).astype(np.float64), dtype
+        )
     right = np.where(np.isnan(want), np.isnan(got), (got == want) | close)
     right &= np.isnan(want) | (want != 0) | (np.signbit(got) == np.signbit(want))
     assert right.all(), [(x, y, g, w) for x, y, g, w, r in zip(a, b, got, want, right, strict=True) if not r][:9]
@@ -229,8 +254,8 @@ POINTS: dict[str, list[tuple[float, float]]] = {
     "sqrt": [(0.0, 0.0), (-0.0, -0.0), (4, 2), (INF, INF), (-1, NAN), (-INF, NAN)],
     "rsqrt": [(0.0, INF), (-0.0, -INF), (4, 0.5), (INF, 0.0), (-1, NAN)],
     "reciprocal": [(0.0, INF), (-0.0, -INF), (INF, 0.0), (-INF, -0.0)],
-    "silu": [(0.0, 0.0), (-0.0, -0.0), (INF, INF)],
-    "gelu": [(0.0, 0.0), (-0.0, -0.0), (INF, INF)],
+    "silu": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -0.0)],
+    "gelu": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -0.0)],
     "softplus": [(INF, INF), (-INF, 0.0), (100, 100)],
     "elu": [(0.0, 0.0), (INF, INF), (-INF, -1)],
     "selu": [(0.0, 0.0), (INF, INF)],
@@ -255,7 +280,9 @@ def test_special_points(name: str, dtype: str) -> None:
 @pytest.mark.parametrize("n", [1, 17])
 def test_exp_at_its_ends(n: int) -> None:
     """Around overflow (88.7), the first denormal result (-87.3) and underflow (-104)."""
-    steps = np.concatenate([np.linspace(c - 0.1, c + 0.1, 4001) for c in (88.7, 88.72284, -87.33655, -103.97208, -104.0, 104.0)])
+    steps = np.concatenate(
+        [np.linspace(c - 0.1, c + 0.1, 4001) for c in (88.7, 88.72284, -87.33655, -103.97208, -104.0, 104.0)]
+    )
     x = steps.astype(np.float32)
     got = np.concatenate([compute("exp", x[i : i + n]) for i in range(0, len(x), n)]) if n > 1 else compute("exp", x)
     exact = quiet(np.exp)(x.astype(np.float64))
@@ -291,7 +318,7 @@ def test_tiny_arguments(name: str, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_huge_arguments_and_neighbours_of_multiples_of_pi(name: str, dtype: str) -> None:
     """Exact argument reduction."""
-    scale = [1e5, 1e8, 1e15, 1e22, 1e30, 3e38] + ([1e100, 1e200, 1.7e308] if dtype == "float64" else [])
+    scale = [1e5, 1e8, 1e15, 1e22, 1e30, 3e38] + ([1e100, 1e200, 8e307] if dtype == "float64" else [])
     x = [real(150, f"{name}{s}", dtype, -s, s) for s in scale]
     with mpmath.workprec(1200):
         multiples = [float(mpmath.pi / 2 * k) for k in (1, 2, 3, 4, 7, 100, 12345, 10**9 + 7, 2**40 + 1, 3**30)]

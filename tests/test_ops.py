@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from door import NAMES, TABLE, call, run, tensor
-from reference import REFERENCE, differentiate, quiet, reference
-from samples import (
-    BCE,
-    FLOATS,
-    OUTPUT,
-    PARAMETERS,
-    SAMPLES,
-    Array,
-    Sample,
-    derivative_of,
-    large,
-    parse,
-    real,
-    samples,
-    specials,
-    whole,
-)
 
 import trigrad as tg
+from door import FUNCTIONS, NAMES, ONE_ARGUMENT, TABLE, TWO_ARGUMENTS, call, run, tensor
+from reference import REFERENCE, quiet, reference
+from samples import OUTPUT, PARAMETERS, derivative_of, large, parse, samples
+from values import FLOATS, Array, Sample, specials, whole
 
 # |got - want| <= relative |want| + relative * (largest |want|, at least 1)
 RELATIVE = {"float32": 1e-5, "float64": 1e-12}
@@ -86,11 +70,6 @@ def test_forward(name: str, dtype: str) -> None:
     assert n > 100
 
 
-FUNCTIONS = [n for n in NAMES if TABLE[n]["pointwise"] and not derivative_of(n)]
-ONE_ARGUMENT = [n for n in FUNCTIONS if TABLE[n]["pointwise"]["arity"] == 1]
-TWO_ARGUMENTS = [n for n in FUNCTIONS if TABLE[n]["pointwise"]["arity"] == 2]
-
-
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("name", ONE_ARGUMENT)
 def test_special_values(name: str, dtype: str) -> None:
@@ -105,9 +84,9 @@ def test_special_values(name: str, dtype: str) -> None:
         if got.dtype.kind == "f":
             with np.errstate(all="ignore"):
                 want = want.astype(dtype)
-            # One unit in the last place (of a denormal too) per rounding; elementary functions have their own test.
+            # Some units in the last place (of a denormal too): test_elementary.py has the bounds.
             with np.errstate(all="ignore"):
-                slack = 4 * np.spacing(np.abs(np.where(np.isfinite(want), want, 0)))
+                slack = 16 * np.spacing(np.abs(np.where(np.isfinite(want), want, 0)))
                 close = np.abs(got.astype(np.float64) - want) <= slack
             right = np.where(np.isnan(want), np.isnan(got), (got == want) | close)
             signs = np.isnan(want) | (want != 0) | (np.signbit(got) == np.signbit(want))
@@ -182,7 +161,7 @@ def _attrs(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
-@pytest.mark.parametrize("name", ONE_ARGUMENT + TWO_ARGUMENTS)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_integers(name: str, dtype: str) -> None:
     low, high = EDGES[dtype]
     plain = whole(65, "int", dtype, 0 if dtype == "uint8" else -9, 10)
@@ -190,7 +169,9 @@ def test_integers(name: str, dtype: str) -> None:
     attrs = _attrs(name)
     if TABLE[name]["pointwise"]["dtypes"] == "floats":  # integers become float32
         choice = tuple(attrs.values())
-        got = run(name, Sample("integers", (plain, np.abs(plain) + plain.dtype.type(1))[: 1 + (name in TWO_ARGUMENTS)], attrs))[0]
+        got = run(
+            name, Sample("integers", (plain, np.abs(plain) + plain.dtype.type(1))[: 1 + (name in TWO_ARGUMENTS)], attrs)
+        )[0]
         assert got is not None
         assert got.dtype == np.float32
         arguments = (plain.astype("float64"), (np.abs(plain) + 1.0))[: 1 + (name in TWO_ARGUMENTS)]
@@ -243,216 +224,11 @@ def test_integer_reductions(name: str, dtype: str) -> None:
         assert got.dtype == (np.dtype(dtype) if name in ("amax", "amin") else np.int64)
 
 
-# ---------------------------------------------------------------- backward references by finite differences
-
-Scalar = Callable[[Array], Any]
-
-
-def gradient(loss: Scalar, x: Array) -> Array:
-    """By central differences of a scalar function, element by element."""
-    out = np.zeros(x.shape)
-    for index in np.ndindex(x.shape):
-
-        def along(v: Array, index: tuple[int, ...] = index) -> Array:
-            moved = x.copy()
-            moved[index] = v
-            return np.asarray(loss(moved))
-
-        out[index] = differentiate(along, (np.asarray(x[index]),), 0)
-    return out
-
-
-def check(name: str, loss: Scalar, x: Array, got: Array) -> None:
-    np.testing.assert_allclose(got, gradient(loss, x), rtol=1e-8, atol=1e-9, err_msg=name)
-
-
-def test_dense_gradients_by_differences() -> None:
-    x, w, b = real((5, 4), "x", "float64"), real((3, 4), "w", "float64"), real(3, "b", "float64")
-    g = real((5, 3), "g", "float64")
-    dense = REFERENCE["dense"]
-    check("x", lambda v: (g * dense(v, w, b)).sum(), x, REFERENCE["dense_grad_input"](g, w))
-    check("w", lambda v: (g * dense(x, v, b)).sum(), w, REFERENCE["dense_grad_weight"](g, x))
-    check("b", lambda v: (g * dense(x, w, v)).sum(), b, REFERENCE["dense_grad_bias"](g))
-
-
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
-@pytest.mark.parametrize("dim", [0, 1, -1])
-def test_softmax_gradients_by_differences(name: str, dim: int) -> None:
-    x, g = real((3, 4), "x", "float64"), real((3, 4), "g", "float64")
-    got = REFERENCE[name + "_backward"](g, REFERENCE[name](x, dim), dim)
-    check(name, lambda v: (g * REFERENCE[name](v, dim)).sum(), x, got)
-
-
-@pytest.mark.parametrize("sample", [s for s in SAMPLES["cross_entropy_"]("float64") if s.tensors[0].shape[0] in (1, 7, 8, 65)], ids=lambda s: s.label)
-def test_cross_entropy_gradient_by_differences(sample: Sample) -> None:
-    x, target, weight = sample.tensors
-    assert x is not None
-    assert target is not None
-    x, target = x[:9], target[:9]
-    loss, lse, total = REFERENCE["cross_entropy_"](x, target, weight, **sample.attrs)
-    g = real(np.shape(loss), "g", "float64", 0.5, 1.5)
-    got = REFERENCE["cross_entropy_backward"](g, x, target, lse, total, weight, **sample.attrs)
-    check("x", lambda v: (g * REFERENCE["cross_entropy_"](v, target, weight, **sample.attrs)[0]).sum(), x, got)
-
-
-@pytest.mark.parametrize("sample", [s for s in SAMPLES[BCE]("float64") if s.tensors[0].size in (1, 7, 231)], ids=lambda s: s.label)
-def test_bce_gradient_by_differences(sample: Sample) -> None:
-    x, *rest = sample.tensors
-    assert x is not None
-    loss = REFERENCE[BCE](x, *rest, **sample.attrs)
-    g = real(np.shape(loss), "g", "float64", 0.5, 1.5)
-    got = REFERENCE[BCE + "_backward"](g, x, *rest, **sample.attrs)
-    check("x", lambda v: (g * REFERENCE[BCE](v, *rest, **sample.attrs)).sum(), x, got)
-
-
-@pytest.mark.parametrize("shape", [(3, 1), (7, 3), (3, 2, 4)])
-def test_batch_norm_gradients_by_differences(shape: tuple[int, ...]) -> None:
-    x, g = real(shape, "x", "float64"), real(shape, "g", "float64")
-    w, b = real(shape[1], "w", "float64", 0.5, 2), real(shape[1], "b", "float64")
-
-    def forward(x: Array, w: Array, b: Array) -> Any:
-        return REFERENCE["batch_norm_"](x, None, None, w, b, training=True)
-
-    _, mean, invstd, _, _ = forward(x, w, b)
-    dx, dw, db = REFERENCE["batch_norm_backward"](g, x, mean, invstd, w)
-    check("x", lambda v: (g * forward(v, w, b)[0]).sum(), x, dx)
-    check("weight", lambda v: (g * forward(x, v, b)[0]).sum(), w, dw)
-    check("bias", lambda v: (g * forward(x, w, v)[0]).sum(), b, db)
-
-
-# ---------------------------------------------------------------- against torch
-
-
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
-def torch_function(torch: Any, name: str) -> Any:
-    functional = torch.nn.functional
-    return {
-        "gelu": functional.gelu,
-        "elu": functional.elu,
-        "selu": functional.selu,
-        "silu": functional.silu,
-        "softplus": functional.softplus,
-        "leaky_relu": functional.leaky_relu,
-    }.get(name) or getattr(torch, name)
-
-
-@pytest.mark.parametrize("name", ONE_ARGUMENT + TWO_ARGUMENTS)
-def test_pointwise_and_derivatives_against_torch(torch: Any, name: str) -> None:
-    function = torch_function(torch, name)
-    for sample in samples(TABLE[name], "float64"):
-        values = [torch.from_numpy(np.array(t)).requires_grad_() for t in sample.tensors]
-        y = function(*values, *sample.attrs.values())
-        got = run(name, sample)[0]
-        assert got is not None
-        np.testing.assert_allclose(got, y.detach().numpy(force=True), rtol=1e-12, atol=1e-12, err_msg=f"{name} {sample.label}")
-        if not y.dtype.is_floating_point or not y.requires_grad or name in ("remainder", "floor_divide"):
-            continue
-        g = torch.from_numpy(real(tuple(y.shape), "grad", "float64", 0.5, 1.5))
-        for k, which in enumerate(["a", "b"][: len(values)]):
-            # The op's rows are elementwise; torch sums over what was broadcast, so both take full arrays.
-            full = [torch.from_numpy(np.array(np.broadcast_to(t, tuple(y.shape)))).requires_grad_() for t in sample.tensors]
-            (want,) = torch.autograd.grad(function(*full, *sample.attrs.values()), full[k], g, create_graph=True)
-            row = name + ("_backward" if len(values) == 1 else f"_backward_{which}")
-            np.testing.assert_allclose(
-                derivative_row(row, g.numpy(), sample), want.detach().numpy(force=True), rtol=1e-11, atol=1e-11, err_msg=f"{row} {sample.label}"
-            )
-            for j in range(k, len(values)):
-                # torch may find no second derivative to take: then it is 0
-                second = None
-                if want.requires_grad:
-                    (second,) = torch.autograd.grad(want.sum(), full[j], create_graph=True, allow_unused=True)
-                row = name + ("_double_backward" if len(values) == 1 else f"_double_backward_{which}{'ab'[j]}")
-                expect = np.zeros(tuple(y.shape)) if second is None else second.detach().numpy(force=True)
-                np.testing.assert_allclose(
-                    derivative_row(row, g.numpy(), sample), expect, rtol=1e-10, atol=1e-10, err_msg=f"{row} {sample.label}"
-                )
-
-
-def derivative_row(name: str, grad: Array, sample: Sample) -> Array:
-    lead = (np.ones(()), grad) if "_double_backward" in name else (grad,)
-    out = run(name, Sample(sample.label, (*lead, *sample.tensors, OUTPUT), sample.attrs))[0]
-    assert out is not None
-    return out
-
-
-def leaf(torch: Any, a: Array | None) -> Any:
-    return None if a is None else torch.from_numpy(np.array(a)).requires_grad_(a.dtype.kind == "f")
-
-
-def test_cross_entropy_against_torch(torch: Any) -> None:
-    for s in SAMPLES["cross_entropy_"]("float64"):
-        target, weight = (None if t is None else torch.from_numpy(np.array(t)) for t in s.tensors[1:])
-        x = leaf(torch, s.tensors[0])
-        loss = torch.nn.functional.cross_entropy(x, target.long(), weight, **s.attrs)
-        got, lse, total = call("cross_entropy_", [None if t is None else tensor(t) for t in s.tensors], s.attrs)
-        np.testing.assert_allclose(got.numpy(), loss.detach().numpy(force=True), rtol=1e-12, atol=1e-13, err_msg=s.label)
-        g = real(tuple(loss.shape), "g", "float64", 0.5, 1.5)
-        (want,) = torch.autograd.grad(loss, x, torch.from_numpy(g))
-        inputs = [tensor(g), tensor(s.tensors[0]), tensor(s.tensors[1]), lse, total]
-        (dx,) = call("cross_entropy_backward", [*inputs, None if weight is None else tensor(s.tensors[2])], s.attrs)
-        np.testing.assert_allclose(dx.numpy(), want.numpy(), rtol=1e-11, atol=1e-13, err_msg=s.label)
-
-
-def test_bce_against_torch(torch: Any) -> None:
-    for s in SAMPLES[BCE]("float64"):
-        target, weight, positive = (None if t is None else torch.from_numpy(np.array(t)) for t in s.tensors[1:])
-        x = leaf(torch, s.tensors[0])
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(x, target, weight, pos_weight=positive, **s.attrs)
-        np.testing.assert_allclose(run(BCE, s)[0], loss.detach().numpy(force=True), rtol=1e-12, atol=1e-13, err_msg=s.label)
-        g = real(tuple(loss.shape), "g", "float64", 0.5, 1.5)
-        (want,) = torch.autograd.grad(loss, x, torch.from_numpy(g))
-        got = run(BCE + "_backward", Sample(s.label, (g, *s.tensors), s.attrs))[0]
-        np.testing.assert_allclose(got, want.numpy(), rtol=1e-11, atol=1e-13, err_msg=s.label)
-
-
-def test_batch_norm_against_torch(torch: Any) -> None:
-    for s in SAMPLES["batch_norm_"]("float64"):
-        if 0 in s.tensors[0].shape:
-            continue
-        x, w, b = (leaf(torch, s.tensors[k]) for k in (0, 3, 4))
-        mean, var = (None if t is None else torch.from_numpy(np.array(t)) for t in s.tensors[1:3])
-        y = torch.nn.functional.batch_norm(x, mean, var, w, b, **s.attrs)
-        out = run("batch_norm_", s)
-        np.testing.assert_allclose(out[0], y.detach().numpy(force=True), rtol=1e-11, atol=1e-12, err_msg=s.label)
-        if not s.attrs["training"]:
-            continue
-        if mean is not None:
-            np.testing.assert_allclose(out[3], mean.numpy(), rtol=1e-12, atol=1e-13, err_msg=s.label)
-            np.testing.assert_allclose(out[4], var.numpy(), rtol=1e-12, atol=1e-13, err_msg=s.label)
-        g = real(tuple(y.shape), "g", "float64", 0.5, 1.5)
-        leaves = [t for t in (x, w, b) if t is not None]
-        want = torch.autograd.grad(y, leaves, torch.from_numpy(g))
-        weight = None if w is None else s.tensors[3]
-        got = run("batch_norm_backward", Sample(s.label, (g, s.tensors[0], out[1], out[2], weight)))
-        for g_, w_ in zip(got, want, strict=False):
-            np.testing.assert_allclose(g_, w_.numpy(), rtol=1e-10, atol=1e-10, err_msg=s.label)
-
-
-@pytest.mark.parametrize("name", ["sum", "mean", "prod", "amax", "amin", "var", "logsumexp", "argmax", "argmin", "softmax", "log_softmax"])
-def test_rows_against_torch(torch: Any, name: str) -> None:
-    for s in SAMPLES[name]("float64"):
-        attrs = dict(s.attrs)
-        if name in ("amax", "amin") and attrs["dim"] is None:
-            attrs["dim"] = ()
-        if name in ("argmax", "argmin") and isinstance(attrs["dim"], tuple):
-            continue  # torch takes one dimension
-        if name == "prod" and (isinstance(attrs["dim"], tuple) or attrs["dim"] is None):
-            continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # var of nothing
-            want = getattr(torch, name)(torch.from_numpy(np.array(s.tensors[0])), **attrs)
-        np.testing.assert_allclose(run(name, s)[0], want.numpy(), rtol=1e-11, atol=1e-12, err_msg=f"{name} {s.label}")
-
-
 # ---------------------------------------------------------------- in place, storage dtypes
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("name", [n for n in ONE_ARGUMENT + TWO_ARGUMENTS if hasattr(tg.Tensor, n + "_")])
+@pytest.mark.parametrize("name", [n for n in FUNCTIONS if hasattr(tg.Tensor, n + "_")])
 def test_in_place_equals_out_of_place(name: str, dtype: str) -> None:
     tested = 0
     for sample in samples(TABLE[name], dtype):
@@ -490,7 +266,9 @@ def test_half_precision_rounds_to_nearest_even() -> None:
     with np.errstate(all="ignore"):
         wide_values = every.astype(np.float64)
         between = (wide_values[:-1] + wide_values[1:]) / 2
-    values = np.concatenate([wide_values, between, between * (1 + 2**-40), between * (1 - 2**-40), [65519.9, 65520, 1e300, 1e-300]])
+    values = np.concatenate(
+        [wide_values, between, between * (1 + 2**-40), between * (1 - 2**-40), [65519.9, 65520, 1e300, 1e-300]]
+    )
     with np.errstate(all="ignore"):
         want = values.astype(np.float16)
     got = run("cast", Sample("", (values,), {"dtype": "float16"}))[0]

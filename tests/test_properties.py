@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from door import run, tensor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reference import REFERENCE, quiet
-from samples import Array, Sample, real, whole
 
 import trigrad as tg
+from door import run, tensor
+from reference import REFERENCE, quiet
+from values import Array, Sample, real, whole
 
-settings.register_profile("trigrad", derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "trigrad", derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("trigrad")
 
 lengths = st.integers(0, 5)
@@ -39,7 +41,11 @@ def broadcastable(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return both[0], both[1]
 
 
-@given(broadcastable(), st.sampled_from(["add", "sub", "mul", "div", "maximum", "minimum", "lt", "eq"]), st.sampled_from(["float32", "float64"]))
+@given(
+    broadcastable(),
+    st.sampled_from(["add", "sub", "mul", "div", "maximum", "minimum", "lt", "eq"]),
+    st.sampled_from(["float32", "float64"]),
+)
 def test_broadcasting(pair: tuple[tuple[int, ...], tuple[int, ...]], name: str, dtype: str) -> None:
     a, b = real(pair[0], "a", dtype), real(pair[1], "b", dtype)
     got = run(name, Sample("", (a, b)))[0]
@@ -139,7 +145,10 @@ def test_reductions_of_views(case: tuple[tuple[int, ...], Any, bool], name: str)
     """A transposed, reversed view and its copy: the same bits."""
     shape, dim, keepdim = case
     x = real(shape, "x", "float32", -3, 3).T[(slice(None, None, -1),) * len(shape)]
-    a, b = (run(name, Sample("", (v,), {"dim": dim, "keepdim": keepdim}))[0] for v in (x, np.ascontiguousarray(x).reshape(x.shape)))
+    a, b = (
+        run(name, Sample("", (v,), {"dim": dim, "keepdim": keepdim}))[0]
+        for v in (x, np.ascontiguousarray(x).reshape(x.shape))
+    )
     np.testing.assert_array_equal(a, b)
 
 
@@ -156,7 +165,9 @@ def test_dense_is_matmul_with_the_transposed_weight(m: int, k: int, n: int, bias
     x, w, b = real((m, k), "x", "float32"), real((n, k), "w", "float32"), real(n, "b", "float32")
     plain = run("dense", Sample("", (x, w, None)))[0]
     np.testing.assert_array_equal(plain, run("matmul", Sample("", (x, w.T)))[0])
-    np.testing.assert_array_equal(run("dense_grad_input", Sample("", (x, w.T.copy())))[0], run("matmul", Sample("", (x, w.T)))[0])
+    np.testing.assert_array_equal(
+        run("dense_grad_input", Sample("", (x, w.T.copy())))[0], run("matmul", Sample("", (x, w.T)))[0]
+    )
     if bias:
         got = run("dense", Sample("", (x, w, b)))[0]
         np.testing.assert_allclose(got, x.astype("float64") @ w.T.astype("float64") + b, rtol=1e-5, atol=1e-4)

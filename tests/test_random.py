@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from door import call, run
-from reference import philox, random_bits
-from samples import FLOATS, Array, Sample
 
 import trigrad as tg
+from door import call, run
+from reference import philox, random_bits
+from values import FLOATS, Array, Sample
 
 KEY = {"seed": 20260101, "stream": 3, "step": 7}
 N = 200_000
@@ -34,12 +34,16 @@ def draw(name: str, n: int = N, **attrs: object) -> Array:
         ),
     ],
 )
-def test_published_vectors_of_the_reference(counter: tuple[int, ...], key: tuple[int, int], want: tuple[int, ...]) -> None:
+def test_published_vectors_of_the_reference(
+    counter: tuple[int, ...], key: tuple[int, int], want: tuple[int, ...]
+) -> None:
     """Known answers of Random123 for philox4x32-10."""
     assert tuple(int(w) for w in philox(np.array([counter], dtype=np.uint64), key)[0]) == want
 
 
-@pytest.mark.parametrize("key", [KEY, {"seed": 0, "stream": 0, "step": 0}, {"seed": -1, "stream": 65535, "step": 2**48 - 1}])
+@pytest.mark.parametrize(
+    "key", [KEY, {"seed": 0, "stream": 0, "step": 0}, {"seed": -1, "stream": 65535, "step": 2**48 - 1}]
+)
 def test_uniform_has_exactly_the_bits_of_philox(key: dict[str, int]) -> None:
     n = 1000
     f32, f64 = (draw("uniform", n, low=0.0, high=1.0, dtype=t, **key) for t in FLOATS)
@@ -54,7 +58,13 @@ def test_a_call_is_a_function_of_seed_stream_and_step(name: str, dtype: str) -> 
     attrs = {"low": 0.0, "high": 1.0} if name == "uniform" else {"mean": 0.0, "std": 1.0}
     first = draw(name, 1000, dtype=dtype, **attrs)
     np.testing.assert_array_equal(first, draw(name, 1000, dtype=dtype, **attrs))
-    for change in ({"seed": KEY["seed"] + 1}, {"seed": KEY["seed"] + 2**40}, {"stream": 4}, {"step": 8}, {"step": 7 + 2**40}):
+    for change in (
+        {"seed": KEY["seed"] + 1},
+        {"seed": KEY["seed"] + 2**40},
+        {"stream": 4},
+        {"step": 8},
+        {"step": 7 + 2**40},
+    ):
         other = draw(name, 1000, dtype=dtype, **attrs, **change)
         assert np.mean(first == other) < 0.01
         assert abs(np.corrcoef(first, other)[0, 1]) < 5 / math.sqrt(1000)
@@ -206,7 +216,12 @@ def test_manual_seed_repeats() -> None:
     tg.manual_seed(5)
     first = [tg.rand(7).tolist(), tg.randn(7).tolist(), tg.randint(0, 9, (7,)).tolist(), tg.randperm(7).tolist()]
     tg.manual_seed(5)
-    assert [tg.rand(7).tolist(), tg.randn(7).tolist(), tg.randint(0, 9, (7,)).tolist(), tg.randperm(7).tolist()] == first
+    assert [
+        tg.rand(7).tolist(),
+        tg.randn(7).tolist(),
+        tg.randint(0, 9, (7,)).tolist(),
+        tg.randperm(7).tolist(),
+    ] == first
     tg.manual_seed(6)
     assert tg.rand(7).tolist() != first[0]
 

@@ -23,7 +23,12 @@ def python(code: str, timeout: float = 60, **environment: str) -> str:
     """Standard output of the code in a fresh process; TRIGRAD_NUM_THREADS and OMP_NUM_THREADS only as given."""
     env = {k: v for k, v in os.environ.items() if k not in ("TRIGRAD_NUM_THREADS", "OMP_NUM_THREADS")} | environment
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], env=env, capture_output=True, text=True, timeout=timeout, check=False
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -61,8 +66,8 @@ def test_kernels_do_use_the_threads_and_small_calls_do_not() -> None:
     import os
     import trigrad as tg
     count = lambda: len(os.listdir("/proc/self/task"))
-    x, small = tg.ones({BIG}), tg.ones(100)
     tg.set_num_threads(1)
+    x, small = tg.ones({BIG}), tg.ones(100)
     before = count()
     x.exp()
     assert count() == before, "one thread means none besides the caller"

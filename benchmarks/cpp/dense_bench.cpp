@@ -4,9 +4,10 @@
 //
 // Every figure is the best of several short rounds; "share" is of the fma peak of the same ISA and type on one core.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <random>
 #include <string>
 #include <vector>
@@ -19,8 +20,11 @@ using namespace tg;
 
 namespace {
 
+// Time of this thread where one thread works, so that a busy machine does not count; of the clock where several do.
 double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  timespec t;
+  clock_gettime(num_threads() == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
 }
 
 // ---- the peak: independent chains of fma in registers ------------------------------------------------------------
@@ -29,17 +33,23 @@ typedef float f8 __attribute__((vector_size(32)));
 typedef float f16 __attribute__((vector_size(64)));
 typedef double d4 __attribute__((vector_size(32)));
 typedef double d8 __attribute__((vector_size(64)));
-#define TG_PEAK_X86(name, V, T, isa)                                                                       \
-  __attribute__((target(isa))) double name() {                                                             \
-    constexpr int rounds = 20000;                                                                          \
-    V a = T(0.999) - V{}, b = T(1e-3) - V{}, c0 = a, c1 = a, c2 = a, c3 = a, c4 = a, c5 = a, c6 = a, c7 = a, c8 = a, c9 = a; \
-    const double start = seconds();                                                                        \
-    for (int i = 0; i < rounds; i++)                                                                       \
-      __asm__ volatile(TG_TEN : "+v"(c0), "+v"(c1), "+v"(c2), "+v"(c3), "+v"(c4), "+v"(c5), "+v"(c6), "+v"(c7), "+v"(c8), "+v"(c9) : "v"(a), "v"(b)); \
-    return 2.0 * 10 * rounds * double(sizeof(V) / sizeof(T)) / (seconds() - start);                         \
+#define TG_PEAK_X86(name, V, T, isa)                                                                                 \
+  __attribute__((target(isa))) double name() {                                                                       \
+    constexpr int rounds = 20000;                                                                                    \
+    V a = T(0.999) - V{}, b = T(1e-3) - V{}, c0 = a, c1 = a, c2 = a, c3 = a, c4 = a, c5 = a, c6 = a, c7 = a, c8 = a, \
+      c9 = a;                                                                                                        \
+    const double start = seconds();                                                                                  \
+    for (int i = 0; i < rounds; i++)                                                                                 \
+      __asm__ volatile(TG_TEN                                                                                        \
+                       : "+v"(c0), "+v"(c1), "+v"(c2), "+v"(c3), "+v"(c4), "+v"(c5), "+v"(c6), "+v"(c7), "+v"(c8),   \
+                         "+v"(c9)                                                                                    \
+                       : "v"(a), "v"(b));                                                                            \
+    return 2.0 * 10 * rounds * double(sizeof(V) / sizeof(T)) / (seconds() - start);                                  \
   }
 #define TG_ONE(suffix, i) "vfmadd213" suffix " %11, %10, %" #i "\n\t"
-#define TG_ALL(s) TG_ONE(s, 0) TG_ONE(s, 1) TG_ONE(s, 2) TG_ONE(s, 3) TG_ONE(s, 4) TG_ONE(s, 5) TG_ONE(s, 6) TG_ONE(s, 7) TG_ONE(s, 8) TG_ONE(s, 9)
+#define TG_ALL(s) \
+  TG_ONE(s, 0)    \
+  TG_ONE(s, 1) TG_ONE(s, 2) TG_ONE(s, 3) TG_ONE(s, 4) TG_ONE(s, 5) TG_ONE(s, 6) TG_ONE(s, 7) TG_ONE(s, 8) TG_ONE(s, 9)
 #define TG_TEN TG_ALL("ps")
 TG_PEAK_X86(peak_f8, f8, float, "avx2,fma")
 TG_PEAK_X86(peak_f16, f16, float, "avx512f")
@@ -119,15 +129,16 @@ struct Shape {
 void print(const char* what, const char* isa, const char* type, Shape s, double flops, Figure f) {
   std::printf("%-16s %-8s %-6s %7lld x %5lld x %5lld  %11.3f us", what, isa, type, (long long)s.M, (long long)s.K,
               (long long)s.N, f.time * 1e6);
-  if (f.peak > 0 && flops > 0) std::printf("  %7.1f GF/s  %5.1f %%", flops / f.time * 1e-9, 100 * flops / f.time / f.peak);
+  if (f.peak > 0 && flops > 0)
+    std::printf("  %7.1f GF/s  %5.1f %%", flops / f.time * 1e-9, 100 * flops / f.time / f.peak);
   std::printf("\n");
   std::fflush(stdout);
 }
 
-const Shape wide[] = {{32, 64, 16},      {128, 64, 16},     {128, 32, 64},      {128, 32, 32},     {100, 200, 18},
-                      {100, 100, 200},   {100, 300, 28},    {100, 300, 300},    {1024, 64, 16},    {1024, 32, 64},
-                      {1024, 200, 18},   {1024, 100, 200},  {1024, 300, 300},   {128, 512, 784},   {128, 256, 512},
-                      {1024, 512, 784},  {512, 2048, 1024}, {1024, 2048, 2048}};
+const Shape wide[] = {{32, 64, 16},     {128, 64, 16},     {128, 32, 64},     {128, 32, 32},   {100, 200, 18},
+                      {100, 100, 200},  {100, 300, 28},    {100, 300, 300},   {1024, 64, 16},  {1024, 32, 64},
+                      {1024, 200, 18},  {1024, 100, 200},  {1024, 300, 300},  {128, 512, 784}, {128, 256, 512},
+                      {1024, 512, 784}, {512, 2048, 1024}, {1024, 2048, 2048}};
 const int64_t narrow[] = {1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 15, 16, 17, 18, 20, 24, 25, 31, 32, 33, 40};
 
 template <class T>
@@ -167,8 +178,15 @@ void run(const Isa& isa, const std::vector<std::string>& parts) {
         row("few, dX", s, l.flops(), [&] { l.grad_input(); });
       }
   if (wanted("layout"))
-    for (Shape s : {Shape{1, 300, 300}, {8, 300, 300}, {64, 300, 300}, {1024, 300, 300}, {1024, 200, 18}, {128, 512, 784},
-                    {128, 64, 16}, {128, 32, 64}, {512, 2048, 1024}}) {
+    for (Shape s : {Shape{1, 300, 300},
+                    {8, 300, 300},
+                    {64, 300, 300},
+                    {1024, 300, 300},
+                    {1024, 200, 18},
+                    {128, 512, 784},
+                    {128, 64, 16},
+                    {128, 32, 64},
+                    {512, 2048, 1024}}) {
       Layer<T> l(s.M, s.N, s.K, table);
       row("packed before", s, l.flops(), [&] { l.forward(); });
       row("(in,out)", s, l.flops(), [&] { l.forward_in_out(); });
@@ -193,7 +211,18 @@ void run(const Isa& isa, const std::vector<std::string>& parts) {
         row(name, {M, sizes.back(), sizes.front()}, flops, [&] {
           const T* x = layers[0]->x;
           for (Layer<T>* l : layers) {
-            table.forward({M, l->N, l->K, x, l->K, l->packed, nullptr, 0, 0, l->bias, l->y, l->N,
+            table.forward({M,
+                           l->N,
+                           l->K,
+                           x,
+                           l->K,
+                           l->packed,
+                           nullptr,
+                           0,
+                           0,
+                           l->bias,
+                           l->y,
+                           l->N,
                            {l == layers.back() ? Fused::nothing : Fused::relu}});
             x = l->y;
           }
@@ -203,8 +232,15 @@ void run(const Isa& isa, const std::vector<std::string>& parts) {
   }
   if (wanted("threads")) {
     const int before = num_threads();
-    for (Shape s : {Shape{1024, 300, 300}, {128, 512, 784}, {1024, 512, 784}, {1024, 64, 16}, {4096, 32, 64}, {1, 2048, 1024},
-                    {512, 2048, 1024}, {100000, 64, 16}, {100000, 5, 32}})
+    for (Shape s : {Shape{1024, 300, 300},
+                    {128, 512, 784},
+                    {1024, 512, 784},
+                    {1024, 64, 16},
+                    {4096, 32, 64},
+                    {1, 2048, 1024},
+                    {512, 2048, 1024},
+                    {100000, 64, 16},
+                    {100000, 5, 32}})
       for (int n = 1; n <= 2; n++) {
         set_num_threads(n);
         Layer<T> l(s.M, s.N, s.K, table);
@@ -231,7 +267,8 @@ int main(int argc, char** argv) {
   }
   if (std::find(parts.begin(), parts.end(), "threads") == parts.end()) set_num_threads(1);
   for (const Isa* isa : available_isas()) {
-    if (names.empty() ? !std::strcmp(isa->name, "baseline") : std::find(names.begin(), names.end(), isa->name) == names.end())
+    if (names.empty() ? !std::strcmp(isa->name, "baseline")
+                      : std::find(names.begin(), names.end(), isa->name) == names.end())
       continue;
     if (doubles) run<double>(*isa, parts);
     else run<float>(*isa, parts);

@@ -20,7 +20,8 @@ int index_of_keyword(const Op& op, PyObject* keyword) {
   if (is_text(keyword, "keepdims")) return index_of_keyword(op, owned(PyUnicode_FromString("keepdim")).get());
   for (size_t i = 0; i < op.params.size(); i++)
     if (is_text(keyword, op.params[i].name.c_str())) return static_cast<int>(i);
-  fail(ErrorKind::Type, "[", op.name, "] has no parameter '", checked(PyUnicode_AsUTF8(keyword)), "': ", python_signature(op));
+  fail(ErrorKind::Type, "[", op.name, "] has no parameter '", checked(PyUnicode_AsUTF8(keyword)),
+       "': ", python_signature(op));
 }
 
 // May a Python number stand for input i? In elementwise ops of several tensors it may.
@@ -56,7 +57,8 @@ void read_tensors(const Op& op, PyObject* const* given, Arguments& result) {
     const Number number = takes_numbers(op, i) ? read_number(value) : Number{};
     if (number.kind == Number::Kind::None || (!tensors && op.id != op_where))
       fail(ErrorKind::Type, "[", op.name, "] ", op.params[i].name, " is a ", Py_TYPE(value)->tp_name,
-           ", expected a trigrad.Tensor; make one with trigrad.", is_numpy_array(value) ? "from_numpy(array)" : "tensor(data)");
+           ", expected a trigrad.Tensor; make one with trigrad.",
+           is_numpy_array(value) ? "from_numpy(array)" : "tensor(data)");
     result.in[i] = number_tensor(number, tensors == 1 ? beside : nullptr);
   }
 }

@@ -138,7 +138,8 @@ Dims to_dims(const char* op, const char* param, PyObject* value) {
 Dims to_dims(const char* op, const char* param, PyObject* const* args, Py_ssize_t n) {
   if (n == 1 && (PyTuple_Check(args[0]) || PyList_Check(args[0]))) return to_dims(op, param, args[0]);
   if (n > kMaxRank)
-    fail(ErrorKind::Value, "[", op, "] ", param, " has ", n, " entries, but a tensor has at most ", kMaxRank, " dimensions");
+    fail(ErrorKind::Value, "[", op, "] ", param, " has ", n, " entries, but a tensor has at most ", kMaxRank,
+         " dimensions");
   Dims dims;
   for (Py_ssize_t i = 0; i < n; i++) dims.push_back(to_int(op, param, args[i]));
   return dims;

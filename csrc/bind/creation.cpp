@@ -36,8 +36,8 @@ void read_numbers(PyObject* data, const Dims& shape, int axis, std::vector<Numbe
     return;
   }
   if (!is_sequence(data))
-    fail(ErrorKind::Type, "[tensor] got a ", Py_TYPE(data)->tp_name, " at dim ", axis, " where other rows have a sequence of ",
-         shape[axis], ", expected rows of one depth");
+    fail(ErrorKind::Type, "[tensor] got a ", Py_TYPE(data)->tp_name, " at dim ", axis,
+         " where other rows have a sequence of ", shape[axis], ", expected rows of one depth");
   const Py_ssize_t n = PySequence_Fast_GET_SIZE(data);
   if (n != shape[axis])
     fail(ErrorKind::Value, "[tensor] expected sequence of length ", shape[axis], " at dim ", axis, " (got ", n,
@@ -56,7 +56,8 @@ T as_integer(const Number& n, Dtype t) {
       fail(ErrorKind::Runtime, "[tensor] ", n.f, " does not fit ", name(t), "; choose a wider dtype");
     return static_cast<T>(whole);
   }
-  if (n.i < static_cast<int64_t>(std::numeric_limits<T>::min()) || n.i > static_cast<int64_t>(std::numeric_limits<T>::max()))
+  if (n.i < static_cast<int64_t>(std::numeric_limits<T>::min()) ||
+      n.i > static_cast<int64_t>(std::numeric_limits<T>::max()))
     fail(ErrorKind::Runtime, "[tensor] ", n.i, " does not fit ", name(t), "; choose a wider dtype");
   return static_cast<T>(n.i);
 }

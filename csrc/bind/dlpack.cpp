@@ -72,7 +72,8 @@ void delete_export(M* managed) {
 
 template <class M>
 void drop_capsule(PyObject* capsule) {  // nobody took it over
-  if (auto* managed = static_cast<M*>(PyCapsule_IsValid(capsule, M::name) ? PyCapsule_GetPointer(capsule, M::name) : nullptr))
+  if (auto* managed =
+          static_cast<M*>(PyCapsule_IsValid(capsule, M::name) ? PyCapsule_GetPointer(capsule, M::name) : nullptr))
     managed->deleter(managed);
 }
 
@@ -83,8 +84,16 @@ PyObject* make_capsule(const Tensor& t, bool copied) {
   M& m = e->managed;
   m.context = e.get();
   m.deleter = delete_export<M>;
-  m.tensor = {t.data(), kDlpackCpu, 0, t.rank(), code_of(t.dtype), static_cast<uint8_t>(size_of(t.dtype) * 8), 1,
-              e->tensor.shape.begin(), e->tensor.strides.begin(), 0};
+  m.tensor = {t.data(),
+              kDlpackCpu,
+              0,
+              t.rank(),
+              code_of(t.dtype),
+              static_cast<uint8_t>(size_of(t.dtype) * 8),
+              1,
+              e->tensor.shape.begin(),
+              e->tensor.strides.begin(),
+              0};
   if constexpr (requires { m.flags; }) {
     m.major = 1;
     m.flags = (t.storage->writable() ? 0 : kReadOnly) | (copied ? kCopied : 0);
@@ -115,11 +124,13 @@ Tensor take(PyObject* capsule) {
   bool writable = true;
   if constexpr (requires { managed->flags; }) {
     if (managed->major != 1)
-      fail(ErrorKind::Value, "[from_dlpack] got version ", managed->major, ".", managed->minor, " of the protocol, expected 1");
+      fail(ErrorKind::Value, "[from_dlpack] got version ", managed->major, ".", managed->minor,
+           " of the protocol, expected 1");
     writable = !(managed->flags & kReadOnly);
   }
   if (d.device_type != kDlpackCpu)
-    fail(ErrorKind::Runtime, "[from_dlpack] got a tensor on device type ", d.device_type, ", expected the CPU (1); move it there first");
+    fail(ErrorKind::Runtime, "[from_dlpack] got a tensor on device type ", d.device_type,
+         ", expected the CPU (1); move it there first");
   Tensor t;
   t.dtype = dtype_of(d);
   t.shape = Dims(d.shape, d.ndim);
@@ -135,8 +146,8 @@ Tensor take(PyObject* capsule) {
   if (!empty && reinterpret_cast<uintptr_t>(first) % static_cast<uintptr_t>(size))
     fail(ErrorKind::Value, "[from_dlpack] the memory is not aligned to its ", size, "-byte elements; pass a copy");
   t.offset = -low;
-  t.storage = StorageRef(new Storage(first + low * size, empty ? 0 : static_cast<size_t>((high - low + 1) * size), writable,
-                                     managed, drop_managed<M>));
+  t.storage = StorageRef(new Storage(first + low * size, empty ? 0 : static_cast<size_t>((high - low + 1) * size),
+                                     writable, managed, drop_managed<M>));
   t.storage->share_outside();
   PyCapsule_SetName(capsule, M::used);
   return t;
@@ -147,7 +158,8 @@ Ref ask_for_capsule(PyObject* source) {
   const Ref method(PyObject_GetAttrString(source, "__dlpack__"));
   if (!method) {
     PyErr_Clear();
-    fail(ErrorKind::Type, "[from_dlpack] got a ", Py_TYPE(source)->tp_name, ", expected an object with __dlpack__; for numbers and lists use trigrad.tensor");
+    fail(ErrorKind::Type, "[from_dlpack] got a ", Py_TYPE(source)->tp_name,
+         ", expected an object with __dlpack__; for numbers and lists use trigrad.tensor");
   }
   const Ref none = owned(PyTuple_New(0)), keywords = owned(Py_BuildValue("{s:(ii)}", "max_version", 1, 0));
   Ref capsule(PyObject_Call(method.get(), none.get(), keywords.get()));
@@ -175,7 +187,8 @@ PyObject* to_dlpack(const Tensor& t, PyObject* max_version, PyObject* device, Py
   const Tensor source = copied ? contiguous_copy(t) : t;
   if (versioned) return make_capsule<ManagedVersioned>(source, copied);
   if (!source.storage->writable()) {
-    PyErr_SetString(PyExc_BufferError, "[__dlpack__] the tensor is read-only, which this consumer cannot be told; pass a .clone()");
+    PyErr_SetString(PyExc_BufferError,
+                    "[__dlpack__] the tensor is read-only, which this consumer cannot be told; pass a .clone()");
     throw PythonError{};
   }
   return make_capsule<Managed>(source, copied);

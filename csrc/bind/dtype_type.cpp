@@ -62,7 +62,8 @@ Dtype from_numpy_dtype(const char* op, const char* param, PyObject* value) {
   const char* typestr = checked(PyUnicode_AsUTF8(text.get()));
   for (int t = 0; t < kDtypes; t++)
     if (kDtypeInfo[t].interface && !std::strcmp(kDtypeInfo[t].interface, typestr)) return static_cast<Dtype>(t);
-  fail(ErrorKind::Type, "[", op, "] ", param, " is numpy's ", typestr, ", which trigrad does not have; expected one of ",
+  fail(ErrorKind::Type, "[", op, "] ", param, " is numpy's ", typestr,
+       ", which trigrad does not have; expected one of ",
        "trigrad.float32, float64, int64, int32, uint8, bool, int8, int16, uint16, uint32, float16");
 }
 

@@ -33,8 +33,8 @@ Tensor take_slice(const Tensor& t, int axis, PyObject* item) {
       PyBool_Check(item) || (is_tensor(item) && value_of(item).dtype == Dtype::Bool)
           ? "for a mask use trigrad.where(mask, x, 0), or index the array: trigrad.from_numpy(x.numpy()[mask.numpy()])"
           : "index the array: trigrad.from_numpy(x.numpy()[indices])";
-  fail(ErrorKind::Index, "[", kOp, "] got a ", Py_TYPE(item)->tp_name,
-       ", expected integers, slices, None or ...; ", remedy);
+  fail(ErrorKind::Index, "[", kOp, "] got a ", Py_TYPE(item)->tp_name, ", expected integers, slices, None or ...; ",
+       remedy);
 }
 
 Tensor view_at(const Tensor& source, PyObject* key) {

@@ -29,8 +29,8 @@ PyObject* view(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* ke
     const Dims shape = dims_argument("view", "shape", args, n, keywords);
     Tensor v = try_view("view", t, shape);
     if (!v.defined())
-      fail(ErrorKind::Runtime, "[view] shape ", shape, " needs a copy: the tensor has shape ", t.shape, " and strides ", t.strides,
-           ", expected one whose axes lie behind each other; use .reshape()");
+      fail(ErrorKind::Runtime, "[view] shape ", shape, " needs a copy: the tensor has shape ", t.shape, " and strides ",
+           t.strides, ", expected one whose axes lie behind each other; use .reshape()");
     return wrap(std::move(v));
   });
 }
@@ -51,9 +51,8 @@ PyObject* permute(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject*
 }
 
 PyObject* expand(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
-  return guarded([&] {
-    return wrap(tg::expand("expand", value_of(self), dims_argument("expand", "size", args, n, keywords)));
-  });
+  return guarded(
+      [&] { return wrap(tg::expand("expand", value_of(self), dims_argument("expand", "size", args, n, keywords))); });
 }
 
 PyObject* transpose(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
@@ -70,7 +69,8 @@ PyObject* t(PyObject* self, PyObject*) {
   return guarded([&] {
     const Tensor& x = value_of(self);
     if (x.rank() > 2)
-      fail(ErrorKind::Runtime, "[t] got shape ", x.shape, ", expected at most 2 dimensions; use .transpose(dim0, dim1) or .mT");
+      fail(ErrorKind::Runtime, "[t] got shape ", x.shape,
+           ", expected at most 2 dimensions; use .transpose(dim0, dim1) or .mT");
     return wrap(x.rank() < 2 ? x : tg::transpose("t", x, 0, 1));
   });
 }
@@ -240,30 +240,37 @@ PyObject* interface(PyObject* self, void*) {
 }  // namespace
 
 PyMethodDef tensor_methods[] = {
-    {"view", keywords(view), kKeywords, "view(*shape) -> Tensor\n\nThe same memory under another shape; one length may be -1."},
+    {"view", keywords(view), kKeywords,
+     "view(*shape) -> Tensor\n\nThe same memory under another shape; one length may be -1."},
     {"reshape", keywords(reshape), kKeywords, "reshape(*shape) -> Tensor\n\nA view if there is one, else a copy."},
     {"permute", keywords(permute), kKeywords, "permute(*dims) -> Tensor\n\nThe axes in another order, as a view."},
     {"transpose", keywords(transpose), kKeywords, "transpose(dim0, dim1) -> Tensor\n\nTwo axes swapped, as a view."},
     {"t", t, METH_NOARGS, "t() -> Tensor\n\nThe transposed matrix, as a view."},
     {"squeeze", keywords(squeeze), kKeywords, "squeeze(dim=None) -> Tensor\n\nWithout axes of length 1, as a view."},
-    {"unsqueeze", keywords(unsqueeze), kKeywords, "unsqueeze(dim) -> Tensor\n\nWith a new axis of length 1, as a view."},
-    {"expand", keywords(expand), kKeywords, "expand(*size) -> Tensor\n\nAxes of length 1 repeated without copying; -1 keeps one."},
+    {"unsqueeze", keywords(unsqueeze), kKeywords,
+     "unsqueeze(dim) -> Tensor\n\nWith a new axis of length 1, as a view."},
+    {"expand", keywords(expand), kKeywords,
+     "expand(*size) -> Tensor\n\nAxes of length 1 repeated without copying; -1 keeps one."},
     {"flatten", keywords(flatten), kKeywords, "flatten(start_dim=0, end_dim=-1) -> Tensor\n\nAxes joined into one."},
-    {"contiguous", contiguous, METH_NOARGS, "contiguous() -> Tensor\n\nThe tensor itself, or a copy laid out row by row."},
+    {"contiguous", contiguous, METH_NOARGS,
+     "contiguous() -> Tensor\n\nThe tensor itself, or a copy laid out row by row."},
     {"clone", clone, METH_NOARGS, "clone() -> Tensor\n\nA copy with its own memory."},
     {"zero_", zero_, METH_NOARGS, "zero_() -> Tensor\n\nAll elements set to 0."},
     {"item", item, METH_NOARGS, "item() -> float | int | bool\n\nThe single element as a Python number."},
     {"tolist", tolist, METH_NOARGS, "tolist() -> list\n\nThe elements as nested lists of Python numbers."},
     {"size", keywords(size), kKeywords, "size(dim=None) -> Size | int\n\nThe shape, or one length of it."},
-    {"stride", keywords(stride), kKeywords, "stride(dim=None) -> tuple | int\n\nSteps between neighbours, in elements."},
+    {"stride", keywords(stride), kKeywords,
+     "stride(dim=None) -> tuple | int\n\nSteps between neighbours, in elements."},
     {"dim", dim, METH_NOARGS, "dim() -> int\n\nThe number of axes."},
     {"numel", numel, METH_NOARGS, "numel() -> int\n\nThe number of elements."},
     {"element_size", element_size, METH_NOARGS, "element_size() -> int\n\nBytes of one element."},
-    {"storage_offset", storage_offset, METH_NOARGS, "storage_offset() -> int\n\nPlace of the first element in the storage."},
+    {"storage_offset", storage_offset, METH_NOARGS,
+     "storage_offset() -> int\n\nPlace of the first element in the storage."},
     {"is_contiguous", is_contiguous, METH_NOARGS, "is_contiguous() -> bool\n\nDo the elements lie row by row?"},
     {"is_floating_point", is_floating_point, METH_NOARGS, "is_floating_point() -> bool"},
     {"data_ptr", data_ptr, METH_NOARGS, "data_ptr() -> int\n\nThe address of the first element."},
-    {"numpy", numpy, METH_NOARGS, "numpy() -> numpy.ndarray\n\nAn array on the same memory; read-only if the tensor is."},
+    {"numpy", numpy, METH_NOARGS,
+     "numpy() -> numpy.ndarray\n\nAn array on the same memory; read-only if the tensor is."},
     {"_bytes", bytes, METH_NOARGS, nullptr},
     {"__dlpack__", keywords(dlpack), kKeywords, nullptr},
     {"__dlpack_device__", dlpack_device, METH_NOARGS, nullptr},

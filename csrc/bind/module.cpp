@@ -138,7 +138,8 @@ py::object from_bytes(const std::string& bytes, py::handle dtype, py::handle sha
   Tensor t = empty_tensor(shape, dtype);
   const auto expected = static_cast<size_t>(t.numel() * size_of(t.dtype));
   if (bytes.size() != expected)
-    fail(ErrorKind::Value, "[from_bytes] got ", bytes.size(), " bytes, expected ", expected, " for shape ", t.shape, " of ", name(t.dtype));
+    fail(ErrorKind::Value, "[from_bytes] got ", bytes.size(), " bytes, expected ", expected, " for shape ", t.shape,
+         " of ", name(t.dtype));
   std::memcpy(t.data(), bytes.data(), expected);
   return as_object(std::move(t));
 }
@@ -151,8 +152,9 @@ void add_functions(py::module_& m) {
   m.def("get_num_threads", num_threads, "How many threads a kernel may use.");
   m.def("set_num_threads", set_num_threads, py::arg("n"), "Let kernels use n threads. Results do not depend on it.");
   m.def("available_isas", isa_names, "The instruction sets that this build has and this machine runs, lowest first.");
-  m.def("set_isa", [](const std::string& name) { set_isa(name.c_str()); }, py::arg("name"),
-        "Choose the instruction set. Results do not depend on it.");
+  m.def(
+      "set_isa", [](const std::string& name) { set_isa(name.c_str()); }, py::arg("name"),
+      "Choose the instruction set. Results do not depend on it.");
   m.def(
       "memory_stats",
       [] {
@@ -162,8 +164,9 @@ void add_functions(py::module_& m) {
       "Bytes in use by tensors, and bytes kept for reuse.");
   m.def("empty_cache", empty_cache, "Give kept memory back to the system.");
 
-  m.def("empty", [](py::handle shape, py::handle dtype) { return as_object(empty_tensor(shape, dtype)); },
-        py::arg("shape"), py::arg("dtype"), "An uninitialised tensor.");
+  m.def(
+      "empty", [](py::handle shape, py::handle dtype) { return as_object(empty_tensor(shape, dtype)); },
+      py::arg("shape"), py::arg("dtype"), "An uninitialised tensor.");
   m.def("from_bytes", from_bytes, py::arg("bytes"), py::arg("dtype"), py::arg("shape"), "A tensor of raw elements.");
   m.def(
       "from_nested",
@@ -173,13 +176,18 @@ void add_functions(py::module_& m) {
         return as_object(from_nested(data.ptr(), &chosen));
       },
       py::arg("data"), py::arg("dtype"), "A tensor of the numbers in nested lists.");
-  m.def("as_dtype", [](py::handle value) {
-    return py::reinterpret_borrow<py::object>(dtype_object(to_dtype("dtype", "dtype", value.ptr())));
-  }, py::arg("value"), "The dtype that a numpy dtype or Python type stands for.");
-  m.def("from_numpy", [](py::handle array) { return as_object(from_buffer("from_numpy", array.ptr())); }, py::arg("array"),
-        "A tensor on the array's memory.");
-  m.def("from_dlpack", [](py::handle source) { return as_object(from_dlpack(source.ptr())); }, py::arg("source"),
-        "A tensor on the memory of another library's.");
+  m.def(
+      "as_dtype",
+      [](py::handle value) {
+        return py::reinterpret_borrow<py::object>(dtype_object(to_dtype("dtype", "dtype", value.ptr())));
+      },
+      py::arg("value"), "The dtype that a numpy dtype or Python type stands for.");
+  m.def(
+      "from_numpy", [](py::handle array) { return as_object(from_buffer("from_numpy", array.ptr())); },
+      py::arg("array"), "A tensor on the array's memory.");
+  m.def(
+      "from_dlpack", [](py::handle source) { return as_object(from_dlpack(source.ptr())); }, py::arg("source"),
+      "A tensor on the memory of another library's.");
 }
 
 // Python's view of what C++ throws, for the functions above; the C slots go through guarded().
@@ -188,8 +196,7 @@ void translate(std::exception_ptr e) {
     if (e) std::rethrow_exception(e);
   } catch (const Error&) {
     set_python_error();
-  } catch (const PythonError&) {
-  }
+  } catch (const PythonError&) {}
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ struct NumpyTypes {
 };
 const NumpyTypes& numpy_types() {
   static NumpyTypes types;
-  if (types.array) [[likely]] return types;
+  if (types.array) [[likely]]
+    return types;
   const Ref name = owned(PyUnicode_FromString("numpy"));
   const Ref numpy(PyImport_GetModule(name.get()));
   if (numpy) {
@@ -42,12 +43,11 @@ Dtype dtype_of_format(const char* op, const char* format, Py_ssize_t itemsize) {
     swapped = itemsize > 1 && (big || *code == '<') && big != (PY_BIG_ENDIAN != 0);
     code++;
   }
+  while (*code >= '0' && *code <= '9') code++;  // the length of a string
   if (swapped)
     fail(ErrorKind::Type, "[", op, "] got an array in foreign byte order ('", format,
          "'), expected the machine's own; convert it with array.astype(array.dtype.newbyteorder('='))");
-  const char kind = *code && !code[1]            ? *code
-                    : *code == 'Z' && !code[2]   ? 'Z'
-                                                 : 'V';
+  const char kind = *code && !code[1] ? *code : *code == 'Z' && !code[2] ? 'Z' : 'V';
   if (kind == '?') return Dtype::Bool;
   if (kind == 'e' || kind == 'f' || kind == 'd')
     return itemsize == 2 ? Dtype::Float16 : itemsize == 4 ? Dtype::Float32 : Dtype::Float64;
@@ -55,16 +55,16 @@ Dtype dtype_of_format(const char* op, const char* format, Py_ssize_t itemsize) {
     return itemsize == 1 ? Dtype::Int8 : itemsize == 2 ? Dtype::Int16 : itemsize == 4 ? Dtype::Int32 : Dtype::Int64;
   if (std::strchr("BHILQ", kind) && kind && itemsize <= 4)
     return itemsize == 1 ? Dtype::UInt8 : itemsize == 2 ? Dtype::UInt16 : Dtype::UInt32;
-  const char* what = kind == 'O'   ? "objects"
-                     : kind == 'Z' ? "complex numbers"
-                     : kind == 'g' ? "long doubles"
-                     : kind == 's' || kind == 'w' ? "strings"
+  const char* what = kind == 'O'                          ? "objects"
+                     : kind == 'Z'                        ? "complex numbers"
+                     : kind == 'g'                        ? "long doubles"
+                     : kind == 's' || kind == 'w'         ? "strings"
                      : kind && std::strchr("BHILQ", kind) ? "uint64"
-                                                  : "records";
-  const char* remedy = kind == 'Z'                         ? "pass array.real and array.imag"
-                       : kind && std::strchr("ILQ", kind)  ? "convert it with array.astype('int64')"
+                                                          : "records";
+  const char* remedy = kind == 'Z'                                 ? "pass array.real and array.imag"
+                       : kind && std::strchr("ILQ", kind)          ? "convert it with array.astype('int64')"
                        : kind == 'w' || kind == 's' || kind == 'V' ? "pass the numeric columns"
-                                                           : "convert it with array.astype('float64')";
+                                                                   : "convert it with array.astype('float64')";
   fail(ErrorKind::Type, "[", op, "] got an array of ", what, " (format '", format,
        "'), expected bool, int8 to int64, uint8 to uint32 or float16 to float64; ", remedy);
 }
@@ -93,7 +93,8 @@ char numpy_scalar_kind(PyObject* value) {
 
 Tensor from_buffer(const char* op, PyObject* array) {
   if (!PyObject_CheckBuffer(array))
-    fail(ErrorKind::Type, "[", op, "] got a ", Py_TYPE(array)->tp_name, ", expected a numpy array; for lists use trigrad.tensor");
+    fail(ErrorKind::Type, "[", op, "] got a ", Py_TYPE(array)->tp_name,
+         ", expected a numpy array; for lists use trigrad.tensor");
   auto release = [](Py_buffer* v) {
     PyBuffer_Release(v);
     delete v;
@@ -110,7 +111,8 @@ Tensor from_buffer(const char* op, PyObject* array) {
          text ? PyUnicode_AsUTF8(text.get()) : "no reason given", "), expected an array of plain numbers");
   }
   if (view->ndim > kMaxRank)
-    fail(ErrorKind::Value, "[", op, "] got an array of ", view->ndim, " dimensions, but a tensor has at most ", kMaxRank);
+    fail(ErrorKind::Value, "[", op, "] got an array of ", view->ndim, " dimensions, but a tensor has at most ",
+         kMaxRank);
   Tensor t;
   t.dtype = dtype_of_format(op, view->format, view->itemsize);
   const int64_t size = view->itemsize;
@@ -121,14 +123,16 @@ Tensor from_buffer(const char* op, PyObject* array) {
     empty |= length == 0;
     t.shape.push_back(length);
     if (length > 1 && stride % size)
-      fail(ErrorKind::Value, "[", op, "] the array's strides ", stride, " at dimension ", i, " are not a multiple of its ", size,
+      fail(ErrorKind::Value, "[", op, "] the array's strides ", stride, " at dimension ", i,
+           " are not a multiple of its ", size,
            "-byte elements (a field of records?); pass numpy.ascontiguousarray(array)");
     t.strides.push_back(length > 1 ? stride / size : 1);
     if (length > 1) (stride < 0 ? low : high) += (length - 1) * stride;
   }
   if (empty) low = high = 0;
   if (reinterpret_cast<uintptr_t>(view->buf) % static_cast<uintptr_t>(size) && !empty)
-    fail(ErrorKind::Value, "[", op, "] the array's memory is not aligned to its ", size, "-byte elements; pass array.copy()");
+    fail(ErrorKind::Value, "[", op, "] the array's memory is not aligned to its ", size,
+         "-byte elements; pass array.copy()");
   t.offset = -low / size;
   void* start = static_cast<std::byte*>(view->buf) + low;
   const size_t bytes = empty ? 0 : static_cast<size_t>(high - low + size);
@@ -147,10 +151,9 @@ PyObject* array_interface(const char* op, const Tensor& t) {
   Dims strides = t.strides;
   for (int64_t& s : strides) s *= size_of(t.dtype);
   const Ref shape = owned(make_tuple(t.shape)), steps = owned(make_tuple(strides));
-  PyObject* result =
-      checked(Py_BuildValue("{s:i,s:O,s:O,s:s,s:(NO)}", "version", 3, "shape", shape.get(), "strides", steps.get(),
-                            "typestr", typestr, "data", PyLong_FromVoidPtr(t.data()),
-                            t.storage->writable() ? Py_False : Py_True));
+  PyObject* result = checked(Py_BuildValue("{s:i,s:O,s:O,s:s,s:(NO)}", "version", 3, "shape", shape.get(), "strides",
+                                           steps.get(), "typestr", typestr, "data", PyLong_FromVoidPtr(t.data()),
+                                           t.storage->writable() ? Py_False : Py_True));
   t.storage->share_outside();
   return result;
 }

@@ -105,10 +105,10 @@ PyType_Slot slots[] = {
     {Py_tp_getset, attributes},
     {},
 };
-PyType_Spec spec = {"trigrad.ops.Op", sizeof(OpFunction), 0,
-                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR |
-                        Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                    slots};
+PyType_Spec spec = {
+    "trigrad.ops.Op", sizeof(OpFunction), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    slots};
 
 Ref make_function(const Op& op, bool inplace) {
   Ref self = owned(function_type->tp_alloc(function_type, 0));
@@ -134,9 +134,7 @@ bool is_method(const Op& op) {
 }
 
 // Rows that users see as trigrad.<name>; the others are what Python functions and derivatives are made of.
-bool is_public(const Op& op) {
-  return op.id == op_where || (is_method(op) && op.params[0].name == "input");
-}
+bool is_public(const Op& op) { return op.id == op_where || (is_method(op) && op.params[0].name == "input"); }
 
 }  // namespace
 

@@ -98,8 +98,11 @@ PyObject* logical(PyObject* a, PyObject* b) {
     if (!operands(a, b, in)) Py_RETURN_NOTIMPLEMENTED;
     for (const Tensor& t : in)
       if (t.dtype != Dtype::Bool)
-        fail(ErrorKind::Type, "[", id == id_minimum ? "and" : id == id_maximum ? "or" : "xor", "] got ", name(t.dtype),
-             ", expected bool; compare first, for instance (x > 0) & (y > 0)");
+        fail(ErrorKind::Type, "[",
+             id == id_minimum   ? "and"
+             : id == id_maximum ? "or"
+                                : "xor",
+             "] got ", name(t.dtype), ", expected bool; compare first, for instance (x > 0) & (y > 0)");
     call(op(id), in, {}, out);
     return wrap(std::move(out[0]));
   });

@@ -6,7 +6,7 @@
 namespace tg::bind {
 
 void init_size_type(PyObject* module);
-PyObject* make_size(const Dims& shape);   // new reference
+PyObject* make_size(const Dims& shape);    // new reference
 PyObject* make_tuple(const Dims& values);  // a plain tuple, for strides
 
 }  // namespace tg::bind

@@ -22,8 +22,7 @@ void dealloc(PyObject* self) {
 }
 
 PyObject* refuse_new(PyTypeObject*, PyObject*, PyObject*) {
-  PyErr_SetString(PyExc_TypeError,
-                  "[Tensor] the type is not called: use trigrad.tensor(data) or trigrad.empty(shape)");
+  PyErr_SetString(PyExc_TypeError, "[Tensor] the type is not called: use trigrad.tensor(data) or trigrad.empty(shape)");
   return nullptr;
 }
 

@@ -1,6 +1,7 @@
 #include "core/memory.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <bit>
@@ -80,6 +81,20 @@ class Cache {
   size_t in_use_ = 0, cached_ = 0;
 };
 
+// Fresh memory of the system. A fault per 4 KiB page would cost more than most ops over the block: large blocks ask for
+// huge pages.
+void* from_system(size_t rounded) {
+#if defined(MADV_HUGEPAGE)
+  constexpr size_t huge = size_t{2} << 20;
+  if (rounded >= 2 * huge) {
+    void* block = std::aligned_alloc(huge, (rounded + huge - 1) / huge * huge);
+    if (block) madvise(block, rounded / huge * huge, MADV_HUGEPAGE);
+    return block;
+  }
+#endif
+  return std::aligned_alloc(kAlignment, rounded);
+}
+
 }  // namespace
 
 void* allocate(size_t bytes) {
@@ -87,10 +102,10 @@ void* allocate(size_t bytes) {
     fail(ErrorKind::Memory, "cannot allocate ", bytes, " bytes: more than the address space holds");
   const size_t rounded = class_bytes(bytes);
   if (void* block = Cache::instance().take(rounded)) return block;
-  void* block = std::aligned_alloc(kAlignment, rounded);
+  void* block = from_system(rounded);
   if (!block) {
     empty_cache();
-    block = std::aligned_alloc(kAlignment, rounded);
+    block = from_system(rounded);
   }
   if (!block) {
     Cache::instance().forget(rounded);

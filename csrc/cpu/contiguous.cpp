@@ -20,23 +20,34 @@ struct Block {
   int64_t from_row, from_column;
 };
 
-// Columns of `from` are contiguous, rows of `to` are: tiles whose lines of `from` are used whole while they are in cache.
+// Columns of `from` and rows of `to` are contiguous. Square tiles, a cache line a side, go through a buffer,
+// so that each line of either side is touched once, however badly the strides map to the cache.
 template <class T>
 void transpose(const Block<T>& b) {
-  constexpr int64_t tile_rows = 64 / sizeof(T), tile_columns = 8;
-  for (int64_t r = 0; r < b.rows; r += tile_rows) {
-    const int64_t r_end = std::min(r + tile_rows, b.rows);
-    for (int64_t c = 0; c < b.columns; c += tile_columns) {
-      const int64_t c_end = std::min(c + tile_columns, b.columns);
-      for (int64_t i = r; i < r_end; i++)
-        for (int64_t j = c; j < c_end; j++) b.to[i * b.to_row + j] = b.from[i + j * b.from_column];
+  constexpr int64_t tile = sizeof(T) < 4 ? 16 : 64 / sizeof(T);
+  T buffer[tile][tile];
+  for (int64_t r = 0; r < b.rows; r += tile) {
+    const int64_t rows = std::min(tile, b.rows - r);
+    for (int64_t c = 0; c < b.columns; c += tile) {
+      const int64_t columns = std::min(tile, b.columns - c);
+      const T* from = b.from + r + c * b.from_column;
+      T* to = b.to + r * b.to_row + c;
+      if (rows == tile && columns == tile) {
+        for (int64_t j = 0; j < tile; j++) std::memcpy(buffer[j], from + j * b.from_column, sizeof buffer[j]);
+        for (int64_t i = 0; i < tile; i++)
+          for (int64_t j = 0; j < tile; j++) to[i * b.to_row + j] = buffer[j][i];
+      } else {
+        for (int64_t i = 0; i < rows; i++)
+          for (int64_t j = 0; j < columns; j++) to[i * b.to_row + j] = from[i + j * b.from_column];
+      }
     }
   }
 }
 
 template <class T>
 void copy_block(const Block<T>& b) {
-  if (b.to_column == 1 && b.from_row == 1 && b.from_column != 1 && b.rows >= 8) return transpose(b);
+  if (b.to_column == 1 && b.from_row == 1 && b.from_column != 1 && b.from_column != 0 && b.rows >= 8)
+    return transpose(b);
   for (int64_t i = 0; i < b.rows; i++) {
     T* to = b.to + i * b.to_row;
     const T* from = b.from + i * b.from_row;
@@ -100,8 +111,7 @@ void copy_elements(int size, int rank, const int64_t* length, std::byte* to, con
     Axis* last = axes + kept - 1;
     if (kept && last->to == axes[i].to * axes[i].length && last->from == axes[i].from * axes[i].length)
       *last = {last->length * axes[i].length, axes[i].to, axes[i].from};
-    else
-      axes[kept++] = axes[i];
+    else axes[kept++] = axes[i];
   }
   if (kept == 0) axes[kept++] = {1, 1, 1};
   // A transposed copy wants the densest axis of `from` next to it.

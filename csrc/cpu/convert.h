@@ -1,5 +1,5 @@
 // The value of one element in another dtype.
-//   floating -> integer  truncates; NaN is 0; int32 and int64 saturate, narrower types keep the low bits of the int64
+//   floating -> integer  truncates; NaN is 0; int32 and int64 saturate, the others keep low bits of the int64
 //   anything -> bool     is x != 0 (so NaN is true)
 //   anything -> floating rounds once, to nearest even
 #pragma once
@@ -28,7 +28,8 @@ inline int64_t truncate(double x) {
   return x < -0x1p63 ? std::numeric_limits<int64_t>::min() : static_cast<int64_t>(x);
 }
 
-// An integer as a double that rounds to 16 bits as the integer itself would: beyond 2^53 a low bit stands for the rest.
+// An integer as a double that rounds to 16 bits as the integer itself would: beyond 2^53 a low bit stands for
+// the rest.
 template <class Int>
 double sticky(Int x) {
   if constexpr (sizeof(Int) < 8) {
@@ -60,8 +61,7 @@ To convert(From x) {
     const int64_t whole = truncate(static_cast<double>(x));
     if constexpr (std::same_as<To, int32_t>)
       return static_cast<int32_t>(whole > INT32_MAX ? INT32_MAX : whole < INT32_MIN ? INT32_MIN : whole);
-    else
-      return static_cast<To>(whole);
+    else return static_cast<To>(whole);
   } else {
     return static_cast<To>(x);
   }

@@ -54,7 +54,8 @@ void k_copy_(const Call& c) { copy(c.out[0], c.in[1]); }
 void k_fill_(const Call& c) {
   const Tensor& out = c.out[0];
   const Tensor value = empty({}, out.dtype);
-  with_element(out.dtype, [&](auto like) { *value.data<decltype(like)>() = value_of<decltype(like)>(c.attrs.values[0]); });
+  with_element(out.dtype,
+               [&](auto like) { *value.data<decltype(like)>() = value_of<decltype(like)>(c.attrs.values[0]); });
   copy(out, value);
 }
 

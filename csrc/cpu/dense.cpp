@@ -129,9 +129,9 @@ struct Batches {
     }
     Matmul<T> m{};
     m.M = s.M, m.N = s.N, m.K = s.K;
-    m.a = s.a.data<T>() + at_a, m.a_m = s.a.strides[lead], m.a_k = s.a.strides[lead + 1];
-    m.b = s.b.data<T>() + at_b, m.b_k = s.b.strides[lead], m.b_n = s.b.strides[lead + 1];
-    m.c = s.c.data<T>() + at_c, m.c_row = s.N;
+    m.a = s.a.template data<T>() + at_a, m.a_m = s.a.strides[lead], m.a_k = s.a.strides[lead + 1];
+    m.b = s.b.template data<T>() + at_b, m.b_k = s.b.strides[lead], m.b_n = s.b.strides[lead + 1];
+    m.c = s.c.template data<T>() + at_c, m.c_row = s.N;
     s.table->matmul(m);
   }
 };

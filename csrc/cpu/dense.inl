@@ -1,8 +1,10 @@
-// Dense kernels, compiled once per ISA: included inside tg::TG_ISA_NS after simd.h, math/order.h, cpu/dense.h, cpu/pool.h.
+// Dense kernels, compiled once per ISA: included inside tg::TG_ISA_NS after simd.h, order.h, dense.h and pool.h.
 //
 // Every product C(M,N) = A(M,K) B(K,N) runs through `product`. Each output is its own set of chains (order.h), so it is
 // free to put columns or rows into the lanes, to cut M and N into tasks and, for a single chain, to stop after some k
 // and go on from the stored partial sum. None of these changes a bit.
+
+TG_FN int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 #include "dense_tile.inl"
 #include "dense_pack.inl"
@@ -16,11 +18,10 @@ TG_FN void for_tasks(int64_t tasks, F f) {
   if (tasks == 1) f(int64_t(0));
   else parallel(tasks, run_task<F>, &f);
 }
-TG_FN int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Thread-local buffers (pool.h). The first three are the caller's and read by all tasks, the others
+// Thread-local buffers (pool.h). The first two are the caller's and read by all tasks, the others
 // are a task's own.
-enum ScratchSlot { packed_b_slot, packed_narrow_slot, copied_a_slot, rows_slot, narrow_out_slot, tree_slot };
+enum ScratchSlot { packed_b_slot, copied_a_slot, rows_slot, narrow_out_slot, tree_slot };
 template <class T>
 static T* buffer(ScratchSlot slot, int64_t numbers) {
   return static_cast<T*>(scratch(slot, size_t(numbers) * sizeof(T)));
@@ -40,26 +41,23 @@ struct Product {
   DenseActivation<T> activation;
 };
 
-// ---- B as the tiles read it ----------------------------------------------------------------------------------------
-// The columns beyond the last full vector, if they are few, are computed with rows in the lanes instead, where rows
-// abound. For that the packed image ends with these columns one after the other, K numbers each.
+// ---- B as the tiles read it ------------------------------------------------------------------------------
+// A B of few columns would leave most lanes empty: then, where rows abound, rows go into the lanes. For that the packed
+// image of a narrow B ends with its columns one after the other, K numbers each.
 template <class V>
-TG_FN int narrow_columns(int64_t N) {
-  constexpr int L = lane<V>::n;
-  const int rest = int(N % L);
-  return N <= 8 * L && rest <= (N < L ? L * 5 / 8 : L / 2) ? rest : 0;
+TG_FN bool is_narrow(int64_t N) {
+  return N <= lane<V>::n / 2;
 }
 
 template <class V>
 static int64_t packed_size(int64_t N, int64_t K) {
   if (N == 0) return 0;
   const PanelShape s = panel_shape<V>(N);
-  return (s.count * s.row + narrow_columns<V>(N)) * K;
+  return (s.count * s.row + (is_narrow<V>(N) ? N : 0)) * K;
 }
-template <class V>
-static void pack_narrow(const typename lane<V>::S* b, int64_t b_k, int64_t b_n, int64_t N, int64_t K,
-                        typename lane<V>::S* to) {
-  for (int64_t n = N - narrow_columns<V>(N); n < N; n++)
+template <class T>
+static void pack_columns(const T* b, int64_t b_k, int64_t b_n, int64_t N, int64_t K, T* to) {
+  for (int64_t n = 0; n < N; n++)
     for (int64_t k = 0; k < K; k++) *to++ = b[n * b_n + k * b_k];
 }
 template <class V>
@@ -76,7 +74,7 @@ static void pack_all(const typename lane<V>::S* b, int64_t b_k, int64_t b_n, int
   if (N == 0 || K == 0) return;
   const PanelShape s = panel_shape<V>(N);
   pack_panels<V>(b, b_k, b_n, N, K, 0, s.count, to);
-  pack_narrow<V>(b, b_k, b_n, N, K, to + s.count * s.row * K);
+  if (is_narrow<V>(N)) pack_columns(b, b_k, b_n, N, K, to + s.count * s.row * K);
 }
 
 // Panels in memory: row k of panel p at base + p * panel_step + k * row, the last panel at last + k * last_row.
@@ -89,10 +87,10 @@ struct Panels {
   int64_t last_row;
 };
 
-// ---- columns in the lanes ------------------------------------------------------------------------------------------
-constexpr int64_t k_block = 512;           // of a single chain; longer ones go on from the stored sum
-constexpr int64_t l2_share = 384 * 1024;   // bytes of panels that one sweep over the rows keeps at hand
-constexpr int64_t l1_share = 32 * 1024;    // bytes of a panel that may serve several tiles one after the other
+// ---- columns in the lanes --------------------------------------------------------------------------------
+constexpr int64_t k_block = 512;          // of a single chain; longer ones go on from the stored sum
+constexpr int64_t l2_share = 384 * 1024;  // bytes of panels that one sweep over the rows keeps at hand
+constexpr int64_t l1_share = 32 * 1024;   // bytes of a panel that may serve several tiles one after the other
 
 constexpr int largest_height(int64_t rows, int most) {
   int best = 1;
@@ -112,9 +110,11 @@ static void product_panels(const Product<typename lane<V>::S>& g, const Panels<t
   const int64_t block = S == 1 && m_end - m_first > 2 * most && g.K > k_block + k_block / 2 ? k_block : g.K;
   const int64_t panel_bytes = block * int64_t(W * sizeof(T));
   int64_t group = p_end - p_first;
-  if (group * panel_bytes > l2_share && m_end - m_first > most) group = panel_bytes < l2_share ? l2_share / panel_bytes : 1;
+  if (group * panel_bytes > l2_share && m_end - m_first > most)
+    group = panel_bytes < l2_share ? l2_share / panel_bytes : 1;
   const int64_t most_blocks = panel_bytes <= l1_share ? 16 : 1;
-  const bool last_fits = panels.last_row == panels.row && panels.last == panels.base + (s.count - 1) * panels.panel_step;
+  const bool last_fits =
+      panels.last_row == panels.row && panels.last == panels.base + (s.count - 1) * panels.panel_step;
   int64_t k = 0;
   do {
     const int64_t k_end = k + block + block / 2 >= g.K ? g.K : k + block;
@@ -168,18 +168,19 @@ static void product_panels(const Product<typename lane<V>::S>& g, const Panels<t
   } while (k < g.K);
 }
 
-// ---- rows in the lanes: the last `columns` columns of C ----------------------------------------------------------------
+// ---- rows in the lanes -----------------------------------------------------------------------------------
+// Rows m_first .. m_end-1; b holds the columns of B one after the other.
 template <class V, int S>
-static void product_narrow(const Product<typename lane<V>::S>& g, const typename lane<V>::S* b, int columns,
-                           int64_t m_first, int64_t m_end) {
+static void product_narrow(const Product<typename lane<V>::S>& g, const typename lane<V>::S* b, int64_t m_first,
+                           int64_t m_end) {
   using T = typename lane<V>::S;
   constexpr int L = lane<V>::n;
+  const int columns = int(g.N);
   const int64_t budget = 32 * 1024 / (int64_t(L * sizeof(T)) * (g.K + 1));  // the turned block of A stays in L1
   const int vectors = budget >= panel_vectors ? panel_vectors : budget >= 2 && panel_vectors > 2 ? 2 : 1;
   const int block = vectors * L;
   T* turned = buffer<T>(rows_slot, block * g.K);
   T* out = buffer<T>(narrow_out_slot, block * columns);
-  const int64_t n0 = g.N - columns;
   for (int64_t m = m_first; m < m_end; m += block) {
     const int rows = int(least(block, m_end - m)), used = (rows + L - 1) / L;
     pack_panel<V>(g.a + m * g.a_row, 1, g.a_row, g.K, rows, used, turned);
@@ -192,7 +193,7 @@ static void product_narrow(const Product<typename lane<V>::S>& g, const typename
       t.b = turned;
       t.b_k = used * L;
       t.b_panel = 0;
-      t.start = g.bias ? g.bias + n0 + n : nullptr;
+      t.start = g.bias ? g.bias + n : nullptr;
       t.start_row = 0;
       t.start_scalar = true;
       t.c = out + n * block;
@@ -203,7 +204,7 @@ static void product_narrow(const Product<typename lane<V>::S>& g, const typename
       tile_of<V, S>(used, height)(t);
       n += height;
     }
-    T* c = g.c + m * g.c_row + n0;
+    T* c = g.c + m * g.c_row;
     if (columns <= 2) {
       for (int i = 0; i < rows; i++)
         for (int n = 0; n < columns; n++) c[i * g.c_row + n] = out[n * block + i];
@@ -215,7 +216,7 @@ static void product_narrow(const Product<typename lane<V>::S>& g, const typename
   }
 }
 
-// ---- the whole product ---------------------------------------------------------------------------------------------
+// ---- the whole product -----------------------------------------------------------------------------------
 constexpr double flops_of_a_task = 1e6;  // a smaller one costs more to hand over than it brings
 
 // Into how many tasks to cut so much work, for a pool of so many threads; 1: keep it to oneself.
@@ -229,37 +230,35 @@ TG_FN int64_t rounded_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit
 
 // The panels of g.b: packed already, packed here, or in place where B's rows are contiguous and few rows of A use them.
 template <class V>
-static Panels<typename lane<V>::S> panels_of(const Product<typename lane<V>::S>& g, int64_t columns, int64_t tasks) {
+static Panels<typename lane<V>::S> panels_of(const Product<typename lane<V>::S>& g, int64_t tasks) {
   using T = typename lane<V>::S;
   constexpr int L = lane<V>::n, W = panel_vectors * L;
-  const PanelShape image = panel_shape<V>(g.N);
   Panels<T> p;
-  p.shape = panel_shape<V>(columns);
+  p.shape = panel_shape<V>(g.N);
+  const int64_t last = p.shape.count - 1;
   if (g.packed || g.b_n != 1 || g.M >= 16) {
-    p.row = image.row;
-    p.panel_step = image.row * g.K;
+    p.row = p.last_row = p.shape.row;
+    p.panel_step = p.row * g.K;
     p.base = g.packed;
     if (!g.packed) {
-      T* to = buffer<T>(packed_b_slot, image.count * p.panel_step);
+      T* to = buffer<T>(packed_b_slot, p.shape.count * p.panel_step);
       const int64_t share = (p.shape.count + tasks - 1) / tasks;
       for_tasks((p.shape.count + share - 1) / share, [&](int64_t task) {
         pack_panels<V>(g.b, g.b_k, g.b_n, g.N, g.K, task * share, least((task + 1) * share, p.shape.count), to);
       });
       p.base = to;
     }
-    p.last = p.base + (p.shape.count - 1) * p.panel_step;
-    p.last_row = p.row;
+    p.last = p.base + last * p.panel_step;
   } else {
     p.base = g.b;
     p.row = p.last_row = g.b_k;
     p.panel_step = W;
-    const int64_t n0 = (p.shape.count - 1) * W;
-    p.last = g.b + n0;
+    p.last = g.b + last * W;
     if (p.shape.last_columns < L) {  // tiles read whole vectors
-      T* to = buffer<T>(packed_b_slot, p.shape.last_vectors * L * g.K);
-      pack_panel<V>(p.last, g.b_k, 1, g.K, int(columns - n0), p.shape.last_vectors, to);
-      p.last = to;
       p.last_row = p.shape.last_vectors * L;
+      T* to = buffer<T>(packed_b_slot, p.last_row * g.K);
+      pack_panel<V>(p.last, g.b_k, 1, g.K, g.N - last * W, p.shape.last_vectors, to);
+      p.last = to;
     }
   }
   return p;
@@ -268,37 +267,30 @@ static Panels<typename lane<V>::S> panels_of(const Product<typename lane<V>::S>&
 template <class V, int S>
 static void product_chains(const Product<typename lane<V>::S>& g) {
   using T = typename lane<V>::S;
-  const int narrow = g.M >= lane<V>::n ? narrow_columns<V>(g.N) : 0;
-  const int64_t columns = g.N - narrow, tasks = tasks_for(2.0 * double(g.M) * double(g.N) * double(g.K));
-  Panels<T> panels = {};
-  if (columns) panels = panels_of<V>(g, columns, tasks);
-  const int64_t count = panels.shape.count;
-  const T* narrow_b = nullptr;
-  if (narrow && g.packed) {
-    const PanelShape image = panel_shape<V>(g.N);
-    narrow_b = g.packed + image.count * image.row * g.K;
-  } else if (narrow) {
-    T* to = buffer<T>(packed_narrow_slot, narrow * g.K);
-    pack_narrow<V>(g.b, g.b_k, g.b_n, g.N, g.K, to);
-    narrow_b = to;
-  }
+  const int64_t tasks = tasks_for(2.0 * double(g.M) * double(g.N) * double(g.K));
   constexpr int64_t unit = 24;  // rows: a multiple of every tile's height
-  if (tasks > 1 && (g.M >= unit * tasks || count < 4 || narrow)) {
-    const int64_t share = rounded_up((g.M + tasks - 1) / tasks, unit);
-    for_tasks((g.M + share - 1) / share, [&](int64_t task) {
-      const int64_t m_first = task * share, m_end = least(m_first + share, g.M);
-      if (columns) product_panels<V, S>(g, panels, m_first, m_end, 0, count);
-      if (narrow) product_narrow<V, S>(g, narrow_b, narrow, m_first, m_end);
-    });
-  } else if (tasks > 1) {
-    const int64_t share = (count + tasks - 1) / tasks;
-    for_tasks((count + share - 1) / share, [&](int64_t task) {
-      product_panels<V, S>(g, panels, 0, g.M, task * share, least((task + 1) * share, count));
-    });
-  } else {
-    if (columns) product_panels<V, S>(g, panels, 0, g.M, 0, count);
-    if (narrow) product_narrow<V, S>(g, narrow_b, narrow, 0, g.M);
+  const int64_t rows = rounded_up((g.M + tasks - 1) / tasks, unit), row_tasks = (g.M + rows - 1) / rows;
+  if (is_narrow<V>(g.N) && g.M >= lane<V>::n) {
+    const PanelShape image = panel_shape<V>(g.N);
+    const T* b = g.packed ? g.packed + image.row * g.K : nullptr;
+    if (!b) {
+      T* to = buffer<T>(packed_b_slot, g.N * g.K);
+      pack_columns(g.b, g.b_k, g.b_n, g.N, g.K, to);
+      b = to;
+    }
+    return for_tasks(row_tasks,
+                     [&](int64_t task) { product_narrow<V, S>(g, b, task * rows, least((task + 1) * rows, g.M)); });
   }
+  const Panels<T> panels = panels_of<V>(g, tasks);
+  const int64_t count = panels.shape.count;
+  if (row_tasks >= tasks || count < 4)
+    return for_tasks(row_tasks, [&](int64_t task) {
+      product_panels<V, S>(g, panels, task * rows, least((task + 1) * rows, g.M), 0, count);
+    });
+  const int64_t share = (count + tasks - 1) / tasks;
+  for_tasks((count + share - 1) / share, [&](int64_t task) {
+    product_panels<V, S>(g, panels, 0, g.M, task * share, least((task + 1) * share, count));
+  });
 }
 
 template <class V>
@@ -308,13 +300,10 @@ static void product(const Product<typename lane<V>::S>& g) {
     case 1: return product_chains<V, 1>(g);
     case 2: return product_chains<V, 2>(g);
     case 4: return product_chains<V, 4>(g);
-#if defined(TG_TRY_CHAINS)
-    case 8: return product_chains<V, 8>(g);
-#endif
   }
 }
 
-// ---- the table -------------------------------------------------------------------------------------------------------
+// ---- the table -------------------------------------------------------------------------------------------
 template <class V>
 static void pack(const typename lane<V>::S* w, int64_t w_n, int64_t w_k, int64_t N, int64_t K,
                  typename lane<V>::S* packed) {
@@ -361,9 +350,6 @@ static void forward(const DenseForward<typename lane<V>::S>& g) {
       case 1: return forward_row<V, 1>(g);
       case 2: return forward_row<V, 2>(g);
       case 4: return forward_row<V, 4>(g);
-#if defined(TG_TRY_CHAINS)
-      case 8: return forward_row<V, 8>(g);
-#endif
     }
   }
   product<V>({g.M, g.N, g.K, g.x, g.x_row, g.w, g.w_k, g.w_n, g.packed, g.bias, g.y, g.y_row, g.activation});
@@ -395,4 +381,4 @@ static void matmul(const Matmul<typename lane<V>::S>& g) {
 
 template <class V>
 static constexpr DenseTable<typename lane<V>::S> dense_table = {packed_size<V>, pack<V>,        forward<V>,
-                                                               grad_input<V>,  grad_weight<V>, matmul<V>};
+                                                                grad_input<V>,  grad_weight<V>, matmul<V>};

@@ -6,13 +6,11 @@
 // One shard of a tile: `rows` terms, then `merges` entries below `top`, and the result where the last of them was.
 template <class V, int MR, int NV>
 static __attribute__((noinline)) void shard_tile(int64_t rows, const typename lane<V>::S* a, int64_t a_row,
-                                                 const typename lane<V>::S* b, int64_t b_row,
-                                                 typename lane<V>::S* top, int64_t entry, int merges) {
+                                                 const typename lane<V>::S* b, int64_t b_row, typename lane<V>::S* top,
+                                                 int64_t entry, int merges) {
   constexpr int L = lane<V>::n;
   V acc[MR][NV];
-  TG_UNROLL for (int i = 0; i < MR; i++) {
-    TG_UNROLL for (int j = 0; j < NV; j++) acc[i][j] = V{};
-  }
+  TG_UNROLL for (int i = 0; i < MR; i++) { TG_UNROLL for (int j = 0; j < NV; j++) acc[i][j] = V{}; }
   for (; rows > 0; rows--, a += a_row, b += b_row) {
     V row[NV];
     TG_UNROLL for (int j = 0; j < NV; j++) row[j] = load<V>(b + j * L);
@@ -39,11 +37,13 @@ static constexpr auto shard_tile_if() -> decltype(&shard_tile<V, 1, 1>) {
 }
 template <class V>
 static auto shard_tile_of(int vectors, int rows) {
-#define TG_HEIGHTS(nv)                                                                                              \
-  {shard_tile_if<V, 1, nv>(), shard_tile_if<V, 2, nv>(), shard_tile_if<V, 3, nv>(), shard_tile_if<V, 4, nv>(),      \
-   shard_tile_if<V, 6, nv>(), shard_tile_if<V, 8, nv>(), shard_tile_if<V, 12, nv>()}
+#define TG_HEIGHTS(nv)                                                                                          \
+  {                                                                                                             \
+    shard_tile_if<V, 1, nv>(), shard_tile_if<V, 2, nv>(), shard_tile_if<V, 3, nv>(), shard_tile_if<V, 4, nv>(), \
+        shard_tile_if<V, 6, nv>(), shard_tile_if<V, 8, nv>(), shard_tile_if<V, 12, nv>()                        \
+  }
   static constexpr decltype(&shard_tile<V, 1, 1>) table[4][7] = {TG_HEIGHTS(1), TG_HEIGHTS(2), TG_HEIGHTS(3),
-                                                                TG_HEIGHTS(4)};
+                                                                 TG_HEIGHTS(4)};
 #undef TG_HEIGHTS
   return table[vectors - 1][rows <= 4 ? rows - 1 : rows == 6 ? 4 : rows == 8 ? 5 : 6];
 }
@@ -59,6 +59,8 @@ struct BatchProduct {
   int64_t d_row;
 };
 
+constexpr int64_t far_apart = 2048;  // bytes between rows from which on a shard is copied: its rows share few L1 sets
+
 // Rows q_first .. q_end-1 and one panel of D over some shards, into d (whole vectors if `padded`).
 template <class V>
 static void batch_panel(const BatchProduct<typename lane<V>::S>& g, int64_t q_first, int64_t q_end, int64_t p_first,
@@ -71,13 +73,21 @@ static void batch_panel(const BatchProduct<typename lane<V>::S>& g, int64_t q_fi
   const int64_t entry = (q_end - q_first) * width, depth = tree_depth(shard_end - shard_first);
   T* stack = buffer<T>(tree_slot, (depth + 1) * entry);
   const int64_t b_end = (g.M - 1) * g.b_row + g.P;  // tiles read whole vectors, but not beyond B
-  const bool far_apart = q_end - q_first >= 24 && g.b_row * int64_t(sizeof(T)) >= 2048;
+  const bool b_far_apart = q_end - q_first >= 24 && g.b_row * int64_t(sizeof(T)) >= far_apart;
+  const bool a_far_apart = q_end - q_first >= 24 && g.a_row * int64_t(sizeof(T)) >= far_apart;
   int entries = 0;
   for (int64_t s = shard_first; s < shard_end; s++) {
     const int64_t m = s * shard, rows = least(shard, g.M - m);
     const T* b = g.b + m * g.b_row + p_first;
-    int64_t b_row = g.b_row;
-    if (far_apart || (m + rows - 1) * g.b_row + p_first + width > b_end) {
+    const T* a = g.a + m * g.a_row + q_first;
+    int64_t b_row = g.b_row, a_row = g.a_row;
+    if (a_far_apart) {
+      a_row = rounded_up(q_end - q_first, L);
+      T* copy = buffer<T>(narrow_out_slot, rows * a_row);
+      pack_panel<V>(a, g.a_row, 1, rows, q_end - q_first, a_row / L, copy);
+      a = copy;
+    }
+    if (b_far_apart || (m + rows - 1) * g.b_row + p_first + width > b_end) {
       T* copy = buffer<T>(rows_slot, rows * width);
       pack_panel<V>(b, g.b_row, 1, rows, columns, vectors, copy);
       b = copy;
@@ -87,7 +97,7 @@ static void batch_panel(const BatchProduct<typename lane<V>::S>& g, int64_t q_fi
     T* top = stack + entries * entry;
     for (int64_t q = q_first; q < q_end;) {
       const int height = largest_height(q_end - q, most);
-      shard_tile_of<V>(vectors, height)(rows, g.a + m * g.a_row + q, g.a_row, b, b_row, top, entry, merges);
+      shard_tile_of<V>(vectors, height)(rows, a + (q - q_first), a_row, b, b_row, top, entry, merges);
       top += height * width;
       q += height;
     }
@@ -114,7 +124,7 @@ static void batch_product(const BatchProduct<typename lane<V>::S>& g) {
       for (int64_t p = 0; p < g.P; p++) g.d[q * g.d_row + p] = T(0);
     return;
   }
-  constexpr int64_t q_share = 48;  // rows of D that share a panel of B while it is in L1
+  constexpr int64_t q_share = 96;  // rows of D that share a panel of B while it is in L1
   const int64_t panels = (g.P + W - 1) / W, groups = (g.Q + q_share - 1) / q_share, shards = shards_of(g.M);
   const int64_t pieces = panels * groups;
   const int64_t tasks = tasks_for(2.0 * double(g.M) * double(g.Q) * double(g.P));

@@ -1,9 +1,9 @@
 // Panels: B(K,N) rearranged so that a tile reads it front to back. Part of dense.inl.
 //
-// Panel p holds the columns p*W .. p*W + W-1, W = panel_vectors * lanes, row k after row k - 1, zeros beyond N. A
-// single panel is only as many vectors wide as it needs.
+// Panel p holds the columns p*W .. p*W + W-1, W = panel_vectors * lanes, row k after row k - 1, padding beyond N (zeros
+// or copies of the last column: no result depends on it). A single panel is only as many vectors wide as it needs.
 
-// ---- transposing lanes x lanes numbers in registers -----------------------------------------------------------
+// ---- turning lanes x lanes numbers in registers ----------------------------------------------------------------
 template <int... i, class V>
 TG_FN V shuffle(V a, V b) {
 #if defined(__clang__)
@@ -12,9 +12,8 @@ TG_FN V shuffle(V a, V b) {
   return __builtin_shuffle(a, b, typename lane<V>::I{i...});
 #endif
 }
-// The classic network: interleave within blocks of 128 bits, then exchange blocks.
 template <class V>
-TG_FN V interleave_low(V a, V b) {
+TG_FN V interleave_low(V a, V b) {  // within every block of 128 bits
   if constexpr (lane<V>::n == 16) return shuffle<0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29>(a, b);
   else if constexpr (sizeof a[0] == 4 && lane<V>::n == 8) return shuffle<0, 8, 1, 9, 4, 12, 5, 13>(a, b);
   else if constexpr (sizeof a[0] == 4) return shuffle<0, 4, 1, 5>(a, b);
@@ -31,52 +30,46 @@ TG_FN V interleave_high(V a, V b) {
   else if constexpr (lane<V>::n == 4) return shuffle<1, 5, 3, 7>(a, b);
   else return shuffle<1, 3>(a, b);
 }
+// Block b of the result is the 128 bits at p + row * step, row = first + b * (numbers in a block), but at most `last`.
 template <class V>
-TG_FN V even_blocks(V a, V b) {
-  if constexpr (lane<V>::n == 16) return shuffle<0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27>(a, b);
-  else if constexpr (sizeof a[0] == 4) return shuffle<0, 1, 2, 3, 8, 9, 10, 11>(a, b);
-  else if constexpr (lane<V>::n == 8) return shuffle<0, 1, 4, 5, 8, 9, 12, 13>(a, b);
-  else return shuffle<0, 1, 4, 5>(a, b);
+TG_FN V load_blocks(const typename lane<V>::S* p, int64_t step, int64_t first, int64_t last) {
+#if defined(TG_ISA_AVX512) || defined(TG_ISA_AVX2)
+  constexpr int E = 16 / int(sizeof(typename lane<V>::S));
+  auto at = [&](int b) __attribute__((always_inline)) {
+    return _mm_loadu_ps(reinterpret_cast<const float*>(p + least(first + b * E, last) * step));
+  };
+#endif
+#if defined(TG_ISA_AVX512)  // loads under a mask merge without using the shuffle unit
+  __m512 v = _mm512_castps128_ps512(at(0));
+  v = _mm512_mask_broadcast_f32x4(v, 0x00f0, at(1));
+  v = _mm512_mask_broadcast_f32x4(v, 0x0f00, at(2));
+  return V(_mm512_mask_broadcast_f32x4(v, 0xf000, at(3)));
+#elif defined(TG_ISA_AVX2)
+  return V(_mm256_insertf128_ps(_mm256_castps128_ps256(at(0)), at(1), 1));
+#else
+  return load<V>(p + least(first, last) * step);
+#endif
 }
 template <class V>
-TG_FN V odd_blocks(V a, V b) {
-  if constexpr (lane<V>::n == 16) return shuffle<4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31>(a, b);
-  else if constexpr (sizeof a[0] == 4) return shuffle<4, 5, 6, 7, 12, 13, 14, 15>(a, b);
-  else if constexpr (lane<V>::n == 8) return shuffle<2, 3, 6, 7, 10, 11, 14, 15>(a, b);
-  else return shuffle<2, 3, 6, 7>(a, b);
-}
+static constexpr int block_numbers = 16 / int(sizeof(typename lane<V>::S));
+// r[c] lane i = p[i * step + c] for the first `rows` lanes, the others repeat the last of them.
 template <class V>
-TG_FN void transpose(V (&r)[lane<V>::n]) {
-  constexpr int L = lane<V>::n, E = 16 / sizeof(typename lane<V>::S), blocks = L / E;
-  V t[L];
-  TG_UNROLL for (int g = 0; g < L; g += E) {  // E x E numbers within every block
-    if constexpr (E == 4) {
-      const V low02 = interleave_low(r[g], r[g + 2]), high02 = interleave_high(r[g], r[g + 2]);
-      const V low13 = interleave_low(r[g + 1], r[g + 3]), high13 = interleave_high(r[g + 1], r[g + 3]);
-      t[g] = interleave_low(low02, low13), t[g + 1] = interleave_high(low02, low13);
-      t[g + 2] = interleave_low(high02, high13), t[g + 3] = interleave_high(high02, high13);
-    } else {
-      t[g] = interleave_low(r[g], r[g + 1]), t[g + 1] = interleave_high(r[g], r[g + 1]);
-    }
-  }
-  if constexpr (blocks == 1) {
-    TG_UNROLL for (int i = 0; i < L; i++) r[i] = t[i];
-  } else if constexpr (blocks == 2) {
-    TG_UNROLL for (int i = 0; i < E; i++) {
-      r[i] = even_blocks(t[i], t[i + E]), r[i + E] = odd_blocks(t[i], t[i + E]);
-    }
+TG_FN void load_turned(const typename lane<V>::S* p, int64_t step, int64_t rows, V (&r)[block_numbers<V>]) {
+  constexpr int E = block_numbers<V>;
+  V t[E];
+  TG_UNROLL for (int i = 0; i < E; i++) t[i] = load_blocks<V>(p, step, i, rows - 1);
+  if constexpr (E == 4) {
+    const V low02 = interleave_low(t[0], t[2]), high02 = interleave_high(t[0], t[2]);
+    const V low13 = interleave_low(t[1], t[3]), high13 = interleave_high(t[1], t[3]);
+    r[0] = interleave_low(low02, low13), r[1] = interleave_high(low02, low13);
+    r[2] = interleave_low(high02, high13), r[3] = interleave_high(high02, high13);
   } else {
-    TG_UNROLL for (int i = 0; i < E; i++) {
-      const V even01 = even_blocks(t[i], t[i + E]), even23 = even_blocks(t[i + 2 * E], t[i + 3 * E]);
-      const V odd01 = odd_blocks(t[i], t[i + E]), odd23 = odd_blocks(t[i + 2 * E], t[i + 3 * E]);
-      r[i] = even_blocks(even01, even23), r[i + 2 * E] = odd_blocks(even01, even23);
-      r[i + E] = even_blocks(odd01, odd23), r[i + 3 * E] = odd_blocks(odd01, odd23);
-    }
+    r[0] = interleave_low(t[0], t[1]), r[1] = interleave_high(t[0], t[1]);
   }
 }
 
 // ---- one panel ------------------------------------------------------------------------------------------------
-// K rows of b, each `vectors` vectors in dst: `columns` columns, then zeros
+// K rows of b, each `vectors` vectors in dst: `columns` columns, then padding
 template <class V>
 static void pack_panel(const typename lane<V>::S* b, int64_t b_k, int64_t b_n, int64_t K, int64_t columns,
                        int64_t vectors, typename lane<V>::S* dst) {
@@ -91,25 +84,23 @@ static void pack_panel(const typename lane<V>::S* b, int64_t b_k, int64_t b_n, i
       for (; n < row; n += L) store(dst + n, V{});
     }
   } else if (b_k == 1) {
+    constexpr int E = block_numbers<V>;
     for (int64_t j = 0; j < vectors; j++) {
       const T* from = b + j * L * b_n;
-      const int64_t here = columns - j * L < L ? columns - j * L : L;  // can be negative: a vector of zeros
-      for (int64_t k = 0; k < K; k += L) {
-        const int rows = K - k < L ? int(K - k) : L;
-        V r[L];
-        if (rows == L && here == L) {
-          TG_UNROLL for (int i = 0; i < L; i++) r[i] = load<V>(from + i * b_n + k);
-        } else {
-          for (int i = 0; i < L; i++) r[i] = i < here ? load_n<V>(from + i * b_n + k, rows) : V{};
+      T* to = dst + j * L;
+      const int64_t here = least(columns - j * L, L);  // not positive: a vector of padding
+      int64_t k = 0;
+      auto turn = [&](int64_t lanes) __attribute__((always_inline)) {
+        for (; k + E <= K; k += E) {
+          V r[E];
+          load_turned(from + k, b_n, lanes, r);
+          TG_UNROLL for (int i = 0; i < E; i++) store(to + (k + i) * row, r[i]);
         }
-        transpose(r);
-        T* to = dst + k * row + j * L;
-        if (rows == L) {
-          TG_UNROLL for (int i = 0; i < L; i++) store(to + i * row, r[i]);
-        } else {
-          for (int i = 0; i < rows; i++) store(to + i * row, r[i]);
-        }
-      }
+      };
+      if (here == L) turn(L);
+      else if (here > 0) turn(here);
+      for (; k < K; k++)
+        for (int i = 0; i < L; i++) to[k * row + i] = i < here ? from[i * b_n + k] : T(0);
     }
   } else {
     for (int64_t k = 0; k < K; k++, dst += row)
@@ -117,16 +108,15 @@ static void pack_panel(const typename lane<V>::S* b, int64_t b_k, int64_t b_n, i
   }
 }
 
-// dst(columns, rows) = src(rows, columns)^T, rows <= lanes; src may be read up to whole vectors.
+// dst(columns, rows) = src(rows, columns)^T for at most `lanes` rows; src has whole vectors.
 template <class V>
 static void copy_transposed(const typename lane<V>::S* src, int64_t src_row, int rows, int64_t columns,
                             typename lane<V>::S* dst, int64_t dst_row) {
-  constexpr int L = lane<V>::n;
-  for (int64_t c = 0; c < columns; c += L) {
-    V r[L];
-    for (int i = 0; i < L; i++) r[i] = i < rows ? load<V>(src + i * src_row + c) : V{};
-    transpose(r);
-    for (int i = 0; i < L && c + i < columns; i++) store_n(dst + (c + i) * dst_row, r[i], rows);
+  constexpr int E = block_numbers<V>;
+  for (int64_t c = 0; c < columns; c += E) {
+    V r[E];
+    load_turned(src + c, src_row, rows, r);
+    for (int i = 0; i < E && c + i < columns; i++) store_n(dst + (c + i) * dst_row, r[i], rows);
   }
 }
 

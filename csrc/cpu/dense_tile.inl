@@ -24,17 +24,17 @@ constexpr int panel_vectors = 1;
 template <class T>
 struct DenseTile {
   int64_t K;
-  const T* a;       // a(row, k) = a[row * a_row + k]
+  const T* a;  // a(row, k) = a[row * a_row + k]
   int64_t a_row;
-  const T* b;       // row k of B: b + k * b_k, then vector after vector; panels b_panel apart
+  const T* b;  // row k of B: b + k * b_k, then vector after vector; panels b_panel apart
   int64_t b_k, b_panel;
-  const T* start;   // where chain 0 starts (null: +0): a vector per column, start_row apart from row to row,
+  const T* start;  // where chain 0 starts (null: +0): a vector per column, start_row apart from row to row,
   int64_t start_row;
   bool start_scalar;  // or one scalar per row
   T* c;
   int64_t c_row;
-  int64_t blocks;   // of rows: the tile is repeated down A and C
-  int columns;      // of the last vector, 1 .. lanes
+  int64_t blocks;  // of rows: the tile is repeated down A and C
+  int columns;     // of the last vector, 1 .. lanes
   bool relu;
 };
 
@@ -86,9 +86,7 @@ static __attribute__((noinline)) void dense_tile(const DenseTile<typename lane<V
     for (int pass = 0; pass < passes; pass++) {
       const int first = reversed<passes>(pass);  // this pass owns the chains first, first + passes, ...
       TG_UNROLL for (int s = 0; s < CR; s++) {
-        TG_UNROLL for (int i = 0; i < MR; i++) {
-          TG_UNROLL for (int j = 0; j < W; j++) acc[s][i][j] = V{};
-        }
+        TG_UNROLL for (int i = 0; i < MR; i++) { TG_UNROLL for (int j = 0; j < W; j++) acc[s][i][j] = V{}; }
       }
       if (start && pass == 0) {
         if (start_scalar) {
@@ -164,11 +162,6 @@ static __attribute__((noinline)) void dense_tile(const DenseTile<typename lane<V
 }
 
 // ---- which tiles there are -----------------------------------------------------------------------------------
-#if !defined(TG_TRY_CHAINS)
-constexpr int dense_max_chains = 4;
-#else
-constexpr int dense_max_chains = 8;
-#endif
 // Chains kept in registers: two by tiles of several rows, all by the tile of one row, which needs them to hide latency.
 constexpr int chains_together(int chains, int rows) {
   return dense_accumulators < 12 ? 1 : rows == 1 || chains < 2 ? chains : 2;
@@ -194,19 +187,20 @@ static constexpr TileFunction<typename lane<V>::S> tile_if() {
   constexpr bool several = P > 1 && NV == panel_vectors && NL <= NV && P <= panels_together(S, MR);
   if constexpr (NV <= panel_vectors && (one_panel || several))
     return dense_tile<V, S, chains_together(S, MR), MR, P, NV, NL>;
-  else
-    return nullptr;
+  else return nullptr;
 }
 
 // The tile of so many vectors and rows; rows is one of tile_heights and at most tile_rows(S, vectors).
 template <class V, int S>
 static TileFunction<typename lane<V>::S> tile_of(int vectors, int rows) {
-#define TG_HEIGHTS(nv)                                                                              \
-  {tile_if<V, S, 1, 1, nv, nv>(), tile_if<V, S, 2, 1, nv, nv>(), tile_if<V, S, 3, 1, nv, nv>(),     \
-   tile_if<V, S, 4, 1, nv, nv>(), tile_if<V, S, 6, 1, nv, nv>(), tile_if<V, S, 8, 1, nv, nv>(),     \
-   tile_if<V, S, 12, 1, nv, nv>()}
+#define TG_HEIGHTS(nv)                                                                               \
+  {                                                                                                  \
+    tile_if<V, S, 1, 1, nv, nv>(), tile_if<V, S, 2, 1, nv, nv>(), tile_if<V, S, 3, 1, nv, nv>(),     \
+        tile_if<V, S, 4, 1, nv, nv>(), tile_if<V, S, 6, 1, nv, nv>(), tile_if<V, S, 8, 1, nv, nv>(), \
+        tile_if<V, S, 12, 1, nv, nv>()                                                               \
+  }
   static constexpr TileFunction<typename lane<V>::S> table[4][7] = {TG_HEIGHTS(1), TG_HEIGHTS(2), TG_HEIGHTS(3),
-                                                                   TG_HEIGHTS(4)};
+                                                                    TG_HEIGHTS(4)};
 #undef TG_HEIGHTS
   return table[vectors - 1][rows <= 4 ? rows - 1 : rows == 6 ? 4 : rows == 8 ? 5 : 6];
 }
@@ -215,11 +209,13 @@ static TileFunction<typename lane<V>::S> tile_of(int vectors, int rows) {
 template <class V, int S>
 static TileFunction<typename lane<V>::S> wide_tile_of(int panels, int last_vectors, int rows) {
   constexpr int F = panel_vectors;
-#define TG_LAST(rows, panels)                                                                     \
-  {tile_if<V, S, rows, panels, F, 1>(), tile_if<V, S, rows, panels, F, 2>(), tile_if<V, S, rows, panels, F, 3>(), \
-   tile_if<V, S, rows, panels, F, 4>()}
+#define TG_LAST(rows, panels)                                                                                      \
+  {                                                                                                                \
+    tile_if<V, S, rows, panels, F, 1>(), tile_if<V, S, rows, panels, F, 2>(), tile_if<V, S, rows, panels, F, 3>(), \
+        tile_if<V, S, rows, panels, F, 4>()                                                                        \
+  }
   static constexpr TileFunction<typename lane<V>::S> table[2][2][4] = {{TG_LAST(1, 2), TG_LAST(1, 4)},
-                                                                      {TG_LAST(2, 2), TG_LAST(2, 4)}};
+                                                                       {TG_LAST(2, 2), TG_LAST(2, 4)}};
 #undef TG_LAST
   return table[rows - 1][panels / 4][last_vectors - 1];
 }

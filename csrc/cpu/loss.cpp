@@ -16,8 +16,8 @@ Reduction reduction(const char* name) {
 void check_targets(const Call& c, const int64_t* target, int64_t rows, int64_t classes, int64_t ignore) {
   for (int64_t r = 0; r < rows; r++)
     if ((target[r] < 0 || target[r] >= classes) && target[r] != ignore) [[unlikely]]
-      fail(ErrorKind::Index, "[", c.op.name, "] target[", r, "] is ", target[r], ", expected a class from 0 to ", classes - 1,
-           ", or ignore_index ", ignore, "; check the labels against the number of outputs");
+      fail(ErrorKind::Index, "[", c.op.name, "] target[", r, "] is ", target[r], ", expected a class from 0 to ",
+           classes - 1, ", or ignore_index ", ignore, "; check the labels against the number of outputs");
 }
 
 // The attributes shared by the loss (from attribute 0 on) and its gradient, and the weights made contiguous.
@@ -37,8 +37,9 @@ struct ClassTargets {
       weight = empty({classes}, dtype);
       for (int64_t i = 0; i < classes; i++) weight.data<T>()[i] = T(1);
     }
-    q = {index.data<int64_t>(), data_or_null<T>(weight), c.attrs.integer(0), smoothing > 0, static_cast<T>(1 - smoothing),
-         static_cast<T>(smoothing / static_cast<double>(classes))};
+    q = {
+        index.data<int64_t>(), data_or_null<T>(weight),       c.attrs.integer(0),
+        smoothing > 0,         static_cast<T>(1 - smoothing), static_cast<T>(smoothing / static_cast<double>(classes))};
     check_targets(c, q.index, rows, classes, q.ignore);
   }
 };
@@ -112,8 +113,9 @@ void bce(const Call& c) {
   const int64_t n = x.numel();
   const Tensor losses = how == Reduction::none ? c.out[0] : empty({n}, x.dtype);
   split(n, 0.25 * sizeof(T), [&](int64_t first, int64_t last) {
-    isa().rows<T>().bce_with_logits({last - first, x.data<T>() + first, target.data<T>() + first, at(data_or_null<T>(weight), first),
-                                     at(data_or_null<T>(pos), first), losses.template data<T>() + first});
+    isa().rows<T>().bce_with_logits({last - first, x.data<T>() + first, target.data<T>() + first,
+                                     at(data_or_null<T>(weight), first), at(data_or_null<T>(pos), first),
+                                     losses.template data<T>() + first});
   });
   if (how == Reduction::none) return;
   T* loss = c.out[0].data<T>();

@@ -27,8 +27,8 @@ template <class Row, class V = typename Row::V, class S = typename Row::S>
 TG_FN void cross_entropy_row(const Row& row, const S* x, const TargetLanes<V>& target, V logit, const Targets<S>& t,
                              V* loss, V* lse) {
   const V m = row.largest([&](int64_t i, auto k) __attribute__((always_inline)) { return row.get(x, i, k); });
-  const V s = row.sum(
-      [&](V acc, int64_t i, auto k) __attribute__((always_inline)) { return acc + exp(row.get(x, i, k) - m); });
+  const V s =
+      row.sum([&](V acc, int64_t i, auto k) __attribute__((always_inline)) { return acc + exp(row.get(x, i, k) - m); });
   const V l = log(s);
   *lse = m + l;
   V value = target.weight * (l - (logit - m));

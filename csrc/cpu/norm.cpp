@@ -71,7 +71,8 @@ void batch_norm(const Call& c) {
   }
   const int64_t plane = C * l.inner;
   split(l.outer, 0.05 * sizeof(T) * static_cast<double>(plane), [&](int64_t first, int64_t last) {
-    isa().rows<T>().channel_affine({last - first, C, l.inner, x.data<T>() + first * plane, s, t, c.out[0].data<T>() + first * plane});
+    isa().rows<T>().channel_affine(
+        {last - first, C, l.inner, x.data<T>() + first * plane, s, t, c.out[0].data<T>() + first * plane});
   });
 }
 
@@ -101,8 +102,8 @@ void batch_norm_backward(const Call& c) {
   const int64_t plane = C * l.inner;
   split(l.outer, 0.07 * sizeof(T) * static_cast<double>(plane), [&](int64_t first, int64_t last) {
     const int64_t at = first * plane;
-    isa().rows<T>().channel_norm_backward({last - first, C, l.inner, g.data<T>() + at, x.data<T>() + at, mean.data<T>(), k,
-                                           g_mean, s, c.out[0].data<T>() + at});
+    isa().rows<T>().channel_norm_backward({last - first, C, l.inner, g.data<T>() + at, x.data<T>() + at, mean.data<T>(),
+                                           k, g_mean, s, c.out[0].data<T>() + at});
   });
 }
 

@@ -24,8 +24,9 @@ double parameter(const Call& c, int k, bool floating) {
     return given ? c.attrs.real(k) : k == 0 ? -inf : inf;
   }
   using Limits = std::numeric_limits<int64_t>;
-  const int64_t bits = !given ? (k == 0 ? Limits::min() : Limits::max())
-                       : a.kind == Attr::Kind::Float ? convert<int64_t>(a.f) : a.i;
+  const int64_t bits = !given                        ? (k == 0 ? Limits::min() : Limits::max())
+                       : a.kind == Attr::Kind::Float ? convert<int64_t>(a.f)
+                                                     : a.i;
   return std::bit_cast<double>(bits);
 }
 
@@ -43,8 +44,8 @@ void require_divisors(const Call& c) {
     if constexpr (std::integral<decltype(like)>)
       for (int64_t i = 0; i < n; i++)
         if (divisors.data<decltype(like)>()[i] == 0)
-          fail(ErrorKind::Runtime, "[", c.op.name, "] integer division by zero: element ", i, " of other ", divisors.shape,
-               " is 0, expected none; replace zeros with where(), or divide as floating point");
+          fail(ErrorKind::Runtime, "[", c.op.name, "] integer division by zero: element ", i, " of other ",
+               divisors.shape, " is 0, expected none; replace zeros with where(), or divide as floating point");
   });
 }
 
@@ -66,7 +67,8 @@ void k_pointwise(const Call& c) {
 
 void k_where(const Call& c) {
   const Dtype dtype = c.out[0].dtype;
-  elementwise(isa().pointwise->where[static_cast<int>(dtype)], c.in, c.out[0], 0, 0, 0.03 * static_cast<double>(size_of(dtype)));
+  elementwise(isa().pointwise->where[static_cast<int>(dtype)], c.in, c.out[0], 0, 0,
+              0.03 * static_cast<double>(size_of(dtype)));
 }
 
 }  // namespace tg

@@ -6,8 +6,8 @@
 
 namespace tg {
 
-// out[i] = f(in[0][i], in[1][i], ..., p, q), i < n; `out` may be one of the inputs. A kernel for an integer dtype reads
-// the bits of p and q as int64 values.
+// out[i] = f(in[0][i], in[1][i], ..., p, q), i < n; `out` may be one of the inputs. A kernel for an integer
+// dtype reads the bits of p and q as int64 values.
 using PointwiseFn = void (*)(const void* const* in, void* out, int64_t n, double p, double q);
 
 // Indexed by Dtype: float32, float64, int64, int32, uint8, bool.

@@ -8,7 +8,7 @@
 namespace tg::TG_ISA_NS {
 namespace {
 
-// ---- what is computed per element: `inputs` lanes go in, a value (or, for a test, a mask) comes out -----------------
+// ---- what is computed per element: `inputs` lanes go in, a value (or, for a test, a mask) comes out -----
 template <class Row>
 struct forward {
   static constexpr int inputs = Row::arity;
@@ -20,16 +20,16 @@ struct forward {
     else return Row::f(in[0], in[1], p, q);
   }
 };
-#define TG_DERIVATIVE(kind, inputs_, expression)                     \
-  template <class Row>                                               \
-  struct kind {                                                      \
-    static constexpr int inputs = inputs_;                           \
-    static constexpr bool test = false;                              \
-    static constexpr dtype_class dtypes = dtype_class::FLOATS;       \
-    template <class V>                                               \
-    TG_FN V at(const V* in, V p, V q) {                              \
-      return expression;                                             \
-    }                                                                \
+#define TG_DERIVATIVE(kind, inputs_, expression)               \
+  template <class Row>                                         \
+  struct kind {                                                \
+    static constexpr int inputs = inputs_;                     \
+    static constexpr bool test = false;                        \
+    static constexpr dtype_class dtypes = dtype_class::FLOATS; \
+    template <class V>                                         \
+    TG_FN V at(const V* in, V p, V q) {                        \
+      return expression;                                       \
+    }                                                          \
   };
 TG_DERIVATIVE(slope, 3, in[0] * Row::df(in[1], in[2], p, q))
 TG_DERIVATIVE(slope_a, 4, in[0] * Row::da(in[1], in[2], in[3], p, q))
@@ -40,7 +40,7 @@ TG_DERIVATIVE(curvature_ab, 5, in[0] * in[1] * Row::dab(in[2], in[3], in[4], p, 
 TG_DERIVATIVE(curvature_bb, 5, in[0] * in[1] * Row::dbb(in[2], in[3], in[4], p, q))
 #undef TG_DERIVATIVE
 
-// ---- loops ----------------------------------------------------------------------------------------------------------
+// ---- loops ----------------------------------------------------------------------------------------------
 // Floating point: whole vectors, then the rest under a mask.
 template <class F, class V>
 void vector_loop(const void* const* in, void* out, int64_t n, double p, double q) {
@@ -64,9 +64,10 @@ void vector_loop(const void* const* in, void* out, int64_t n, double p, double q
   }
 }
 
-// The iterations of the next loop are independent, even where the output is one of the inputs.
+// The iterations of the next loop are independent, even where the output is one of the inputs. (Clang looks
+// at the addresses when the loop runs.)
 #if defined(__clang__)
-#define TG_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#define TG_INDEPENDENT
 #else
 #define TG_INDEPENDENT _Pragma("GCC ivdep")
 #endif

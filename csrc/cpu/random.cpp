@@ -16,7 +16,8 @@ RandomKey key_of(const Call& c, int first) {
     fail(ErrorKind::Value, "[", c.op.name, "] stream is ", stream, ", expected 0 to ", random_streams - 1);
   if (step < 0 || static_cast<uint64_t>(step) >= random_steps)
     fail(ErrorKind::Value, "[", c.op.name, "] step is ", step, ", expected 0 to ", random_steps - 1);
-  return random_key(static_cast<uint64_t>(c.attrs.integer(first)), static_cast<uint64_t>(stream), static_cast<uint64_t>(step));
+  return random_key(static_cast<uint64_t>(c.attrs.integer(first)), static_cast<uint64_t>(stream),
+                    static_cast<uint64_t>(step));
 }
 
 // f(first element, number of them), in whole groups of random bits
@@ -64,9 +65,10 @@ void integers(const Call& c, RandomKey key, int64_t low, uint64_t range) {
 
 template <class T>
 void check_range(const Call& c, int64_t low, int64_t high) {
-  if (low < static_cast<int64_t>(std::numeric_limits<T>::lowest()) || high - 1 > static_cast<int64_t>(std::numeric_limits<T>::max()))
-    fail(ErrorKind::Runtime, "[", c.op.name, "] low ", low, " and high ", high, " do not fit dtype ", name(c.out[0].dtype),
-         ", expected values of its range; choose another dtype");
+  if (low < static_cast<int64_t>(std::numeric_limits<T>::lowest()) ||
+      high - 1 > static_cast<int64_t>(std::numeric_limits<T>::max()))
+    fail(ErrorKind::Runtime, "[", c.op.name, "] low ", low, " and high ", high, " do not fit dtype ",
+         name(c.out[0].dtype), ", expected values of its range; choose another dtype");
 }
 
 }  // namespace
@@ -90,7 +92,8 @@ void k_normal(const Call& c) {
     using T = decltype(t);
     T* out = c.out[0].data<T>();
     over_groups(c.out[0].numel(), 0.4 * sizeof(T), [&](int64_t first, int64_t n) {
-      isa().rows<T>().normal({key, first, n, static_cast<T>(c.attrs.real(1)), static_cast<T>(c.attrs.real(2)), out + first});
+      isa().rows<T>().normal(
+          {key, first, n, static_cast<T>(c.attrs.real(1)), static_cast<T>(c.attrs.real(2)), out + first});
     });
   });
 }
@@ -104,7 +107,8 @@ void k_bernoulli(const Call& c) {
     const int64_t count = p.numel();
     for (int64_t i = 0; i < count; i++)
       if (!(data[i] >= 0 && data[i] <= 1))
-        fail(ErrorKind::Runtime, "[", c.op.name, "] element ", i, " is ", data[i], ", expected a probability from 0 to 1");
+        fail(ErrorKind::Runtime, "[", c.op.name, "] element ", i, " is ", data[i],
+             ", expected a probability from 0 to 1");
     T* out = c.out[0].data<T>();
     over_groups(count, 0.1 * sizeof(T), [&](int64_t first, int64_t n) {
       isa().rows<T>().bernoulli({key, first, n, data + first, out + first});
@@ -153,7 +157,8 @@ void k_dropout(const Call& c) {
       return;
     }
     over_groups(n, 0.07 * sizeof(T), [&](int64_t first, int64_t count) {
-      isa().rows<T>().dropout({key, first, count, threshold(p), static_cast<T>(1 / (1 - p)), x.data<T>() + first, out + first});
+      isa().rows<T>().dropout(
+          {key, first, count, threshold(p), static_cast<T>(1 / (1 - p)), x.data<T>() + first, out + first});
     });
   });
 }

@@ -4,14 +4,23 @@ constexpr int group_vectors = random_group_words * 4 / TG_VECTOR_BYTES;  // of a
 template <class V>
 constexpr int group_elements = random_group_words * 4 / int(sizeof(typename lane<V>::S));
 
-TG_FN void random_group(RandomKey key, int64_t group, vul* bits) {
+constexpr int group_batch = TG_VECTOR_BYTES == 64 ? 2 : 1;  // groups drawn together: at least two vectors of blocks
+
+// The bits of `group`, .. `group` + group_batch - 1, each group_vectors long.
+TG_FN void random_groups(RandomKey key, int64_t group, vul* bits) {
   constexpr int lanes = TG_VECTOR_BYTES / 8, half = group_vectors / 2;
   vul numbers;
   for (int l = 0; l < lanes; l++) numbers[l] = uint64_t(l);
-  for (int j = 0; j < half; j++) {
-    const auto b = random_blocks<vul>(key, numbers + uint64_t(group * random_group_blocks + j * lanes));
-    bits[j] = joined_words(b.word[0], b.word[1]);
-    bits[half + j] = joined_words(b.word[2], b.word[3]);
+  for (int j = 0; j < group_batch * half; j += 2) {
+    PhiloxBlock<vul> b[2];
+    for (int i = 0; i < 2; i++)
+      b[i] = random_counter<vul>(key, numbers + uint64_t(group * random_group_blocks + (j + i) * lanes));
+    philox<2>(b, key.seed);
+    for (int i = 0; i < 2; i++) {
+      vul* to = bits + (j + i) / half * group_vectors + (j + i) % half;
+      to[0] = joined_words(b[i].word[0], b[i].word[1]);
+      to[half] = joined_words(b[i].word[2], b[i].word[3]);
+    }
   }
 }
 
@@ -20,17 +29,20 @@ template <class V, class Make>
 TG_FN void random_elements(RandomKey key, int64_t first, int64_t n, typename lane<V>::S* out, Make make) {
   using I = typename lane<V>::I;
   constexpr int L = lane<V>::n;
-  for (int64_t i = 0; i < n; i += group_elements<V>) {
-    vul raw[group_vectors];
-    random_group(key, (first + i) / group_elements<V>, raw);
-    I bits[group_vectors];
-    V values[group_vectors];
-    for (int j = 0; j < group_vectors; j++) bits[j] = (I)raw[j];
-    make(i, bits, values);
-    for (int j = 0; j < group_vectors; j++) {
-      const int64_t left = n - i - j * L;
-      if (left >= L) store(out + i + j * L, values[j]);
-      else if (left > 0) store_n(out + i + j * L, values[j], int(left));
+  for (int64_t start = 0; start < n; start += group_batch * group_elements<V>) {
+    vul raw[group_batch * group_vectors];
+    random_groups(key, (first + start) / group_elements<V>, raw);
+    for (int g = 0; g < group_batch; g++) {
+      const int64_t i = start + g * group_elements<V>;
+      I bits[group_vectors];
+      V values[group_vectors];
+      for (int j = 0; j < group_vectors; j++) bits[j] = (I)raw[g * group_vectors + j];
+      make(i, bits, values);
+      for (int j = 0; j < group_vectors; j++) {
+        const int64_t left = n - i - j * L;
+        if (left >= L) store(out + i + j * L, values[j]);
+        else if (left > 0) store_n(out + i + j * L, values[j], int(left));
+      }
     }
   }
 }
@@ -39,7 +51,8 @@ TG_FN void random_elements(RandomKey key, int64_t first, int64_t n, typename lan
 template <class V>
 TG_FN V unit_interval(typename lane<V>::I bits) {
   if constexpr (lane<V>::wide) {
-    const V high = to_float<V>(shift_right_logical(bits, 37)), low = to_float<V>(shift_right_logical(bits, 11) & 0x3ffffff);
+    const V high = to_float<V>(shift_right_logical(bits, 37)),
+            low = to_float<V>(shift_right_logical(bits, 11) & 0x3ffffff);
     return fma(high, broadcast<V>(0x1p-27), low * broadcast<V>(0x1p-53));
   } else {
     return to_float<V>(shift_right_logical(bits, 8)) * broadcast<V>(0x1p-24f);
@@ -77,35 +90,30 @@ template <class V>
 static void bernoulli_of(const RandomBernoulli<typename lane<V>::S>& a) {
   using I = typename lane<V>::I;
   constexpr int L = lane<V>::n;
-  random_elements<V>(a.key, a.first, a.n, a.out, [&](int64_t i, const I* bits, V* values) __attribute__((always_inline)) {
-    for (int j = 0; j < group_vectors; j++) {
-      const int64_t left = a.n - i - j * L;
-      const V p = left >= L ? load<V>(a.p + i + j * L) : load_n<V>(a.p + i + j * L, left > 0 ? int(left) : 0);
-      values[j] = select(lt(unit_interval<V>(bits[j]), p), broadcast<V>(1), V{});
-    }
-  });
+  random_elements<V>(
+      a.key, a.first, a.n, a.out, [&](int64_t i, const I* bits, V* values) __attribute__((always_inline)) {
+        for (int j = 0; j < group_vectors; j++) {
+          const int64_t left = a.n - i - j * L;
+          const V p = left >= L ? load<V>(a.p + i + j * L) : load_n<V>(a.p + i + j * L, left > 0 ? int(left) : 0);
+          values[j] = select(lt(unit_interval<V>(bits[j]), p), broadcast<V>(1), V{});
+        }
+      });
 }
 
 // ---- dropout ---------------------------------------------------------------------------------------------------------
-// Unsigned comparison by way of the signed one.
-template <class I>
-TG_FN auto at_least(I bits, uint32_t threshold) {
-  constexpr int32_t flip = int32_t(0x80000000);
-  return ge(bits ^ flip, broadcast<I>(int32_t(threshold) ^ flip));
-}
-
+// visit(i, bits, count) gets the words of the elements i .. i + count - 1 (0 = `first`).
 template <class Visit>
-TG_FN void words_of_groups(RandomKey key, int64_t first, int64_t n, Visit visit) {
-  constexpr int L = lane<vf>::n;
-  for (int64_t i = 0; i < n; i += random_group_words) {
-    vul bits[group_vectors];
-    random_group(key, (first + i) / random_group_words, bits);
-    if (n - i >= random_group_words) {
-      for (int j = 0; j < group_vectors; j++) visit(i + j * L, vi(bits[j]), AllLanes{});
+TG_FN void random_words(RandomKey key, int64_t first, int64_t n, Visit visit) {
+  constexpr int L = lane<vf>::n, vectors = group_batch * group_vectors;
+  for (int64_t i = 0; i < n; i += group_batch * random_group_words) {
+    vul bits[vectors];
+    random_groups(key, (first + i) / random_group_words, bits);
+    if (n - i >= group_batch * random_group_words) {
+      for (int j = 0; j < vectors; j++) visit(i + j * L, bits[j], AllLanes{});
     } else {
-      for (int j = 0; j < group_vectors; j++) {
+      for (int j = 0; j < vectors; j++) {
         const int64_t left = n - i - j * L;
-        if (left > 0) visit(i + j * L, vi(bits[j]), SomeLanes{left < L ? int(left) : L});
+        if (left > 0) visit(i + j * L, bits[j], SomeLanes{left < L ? int(left) : L});
       }
     }
   }
@@ -113,15 +121,15 @@ TG_FN void words_of_groups(RandomKey key, int64_t first, int64_t n, Visit visit)
 
 static void dropout_of(const Dropout<float>& a) {
   const Along<vf> at{};
-  words_of_groups(a.key, a.first, a.n, [&](int64_t i, vi bits, auto k) __attribute__((always_inline)) {
-    at.put(a.y, i, k, select(at_least(bits, a.threshold), at.get(a.x, i, k) * broadcast<vf>(a.scale), vf{}));
+  random_words(a.key, a.first, a.n, [&](int64_t i, vul bits, auto k) __attribute__((always_inline)) {
+    at.put(a.y, i, k, select(words_at_least(bits, a.threshold), at.get(a.x, i, k) * broadcast<vf>(a.scale), vf{}));
   });
 }
 
 static void dropout_of(const Dropout<double>& a) {
   constexpr int L = lane<vd>::n;
   typedef uint32_t half_words __attribute__((vector_size(TG_VECTOR_BYTES / 2)));
-  words_of_groups(a.key, a.first, a.n, [&](int64_t i, vi bits, auto k) __attribute__((always_inline)) {
+  random_words(a.key, a.first, a.n, [&](int64_t i, vul bits, auto k) __attribute__((always_inline)) {
     for (int part = 0; part < 2; part++) {
       int left = L;
       if constexpr (__is_same(decltype(k), SomeLanes)) left = k.n - part * L < L ? k.n - part * L : L;
@@ -136,17 +144,19 @@ static void dropout_of(const Dropout<double>& a) {
 }
 
 static void dropout_mask_of(const DropoutMask& a) {
-  words_of_groups(a.key, a.first, a.n, [&](int64_t i, vi bits, auto k) __attribute__((always_inline)) {
-    const mask_f keep = at_least(bits, a.threshold);
+  random_words(a.key, a.first, a.n, [&](int64_t i, vul bits, auto k) __attribute__((always_inline)) {
+    const mask_f keep = words_at_least(bits, a.threshold);
     if constexpr (__is_same(decltype(k), SomeLanes)) store_mask_n(a.keep + i, keep, k.n);
     else store_mask(a.keep + i, keep);
   });
 }
 
 static void random_bits_of(const RandomBits& a) {
-  for (int64_t g = 0; g < a.groups; g++) {
-    vul bits[group_vectors];
-    random_group(a.key, a.first_group + g, bits);
-    __builtin_memcpy(a.out + g * (random_group_words / 2), bits, sizeof bits);
+  constexpr int numbers = random_group_words / 2;  // 64-bit numbers of a group
+  for (int64_t g = 0; g < a.groups; g += group_batch) {
+    vul bits[group_batch * group_vectors];
+    random_groups(a.key, a.first_group + g, bits);
+    if (a.groups - g >= group_batch) __builtin_memcpy(a.out + g * numbers, bits, sizeof bits);
+    else __builtin_memcpy(a.out + g * numbers, bits, sizeof bits / group_batch);
   }
 }

@@ -31,9 +31,7 @@ bool walk_as_one(const Tensor& x, int first, int last, int64_t* length, int64_t*
   return true;
 }
 
-bool reduces_all(const Call& c) {
-  return !c.attrs.has(0) || (c.attrs.list.empty() && c.op.id != op_logsumexp);
-}
+bool reduces_all(const Call& c) { return !c.attrs.has(0) || (c.attrs.list.empty() && c.op.id != op_logsumexp); }
 
 Arranged arrange(const Call& c) {
   const Tensor& x = c.in[0];
@@ -54,7 +52,8 @@ Arranged arrange(const Call& c) {
 
   Arranged a{permute(c.op.name.c_str(), x, order), after == rank && rank > 0};
   auto lay = [&] {
-    return walk_as_one(a.x, 0, before, &a.outer, &a.outer_stride) && walk_as_one(a.x, before, after, &a.n, &a.n_stride) &&
+    return walk_as_one(a.x, 0, before, &a.outer, &a.outer_stride) &&
+           walk_as_one(a.x, before, after, &a.n, &a.n_stride) &&
            walk_as_one(a.x, after, rank, &a.inner, &a.inner_stride) &&
            (a.by_rows ? a.n <= 1 || a.n_stride == 1 : a.inner <= 1 || a.inner_stride == 1);
   };
@@ -85,7 +84,9 @@ void join_tree(Reduce kind, int64_t count, int64_t width, T* pieces) {
         pieces[i * width + c] = join(kind, pieces[i * width + c], pieces[(i + apart) * width + c]);
 }
 
-double nanoseconds_of(Reduce kind, size_t size) { return (kind == Reduce::exps ? 0.1 : 0.03) * static_cast<double>(size); }
+double nanoseconds_of(Reduce kind, size_t size) {
+  return (kind == Reduce::exps ? 0.1 : 0.03) * static_cast<double>(size);
+}
 
 // A power of two of blocks or shards: the tree over pieces of it is the top of the tree over its parts.
 constexpr int64_t kPiece = 16 * row_lanes * row_shard;
@@ -98,7 +99,8 @@ void reduce_rows(Reduce kind, int64_t rows, int64_t n, const T* x, int64_t x_row
   const double cost = nanoseconds_of(kind, sizeof(T));
   if (n <= kPiece || rows >= 8) {
     split(rows, cost * static_cast<double>(n) + 2, [&](int64_t first, int64_t last) {
-      table.reduce_rows({kind, last - first, n, x + first * x_row, x_row, center ? center + first : nullptr, out + first});
+      table.reduce_rows(
+          {kind, last - first, n, x + first * x_row, x_row, center ? center + first : nullptr, out + first});
     });
     return;
   }
@@ -109,8 +111,8 @@ void reduce_rows(Reduce kind, int64_t rows, int64_t n, const T* x, int64_t x_row
     const T* row = x + r * x_row;
     split(pieces, cost * kPiece, [&](int64_t first, int64_t last) {
       for (int64_t p = first; p < last; p++)
-        table.reduce_rows({kind, 1, p + 1 < pieces ? kPiece : n - p * kPiece, row + p * kPiece, 0, center ? center + r : nullptr,
-                           lanes + p * row_lanes, false});
+        table.reduce_rows({kind, 1, p + 1 < pieces ? kPiece : n - p * kPiece, row + p * kPiece, 0,
+                           center ? center + r : nullptr, lanes + p * row_lanes, false});
     });
     join_tree(kind, pieces, row_lanes, lanes);
     for (int half = row_lanes / 2; half > 0; half /= 2)
@@ -152,8 +154,8 @@ void reduce(Reduce kind, const Arranged& a, const T* center, T* out) {
   const T* x = a.x.data<T>();
   if (a.by_rows) return reduce_rows(kind, a.outer, a.n, x, a.outer_stride, center, out);
   auto one = [&](int64_t o) {
-    reduce_columns<T>(kind, a.n, a.inner, x + o * a.outer_stride, a.n_stride, nullptr, center ? center + o * a.inner : nullptr,
-                      out + o * a.inner);
+    reduce_columns<T>(kind, a.n, a.inner, x + o * a.outer_stride, a.n_stride, nullptr,
+                      center ? center + o * a.inner : nullptr, out + o * a.inner);
   };
   if (a.outer < 8) {
     for (int64_t o = 0; o < a.outer; o++) one(o);
@@ -211,7 +213,8 @@ void extremum_exact(const Arranged& a, bool least, void* out) {
   if (least)
     reduce_exact<T, T>(a, std::numeric_limits<T>::max(), static_cast<T*>(out), [](T p, T q) { return q < p ? q : p; });
   else
-    reduce_exact<T, T>(a, std::numeric_limits<T>::lowest(), static_cast<T*>(out), [](T p, T q) { return q > p ? q : p; });
+    reduce_exact<T, T>(a, std::numeric_limits<T>::lowest(), static_cast<T*>(out),
+                       [](T p, T q) { return q > p ? q : p; });
 }
 
 // The place of the first greatest or least element, one by one; NaN beats everything.
@@ -306,15 +309,19 @@ template void column_reduce(Reduce, int64_t, int64_t, const double*, const doubl
 void k_sum(const Call& c) {
   const Arranged a = arrange(c);
   if (c.in[0].dtype == Dtype::Int64)
-    return reduce_exact<uint64_t, uint64_t>(a, 0, c.out[0].data<uint64_t>(), [](uint64_t p, uint64_t q) { return p + q; });
-  with_floating(c.in[0].dtype, [&](auto t) { reduce<decltype(t)>(Reduce::sum, a, nullptr, c.out[0].data<decltype(t)>()); });
+    return reduce_exact<uint64_t, uint64_t>(a, 0, c.out[0].data<uint64_t>(),
+                                            [](uint64_t p, uint64_t q) { return p + q; });
+  with_floating(c.in[0].dtype,
+                [&](auto t) { reduce<decltype(t)>(Reduce::sum, a, nullptr, c.out[0].data<decltype(t)>()); });
 }
 
 void k_prod(const Call& c) {
   const Arranged a = arrange(c);
   if (c.in[0].dtype == Dtype::Int64)
-    return reduce_exact<uint64_t, uint64_t>(a, 1, c.out[0].data<uint64_t>(), [](uint64_t p, uint64_t q) { return p * q; });
-  with_floating(c.in[0].dtype, [&](auto t) { reduce<decltype(t)>(Reduce::prod, a, nullptr, c.out[0].data<decltype(t)>()); });
+    return reduce_exact<uint64_t, uint64_t>(a, 1, c.out[0].data<uint64_t>(),
+                                            [](uint64_t p, uint64_t q) { return p * q; });
+  with_floating(c.in[0].dtype,
+                [&](auto t) { reduce<decltype(t)>(Reduce::prod, a, nullptr, c.out[0].data<decltype(t)>()); });
 }
 
 void k_mean(const Call& c) {

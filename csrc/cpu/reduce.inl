@@ -3,7 +3,10 @@
 template <Reduce K, class V>
 TG_FN V identity() {
   using S = typename lane<V>::S;
-  constexpr double start = K == Reduce::prod ? 1 : K == Reduce::max ? -__builtin_inf() : K == Reduce::min ? __builtin_inf() : 0;
+  constexpr double start = K == Reduce::prod  ? 1
+                           : K == Reduce::max ? -__builtin_inf()
+                           : K == Reduce::min ? __builtin_inf()
+                                              : 0;
   return broadcast<V>(S(start));
 }
 template <Reduce K, class V>
@@ -40,12 +43,16 @@ TG_FN void row_pieces(const typename lane<V>::S* x, int64_t apart, int count, co
     for (int j = 0; j < row16<V>::n; j++) acc[r].v[j] = identity<K, V>();
   auto term = [&](int r) __attribute__((always_inline)) {
     const S* p = x + r * apart;
-    return [=](V a, int64_t i, auto k) __attribute__((always_inline)) { return step<K>(a, row.get(p, i, k), V{}, center[r]); };
+    return [=](V a, int64_t i, auto k)
+               __attribute__((always_inline)) { return step<K>(a, row.get(p, i, k), V{}, center[r]); };
   };
   static_assert(L <= row_lanes);
   int i = 0;
   for (; i + row_lanes <= count; i += row_lanes)
-    for (int r = 0; r < R; r++) row.sixteen(acc[r], i, term(r));
+    for (int r = 0; r < R; r++) {
+      __builtin_prefetch(x + r * apart + i + 16 * row_lanes);  // several streams at once are hard to foresee
+      row.sixteen(acc[r], i, term(r));
+    }
   if (i < count)
     for (int r = 0; r < R; r++) row.fewer(acc[r], i, count - i, term(r));
 }
@@ -79,7 +86,8 @@ static __attribute__((noinline)) void rows_of_kind(const ReduceRows<typename lan
   auto center = [&](int64_t r) { return centered<K> ? broadcast<V>(a.center[r]) : V{}; };
   auto finish = [&](int64_t r, const row16<V>& total) __attribute__((always_inline)) {
     if (a.fold) a.out[r] = row16_fold(total, join<K, V>);
-    else for (int j = 0; j < row16<V>::n; j++) store(a.out + r * row_lanes + j * L, total.v[j]);
+    else
+      for (int j = 0; j < row16<V>::n; j++) store(a.out + r * row_lanes + j * L, total.v[j]);
   };
   int64_t r = 0;
   if (a.n > row_block) {
@@ -156,7 +164,8 @@ TG_FN void shards(const ReduceColumns<typename lane<V>::S>& a, int64_t c, int64_
     }
 }
 template <Reduce K, class V, int W, int R, class Count>
-static __attribute__((noinline)) void columns_from(const ReduceColumns<typename lane<V>::S>& a, int64_t c, Count count) {
+static __attribute__((noinline)) void columns_from(const ReduceColumns<typename lane<V>::S>& a, int64_t c,
+                                                   Count count) {
   constexpr int L = lane<V>::n;
   const Along<V> along{};
   Wide<V, W> center;
@@ -178,8 +187,7 @@ static __attribute__((noinline)) void columns_from(const ReduceColumns<typename 
   }
   if (a.M == 0)
     for (int w = 0; w < W; w++) acc[0].v[w] = identity<K, V>();
-  else
-    acc[0] = tree.total();
+  else acc[0] = tree.total();
   for (int w = 0; w < W; w++) along.put(a.out + c, w * L, count, acc[0].v[w]);
 }
 
@@ -206,7 +214,7 @@ static void reduce_columns_of(const ReduceColumns<typename lane<V>::S>& a) {
 }
 
 // ---- the place of the first greatest or least element ----------------------------------------------------------------
-// The least is the greatest of -x. A lane keeps the first of its own; lanes are compared at the end.
+// The least is the greatest of -x. Columns: every lane keeps its own. Rows: the extremum first, then its first place.
 template <class V>
 struct Best {
   using I = typename lane<V>::I;
@@ -218,13 +226,6 @@ struct Best {
     index = select(better, at, index);
   }
 };
-template <class V>
-TG_FN typename lane<V>::I lane_numbers() {
-  typename lane<V>::I index;
-  for (int l = 0; l < lane<V>::n; l++) index[l] = l;
-  return index;
-}
-
 template <bool least, class V>
 static __attribute__((noinline)) void best_columns(const ArgColumns<typename lane<V>::S>& a) {
   using I = typename lane<V>::I;
@@ -247,7 +248,6 @@ static __attribute__((noinline)) void best_columns(const ArgColumns<typename lan
 template <bool least, class V>
 static __attribute__((noinline)) void best_rows(const ArgRows<typename lane<V>::S>& a) {
   using S = typename lane<V>::S;
-  using I = typename lane<V>::I;
   constexpr int L = lane<V>::n;
   if (a.n < few_columns) {
     S tile[few_columns * L];
@@ -258,24 +258,25 @@ static __attribute__((noinline)) void best_rows(const ArgRows<typename lane<V>::
     }
     return;
   }
+  constexpr Reduce kind = least ? Reduce::min : Reduce::max;
   const Along<V> row{a.n};
+  constexpr int batch = 16;
+  S extrema[batch];
   for (int64_t r = 0; r < a.rows; r++) {
     const S* x = a.x + r * a.x_row;
-    I at = lane_numbers<V>();
-    Best<V> best{lowest<V>(), at};
-    row.each([&](int64_t i, auto k) __attribute__((always_inline)) {
+    if (r % batch == 0)
+      rows_of_kind<kind, V>({kind, a.rows - r < batch ? a.rows - r : batch, a.n, x, a.x_row, nullptr, extrema});
+    // NaN is the best if there is one; otherwise no element is NaN.
+    const S best = extrema[r % batch];
+    const V wanted = broadcast<V>(best);
+    auto found = [&](int64_t i, auto k) __attribute__((always_inline)) {
       const V v = row.get(x, i, k);
-      if constexpr (__is_same(decltype(k), SomeLanes)) best.meet(select(first_lanes<V>(k.n), least ? -v : v, lowest<V>()), at);
-      else best.meet(least ? -v : v, at);
-      at += L;
-    });
-    int winner = 0;
-    for (int l = 1; l < L; l++) {
-      const S x = best.value[l], y = best.value[winner];
-      const bool tie = x == y || (x != x && y != y);
-      if (x > y || (x != x && y == y) || (tie && best.index[l] < best.index[winner])) winner = l;
-    }
-    a.out[r] = best.index[winner];
+      return either(eq(v, wanted), is_nan(v));
+    };
+    int64_t i = 0;
+    while (i + L <= a.n && !any(found(i, AllLanes{}))) i += L;
+    while (!(x[i] == best || x[i] != x[i])) i++;
+    a.out[r] = i;
   }
 }
 

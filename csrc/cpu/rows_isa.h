@@ -12,23 +12,23 @@ namespace tg::TG_ISA_NS {
 
 namespace tg::TG_ISA_NS {
 
-#define TG_ROWS_KERNELS(T)                                     \
-  void reduce_rows(const ReduceRows<T>&);                      \
-  void reduce_columns(const ReduceColumns<T>&);                \
-  void arg_rows(const ArgRows<T>&);                            \
-  void arg_columns(const ArgColumns<T>&);                      \
-  void add_log(int64_t n, const T* sum, T* inout);             \
-  void softmax(const Softmax<T>&);                             \
-  void softmax_backward(const SoftmaxBackward<T>&);            \
-  void cross_entropy(const CrossEntropy<T>&);                  \
-  void cross_entropy_backward(const CrossEntropyBackward<T>&); \
-  void bce_with_logits(const BceWithLogits<T>&);               \
+#define TG_ROWS_KERNELS(T)                                        \
+  void reduce_rows(const ReduceRows<T>&);                         \
+  void reduce_columns(const ReduceColumns<T>&);                   \
+  void arg_rows(const ArgRows<T>&);                               \
+  void arg_columns(const ArgColumns<T>&);                         \
+  void add_log(int64_t n, const T* sum, T* inout);                \
+  void softmax(const Softmax<T>&);                                \
+  void softmax_backward(const SoftmaxBackward<T>&);               \
+  void cross_entropy(const CrossEntropy<T>&);                     \
+  void cross_entropy_backward(const CrossEntropyBackward<T>&);    \
+  void bce_with_logits(const BceWithLogits<T>&);                  \
   void bce_with_logits_backward(const BceWithLogitsBackward<T>&); \
-  void channel_affine(const ChannelAffine<T>&);                \
-  void channel_norm_backward(const ChannelNormBackward<T>&);   \
-  void uniform(const RandomUniform<T>&);                       \
-  void normal(const RandomNormal<T>&);                         \
-  void bernoulli(const RandomBernoulli<T>&);                   \
+  void channel_affine(const ChannelAffine<T>&);                   \
+  void channel_norm_backward(const ChannelNormBackward<T>&);      \
+  void uniform(const RandomUniform<T>&);                          \
+  void normal(const RandomNormal<T>&);                            \
+  void bernoulli(const RandomBernoulli<T>&);                      \
   void dropout(const Dropout<T>&);
 TG_ROWS_KERNELS(float)
 TG_ROWS_KERNELS(double)
@@ -41,8 +41,8 @@ namespace {
 }
 
 // The overloads of `name` for both dtypes, out of the template name_of<V>.
-#define TG_ROWS_KERNEL(name, Args)                                   \
-  void name(const Args<float>& a) { name##_of<vf>(a); }              \
+#define TG_ROWS_KERNEL(name, Args)                      \
+  void name(const Args<float>& a) { name##_of<vf>(a); } \
   void name(const Args<double>& a) { name##_of<vd>(a); }
 
 }  // namespace tg::TG_ISA_NS

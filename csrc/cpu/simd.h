@@ -1,6 +1,7 @@
-// Vector lanes of the ISA that this translation unit is compiled for: vf (floats), vd (doubles), vi and vl (integers of
-// the same widths). + - * / and the integer operators come from the compiler's vector extensions; this file adds the
-// operations of csrc/math/lane.h that need an instruction of their own. Included before anything of math/.
+// Vector lanes of the ISA that this translation unit is compiled for: vf (floats), vd (doubles), vi and vl
+// (integers of the same widths). + - * / and the integer operators come from the compiler's vector
+// extensions; this file adds the operations of csrc/math/lane.h that need an instruction of their own.
+// Included before anything of math/.
 //
 //   TG_ISA_AVX512  16 floats, AVX-512 F/BW/DQ/VL     TG_ISA_AVX2  8 floats, AVX2 and FMA
 //   neither        4 floats, SSE2 (fma in software) or NEON
@@ -82,12 +83,13 @@ struct lane<TG_ISA_NS::vl> : vector_lane<int64_t, TG_ISA_NS::vl, TG_ISA_NS::mask
 namespace TG_ISA_NS {
 // The scalar lanes stay visible beside the vector ones.
 using tg::abs, tg::bits, tg::from_bits, tg::broadcast, tg::copysign, tg::load, tg::store, tg::by_lane;
+using tg::at_least, tg::at_most, tg::clip, tg::maximum, tg::minimum, tg::pow2, tg::scale,
+    tg::shift_right_logical, tg::to_int;
 using tg::both, tg::either, tg::invert, tg::any, tg::select, tg::is_nan;
-using tg::at_least, tg::at_most, tg::clip, tg::maximum, tg::minimum, tg::pow2, tg::scale, tg::shift_right_logical, tg::to_int;
 using tg::fma, tg::fmod, tg::sqrt, tg::floor, tg::ceil, tg::trunc, tg::rint;
 using tg::lt, tg::le, tg::gt, tg::ge, tg::eq, tg::ne;
 
-// ---- tails: the first n lanes of V (0 <= n <= lanes), nothing beyond is touched; missing lanes are zero ------------
+// ---- tails: the first n lanes of V (0 <= n <= lanes), nothing beyond is touched; missing lanes are zero ---
 #if defined(TG_ISA_AVX512)
 template <class V>
 TG_FN typename lane<V>::M first_lanes(int n) {
@@ -147,7 +149,7 @@ TG_FN void store_n(typename lane<V>::S* p, V v, int n) {
 #endif
 #endif
 
-// ---- masks and comparisons ---------------------------------------------------------------------------------------
+// ---- masks and comparisons --------------------------------------------------------------------------------
 #if defined(TG_ISA_AVX512)
 TG_FN mask_f both(mask_f a, mask_f b) { return mask_f(a & b); }
 TG_FN mask_d both(mask_d a, mask_d b) { return mask_d(a & b); }
@@ -157,10 +159,10 @@ TG_FN mask_f invert(mask_f a) { return mask_f(~a); }
 TG_FN mask_d invert(mask_d a) { return mask_d(~a); }
 TG_FN bool any(mask_f a) { return a != 0; }
 TG_FN bool any(mask_d a) { return a != 0; }
-#define TG_COMPARE(name, float_predicate, int_predicate)                                                       \
-  TG_FN mask_f name(vf a, vf b) { return _mm512_cmp_ps_mask(__m512(a), __m512(b), float_predicate); }          \
-  TG_FN mask_d name(vd a, vd b) { return _mm512_cmp_pd_mask(__m512d(a), __m512d(b), float_predicate); }        \
-  TG_FN mask_f name(vi a, vi b) { return _mm512_cmp_epi32_mask(__m512i(a), __m512i(b), int_predicate); }       \
+#define TG_COMPARE(name, float_predicate, int_predicate)                                                 \
+  TG_FN mask_f name(vf a, vf b) { return _mm512_cmp_ps_mask(__m512(a), __m512(b), float_predicate); }    \
+  TG_FN mask_d name(vd a, vd b) { return _mm512_cmp_pd_mask(__m512d(a), __m512d(b), float_predicate); }  \
+  TG_FN mask_f name(vi a, vi b) { return _mm512_cmp_epi32_mask(__m512i(a), __m512i(b), int_predicate); } \
   TG_FN mask_d name(vl a, vl b) { return _mm512_cmp_epi64_mask(__m512i(a), __m512i(b), int_predicate); }
 TG_COMPARE(lt, _CMP_LT_OQ, _MM_CMPINT_LT)
 TG_COMPARE(le, _CMP_LE_OQ, _MM_CMPINT_LE)
@@ -182,10 +184,10 @@ TG_FN mask_f either(mask_f a, mask_f b) { return a | b; }
 TG_FN mask_d either(mask_d a, mask_d b) { return a | b; }
 TG_FN mask_f invert(mask_f a) { return ~a; }
 TG_FN mask_d invert(mask_d a) { return ~a; }
-#define TG_COMPARE(name, op)                                        \
-  TG_FN mask_f name(vf a, vf b) { return (mask_f)(a op b); }        \
-  TG_FN mask_d name(vd a, vd b) { return (mask_d)(a op b); }        \
-  TG_FN mask_f name(vi a, vi b) { return (mask_f)(a op b); }        \
+#define TG_COMPARE(name, op)                                 \
+  TG_FN mask_f name(vf a, vf b) { return (mask_f)(a op b); } \
+  TG_FN mask_d name(vd a, vd b) { return (mask_d)(a op b); } \
+  TG_FN mask_f name(vi a, vi b) { return (mask_f)(a op b); } \
   TG_FN mask_d name(vl a, vl b) { return (mask_d)(a op b); }
 TG_COMPARE(lt, <)
 TG_COMPARE(le, <=)
@@ -200,7 +202,9 @@ TG_FN mask_d is_nan(vd a) { return ne(a, a); }
 TG_FN bool any(mask_f a) { return _mm256_movemask_ps(__m256(a)) != 0; }
 TG_FN bool any(mask_d a) { return _mm256_movemask_pd(__m256d(a)) != 0; }
 TG_FN vf select(mask_f m, vf yes, vf no) { return vf(_mm256_blendv_ps(__m256(no), __m256(yes), __m256(m))); }
-TG_FN vd select(mask_d m, vd yes, vd no) { return vd(_mm256_blendv_pd(__m256d(no), __m256d(yes), __m256d(m))); }
+TG_FN vd select(mask_d m, vd yes, vd no) {
+  return vd(_mm256_blendv_pd(__m256d(no), __m256d(yes), __m256d(m)));
+}
 #else
 #if defined(__SSE2__)
 TG_FN bool any(mask_f a) { return _mm_movemask_ps(__m128(a)) != 0; }
@@ -260,7 +264,7 @@ TG_FN typename lane<V>::M load_mask(const uint8_t* p) {
 }
 #endif
 
-// ---- conversions -------------------------------------------------------------------------------------------------
+// ---- conversions ------------------------------------------------------------------------------------------
 TG_FN vi shift_right_logical(vi x, int k) { return vi(vui(x) >> k); }
 TG_FN vl shift_right_logical(vl x, int k) { return vl(vul(x) >> k); }
 
@@ -297,10 +301,13 @@ TG_FN vd2 widen(vf x) {
   float32x4_t y = float32x4_t(x);
   return {vd(vcvt_f64_f32(vget_low_f32(y))), vd(vcvt_high_f64_f32(y))};
 }
-TG_FN vf narrow(vd2 x) { return vf(vcvt_high_f32_f64(vcvt_f32_f64(float64x2_t(x.low)), float64x2_t(x.high))); }
+TG_FN vf narrow(vd2 x) {
+  return vf(vcvt_high_f32_f64(vcvt_f32_f64(float64x2_t(x.low)), float64x2_t(x.high)));
+}
 #endif
 
-// Nearest integer, ties to even: |x| < 2^31 for floats, |x| < 2^51 for doubles (whose integers then fit the fraction).
+// Nearest integer, ties to even: |x| < 2^31 for floats, |x| < 2^51 for doubles (whose integers then fit the
+// fraction).
 #if defined(TG_ISA_AVX512)
 TG_FN vi to_int(vf x) { return vi(_mm512_cvtps_epi32(__m512(x))); }
 #elif defined(TG_ISA_AVX2)
@@ -326,7 +333,7 @@ TG_FN V to_float(typename lane<V>::I i) {
   }
 }
 
-// ---- fma, sqrt, clip ----------------------------------------------------------------------------------------------
+// ---- fma, sqrt, clip --------------------------------------------------------------------------------------
 #if defined(TG_ISA_AVX512)
 TG_FN vf fma(vf a, vf b, vf c) { return vf(_mm512_fmadd_ps(__m512(a), __m512(b), __m512(c))); }
 TG_FN vd fma(vd a, vd b, vd c) { return vd(_mm512_fmadd_pd(__m512d(a), __m512d(b), __m512d(c))); }
@@ -345,13 +352,13 @@ TG_FN vd add_round_to_odd(vd a, vd b) {
   vd s = a + b;
   vd t = s - a;
   vd error = (a - (s - t)) + (b - t);
-  vl toward = vl((error > 0) == (s > 0)) | 1;      // -1 where the magnitude must grow, +1 where it must shrink
+  vl toward = vl((error > 0) == (s > 0)) | 1;  // -1 where the magnitude must grow, +1 where it must shrink
   vl step = vl(error < 0 || error > 0) & ((vl(s) & 1) - 1);  // where inexact and even
   return vd(vl(s) - (toward & step));
 }
 // The two are calls: their dozens of instructions at every use made the baseline's code six times as large.
-// Rounding the double sum once more does no harm unless it lies halfway between two floats (its 29 surplus bits are 100..0)
-// or the result is a denormal, where more bits are surplus.
+// Rounding the double sum once more does no harm unless it lies halfway between two floats (its 29 surplus
+// bits are 100..0) or the result is a denormal, where more bits are surplus.
 TG_SLOW vf fma(vf a, vf b, vf c) {
   vd2 x = widen(a), y = widen(b), z = widen(c);
   vd2 product = {x.low * y.low, x.high * y.high};  // exact
@@ -419,14 +426,14 @@ TG_FN vd at_least(vd x, vd lo) { return vd(vmaxq_f64(float64x2_t(x), float64x2_t
 TG_FN vf clip(vf x, vf lo, vf hi) { return at_most(at_least(x, lo), hi); }
 TG_FN vd clip(vd x, vd lo, vd hi) { return at_most(at_least(x, lo), hi); }
 
-// ---- rounding to integral values ------------------------------------------------------------------------------------
+// ---- rounding to integral values --------------------------------------------------------------------------
 #if defined(TG_ISA_AVX512)
-#define TG_ROUND(name, mode)                                                                       \
-  TG_FN vf name(vf x) { return vf(_mm512_roundscale_ps(__m512(x), mode | _MM_FROUND_NO_EXC)); }    \
+#define TG_ROUND(name, mode)                                                                    \
+  TG_FN vf name(vf x) { return vf(_mm512_roundscale_ps(__m512(x), mode | _MM_FROUND_NO_EXC)); } \
   TG_FN vd name(vd x) { return vd(_mm512_roundscale_pd(__m512d(x), mode | _MM_FROUND_NO_EXC)); }
 #elif defined(TG_ISA_AVX2)
-#define TG_ROUND(name, mode)                                                                       \
-  TG_FN vf name(vf x) { return vf(_mm256_round_ps(__m256(x), mode | _MM_FROUND_NO_EXC)); }         \
+#define TG_ROUND(name, mode)                                                               \
+  TG_FN vf name(vf x) { return vf(_mm256_round_ps(__m256(x), mode | _MM_FROUND_NO_EXC)); } \
   TG_FN vd name(vd x) { return vd(_mm256_round_pd(__m256d(x), mode | _MM_FROUND_NO_EXC)); }
 #endif
 #if defined(TG_ROUND)
@@ -486,7 +493,7 @@ TG_FN V fmod_lanes(V a, V b) {
 TG_FN vf fmod(vf a, vf b) { return fmod_lanes(a, b); }
 TG_FN vd fmod(vd a, vd b) { return fmod_lanes(a, b); }
 
-// ---- powers of two ----------------------------------------------------------------------------------------------------
+// ---- powers of two ----------------------------------------------------------------------------------------
 TG_FN vf pow2(vf n) { return vf((to_int(n) + 127) << 23); }
 TG_FN vd pow2(vd n) { return vd((to_int(n) + 1023) << 52); }
 #if defined(TG_ISA_AVX512)
@@ -502,40 +509,41 @@ TG_FN vf scale(vf x, vf n) { return scale_lanes(x, n); }
 TG_FN vd scale(vd x, vd n) { return scale_lanes(x, n); }
 #endif
 
-// ---- maximum, minimum: NaN if either is NaN, -0 < +0 -------------------------------------------------------------------
+// ---- maximum, minimum: NaN if either is NaN, -0 < +0 ------------------------------------------------------
 #if defined(__SSE2__)
-// max(a, b) and max(b, a) differ only for zeros of unlike sign (joined by & or |) and for NaN (a + b is NaN then).
+// max(a, b) and max(b, a) differ only for zeros of unlike sign (joined by & or |) and for NaN (a + b is NaN
+// then).
 #if defined(TG_ISA_AVX512)
-#define TG_X86_EXTREME(name, op, join)                                                                               \
-  TG_FN vf name(vf a, vf b) {                                                                                        \
-    vi r = vi(_mm512_##op##_ps(__m512(a), __m512(b))) join vi(_mm512_##op##_ps(__m512(b), __m512(a)));               \
-    return vf(_mm512_mask_add_ps(__m512(r), _mm512_cmp_ps_mask(__m512(a), __m512(b), _CMP_UNORD_Q), __m512(a),       \
-                                 __m512(b)));                                                                        \
-  }                                                                                                                  \
-  TG_FN vd name(vd a, vd b) {                                                                                        \
-    vl r = vl(_mm512_##op##_pd(__m512d(a), __m512d(b))) join vl(_mm512_##op##_pd(__m512d(b), __m512d(a)));           \
-    return vd(_mm512_mask_add_pd(__m512d(r), _mm512_cmp_pd_mask(__m512d(a), __m512d(b), _CMP_UNORD_Q), __m512d(a),   \
-                                 __m512d(b)));                                                                       \
+#define TG_X86_EXTREME(name, op, join)                                                                     \
+  TG_FN vf name(vf a, vf b) {                                                                              \
+    vi r = vi(_mm512_##op##_ps(__m512(a), __m512(b))) join vi(_mm512_##op##_ps(__m512(b), __m512(a)));     \
+    return vf(_mm512_mask_add_ps(__m512(r), _mm512_cmp_ps_mask(__m512(a), __m512(b), _CMP_UNORD_Q),        \
+                                 __m512(a), __m512(b)));                                                   \
+  }                                                                                                        \
+  TG_FN vd name(vd a, vd b) {                                                                              \
+    vl r = vl(_mm512_##op##_pd(__m512d(a), __m512d(b))) join vl(_mm512_##op##_pd(__m512d(b), __m512d(a))); \
+    return vd(_mm512_mask_add_pd(__m512d(r), _mm512_cmp_pd_mask(__m512d(a), __m512d(b), _CMP_UNORD_Q),     \
+                                 __m512d(a), __m512d(b)));                                                 \
   }
 #elif defined(TG_ISA_AVX2)
-#define TG_X86_EXTREME(name, op, join)                                                                               \
-  TG_FN vf name(vf a, vf b) {                                                                                        \
-    vi r = vi(_mm256_##op##_ps(__m256(a), __m256(b))) join vi(_mm256_##op##_ps(__m256(b), __m256(a)));               \
-    return select(mask_f(_mm256_cmp_ps(__m256(a), __m256(b), _CMP_UNORD_Q)), a + b, vf(r));                          \
-  }                                                                                                                  \
-  TG_FN vd name(vd a, vd b) {                                                                                        \
-    vl r = vl(_mm256_##op##_pd(__m256d(a), __m256d(b))) join vl(_mm256_##op##_pd(__m256d(b), __m256d(a)));           \
-    return select(mask_d(_mm256_cmp_pd(__m256d(a), __m256d(b), _CMP_UNORD_Q)), a + b, vd(r));                        \
+#define TG_X86_EXTREME(name, op, join)                                                                     \
+  TG_FN vf name(vf a, vf b) {                                                                              \
+    vi r = vi(_mm256_##op##_ps(__m256(a), __m256(b))) join vi(_mm256_##op##_ps(__m256(b), __m256(a)));     \
+    return select(mask_f(_mm256_cmp_ps(__m256(a), __m256(b), _CMP_UNORD_Q)), a + b, vf(r));                \
+  }                                                                                                        \
+  TG_FN vd name(vd a, vd b) {                                                                              \
+    vl r = vl(_mm256_##op##_pd(__m256d(a), __m256d(b))) join vl(_mm256_##op##_pd(__m256d(b), __m256d(a))); \
+    return select(mask_d(_mm256_cmp_pd(__m256d(a), __m256d(b), _CMP_UNORD_Q)), a + b, vd(r));              \
   }
 #else
-#define TG_X86_EXTREME(name, op, join)                                                                               \
-  TG_FN vf name(vf a, vf b) {                                                                                        \
-    vi r = vi(_mm_##op##_ps(__m128(a), __m128(b))) join vi(_mm_##op##_ps(__m128(b), __m128(a)));                     \
-    return select(mask_f(_mm_cmpunord_ps(__m128(a), __m128(b))), a + b, vf(r));                                      \
-  }                                                                                                                  \
-  TG_FN vd name(vd a, vd b) {                                                                                        \
-    vl r = vl(_mm_##op##_pd(__m128d(a), __m128d(b))) join vl(_mm_##op##_pd(__m128d(b), __m128d(a)));                 \
-    return select(mask_d(_mm_cmpunord_pd(__m128d(a), __m128d(b))), a + b, vd(r));                                    \
+#define TG_X86_EXTREME(name, op, join)                                                               \
+  TG_FN vf name(vf a, vf b) {                                                                        \
+    vi r = vi(_mm_##op##_ps(__m128(a), __m128(b))) join vi(_mm_##op##_ps(__m128(b), __m128(a)));     \
+    return select(mask_f(_mm_cmpunord_ps(__m128(a), __m128(b))), a + b, vf(r));                      \
+  }                                                                                                  \
+  TG_FN vd name(vd a, vd b) {                                                                        \
+    vl r = vl(_mm_##op##_pd(__m128d(a), __m128d(b))) join vl(_mm_##op##_pd(__m128d(b), __m128d(a))); \
+    return select(mask_d(_mm_cmpunord_pd(__m128d(a), __m128d(b))), a + b, vd(r));                    \
   }
 #endif
 TG_X86_EXTREME(maximum, max, &)
@@ -548,13 +556,13 @@ TG_FN vf minimum(vf a, vf b) { return vf(vminq_f32(float32x4_t(a), float32x4_t(b
 TG_FN vd minimum(vd a, vd b) { return vd(vminq_f64(float64x2_t(a), float64x2_t(b))); }
 #endif
 
-// ---- folding lanes by halves: lane i takes op(lane i, lane i + h), h = n/2 .. 1; lane 0 is the result -------------------
+// ---- folding lanes by halves: lane i takes op(lane i, lane i + h), h = n/2 .. 1; lane 0 is the result -----
 template <int H, class V>
 TG_FN V lanes_from(V v) {  // lane i is lane i + H of v; the last H lanes are not specified
 #if defined(__clang__)
   if constexpr (lane<V>::n == 16)
-    return __builtin_shufflevector(v, v, H % 16, (H + 1) % 16, (H + 2) % 16, (H + 3) % 16, (H + 4) % 16, (H + 5) % 16,
-                                   (H + 6) % 16, (H + 7) % 16, -1, -1, -1, -1, -1, -1, -1, -1);
+    return __builtin_shufflevector(v, v, H % 16, (H + 1) % 16, (H + 2) % 16, (H + 3) % 16, (H + 4) % 16,
+                                   (H + 5) % 16, (H + 6) % 16, (H + 7) % 16, -1, -1, -1, -1, -1, -1, -1, -1);
   else if constexpr (lane<V>::n == 8)
     return __builtin_shufflevector(v, v, H, H + 1, H + 2, H + 3, -1, -1, -1, -1);
   else if constexpr (lane<V>::n == 4)
@@ -576,7 +584,8 @@ TG_FN typename lane<V>::S fold_lanes(V v, F op) {
   return v[0];
 }
 
-// A logical row of 16 lanes, the unit of every reduction along a row: 16 / lanes vectors. Element i is lane i.
+// A logical row of 16 lanes, the unit of every reduction along a row: 16 / lanes vectors. Element i is lane
+// i.
 template <class V>
 struct row16 {
   static constexpr int n = 16 / lane<V>::n;

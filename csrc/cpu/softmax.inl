@@ -4,8 +4,8 @@ template <class Row, class V = typename Row::V, class S = typename Row::S>
 TG_FN void softmax_row(const Row& row, const S* x, S* y, bool logarithm) {
   const V m = row.largest([&](int64_t i, auto k) __attribute__((always_inline)) { return row.get(x, i, k); });
   if (logarithm) {
-    const V s = row.sum(
-        [&](V acc, int64_t i, auto k) __attribute__((always_inline)) { return acc + exp(row.get(x, i, k) - m); });
+    const V s = row.sum([&](V acc, int64_t i, auto k)
+                            __attribute__((always_inline)) { return acc + exp(row.get(x, i, k) - m); });
     const V l = log(s);
     row.each([&](int64_t i, auto k) __attribute__((always_inline)) { row.put(y, i, k, (row.get(x, i, k) - m) - l); });
   } else {
@@ -22,21 +22,20 @@ TG_FN void softmax_row(const Row& row, const S* x, S* y, bool logarithm) {
 template <class Row, class V = typename Row::V, class S = typename Row::S>
 TG_FN void softmax_backward_row(const Row& row, const S* g, const S* y, S* dx, bool logarithm) {
   if (logarithm) {
-    const V s = row.sum([&](V acc, int64_t i, auto k) __attribute__((always_inline)) { return acc + row.get(g, i, k); });
+    const V s =
+        row.sum([&](V acc, int64_t i, auto k) __attribute__((always_inline)) { return acc + row.get(g, i, k); });
     row.each([&](int64_t i, auto k) __attribute__((always_inline)) {
       row.put(dx, i, k, fma(-exp(row.get(y, i, k)), s, row.get(g, i, k)));
     });
   } else {
-    const V s = row.sum([&](V acc, int64_t i, auto k) __attribute__((always_inline)) {
-      return fma(row.get(g, i, k), row.get(y, i, k), acc);
-    });
-    row.each([&](int64_t i, auto k) __attribute__((always_inline)) {
-      row.put(dx, i, k, row.get(y, i, k) * (row.get(g, i, k) - s));
-    });
+    const V s = row.sum([&](V acc, int64_t i, auto k)
+                            __attribute__((always_inline)) { return fma(row.get(g, i, k), row.get(y, i, k), acc); });
+    row.each([&](int64_t i, auto k)
+                 __attribute__((always_inline)) { row.put(dx, i, k, row.get(y, i, k) * (row.get(g, i, k) - s)); });
   }
 }
 
-constexpr int few_classes = 64;  // rows up to this length are transposed
+constexpr int few_classes = 128;  // rows up to this length are transposed
 
 // Runs over rows first..last of contiguous (outer, n, inner). along(row, offset) and across(row, offset) get the rows at
 // `offset`; tile(offset, row, count) rows of few elements, to be transposed.
@@ -53,7 +52,8 @@ TG_FN void over_rows(int64_t n, int64_t inner, int64_t first, int64_t last, OnRo
   } else if (n > few_classes) {
     for (int64_t r = first; r < last; r++) on_row(Along<V>{n}, r * n);
   } else {
-    for (int64_t r = first; r < last; r += L) on_tile(Across<V, AllLanes>{n, L, {}}, r * n, last - r < L ? int(last - r) : L);
+    for (int64_t r = first; r < last; r += L)
+      on_tile(Across<V, AllLanes>{n, L, {}}, r * n, last - r < L ? int(last - r) : L);
   }
 }
 
@@ -62,9 +62,8 @@ static void softmax_of(const Softmax<typename lane<V>::S>& a) {
   using S = typename lane<V>::S;
   over_rows<V>(
       a.n, a.inner, a.first, a.last,
-      [&](const auto& row, int64_t offset) __attribute__((always_inline)) {
-        softmax_row(row, a.x + offset, a.y + offset, a.log);
-      },
+      [&](const auto& row, int64_t offset)
+          __attribute__((always_inline)) { softmax_row(row, a.x + offset, a.y + offset, a.log); },
       [&](const auto& row, int64_t offset, int count) __attribute__((always_inline)) {
         S tile[few_classes * lane<V>::n];
         load_transposed<V>(a.x + offset, a.n, count, int(a.n), tile);

@@ -9,8 +9,8 @@
 namespace tg {
 namespace {
 
-constexpr int64_t kChunk = 1024;             // elements that are gathered at once: they stay in the first-level cache
-constexpr int64_t kLongRow = 256;            // rows of this length are worth a kernel call each
+constexpr int64_t kChunk = 1024;   // elements that are gathered at once: they stay in the first-level cache
+constexpr int64_t kLongRow = 256;  // rows of this length are worth a kernel call each
 constexpr double kTaskNanoseconds = 10'000;
 constexpr int kScratch = 4;
 
@@ -66,8 +66,9 @@ struct Direct {
   }
 };
 
-// A kernel over operands of any strides. The index space is cut into pieces of about kChunk elements: `rows` steps of the
-// axis `split` with everything inside it. An operand that is not contiguous within a piece goes through scratch memory.
+// A kernel over operands of any strides. The index space is cut into pieces of about kChunk elements: `rows`
+// steps of the axis `split` with everything inside it. An operand that is not contiguous within a piece goes
+// through scratch memory.
 struct Strided {
   struct Operand {
     std::byte* base;
@@ -175,7 +176,8 @@ struct Strided {
   }
 };
 
-// A large operand that is dense along another axis than the output would be gathered a cache line per element.
+// A large operand that is dense along another axis than the output would be gathered a cache line per
+// element.
 bool transposed(const Tensor& t, const Tensor& out) {
   if (t.rank() != out.rank() || t.rank() < 2 || out.numel() < 16 * kChunk) return false;
   int densest = 0, innermost = 0;
@@ -201,7 +203,8 @@ Loops shared_loops(std::span<const Tensor> in, const Tensor& out) {
   for (int axis = 0; axis < out.rank(); axis++) {
     if (out.shape[axis] == 1) continue;
     int at = n++;
-    for (; at > 0 && std::abs(out.strides[order[at - 1]]) < std::abs(out.strides[axis]); at--) order[at] = order[at - 1];
+    for (; at > 0 && std::abs(out.strides[order[at - 1]]) < std::abs(out.strides[axis]); at--)
+      order[at] = order[at - 1];
     order[at] = axis;
   }
   for (int k = 0; k < n; k++) {
@@ -233,13 +236,16 @@ void parallel_range(int64_t n, double nanoseconds, void (*body)(void*, int64_t, 
   int64_t step = (n + tasks - 1) / tasks;
   if (step > 64) step = (step + 63) / 64 * 64;  // tasks share no cache line of an aligned output
   Tasks t{body, ctx, n, step};
-  parallel((n + step - 1) / step, [](void* c, int64_t task) {
-    const Tasks& t = *static_cast<const Tasks*>(c);
-    t.body(t.ctx, task * t.step, std::min(t.n, (task + 1) * t.step));
-  }, &t);
+  parallel((n + step - 1) / step,
+           [](void* c, int64_t task) {
+             const Tasks& t = *static_cast<const Tasks*>(c);
+             t.body(t.ctx, task * t.step, std::min(t.n, (task + 1) * t.step));
+           },
+           &t);
 }
 
-void elementwise(PointwiseFn fn, std::span<const Tensor> in, const Tensor& out, double p, double q, double nanoseconds) {
+void elementwise(PointwiseFn fn, std::span<const Tensor> in, const Tensor& out, double p, double q,
+                 double nanoseconds) {
   const int64_t n = out.numel();
   if (n == 0) return;
   Direct d;

@@ -1,11 +1,11 @@
-// Functions that rows of pointwise.def name and that are not elementary: activations whose plain formula would cancel
-// or lose digits, and arithmetic whose meaning differs between floating-point and integer lanes.
+// Functions that rows of pointwise.def name and that are not elementary: activations whose plain formula
+// would cancel or lose digits, and arithmetic whose meaning differs between floating-point and integer lanes.
 #pragma once
 #include "elementary.h"
 
 namespace TG_MATH_NS {
 
-// ---- arithmetic ---------------------------------------------------------------------------------------------------
+// ---- arithmetic -------------------------------------------------------------------------------------------
 // Integers wrap around as in numpy; a signed overflow would be undefined.
 template <class V>
 TG_FN V sum(V a, V b) {
@@ -51,15 +51,17 @@ TG_FN V signum(V x) {  // 0 for zeros, NaN for NaN
     return x > V{} ? one : x < V{} ? negative(one) : V{};
 }
 
-// Quotient rounded down and the remainder with the divisor's sign, as Python's // and %. The callers refuse integer
-// division by zero; here it gives 0.
+// Quotient rounded down and the remainder with the divisor's sign, as Python's // and %. The callers refuse
+// integer division by zero; here it gives 0.
 template <class V>
 TG_FN V floor_remainder(V a, V b) {
   if constexpr (lane<V>::floating) {
     V m = fmod(a, b);
     return select(both(ne(m, V{}), ne(copysign(constant<V>(1), m), copysign(constant<V>(1), b))), m + b, m);
   } else {
-    if (b == V{} || b == V(-1)) return V{};
+    if (b == V{}) return V{};
+    if constexpr (V(-1) < V(0))
+      if (b == V(-1)) return V{};  // the quotient may overflow
     V m = V(a % b);
     return m != V{} && (m < V{}) != (b < V{}) ? V(m + b) : m;
   }
@@ -88,7 +90,10 @@ TG_FN V floor_quotient(V a, V b) {
 template <class V>
 TG_FN V power(V a, V b) {
   if constexpr (lane<V>::floating) {
-    return pow(a, b);
+    // A square is the product, correctly rounded; lanes that share a vector with other exponents get the same bits.
+    const auto two = eq(b, constant<V>(2));
+    if (!any(invert(two))) return a * a;
+    return select(two, a * a, pow(a, b));
   } else {
     if (b < V{}) {
       if (a == V(1)) return a;
@@ -137,8 +142,9 @@ TG_FN V indicator(typename lane<V>::M m) {
   return select(m, constant<V>(1), V{});
 }
 
-// ---- activations ----------------------------------------------------------------------------------------------------
-// x sigmoid(x); for negative x the factor x enters before the power of two, so that the tail keeps its digits.
+// ---- activations ------------------------------------------------------------------------------------------
+// x sigmoid(x); for negative x the factor x enters before the power of two, so that the tail keeps its
+// digits.
 template <class V>
 TG_FN V silu(V x) {
   V a = abs(x);
@@ -152,12 +158,12 @@ TG_FN V silu(V x) {
 // The normal distribution: density and cumulative.
 template <class V>
 TG_FN V normal_density(V x) {
-  V a = at_most(abs(x), constant<V>(lane<V>::wide ? 39 : 14.5));
+  V a = at_most(abs(x), normal_reach<V>());
   return exp_minus_product(a, a * constant<V>(0.5), constant<V>(0x1.9884533d43651p-2));
 }
 template <class V>
 TG_FN V normal_cumulative(V x) {
-  V a = at_most(abs(x), constant<V>(lane<V>::wide ? 39 : 14.5));
+  V a = at_most(abs(x), normal_reach<V>());
   V t = erfcx_in_units(a, 0x1.6a09e667f3bcdp+0) * constant<V>(0.5);
   V tail = exp_minus_product(a, a * constant<V>(0.5), t);
   return select(gt(x, V{}), constant<V>(1) - tail, tail);
@@ -173,7 +179,13 @@ TG_FN V gelu(V x) {
 }
 template <class V>
 TG_FN V gelu_slope(V x) {
-  return fma(x, normal_density(x), normal_cumulative(x));
+  V a = clip(x, -normal_reach<V>(), normal_reach<V>());  // 0 times inf is not meant
+  return fma(a, normal_density(a), normal_cumulative(a));
+}
+template <class V>
+TG_FN V gelu_curvature(V x) {
+  V a = clip(x, -normal_reach<V>(), normal_reach<V>());
+  return normal_density(a) * fma(-a, a, constant<V>(2));
 }
 
 // The derivative of erf: 2/sqrt(pi) exp(-x^2).

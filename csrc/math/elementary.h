@@ -1,6 +1,7 @@
-// Elementary functions of the library, written once for every lane type (lane.h): scalars, vectors of each ISA, CUDA
-// device code and exported headers. They use exactly rounded operations in one fixed order, so every build of them
-// gives the same bits. Bounds and how they are measured: docs/arithmetic.md, tests/cpp/ulp.
+// Elementary functions of the library, written once for every lane type (lane.h): scalars, vectors of each
+// ISA, CUDA device code and exported headers. They use exactly rounded operations in one fixed order, so
+// every build of them gives the same bits. Bounds and how they are measured: docs/arithmetic.md,
+// tests/cpp/ulp.
 #pragma once
 #include "erf.h"
 #include "exp_log.h"

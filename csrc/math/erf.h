@@ -4,9 +4,9 @@
 
 namespace TG_MATH_NS {
 
-// exp(a^2) erfc(a) for 0 <= a <= 10.3 (float), 27.6 (double), as T(t) / (1 + 2a), t = (a - K) / (a + K). The argument
-// is x = a * unit: gelu, whose unit is sqrt 2, need not round x / sqrt 2.
-// Relative error of T: float (K = 2) 1.4e-8 = 0.23 * 2^-24, double (K = 4) 5.9e-17 = 0.53 * 2^-53.
+// exp(a^2) erfc(a) for 0 <= a <= 10.3 (float), 27.6 (double), as T(t) / (1 + 2a), t = (a - K) / (a + K). The
+// argument is x = a * unit: gelu, whose unit is sqrt 2, need not round x / sqrt 2. Relative error of T: float
+// (K = 2) 1.4e-8 = 0.23 * 2^-24, double (K = 4) 5.9e-17 = 0.53 * 2^-53.
 template <class V>
 TG_FN V erfcx_in_units(V x, double unit) {
   const V K = constant<V>((lane<V>::wide ? 4 : 2) * unit);
@@ -19,8 +19,9 @@ TG_FN V erfcx_in_units(V x, double unit) {
                0x1.43cf3e69bac37p-22, -0x1.c00aa44de949fp-21, 0x1.0d28a5ad78841p-24, 0x1.ed7fca421fc81p-24,
                -0x1.0c7098a3552d0p-27, -0x1.d10fb463e7d3cp-27, -0x1.e4fd370a5786dp-30);
   else
-    T = horner(t, 0x1.46e80ep+0f, -0x1.7bf5f4p-4f, -0x1.540800p-3f, 0x1.4ffac8p-3f, -0x1.bc1350p-5f, -0x1.0784d0p-7f,
-               0x1.1b5d28p-7f, 0x1.4cb1b6p-10f, -0x1.4b73b6p-10f, -0x1.7bd72ep-12f, 0x1.073720p-15f);
+    T = horner(t, 0x1.46e80ep+0f, -0x1.7bf5f4p-4f, -0x1.540800p-3f, 0x1.4ffac8p-3f, -0x1.bc1350p-5f,
+               -0x1.0784d0p-7f, 0x1.1b5d28p-7f, 0x1.4cb1b6p-10f, -0x1.4b73b6p-10f, -0x1.7bd72ep-12f,
+               0x1.073720p-15f);
   return T / fma(x, constant<V>(2 / unit), constant<V>(1));
 }
 
@@ -41,8 +42,8 @@ TG_FN V erf_near_zero(V x) {
                0x1.565bccef1dd91p-8, -0x1.c02daebec5c66p-11, 0x1.f9a2972f75380p-14, -0x1.f4c8326ea01f3p-17,
                0x1.b96b511e6b938p-20, -0x1.5b8b4e7f36e27p-23, 0x1.d3cf4774e283cp-27, -0x1.a1ff8cd42239fp-31);
   else
-    P = horner(z, 0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2ce6p-4f, -0x1.b7f71ap-6f, 0x1.53f224p-8f, -0x1.a3515ep-11f,
-               0x1.4771fcp-14f);
+    P = horner(z, 0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2ce6p-4f, -0x1.b7f71ap-6f, 0x1.53f224p-8f,
+               -0x1.a3515ep-11f, 0x1.4771fcp-14f);
   return fma(x, P, x);
 }
 
@@ -55,10 +56,16 @@ TG_FN V erf(V x) {
   return copysign(select(lt(a, constant<V>(1)), erf_near_zero(a), far), x);
 }
 
-// |x| times the normal distribution's tail beyond |x|: |x| erfc(|x| / sqrt 2) / 2, to full relative precision.
+// Beyond this the density of the normal distribution and its tail round to zero.
+template <class V>
+TG_FN V normal_reach() {
+  return constant<V>(lane<V>::wide ? 39 : 14.5);
+}
+// |x| times the normal distribution's tail beyond |x|: |x| erfc(|x| / sqrt 2) / 2, to full relative
+// precision.
 template <class V>
 TG_FN V normal_tail_times(V a) {  // a = |x|
-  V b = at_most(a, constant<V>(lane<V>::wide ? 39 : 14.5));  // the result is a rounded zero there
+  V b = at_most(a, normal_reach<V>());
   V t = erfcx_in_units(b, 0x1.6a09e667f3bcdp+0);
   V h = b * constant<V>(0.5);
   return exp_minus_product(b, h, t * h);

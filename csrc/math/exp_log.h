@@ -72,8 +72,8 @@ TG_FN V exp(V x) {
   return scale(exp_of_reduced(e.r), e.n);
 }
 
-// factor * exp(x) for x <= 0 and 2^-40 < |factor| < 2^40, rounded once more where the product is a denormal: the factor
-// enters before the power of two, so a small exp(x) costs no digits.
+// factor * exp(x) for x <= 0 and 2^-40 < |factor| < 2^40, rounded once more where the product is a denormal:
+// the factor enters before the power of two, so a small exp(x) costs no digits.
 template <class V>
 TG_FN V exp_times(V x, V factor) {
   exp_reduced<V> e = exp_reduce(at_least(x, exp_lowest<V>() - constant<V>(8)));
@@ -109,8 +109,8 @@ TG_FN V tanh(V x) {
   return copysign(select(lt(a, constant<V>(0.55)), near, far), x);
 }
 
-// With e = exp(-|x|) = 2^n (1 + p): q = 1 / (1 + e), corrected once for the roundings of 1 + e and of the division, and
-// for negative x 2^n (q + p q), which spares the rounding of 1 + p.
+// With e = exp(-|x|) = 2^n (1 + p): q = 1 / (1 + e), corrected once for the roundings of 1 + e and of the
+// division, and for negative x 2^n (q + p q), which spares the rounding of 1 + p.
 template <class V>
 TG_FN V sigmoid(V x) {
   const V one = constant<V>(1);
@@ -123,7 +123,7 @@ TG_FN V sigmoid(V x) {
   return select(lt(x, V{}), scale(fma(p, q, q), r.n), q);
 }
 
-// ---- logarithms: x = 2^k m with sqrt(1/2) <= m < sqrt(2) ------------------------------------------------------------------
+// ---- logarithms: x = 2^k m with sqrt(1/2) <= m < sqrt(2) --------------------------------------------------
 template <class V>
 struct log_reduced {
   V k, m;
@@ -143,7 +143,8 @@ TG_FN log_reduced<V> log_reduce(V x) {  // x positive, normal, finite
 template <class V>
 TG_FN V log_of_reduced(V k, V f) {
   if constexpr (lane<V>::wide) {
-    // s = f / (2 + f), log(1 + f) = f - f^2/2 + s (f^2/2 + z R(z)), z = s^2 <= 0.02945. Error of R: 1.3e-18 = 0.011 * 2^-53.
+    // s = f / (2 + f), log(1 + f) = f - f^2/2 + s (f^2/2 + z R(z)), z = s^2 <= 0.02945. Error of R: 1.3e-18 =
+    // 0.011 * 2^-53.
     V s = f / (f + constant<V>(2));
     V z = s * s;
     V h = (f * constant<V>(0.5)) * f;
@@ -154,8 +155,8 @@ TG_FN V log_of_reduced(V k, V f) {
     return fma(k, constant<V>(0x1.62e42fefa39efp-1), f + low);
   } else {
     // log(1 + f) = f - f^2/2 + f^3 P(f). Error of P: 6.6e-9 = 0.11 * 2^-24.
-    V P = horner(f, 0x1.555554p-2f, -0x1.000226p-2f, 0x1.99a00cp-3f, -0x1.547246p-3f, 0x1.22d9e6p-3f, -0x1.0d84f4p-3f,
-                 0x1.055cb4p-3f, -0x1.38ba40p-4f);
+    V P = horner(f, 0x1.555554p-2f, -0x1.000226p-2f, 0x1.99a00cp-3f, -0x1.547246p-3f, 0x1.22d9e6p-3f,
+                 -0x1.0d84f4p-3f, 0x1.055cb4p-3f, -0x1.38ba40p-4f);
     V y = fma(fma(P, f, constant<V>(-0.5)), f * f, f);
     y = fma(k, constant<V>(-0x1.05c610p-29), y);
     return fma(k, constant<V>(0x1.62e430p-1), y);

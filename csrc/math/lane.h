@@ -1,6 +1,6 @@
 // What the functions of math/ are written in: a "lane type" V and a handful of operations on it.
-// Here are the scalar lanes (float, double, and the integer types for pointwise rows); csrc/cpu/simd.h adds vectors.
-// Freestanding: host, CUDA device and exported headers include this file as it stands.
+// Here are the scalar lanes (float, double, and the integer types for pointwise rows); csrc/cpu/simd.h adds
+// vectors. Freestanding: host, CUDA device and exported headers include this file as it stands.
 //
 // Everything below is exactly rounded or integer, so one source gives the same bits wherever it is compiled.
 // A product must never feed an add except through fma().
@@ -51,7 +51,7 @@ struct lane<uint8_t> : scalar_lane<uint8_t, int8_t, 0> {};
 template <>
 struct lane<bool> : scalar_lane<bool, int8_t, 0> {};
 
-// ---- for every lane type, vectors included ------------------------------------------------------------------
+// ---- for every lane type, vectors included ----------------------------------------------------------------
 template <class V>
 TG_FN V broadcast(typename lane<V>::S s) {
   return V(s - V{});
@@ -94,19 +94,19 @@ TG_FN void store(typename lane<V>::S* p, V v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
 
-// ---- scalar masks and comparisons ---------------------------------------------------------------------------
+// ---- scalar masks and comparisons -------------------------------------------------------------------------
 TG_FN bool both(bool a, bool b) { return a && b; }
 TG_FN bool either(bool a, bool b) { return a || b; }
 TG_FN bool invert(bool a) { return !a; }
 TG_FN bool any(bool a) { return a; }
 
-#define TG_SCALAR_LANE(T)                                                 \
-  TG_FN bool lt(T a, T b) { return a < b; }                               \
-  TG_FN bool le(T a, T b) { return a <= b; }                              \
-  TG_FN bool gt(T a, T b) { return a > b; }                               \
-  TG_FN bool ge(T a, T b) { return a >= b; }                              \
-  TG_FN bool eq(T a, T b) { return a == b; }                              \
-  TG_FN bool ne(T a, T b) { return a != b; }                              \
+#define TG_SCALAR_LANE(T)                    \
+  TG_FN bool lt(T a, T b) { return a < b; }  \
+  TG_FN bool le(T a, T b) { return a <= b; } \
+  TG_FN bool gt(T a, T b) { return a > b; }  \
+  TG_FN bool ge(T a, T b) { return a >= b; } \
+  TG_FN bool eq(T a, T b) { return a == b; } \
+  TG_FN bool ne(T a, T b) { return a != b; } \
   TG_FN T select(bool m, T yes, T no) { return m ? yes : no; }
 TG_SCALAR_LANE(float)
 TG_SCALAR_LANE(double)
@@ -119,7 +119,7 @@ TG_SCALAR_LANE(bool)
 TG_FN bool is_nan(float a) { return a != a; }
 TG_FN bool is_nan(double a) { return a != a; }
 
-// ---- fma: one rounding, always ------------------------------------------------------------------------------
+// ---- fma: one rounding, always ----------------------------------------------------------------------------
 #if TG_HARDWARE_FMA
 #if defined(__CUDA_ARCH__)
 TG_FN float fma(float a, float b, float c) { return __fmaf_rn(a, b, c); }
@@ -130,8 +130,9 @@ TG_FN double fma(double a, double b, double c) { return __builtin_fma(a, b, c); 
 #endif
 #else
 
-// a + b rounded to odd: of the two doubles that enclose an inexact sum, the one with an odd last bit. Rounding that
-// once more to a shorter format (or after a much larger addend) gives the correctly rounded sum.
+// a + b rounded to odd: of the two doubles that enclose an inexact sum, the one with an odd last bit.
+// Rounding that once more to a shorter format (or after a much larger addend) gives the correctly rounded
+// sum.
 TG_FN double add_round_to_odd(double a, double b) {
   double s = a + b;
   double t = s - a;
@@ -142,9 +143,12 @@ TG_FN double add_round_to_odd(double a, double b) {
 }
 
 // The product of two floats is exact in double.
-TG_FN float fma(float a, float b, float c) { return float(add_round_to_odd(double(a) * double(b), double(c))); }
+TG_FN float fma(float a, float b, float c) {
+  return float(add_round_to_odd(double(a) * double(b), double(c)));
+}
 
-// Outside the range where the double algorithm below is exact: very large or very small operands, inf and NaN.
+// Outside the range where the double algorithm below is exact: very large or very small operands, inf and
+// NaN.
 TG_SLOW double fma_any(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
 // Halves of a 53-bit significand (Veltkamp): x = high + low, both short enough that their products are exact.
@@ -153,7 +157,8 @@ TG_FN double high_half(double x) {
   return t - (t - x);
 }
 
-// Dekker's exact product, two exact sums, and the two low parts joined by round-to-odd (Boldo and Melquiond 2008).
+// Dekker's exact product, two exact sums, and the two low parts joined by round-to-odd (Boldo and Melquiond
+// 2008).
 TG_FN double fma(double a, double b, double c) {
   double ma = abs(a), mb = abs(b);
   bool safe = (ma == 0 || (ma > 0x1p-480 && ma < 0x1p480)) && (mb == 0 || (mb > 0x1p-480 && mb < 0x1p480)) &&
@@ -162,15 +167,15 @@ TG_FN double fma(double a, double b, double c) {
   double p = a * b;
   double ah = high_half(a), al = a - ah, bh = high_half(b), bl = b - bh;
   double hh = ah * bh, hl = ah * bl, lh = al * bh, ll = al * bl;  // each exact
-  double q = (((hh - p) + hl) + lh) + ll;                        // p + q == a * b
-  double t = c + q, tv = t - c, te = (c - (t - tv)) + (q - tv);  // t + te == c + q
-  double s = p + t, sv = s - p, se = (p - (s - sv)) + (t - sv);  // s + se == p + t
+  double q = (((hh - p) + hl) + lh) + ll;                         // p + q == a * b
+  double t = c + q, tv = t - c, te = (c - (t - tv)) + (q - tv);   // t + te == c + q
+  double s = p + t, sv = s - p, se = (p - (s - sv)) + (t - sv);   // s + se == p + t
   double r = s + add_round_to_odd(te, se);
   return r == 0 ? p + c : r;  // an exact zero takes its sign from the plain sum
 }
 #endif
 
-// ---- sqrt and rounding to integers ----------------------------------------------------------------------------
+// ---- sqrt and rounding to integers ------------------------------------------------------------------------
 #if defined(__CUDA_ARCH__)
 TG_FN float sqrt(float x) { return __fsqrt_rn(x); }
 TG_FN double sqrt(double x) { return __dsqrt_rn(x); }
@@ -228,7 +233,7 @@ TG_FN V to_float(typename lane<V>::I i) {  // double: |i| < 2^51
   return V(i);
 }
 
-// ---- helpers of math/ -----------------------------------------------------------------------------------------
+// ---- helpers of math/ -------------------------------------------------------------------------------------
 TG_FN int32_t shift_right_logical(int32_t x, int k) { return int32_t(uint32_t(x) >> k); }
 TG_FN int64_t shift_right_logical(int64_t x, int k) { return int64_t(uint64_t(x) >> k); }
 
@@ -243,7 +248,8 @@ TG_FN double clip(double x, double lo, double hi) { return x < lo ? lo : x > hi 
 // 2^n for an integral-valued n whose result is a normal number.
 TG_FN float pow2(float n) { return from_bits<float>((to_int(n) + 127) << 23); }
 TG_FN double pow2(double n) { return from_bits<double>((to_int(n) + 1023) << 52); }
-// x * 2^n with one rounding, for 2^-40 < |x| < 2^40 and an integral-valued n, |n| < 170 (float), < 1300 (double).
+// x * 2^n with one rounding, for 2^-40 < |x| < 2^40 and an integral-valued n, |n| < 170 (float), < 1300
+// (double).
 template <class V>
 TG_FN V scale_in_two_steps(V x, V n) {
   V half = floor(n * V(0.5));
@@ -267,8 +273,8 @@ TG_FN float maximum(float a, float b) { return maximum_scalar(a, b); }
 TG_FN double maximum(double a, double b) { return maximum_scalar(a, b); }
 TG_FN float minimum(float a, float b) { return minimum_scalar(a, b); }
 TG_FN double minimum(double a, double b) { return minimum_scalar(a, b); }
-#define TG_INTEGER_LANE(T)                                        \
-  TG_FN T maximum(T a, T b) { return a > b ? a : b; }             \
+#define TG_INTEGER_LANE(T)                            \
+  TG_FN T maximum(T a, T b) { return a > b ? a : b; } \
   TG_FN T minimum(T a, T b) { return a < b ? a : b; }
 TG_INTEGER_LANE(int64_t)
 TG_INTEGER_LANE(int32_t)
@@ -290,8 +296,8 @@ TG_FN V by_lane(V x, F f) {
 
 }  // namespace tg
 
-// Functions of math/ open their namespace with this macro: tg, or, where simd.h was included first, the namespace
-// of the ISA, so that they find the operations on its vectors.
+// Functions of math/ open their namespace with this macro: tg, or, where simd.h was included first, the
+// namespace of the ISA, so that they find the operations on its vectors.
 #if !defined(TG_MATH_NS)
 #define TG_MATH_NS tg
 #endif

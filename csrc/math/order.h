@@ -9,14 +9,11 @@ namespace tg {
 // Number of interleaved chains of an output with K terms in a row of N outputs, a power of two. Term k belongs to
 // chain k mod S; chain 0 starts at the bias (+0 if there is none), the others at +0; each step is
 // chain = fma(x, w, chain). At the end chain i takes chain i + h for h = S/2, S/4, ... 1, and chain 0 is the result.
-// Few outputs leave few independent sums to hide the latency of an fma, hence more chains; each keeps >= 4 terms.
+// Few outputs leave few independent sums to hide the latency of an fma, hence more chains, of at least 8 terms each.
+// Settled by measurement: docs/decisions/0001-canonical-dense-order.md.
 TG_FN constexpr int dense_chains(int64_t K, int64_t N) {
-#if defined(TG_TRY_CHAINS)  // measurements for docs/decisions/0001 only
-  int chains = TG_TRY_CHAINS;
-#else
   int chains = N <= 16 ? 4 : N <= 32 ? 2 : 1;
-#endif
-  while (chains > 1 && K < 4 * chains) chains /= 2;
+  while (chains > 1 && K < 8 * chains) chains /= 2;
   return chains;
 }
 

@@ -38,8 +38,9 @@ template <class W>
 struct PhiloxBlock {
   W word[4];
 };
-template <class W>
-TG_FN PhiloxBlock<W> philox(PhiloxBlock<W> c, uint64_t seed) {
+// N independent blocks, round by round, so that one hides the latency of the other.
+template <int N, class W>
+TG_FN void philox(PhiloxBlock<W>* blocks, uint64_t seed) {
   uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
 #if defined(__clang__)
 #pragma clang loop unroll(full)
@@ -47,29 +48,24 @@ TG_FN PhiloxBlock<W> philox(PhiloxBlock<W> c, uint64_t seed) {
 #pragma GCC unroll 10
 #endif
   for (int round = 0; round < 10; round++) {
-    const W p0 = multiply_words(c.word[0], W{} + uint64_t(0xD2511F53));
-    const W p1 = multiply_words(c.word[2], W{} + uint64_t(0xCD9E8D57));
-    c.word[0] = (p1 >> 32) ^ c.word[1] ^ (W{} + uint64_t(key0));
-    c.word[2] = (p0 >> 32) ^ c.word[3] ^ (W{} + uint64_t(key1));
-    c.word[1] = p1;
-    c.word[3] = p0;
+    for (int i = 0; i < N; i++) {
+      W* c = blocks[i].word;
+      const W p0 = multiply_words(c[0], W{} + uint64_t(0xD2511F53));
+      const W p1 = multiply_words(c[2], W{} + uint64_t(0xCD9E8D57));
+      c[0] = (p1 >> 32) ^ c[1] ^ (W{} + uint64_t(key0));
+      c[2] = (p0 >> 32) ^ c[3] ^ (W{} + uint64_t(key1));
+      c[1] = p1;
+      c[3] = p0;
+    }
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
   }
-  return c;
 }
 
-// Two words of each block as one 64-bit lane.
+// The counters of the blocks whose indices are the lanes of `block`.
 template <class W>
-TG_FN W joined_words(W low, W high) {
-  return (low & (W{} + uint64_t(0xffffffff))) | (high << 32);
-}
-
-// The blocks first, first + 1, ... of a call, one per lane.
-template <class W>
-TG_FN PhiloxBlock<W> random_blocks(RandomKey key, W block) {
-  return philox<W>({{block, block >> 32, W{} + uint64_t(key.step_low), W{} + uint64_t(key.stream_and_step_high)}},
-                   key.seed);
+TG_FN PhiloxBlock<W> random_counter(RandomKey key, W block) {
+  return {{block, block >> 32, W{} + uint64_t(key.step_low), W{} + uint64_t(key.stream_and_step_high)}};
 }
 
 }  // namespace TG_MATH_NS

@@ -10,8 +10,9 @@
 //     V ddf(V x, V y, V p, V q);           // d2y/dx2;         binary rows: daa, dab, dbb of the same arguments
 //   };
 //
-// All are static and work for V = float, double and the vectors of simd.h; f also for int64_t, int32_t, uint8_t (rows
-// of NUMBERS) and bool (rows of ANY). p and q arrive as lanes: broadcast<V>(p), 0 where the row has none.
+// All are static and work for V = float, double and the vectors of simd.h; f also for int64_t, int32_t,
+// uint8_t (rows of NUMBERS) and bool (rows of ANY). p and q arrive as lanes: broadcast<V>(p), 0 where the row
+// has none.
 #pragma once
 #include "activation.h"
 
@@ -39,16 +40,16 @@ TG_FN constexpr int count_params(const char* signature) {
   TG_FN result name(V a, V b, [[maybe_unused]] V p, [[maybe_unused]] V q) { \
     return expression;                                                      \
   }
-#define TG_SLOPE_OF_X(name, expression)                                                             \
-  template <class V>                                                                                \
+#define TG_SLOPE_OF_X(name, expression)                                                                  \
+  template <class V>                                                                                     \
   TG_FN V name([[maybe_unused]] V x, [[maybe_unused]] V y, [[maybe_unused]] V p, [[maybe_unused]] V q) { \
-    return expression;                                                                              \
+    return expression;                                                                                   \
   }
-#define TG_SLOPE_OF_AB(name, expression)                                                         \
-  template <class V>                                                                             \
+#define TG_SLOPE_OF_AB(name, expression)                                                               \
+  template <class V>                                                                                   \
   TG_FN V name([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y, [[maybe_unused]] V p, \
-               [[maybe_unused]] V q) {                                                           \
-    return expression;                                                                           \
+               [[maybe_unused]] V q) {                                                                 \
+    return expression;                                                                                 \
   }
 
 #define TG_UNARY(name, dtypes, params, onnx, f_, df_, ddf_) \
@@ -68,15 +69,15 @@ TG_FN constexpr int count_params(const char* signature) {
     TG_SLOPE_OF_AB(dab, dab_)                                                 \
     TG_SLOPE_OF_AB(dbb, dbb_)                                                 \
   };
-#define TG_UNARY_TEST(name, dtypes, onnx, f_)     \
-  struct op_##name {                              \
-    TG_ROW(1, dtypes, "", true)                   \
-    TG_OF_X(f, typename lane<V>::M, f_)           \
+#define TG_UNARY_TEST(name, dtypes, onnx, f_) \
+  struct op_##name {                          \
+    TG_ROW(1, dtypes, "", true)               \
+    TG_OF_X(f, typename lane<V>::M, f_)       \
   };
-#define TG_BINARY_TEST(name, dtypes, onnx, f_)    \
-  struct op_##name {                              \
-    TG_ROW(2, dtypes, "", true)                   \
-    TG_OF_AB(f, typename lane<V>::M, f_)          \
+#define TG_BINARY_TEST(name, dtypes, onnx, f_) \
+  struct op_##name {                           \
+    TG_ROW(2, dtypes, "", true)                \
+    TG_OF_AB(f, typename lane<V>::M, f_)       \
   };
 #include "pointwise.def"
 #undef TG_ROW

@@ -1,4 +1,5 @@
-// pow with C99's special cases. log2 |x| in two parts (about 2^-66 in double), times y in two parts, then 2 to it.
+// pow with C99's special cases. log2 |x| in two parts (about 2^-66 in double), times y in two parts, then 2
+// to it.
 #pragma once
 #include "exp_log.h"
 
@@ -24,8 +25,9 @@ TG_FN two_parts<V> two_product(two_parts<V> a, two_parts<V> b) {
   return {p, fma(a.high, b.low, fma(a.low, b.high, e))};
 }
 
-// log2 x for positive, normal, finite x: k + s (c1 + z (c3 + z T(z))), s = (m - 1) / (m + 1), z = s^2 <= 0.02945.
-// c1 = 2/ln2 and c3 = 2/(3 ln2) in two parts; error of T relative to log2: float 8.6e-12, double 7.7e-23.
+// log2 x for positive, normal, finite x: k + s (c1 + z (c3 + z T(z))), s = (m - 1) / (m + 1), z = s^2 <=
+// 0.02945. c1 = 2/ln2 and c3 = 2/(3 ln2) in two parts; error of T relative to log2: float 8.6e-12, double
+// 7.7e-23.
 template <class V>
 TG_FN two_parts<V> log2_two_parts(V x, V k_before) {
   constexpr bool wide = lane<V>::wide;

@@ -47,7 +47,8 @@ TG_FN S dense_sum(int64_t K, int64_t N, const S* a, int64_t a_step, const S* b, 
 template <class S>
 TG_FN void dense(int64_t M, int64_t N, int64_t K, const S* x, const S* w, const S* bias, S* y) {
   for (int64_t m = 0; m < M; m++)
-    for (int64_t n = 0; n < N; n++) y[m * N + n] = dense_sum<S>(K, N, x + m * K, 1, w + n * K, 1, bias ? bias[n] : S(0));
+    for (int64_t n = 0; n < N; n++)
+      y[m * N + n] = dense_sum<S>(K, N, x + m * K, 1, w + n * K, 1, bias ? bias[n] : S(0));
 }
 
 // dx(M,K) = dy(M,N) w(N,K)
@@ -82,8 +83,7 @@ template <class S>
 TG_FN void dense_grad_weight(int64_t M, int64_t N, int64_t K, const S* dy, const S* x, S* dw) {
   for (int64_t n = 0; n < N; n++)
     for (int64_t k = 0; k < K; k++)
-      dw[n * K + k] =
-          batch_sum<S>(M, [&](int64_t m, S chain) { return fma(dy[m * N + n], x[m * K + k], chain); });
+      dw[n * K + k] = batch_sum<S>(M, [&](int64_t m, S chain) { return fma(dy[m * N + n], x[m * K + k], chain); });
 }
 
 // out(N) = column sums of x(M,N): bias gradients, batch statistics, sums over leading axes

@@ -32,7 +32,8 @@ TG_FN S row_order(int64_t n, S identity, Step step, Join join) {
     const int64_t terms = (n - l + row_lanes - 1) / row_lanes;
     auto chain = [&](int64_t piece) {
       S acc = identity;
-      for (int64_t t = piece * row_shard; t < terms && t < (piece + 1) * row_shard; t++) acc = step(acc, t * row_lanes + l);
+      for (int64_t t = piece * row_shard; t < terms && t < (piece + 1) * row_shard; t++)
+        acc = step(acc, t * row_lanes + l);
       return acc;
     };
     lane[l] = tree_order(terms > 0 ? (terms + row_shard - 1) / row_shard : 0, identity, chain, join);
@@ -154,8 +155,8 @@ TG_FN RowLoss<S> cross_entropy(int64_t classes, const S* x, int64_t target, cons
   const S w = weight ? weight[target] : S(1);
   S loss = w * (l - (x[target] - m));
   if (smoothing > 0) {
-    const S all = ordered_sum<S>(
-        true, classes, [&](S acc, int64_t c) { return fma(weight ? weight[c] : S(1), l - (x[c] - m), acc); });
+    const S all = ordered_sum<S>(true, classes,
+                                 [&](S acc, int64_t c) { return fma(weight ? weight[c] : S(1), l - (x[c] - m), acc); });
     loss = fma(S(smoothing / double(classes)), all, S(1 - smoothing) * loss);
   }
   return {loss, m + l, w};
@@ -167,7 +168,8 @@ TG_FN void cross_entropy_backward(int64_t classes, const S* x, S lse, int64_t ta
   const S hit = target < 0 ? S(0) : S(1 - smoothing) * (weight ? weight[target] : S(1));
   S smoothed = 0;
   if (smoothing > 0)
-    smoothed = share * ordered_sum<S>(true, classes, [&](S acc, int64_t c) { return acc + (weight ? weight[c] : S(1)); });
+    smoothed =
+        share * ordered_sum<S>(true, classes, [&](S acc, int64_t c) { return acc + (weight ? weight[c] : S(1)); });
   for (int64_t c = 0; c < classes; c++) {
     S q = c == target ? hit : S(0);
     if (smoothing > 0) q = fma(share, weight ? weight[c] : S(1), q);
@@ -206,7 +208,8 @@ TG_FN S batch_norm(S x, S mean, S invstd, S weight, S bias) {
 // The 32-bit word `i` of a call's stream of bits.
 TG_FN uint32_t random_word(RandomKey key, int64_t i) {
   const int64_t group = i / random_group_words, j = i % random_group_words;
-  const auto block = random_blocks<uint64_t>(key, uint64_t(group * random_group_blocks + j % 16 / 2));
+  auto block = random_counter<uint64_t>(key, uint64_t(group * random_group_blocks + j % 16 / 2));
+  philox<1>(&block, key.seed);
   return uint32_t(block.word[2 * (j / 16) + j % 2]);
 }
 TG_FN uint64_t random_long(RandomKey key, int64_t i) {

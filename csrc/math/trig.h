@@ -13,18 +13,18 @@ struct trig_reduced {
 
 // 64 bits of 2/pi from bit `first` on, counted from 64 zero bits before the binary point.
 TG_SLOW uint64_t two_over_pi_bits(int first) {
-  constexpr uint64_t word[] = {
-      0x0000000000000000, 0xa2f9836e4e441529, 0xfc2757d1f534ddc0, 0xdb6295993c439041, 0xfe5163abdebbc561,
-      0xb7246e3a424dd2e0, 0x06492eea09d1921c, 0xfe1deb1cb129a73e, 0xe88235f52ebb4484, 0xe99c7026b45f7e41,
-      0x3991d639835339f4, 0x9c845f8bbdf9283b, 0x1ff897ffde05980f, 0xef2f118b5a0a6d1f, 0x6d367ecf27cb09b7,
-      0x4f463f669e5fea2d, 0x7527bac7ebe5f17b, 0x3d0739f78a5292ea, 0x6bfb5fb11f8d5d08, 0x56033046fc7b6bab,
-      0xf0cfbc209af4361d};
+  constexpr uint64_t word[] = {0x0000000000000000, 0xa2f9836e4e441529, 0xfc2757d1f534ddc0, 0xdb6295993c439041,
+                               0xfe5163abdebbc561, 0xb7246e3a424dd2e0, 0x06492eea09d1921c, 0xfe1deb1cb129a73e,
+                               0xe88235f52ebb4484, 0xe99c7026b45f7e41, 0x3991d639835339f4, 0x9c845f8bbdf9283b,
+                               0x1ff897ffde05980f, 0xef2f118b5a0a6d1f, 0x6d367ecf27cb09b7, 0x4f463f669e5fea2d,
+                               0x7527bac7ebe5f17b, 0x3d0739f78a5292ea, 0x6bfb5fb11f8d5d08, 0x56033046fc7b6bab,
+                               0xf0cfbc209af4361d};
   int i = first / 64, k = first % 64;
   return k ? word[i] << k | word[i + 1] >> (64 - k) : word[i];
 }
 
-// Payne and Hanek for a finite x >= 1: x = m 2^e; of 2/pi only the bits that reach below 4 after the product with 2^e
-// are multiplied by m, 192 of them, so that 128 significant bits of the fraction stay exact.
+// Payne and Hanek for a finite x >= 1: x = m 2^e; of 2/pi only the bits that reach below 4 after the product
+// with 2^e are multiplied by m, 192 of them, so that 128 significant bits of the fraction stay exact.
 TG_SLOW trig_reduced<double> trig_reduce_any(double x) {
   using wide_t = unsigned __int128;
   uint64_t m = (uint64_t(bits(x)) & 0xfffffffffffff) | 0x10000000000000;
@@ -63,8 +63,8 @@ TG_FN trig_reduced<V> trig_reduce(V a) {  // a = |x|
   const V shifter = constant<V>(wide ? 0x1.8p52 : 0x1.8p23);
   V shifted = fma(a, constant<V>(0x1.45f306dc9c883p-1), shifter);
   V n = shifted - shifter;
-  // pi/2 in three parts. The first difference is exact (a multiple of 2^-24 or 2^-53 below 1), the second is rounded once
-  // and dwarfs the third term, however small it comes out.
+  // pi/2 in three parts. The first difference is exact (a multiple of 2^-24 or 2^-53 below 1), the second is
+  // rounded once and dwarfs the third term, however small it comes out.
   V r = fma(n, constant<V>(wide ? -0x1.921fb54442d18p+0 : -0x1.921fb6p+0), a);
   r = fma(n, constant<V>(wide ? -0x1.1a62633145c07p-54 : 0x1.777a5cp-25), r);
   r = fma(n, constant<V>(wide ? 0x1.f1976b7ed8fbcp-110 : 0x1.ee59dap-50), r);
@@ -92,8 +92,8 @@ TG_FN trig_reduced<V> trig_reduce(V a) {  // a = |x|
   return out;
 }
 
-// On |r| <= 0.786. sin r = r + r^3 S(r^2), error relative to sin: float 4.0e-9 = 0.07 * 2^-24, double 9.4e-20.
-// cos r = 1 - r^2/2 + r^4 C(r^2), error: float 1.2e-10, double 5.8e-20, both below 0.002 ulp.
+// On |r| <= 0.786. sin r = r + r^3 S(r^2), error relative to sin: float 4.0e-9 = 0.07 * 2^-24, double
+// 9.4e-20. cos r = 1 - r^2/2 + r^4 C(r^2), error: float 1.2e-10, double 5.8e-20, both below 0.002 ulp.
 template <class V>
 TG_FN V sin_of_reduced(V r) {
   V z = r * r, S;

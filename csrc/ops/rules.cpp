@@ -122,7 +122,9 @@ void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool) {
       compute = best[level];
       started = true;
     }
-  if (cls == PointwiseClass::Floating && !is_floating(compute)) compute = Dtype::Float32;
+  bool real_bound = false;  // clamp(min=0.5): a number counts as a Python number does
+  for (int k = 0; k < c.attrs.n; k++) real_bound |= c.attrs.values[k].kind == Attr::Kind::Float;
+  if ((cls == PointwiseClass::Floating || real_bound) && !is_floating(compute)) compute = Dtype::Float32;
   if (cls == PointwiseClass::Arithmetic && compute == Dtype::Bool)
     refuse(c, ErrorKind::Type, "got bool, expected a number type; cast it first, for instance .to(int64)");
   c.outs[0].shape = shape;

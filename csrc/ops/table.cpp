@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "core/float_env.h"
 #include "ops/rules.h"
 
 namespace tg {
@@ -168,6 +169,7 @@ std::string pointwise_signature(const PointwiseInfo& row) {
 }
 
 std::vector<Op> build() {
+  const FloatEnv env;  // defaults such as 0.1 are read under our rounding, whatever is set outside
   std::vector<Op> all;
   for (int i = 0; i < kPointwiseOps; i++) {
     const PointwiseInfo& row = kPointwiseInfo[i];

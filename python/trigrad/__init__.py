@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# ruff: noqa: F403, RUF022 -- a table of contents: each private file lists what it makes public
+# ruff: noqa: I001 -- the order matters: a later name takes the place of an earlier one
 
 from trigrad import _core
 
@@ -32,7 +32,9 @@ from trigrad._core import (
 from trigrad._device import device as device
 from trigrad._creation import *
 from trigrad._random import *
-from trigrad._functional import *  # after the ops: max, softmax, ... take more than the rows of these names
+
+# After the ops: softmax, var, ... take more than the rows of these names.
+from trigrad._functional import *  # type: ignore[assignment]
 from trigrad._printing import *
 from trigrad import _docs, _methods
 

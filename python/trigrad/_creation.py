@@ -73,7 +73,7 @@ def tensor(data: Any, *, dtype: DTypeArgument | None = None, device: DeviceArgum
         first: Any = data
         while isinstance(first, (list, tuple)) and first:
             first = first[0]
-        if _is_array(first) and getattr(first, "ndim", 0):
+        if _is_array(first) and getattr(first, "ndim", 0) > 0:
             import numpy
 
             data = numpy.array([numpy.asarray(row) for row in data])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any
 
 
 class device:
@@ -17,8 +17,8 @@ class device:
 
     __slots__ = ("index", "type")
 
-    type: Final[str]
-    index: Final[int | None]
+    type: str
+    index: int | None
 
     def __init__(self, type: str | device, index: int | None = None) -> None:
         if isinstance(type, device):
@@ -27,7 +27,9 @@ class device:
             name, _, number = type.partition(":")
             if number:
                 if index is not None or not number.isdigit():
-                    raise RuntimeError(f"[device] got {type!r} and index {index}, expected for instance 'cpu' or 'cuda:0'")
+                    raise RuntimeError(
+                        f"[device] got {type!r} and index {index}, expected for instance 'cpu' or 'cuda:0'"
+                    )
                 index = int(number)
         if name not in ("cpu", "cuda", "test"):
             raise RuntimeError(f"[device] got {name!r}, expected 'cpu' or 'cuda'")
@@ -38,7 +40,9 @@ class device:
         raise AttributeError("[device] a device cannot be changed; make a new one")
 
     def __repr__(self) -> str:
-        return f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
+        return (
+            f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
+        )
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
@@ -49,7 +53,7 @@ class device:
     def __hash__(self) -> int:
         return hash((self.type, self.index))
 
-    def __reduce__(self) -> tuple[type[device], tuple[str, int | None]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return device, (self.type, self.index)
 
 

@@ -10,7 +10,6 @@ from trigrad._core import Tensor
 from trigrad._creation import DTypeArgument
 from trigrad._random import Generator, default_generator
 
-
 __all__ = [
     "MaxResult",
     "all",
@@ -161,9 +160,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
     return input.shape == other.shape and bool(all(ops.eq(input, other)))
 
 
-def isclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> Tensor:
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Elementwise |input - other| <= atol + rtol |other|; infinities are close to themselves.
 
     >>> import trigrad as tg
@@ -177,9 +174,7 @@ def isclose(
     return close | (ops.isnan(input) & ops.isnan(other)) if equal_nan else close
 
 
-def allclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> bool:
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Are all elements close, as `isclose` says?
 
     >>> import trigrad as tg
@@ -285,9 +280,7 @@ def batch_norm(
     return ops.batch_norm_(input, running_mean, running_var, weight, bias, training, momentum, eps)[0]
 
 
-def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator | None = None
-) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator | None = None) -> Tensor:
     """Zero each element with probability `p` and divide the others by 1 - p; nothing happens unless `training`.
 
     >>> import trigrad as tg

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING, Any
 
 from trigrad import _core, _functional, _random, ops
@@ -23,7 +24,7 @@ def device(self: Tensor) -> Device:
     return Device(self._device_name)
 
 
-def is_cuda(self: Tensor) -> bool:
+def is_cuda(self: Tensor) -> builtins.bool:
     """Does the tensor live on a GPU?"""
     return self._device_name == "cuda"
 
@@ -33,8 +34,8 @@ def to(
     *args: Tensor | DTypeArgument | DeviceArgument,
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
-    non_blocking: bool = False,
-    copy: bool = False,
+    non_blocking: builtins.bool = False,
+    copy: builtins.bool = False,
 ) -> Tensor:
     """The tensor with another dtype: to(dtype), to(device), to(device, dtype) or to(other). Itself if nothing changes.
 
@@ -48,7 +49,7 @@ def to(
         elif isinstance(argument, Device) or (isinstance(argument, str) and argument.split(":")[0] in ("cpu", "cuda")):
             device = argument
         elif argument is not None:
-            dtype = argument  # type: ignore[assignment]
+            dtype = argument
     require_cpu("to", device)
     wanted = self.dtype if dtype is None else _core.as_dtype(dtype)
     if wanted is not self.dtype:
@@ -58,7 +59,7 @@ def to(
 
 def type(self: Tensor, dtype: DTypeArgument | None = None) -> Tensor | str:
     """Without an argument the name of the type, else the same as to(dtype)."""
-    return f"trigrad.{self.dtype!r}".removeprefix("trigrad.") if dtype is None else to(self, dtype)
+    return repr(self.dtype) if dtype is None else to(self, dtype)
 
 
 def type_as(self: Tensor, other: Tensor) -> Tensor:
@@ -175,7 +176,7 @@ def reduce(self: Tensor) -> tuple[Any, ...]:
 
 def format(self: Tensor, spec: str) -> str:
     if self.ndim == 0:
-        return self.item().__format__(spec)
+        return str(self.item().__format__(spec))
     return object.__format__(self, spec)
 
 
@@ -204,7 +205,7 @@ def install() -> None:
     """Give them to the type."""
     for method in (*METHODS, *FUNCTIONS_AS_METHODS):
         setattr(Tensor, method.__name__, method)
-    for name, method in SPECIAL_METHODS.items():
-        setattr(Tensor, name, method)
+    for name, special in SPECIAL_METHODS.items():
+        setattr(Tensor, name, special)
     for getter in PROPERTIES:
         setattr(Tensor, getter.__name__, property(getter))

@@ -232,10 +232,8 @@ def randint(
     (0, 2)
     """
     require_cpu("randint", device)
-    if size is None and isinstance(high, Sequence):
-        low, high, size = 0, low, high
-    if size is None and high is not None:  # randint(high, size=...) is written with the keyword; this is randint(a, b)
-        raise TypeError("[randint] size is missing: randint(low, high, size) or randint(high, size)")
+    if isinstance(high, Sequence):  # randint(high, size)
+        high, size = None, high
     if high is None:
         low, high = 0, low
     if size is None:

@@ -114,7 +114,8 @@ inline int run(int argc, char** argv, std::initializer_list<Case> cases) {
 
 }  // namespace tg::test
 
-#define CASE(function) tg::test::Case{#function, function}
+#define CASE(function) \
+  tg::test::Case { #function, function }
 #define CHECK(condition) tg::test::record(static_cast<bool>(condition), __FILE__, __LINE__, #condition)
 #define CHECK_EQ(a, b) tg::test::check_eq((a), (b), #a " == " #b, __FILE__, __LINE__)
 #define CHECK_BITS(a, b) tg::test::check_bits((a), (b), #a " and " #b, __FILE__, __LINE__)

@@ -18,8 +18,8 @@ using namespace tg;
 
 namespace {
 
-// What an element is worth. Every value of every dtype is exact in long double where that has 64 bits of significand;
-// on other machines the samples below stay within what it holds.
+// What an element is worth. Every value of every dtype is exact in long double where that has 64 bits of
+// significand; on other machines the samples below stay within what it holds.
 long double value(const Tensor& t, int64_t i) {
   switch (t.dtype) {
     case Dtype::Float32: return t.data<float>()[i];
@@ -83,12 +83,61 @@ long double expected_cast(long double v, bool floating, Dtype to) {
 }
 
 Tensor samples(Dtype t) {
-  std::vector<double> values = {0, -0.0, 1, -1, 2, 3.5, -3.5, 0.49999999999999994, 0.5, 126.7, 127, 128, 200, 255, 256, 257,
-                                -129, 300, 32767, 32768, 65504, 65519.99, 65520, 65535, 65536, 70000, 1e-8, 5.9e-8, 6e-5,
-                                2.98e-8, 1e-40, 1e-300, 1e30, 3.4e38, 3.5e38, 1e300, 16777217, 2147483647, 2147483648.0,
-                                -2147483648.0, -2147483649.0, 4294967295.0, 4294967296.0, 0x1p53, 0x1.fffffffffffffp62,
-                                0x1p63, -0x1p63, 0x1p64, 1.0009765625, 1.00048828125, 1.0014648437500002, 1.00390625,
-                                INFINITY, -INFINITY, NAN};
+  std::vector<double> values = {0,
+                                -0.0,
+                                1,
+                                -1,
+                                2,
+                                3.5,
+                                -3.5,
+                                0.49999999999999994,
+                                0.5,
+                                126.7,
+                                127,
+                                128,
+                                200,
+                                255,
+                                256,
+                                257,
+                                -129,
+                                300,
+                                32767,
+                                32768,
+                                65504,
+                                65519.99,
+                                65520,
+                                65535,
+                                65536,
+                                70000,
+                                1e-8,
+                                5.9e-8,
+                                6e-5,
+                                2.98e-8,
+                                1e-40,
+                                1e-300,
+                                1e30,
+                                3.4e38,
+                                3.5e38,
+                                1e300,
+                                16777217,
+                                2147483647,
+                                2147483648.0,
+                                -2147483648.0,
+                                -2147483649.0,
+                                4294967295.0,
+                                4294967296.0,
+                                0x1p53,
+                                0x1.fffffffffffffp62,
+                                0x1p63,
+                                -0x1p63,
+                                0x1p64,
+                                1.0009765625,
+                                1.00048828125,
+                                1.0014648437500002,
+                                1.00390625,
+                                INFINITY,
+                                -INFINITY,
+                                NAN};
   if (is_floating(t)) {
     const Tensor d = empty({static_cast<int64_t>(values.size())}, Dtype::Float64);
     std::memcpy(d.data(), values.data(), values.size() * 8);
@@ -105,7 +154,7 @@ Tensor samples(Dtype t) {
     }
   whole.push_back(std::numeric_limits<int64_t>::max());
   whole.push_back(std::numeric_limits<int64_t>::min());
-  whole.push_back((int64_t{257} << 47) + 1);    // a tie of bfloat16 but for the last bit, which double cannot hold either
+  whole.push_back((int64_t{257} << 47) + 1);  // a tie of bfloat16 but for the last bit, which double cannot hold either
   whole.push_back((int64_t{257} << 54) + 1);
   whole.push_back(-((int64_t{257} << 54) + 1));
   const Tensor x = empty({static_cast<int64_t>(whole.size())}, t);
@@ -130,9 +179,12 @@ void every_cast() {
       CHECK_EQ(y.dtype, to);
       for (int64_t i = 0; i < x.numel(); i++) {
         const long double v = value(x, i), want = expected_cast(v, is_floating(from), to), got = value(y, i);
-        const bool ok = std::isnan(want) ? std::isnan(got) : want == got && (std::signbit(want) == std::signbit(got) || !is_floating(to));
-        test::record(ok, __FILE__, __LINE__, ok ? "" : std::string(name(from)) + " -> " + name(to) + ": " + test::shown(double(v)) +
-                                                          " gives " + test::shown(double(got)));
+        const bool ok = std::isnan(want) ? std::isnan(got)
+                                         : want == got && (std::signbit(want) == std::signbit(got) || !is_floating(to));
+        test::record(ok, __FILE__, __LINE__,
+                     ok ? ""
+                        : std::string(name(from)) + " -> " + name(to) + ": " + test::shown(double(v)) + " gives " +
+                              test::shown(double(got)));
       }
     }
 }
@@ -153,8 +205,9 @@ struct Layout {
 };
 // (5, 6, 7) in different orders, with gaps, backwards.
 const Dims kShape{5, 6, 7};
-const Layout kLayouts[] = {{{42, 7, 1}, 0, 210},     {{1, 5, 30}, 0, 210},       {{7, 35, 1}, 0, 210}, {{6, 1, 30}, 3, 213},
-                           {{-42, -7, -1}, 209, 210}, {{84, 14, 2}, 1, 421},      {{60, 10, 1}, 2, 302}, {{42, -7, 1}, 35, 210}};
+const Layout kLayouts[] = {{{42, 7, 1}, 0, 210},  {{1, 5, 30}, 0, 210},      {{7, 35, 1}, 0, 210},
+                           {{6, 1, 30}, 3, 213},  {{-42, -7, -1}, 209, 210}, {{84, 14, 2}, 1, 421},
+                           {{60, 10, 1}, 2, 302}, {{42, -7, 1}, 35, 210}};
 
 Tensor numbered(const Layout& l, Dtype t) {
   const Tensor base = empty({l.elements}, t);
@@ -214,7 +267,8 @@ void large_copies_on_threads() {
     for (int64_t i = 0; i < x.numel() * size_of(t); i++) x.data<uint8_t>()[i] = static_cast<uint8_t>(i * 131 + i / 251);
     for (int threads : {1, 4}) {
       set_num_threads(threads);
-      const Tensor turned = transpose("test", x, 0, 1), y = contiguous(turned), back = contiguous(transpose("test", y, 0, 1));
+      const Tensor turned = transpose("test", x, 0, 1), y = contiguous(turned),
+                   back = contiguous(transpose("test", y, 0, 1));
       CHECK(!std::memcmp(x.data(), back.data(), static_cast<size_t>(x.numel() * size_of(t))));
       bool same = true;
       for (int64_t i = 0; i < rows; i += 13)
@@ -236,7 +290,8 @@ void fills() {
   for (int k = 0; k < kDtypes; k++) {
     const Dtype t = static_cast<Dtype>(k);
     for (const Attr& v : {Attr::integer(3), Attr::real(-2.5), Attr::integer(-1), Attr::real(1e20)}) {
-      const long double exact = v.kind == Attr::Kind::Float ? static_cast<long double>(v.f) : static_cast<long double>(v.i);
+      const long double exact =
+          v.kind == Attr::Kind::Float ? static_cast<long double>(v.f) : static_cast<long double>(v.i);
       for (const Layout& l : kLayouts) {
         const Tensor x = numbered(l, t);
         Attrs a;
@@ -267,7 +322,8 @@ void counts() {
   const Tensor f = arange(Attr::real(0.25), Attr::real(0.1), 1000, Dtype::Float64);
   for (int k = 0; k < 1000; k++) CHECK_BITS(f.data<double>()[k], std::fma(double(k), 0.1, 0.25));
   const Tensor g = arange(Attr::real(0.25), Attr::real(0.1), 300000, Dtype::Float32);
-  for (int k = 0; k < 300000; k += 997) CHECK_BITS(g.data<float>()[k], static_cast<float>(std::fma(double(k), 0.1, 0.25)));
+  for (int k = 0; k < 300000; k += 997)
+    CHECK_BITS(g.data<float>()[k], static_cast<float>(std::fma(double(k), 0.1, 0.25)));
   CHECK_EQ(arange(Attr::integer(0), Attr::integer(1), 0, Dtype::Float32).numel(), 0);
 }
 
@@ -279,7 +335,8 @@ void chooses() {
       const Dtype t = static_cast<Dtype>(k);
       for (int64_t n : {0, 1, 7, 8, 15, 16, 17, 31, 33, 63, 65, 1000}) {
         const Tensor condition = empty({n}, Dtype::Bool), a = empty({n}, t), b = empty({n}, t);
-        for (int64_t i = 0; i < n; i++) condition.data<uint8_t>()[i] = i % 3 == 0 ? 0 : static_cast<uint8_t>(i % 5 ? 1 : 254);
+        for (int64_t i = 0; i < n; i++)
+          condition.data<uint8_t>()[i] = i % 3 == 0 ? 0 : static_cast<uint8_t>(i % 5 ? 1 : 254);
         for (int64_t i = 0; i < n * size_of(t); i++) {
           a.data<uint8_t>()[i] = static_cast<uint8_t>(t == Dtype::Bool ? i % 2 : i * 37 + 11);
           b.data<uint8_t>()[i] = static_cast<uint8_t>(t == Dtype::Bool ? i / 2 % 2 : i * 91 + 5);
@@ -288,7 +345,8 @@ void chooses() {
         CHECK_EQ(y.dtype, t);
         bool right = true;
         for (int64_t i = 0; i < n; i++)
-          right &= !std::memcmp(y.data() + i * size_of(t), (i % 3 ? a : b).data() + i * size_of(t), static_cast<size_t>(size_of(t)));
+          right &= !std::memcmp(y.data() + i * size_of(t), (i % 3 ? a : b).data() + i * size_of(t),
+                                static_cast<size_t>(size_of(t)));
         CHECK(right);
       }
     }
@@ -306,7 +364,8 @@ void chooses() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return test::run(argc, argv,
-                   {CASE(every_cast), CASE(bool_bytes_are_normalised), CASE(copies_between_layouts),
-                    CASE(copies_broadcast_and_overlap), CASE(large_copies_on_threads), CASE(fills), CASE(counts), CASE(chooses)});
+  return test::run(
+      argc, argv,
+      {CASE(every_cast), CASE(bool_bytes_are_normalised), CASE(copies_between_layouts),
+       CASE(copies_broadcast_and_overlap), CASE(large_copies_on_threads), CASE(fills), CASE(counts), CASE(chooses)});
 }

@@ -246,7 +246,8 @@ static void blocks_are_aligned_and_reused() {
   empty_cache();
   const size_t before = memory_stats().in_use;
   std::vector<std::pair<void*, size_t>> blocks;
-  for (size_t bytes : {size_t{0}, size_t{1}, size_t{63}, size_t{64}, size_t{65}, size_t{1000}, size_t{1} << 20, size_t{100} << 20}) {
+  for (size_t bytes :
+       {size_t{0}, size_t{1}, size_t{63}, size_t{64}, size_t{65}, size_t{1000}, size_t{1} << 20, size_t{100} << 20}) {
     void* block = allocate(bytes);
     CHECK_EQ(reinterpret_cast<uintptr_t>(block) % kAlignment, 0u);
     std::memset(block, 0xff, bytes);
@@ -280,10 +281,11 @@ static void scalars_take_their_dtype() {
 }
 
 int main(int argc, char** argv) {
-  return tg::test::run(argc, argv,
-                       {CASE(float16_widens_and_narrows), CASE(bfloat16_widens_and_narrows), CASE(promotion_is_a_lattice),
-                        CASE(counts_do_not_overflow), CASE(broadcasting), CASE(axes_count_from_both_ends),
-                        CASE(views_address_the_right_elements), CASE(reshaped_views_keep_the_order_of_elements),
-                        CASE(overlap_is_never_missed), CASE(storages_are_counted_and_versioned),
-                        CASE(blocks_are_aligned_and_reused), CASE(scalars_take_their_dtype)});
+  return tg::test::run(
+      argc, argv,
+      {CASE(float16_widens_and_narrows), CASE(bfloat16_widens_and_narrows), CASE(promotion_is_a_lattice),
+       CASE(counts_do_not_overflow), CASE(broadcasting), CASE(axes_count_from_both_ends),
+       CASE(views_address_the_right_elements), CASE(reshaped_views_keep_the_order_of_elements),
+       CASE(overlap_is_never_missed), CASE(storages_are_counted_and_versioned), CASE(blocks_are_aligned_and_reused),
+       CASE(scalars_take_their_dtype)});
 }

@@ -16,10 +16,10 @@ constexpr int64_t sizes[] = {0, 1, 2, 5, 7, 8, 15, 16, 17, 31, 33, 63, 65};
 struct Shape {
   int64_t M, N, K;
 };
-constexpr Shape shapes[] = {{1, 64, 16},    {128, 64, 16},   {128, 32, 64},  {129, 5, 32},    {100, 200, 18},
-                            {100, 2, 100},  {67, 300, 300},  {1, 300, 300},  {2, 300, 300},   {70, 1, 300},
-                            {65, 10, 256},  {50, 256, 784},  {33, 96, 1100}, {1, 130, 2000},  {300, 18, 18},
-                            {1000, 10, 33}, {1000, 33, 10},  {5000, 5, 7},   {5000, 18, 3},   {4097, 3, 16},
+constexpr Shape shapes[] = {{1, 64, 16},    {128, 64, 16},   {128, 32, 64},  {129, 5, 32},   {100, 200, 18},
+                            {100, 2, 100},  {67, 300, 300},  {1, 300, 300},  {2, 300, 300},  {70, 1, 300},
+                            {65, 10, 256},  {50, 256, 784},  {33, 96, 1100}, {1, 130, 2000}, {300, 18, 18},
+                            {1000, 10, 33}, {1000, 33, 10},  {5000, 5, 7},   {5000, 18, 3},  {4097, 3, 16},
                             {9000, 1, 1},   {260, 129, 128}, {64, 520, 24},  {3, 1000, 40}};
 
 // Random numbers of mixed magnitude and sign, in a buffer that ends where the data ends.
@@ -62,7 +62,8 @@ struct Case {
     w = random_numbers<T>(N * K, seed + 1);
     bias = random_numbers<T>(N, seed + 2);
     dy = random_numbers<T>(M * N, seed + 3);
-    y.resize(size_t(M * N)), y_plain.resize(y.size()), dx.resize(size_t(M * K)), dw.resize(size_t(N * K)), db.resize(size_t(N));
+    y.resize(size_t(M * N)), y_plain.resize(y.size()), dx.resize(size_t(M * K)), dw.resize(size_t(N * K)),
+        db.resize(size_t(N));
     reference::dense(M, N, K, x.get(), w.get(), bias.get(), y.data());
     reference::dense(M, N, K, x.get(), w.get(), static_cast<const T*>(nullptr), y_plain.data());
     reference::dense_grad_input(M, N, K, dy.get(), w.get(), dx.data());
@@ -85,11 +86,11 @@ std::vector<T> transposed(const T* a, int64_t M, int64_t N) {
 
 template <class T>
 void check_case(const Case<T>& c, const DenseTable<T>& table, const std::string& isa) {
-  const auto [M, N, K] = Shape{c.M, c.N, c.K};
+  const int64_t M = c.M, N = c.N, K = c.K;
   const std::string shape = " " + isa + (sizeof(T) == 4 ? " float " : " double ") + std::to_string(M) + "x" +
                             std::to_string(N) + "x" + std::to_string(K);
   const std::vector<T> wt = transposed(c.w.get(), N, K);
-  std::unique_ptr<T[]> packed(new (std::align_val_t(64)) T[size_t(table.packed_size(N, K))]);
+  std::unique_ptr<T[]> packed(new T[size_t(table.packed_size(N, K))]);
   const T untouched = T(-77);
   const int64_t row = N + 3;  // rows of y further apart than they are long
   std::vector<T> y(size_t(M * row), untouched);
@@ -107,13 +108,15 @@ void check_case(const Case<T>& c, const DenseTable<T>& table, const std::string&
   forward(packed.get(), nullptr, 0, 0, c.bias.get(), {}, c.y, "forward packed");
   forward(packed.get(), nullptr, 0, 0, nullptr, {}, c.y_plain, "forward without bias");
   forward(packed.get(), nullptr, 0, 0, c.bias.get(), {Fused::relu}, c.y_relu, "forward relu");
-  forward(packed.get(), nullptr, 0, 0, c.bias.get(), {Fused::function, double_it<T>, 2, 1}, c.y_function, "forward function");
+  forward(packed.get(), nullptr, 0, 0, c.bias.get(), {Fused::function, double_it<T>, 2, 1}, c.y_function,
+          "forward function");
   forward(nullptr, c.w.get(), K, 1, c.bias.get(), {}, c.y, "forward (out,in)");
   forward(nullptr, wt.data(), 1, N, c.bias.get(), {}, c.y, "forward (in,out)");
   table.pack(wt.data(), 1, N, N, K, packed.get());
   forward(packed.get(), nullptr, 0, 0, c.bias.get(), {}, c.y, "forward packed from (in,out)");
 
-  std::unique_ptr<T[]> dx(new T[size_t(M * K)]), dw(new T[size_t(N * K)]), db(new T[size_t(N)]), p(new T[size_t(M * N)]);
+  std::unique_ptr<T[]> dx(new T[size_t(M * K)]), dw(new T[size_t(N * K)]), db(new T[size_t(N)]),
+      p(new T[size_t(M * N)]);
   table.grad_input({M, N, K, c.dy.get(), N, c.w.get(), K, 1, dx.get(), K});
   check_same(dx.get(), K, c.dx.data(), M, K, "grad_input" + shape);
   table.grad_weight({M, N, K, c.dy.get(), N, c.x.get(), K, dw.get(), K, db.get()});
@@ -190,5 +193,6 @@ void not_finite() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return test::run(argc, argv, {CASE(small_sizes), CASE(real_shapes), CASE(threads), CASE(rows_alone), CASE(not_finite)});
+  return test::run(argc, argv,
+                   {CASE(small_sizes), CASE(real_shapes), CASE(threads), CASE(rows_alone), CASE(not_finite)});
 }

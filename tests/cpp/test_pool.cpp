@@ -100,8 +100,11 @@ static void two_callers_at_once() {
 static void an_exception_reaches_the_caller() {
   for (int threads : {1, 4}) {
     set_num_threads(threads);
-    CHECK_THROWS(each(100, [](int64_t task) { if (task == 37) throw std::runtime_error("task 37"); }), std::runtime_error,
-                 "task 37");
+    CHECK_THROWS(each(100,
+                      [](int64_t task) {
+                        if (task == 37) throw std::runtime_error("task 37");
+                      }),
+                 std::runtime_error, "task 37");
     CHECK(all_once(100));
   }
 }

@@ -46,7 +46,8 @@ Tensor numbers(const Dims& shape, unsigned seed) {
 Tensor classes(int64_t rows, int64_t n, int64_t ignore, unsigned seed) {
   const Tensor t = empty({rows}, Dtype::Int64);
   std::mt19937 engine(seed);
-  for (int64_t i = 0; i < rows; i++) t.data<int64_t>()[i] = engine() % 5 == 0 ? ignore : int64_t(engine() % unsigned(n));
+  for (int64_t i = 0; i < rows; i++)
+    t.data<int64_t>()[i] = engine() % 5 == 0 ? ignore : int64_t(engine() % unsigned(n));
   return t;
 }
 
@@ -78,7 +79,8 @@ template <class T>
 bool same_elements(const Tensor& a, const Tensor& b, std::string* where) {
   for (int64_t i = 0; i < a.numel(); i++)
     if (!test::same_bits(a.data<T>()[i], b.data<T>()[i])) {
-      *where = " differs at " + std::to_string(i) + ": " + test::shown(a.data<T>()[i]) + " for " + test::shown(b.data<T>()[i]);
+      *where = " differs at " + std::to_string(i) + ": " + test::shown(a.data<T>()[i]) + " for " +
+               test::shown(b.data<T>()[i]);
       return false;
     }
   return true;
@@ -110,10 +112,11 @@ void everywhere(const std::string& what, OpId id, const Tensors& in, const Attrs
         Tensors operands;
         for (const Tensor& t : in) operands.push_back(laid_out(t, Layout(layout)));
         const Tensors got = call(id, operands, attrs);
-        const std::string where = op(id).name + " " + what + " [" + each->name + ", " + std::to_string(threads) + " threads, layout " +
-                                  std::to_string(layout) + "]";
+        const std::string where = op(id).name + " " + what + " [" + each->name + ", " + std::to_string(threads) +
+                                  " threads, layout " + std::to_string(layout) + "]";
         CHECK_EQ(got.size(), expected.size());
-        for (size_t k = 0; k < got.size() && k < expected.size(); k++) check_same(got[k], expected[k], where + " output " + std::to_string(k));
+        for (size_t k = 0; k < got.size() && k < expected.size(); k++)
+          check_same(got[k], expected[k], where + " output " + std::to_string(k));
       }
   }
   set_num_threads(1);
@@ -156,18 +159,27 @@ void check_reductions(const Tensor& x, const Dims& axes) {
   a.add(Attr::boolean(false));
   Attrs with_type = a;
   with_type.add(Attr{});
-  everywhere(what, op_sum, {x}, with_type, {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::sum(by_row, n, p, 1); })});
-  everywhere(what, op_mean, {x}, with_type, {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::mean(by_row, n, p, 1); })});
-  everywhere(what, op_prod, {x}, with_type, {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::prod(by_row, n, p, 1); })});
+  everywhere(what, op_sum, {x}, with_type,
+             {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::sum(by_row, n, p, 1); })});
+  everywhere(what, op_mean, {x}, with_type,
+             {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::mean(by_row, n, p, 1); })});
+  everywhere(what, op_prod, {x}, with_type,
+             {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::prod(by_row, n, p, 1); })});
   Attrs with_correction = a;
   with_correction.add(Attr::real(1));
-  everywhere(what, op_var, {x}, with_correction, {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::var(by_row, n, p, 1, 1); })});
-  everywhere(what, op_logsumexp, {x}, a, {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::logsumexp(by_row, n, p, 1); })});
+  everywhere(what, op_var, {x}, with_correction,
+             {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::var(by_row, n, p, 1, 1); })});
+  everywhere(what, op_logsumexp, {x}, a,
+             {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::logsumexp(by_row, n, p, 1); })});
   if (x.numel() == 0) return;
-  everywhere(what, op_amax, {x}, a, {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::amax(n, p, 1); })});
-  everywhere(what, op_amin, {x}, a, {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::amin(n, p, 1); })});
-  everywhere(what, op_argmax, {x}, a, {reduced<T, int64_t>(x, axes, [&](int64_t n, const T* p) { return reference::argmax(n, p, 1, false); })});
-  everywhere(what, op_argmin, {x}, a, {reduced<T, int64_t>(x, axes, [&](int64_t n, const T* p) { return reference::argmax(n, p, 1, true); })});
+  everywhere(what, op_amax, {x}, a,
+             {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::amax(n, p, 1); })});
+  everywhere(what, op_amin, {x}, a,
+             {reduced<T, T>(x, axes, [&](int64_t n, const T* p) { return reference::amin(n, p, 1); })});
+  everywhere(what, op_argmax, {x}, a,
+             {reduced<T, int64_t>(x, axes, [&](int64_t n, const T* p) { return reference::argmax(n, p, 1, false); })});
+  everywhere(what, op_argmin, {x}, a,
+             {reduced<T, int64_t>(x, axes, [&](int64_t n, const T* p) { return reference::argmax(n, p, 1, true); })});
 }
 
 template <class T>
@@ -187,6 +199,9 @@ void reductions() {
   check_reductions<T>(numbers<T>({2, 3, 4, 5}, seed++), {0, 1, 2, 3});
   for (int64_t n : {1024, 1025, 4096, 5000, 16384, 16385, 70001}) check_reductions<T>(numbers<T>({n}, seed++), {0});
   check_reductions<T>(numbers<T>({2, 40000}, seed++), {1});
+  check_reductions<T>(numbers<T>({600000}, seed++), {0});  // worth several threads
+  check_reductions<T>(numbers<T>({60000, 7}, seed++), {0});
+  check_reductions<T>(numbers<T>({60000, 7}, seed++), {1});
   for (int64_t m : {4096, 4097, 9001}) check_reductions<T>(numbers<T>({m, 3}, seed++), {0});
 }
 void reductions_float32() { reductions<float>(); }
@@ -236,21 +251,27 @@ void check_integers(const Tensor& x, const Dims& axes) {
   Attrs a;
   a.add(axes);
   a.add(Attr::boolean(false));
-  everywhere(what, op_amax, {x}, a, {reduced<T, T>(x, axes, [](int64_t n, const T* p) { return *std::max_element(p, p + n); })});
-  everywhere(what, op_amin, {x}, a, {reduced<T, T>(x, axes, [](int64_t n, const T* p) { return *std::min_element(p, p + n); })});
-  everywhere(what, op_argmax, {x}, a, {reduced<T, int64_t>(x, axes, [](int64_t n, const T* p) { return int64_t(std::max_element(p, p + n) - p); })});
-  everywhere(what, op_argmin, {x}, a, {reduced<T, int64_t>(x, axes, [](int64_t n, const T* p) { return int64_t(std::min_element(p, p + n) - p); })});
+  everywhere(what, op_amax, {x}, a,
+             {reduced<T, T>(x, axes, [](int64_t n, const T* p) { return *std::max_element(p, p + n); })});
+  everywhere(what, op_amin, {x}, a,
+             {reduced<T, T>(x, axes, [](int64_t n, const T* p) { return *std::min_element(p, p + n); })});
+  everywhere(
+      what, op_argmax, {x}, a,
+      {reduced<T, int64_t>(x, axes, [](int64_t n, const T* p) { return int64_t(std::max_element(p, p + n) - p); })});
+  everywhere(
+      what, op_argmin, {x}, a,
+      {reduced<T, int64_t>(x, axes, [](int64_t n, const T* p) { return int64_t(std::min_element(p, p + n) - p); })});
   a.add(Attr{});
   everywhere(what, op_sum, {x}, a, {reduced<T, int64_t>(x, axes, [](int64_t n, const T* p) {
-    uint64_t s = 0;
-    for (int64_t i = 0; i < n; i++) s += uint64_t(int64_t(p[i]));
-    return int64_t(s);
-  })});
+               uint64_t s = 0;
+               for (int64_t i = 0; i < n; i++) s += uint64_t(int64_t(p[i]));
+               return int64_t(s);
+             })});
   everywhere(what, op_prod, {x}, a, {reduced<T, int64_t>(x, axes, [](int64_t n, const T* p) {
-    uint64_t s = 1;
-    for (int64_t i = 0; i < n; i++) s *= uint64_t(int64_t(p[i]));
-    return int64_t(s);
-  })});
+               uint64_t s = 1;
+               for (int64_t i = 0; i < n; i++) s *= uint64_t(int64_t(p[i]));
+               return int64_t(s);
+             })});
 }
 
 template <class T>
@@ -327,8 +348,11 @@ void check_cross_entropy(int64_t rows, int64_t n, bool weighted, double smoothin
     for (int64_t i = 0; i < n; i++) weight.data<T>()[i] = std::abs(weight.data<T>()[i]) + T(0.25);
   }
   const T* w = weighted ? weight.data<T>() : nullptr;
-  const Tensor losses = empty({rows}, x.dtype), lse = empty({rows}, x.dtype), counted = empty({rows}, x.dtype), total = empty({}, x.dtype);
-  auto class_of = [&](int64_t r) { return target.data<int64_t>()[r] == ignore ? int64_t(-1) : target.data<int64_t>()[r]; };
+  const Tensor losses = empty({rows}, x.dtype), lse = empty({rows}, x.dtype), counted = empty({rows}, x.dtype),
+               total = empty({}, x.dtype);
+  auto class_of = [&](int64_t r) {
+    return target.data<int64_t>()[r] == ignore ? int64_t(-1) : target.data<int64_t>()[r];
+  };
   for (int64_t r = 0; r < rows; r++) {
     const auto row = reference::cross_entropy(n, x.data<T>() + r * n, class_of(r), w, smoothing);
     losses.data<T>()[r] = row.loss, lse.data<T>()[r] = row.lse, counted.data<T>()[r] = row.counted;
@@ -339,13 +363,18 @@ void check_cross_entropy(int64_t rows, int64_t n, bool weighted, double smoothin
     a.add(Attr::integer(ignore));
     a.add(Attr::word(how));
     a.add(Attr::real(smoothing));
-    const std::string what = std::string(name(x.dtype)) + " " + to_string(x.shape) + (weighted ? " weighted " : " ") + how + " " + std::to_string(smoothing);
-    everywhere(what, op_cross_entropy, {x, target, weight}, a, {reduced_loss<T>(losses, how, *total.data<T>()), lse, total});
+    const std::string what = std::string(name(x.dtype)) + " " + to_string(x.shape) + (weighted ? " weighted " : " ") +
+                             how + " " + std::to_string(smoothing);
+    everywhere(what, op_cross_entropy, {x, target, weight}, a,
+               {reduced_loss<T>(losses, how, *total.data<T>()), lse, total});
     const bool none = !std::strcmp(how, "none");
     const Tensor g = numbers<T>(none ? Dims{rows} : Dims{}, seed + 3), dx = empty({rows, n}, x.dtype);
     for (int64_t r = 0; r < rows; r++) {
-      const T scale = none ? g.data<T>()[r] : !std::strcmp(how, "mean") ? *g.data<T>() / *total.data<T>() : *g.data<T>();
-      reference::cross_entropy_backward(n, x.data<T>() + r * n, lse.data<T>()[r], class_of(r), w, smoothing, scale, dx.data<T>() + r * n);
+      const T scale = none                        ? g.data<T>()[r]
+                      : !std::strcmp(how, "mean") ? *g.data<T>() / *total.data<T>()
+                                                  : *g.data<T>();
+      reference::cross_entropy_backward(n, x.data<T>() + r * n, lse.data<T>()[r], class_of(r), w, smoothing, scale,
+                                        dx.data<T>() + r * n);
     }
     everywhere(what, op_cross_entropy_backward, {g, x, target, lse, total, weight}, a, {dx});
   }
@@ -377,7 +406,8 @@ void classes_out_of_range() {
   a.add(Attr::integer(-100));
   a.add(Attr::word("mean"));
   a.add(Attr::real(0));
-  CHECK_THROWS(call(op_cross_entropy, {x, target, {}}, a), Error, "[cross_entropy_] target[2] is 3, expected a class from 0 to 2");
+  CHECK_THROWS(call(op_cross_entropy, {x, target, {}}, a), Error,
+               "[cross_entropy_] target[2] is 3, expected a class from 0 to 2");
   target.data<int64_t>()[2] = -1;
   try {
     call(op_cross_entropy, {x, target, {}}, a);
@@ -433,12 +463,14 @@ void check_batch_norm(const Dims& shape, bool affine, unsigned seed) {
   int64_t inner = 1;
   for (int i = 2; i < shape.size(); i++) inner *= shape[i];
   const int64_t N = shape[0], M = N * inner;
-  const Tensor weight = affine ? numbers<T>({C}, seed + 2) : Tensor{}, bias = affine ? numbers<T>({C}, seed + 3) : Tensor{};
+  const Tensor weight = affine ? numbers<T>({C}, seed + 2) : Tensor{},
+               bias = affine ? numbers<T>({C}, seed + 3) : Tensor{};
   const Tensor running_mean = numbers<T>({C}, seed + 4), running_var = empty({C}, x.dtype);
   for (int64_t c = 0; c < C; c++) running_var.data<T>()[c] = T(0.5 + 0.1 * double(c));
   const T eps = T(1e-5), momentum = T(0.1);
   Tensor y = empty(shape, x.dtype), eval_y = empty(shape, x.dtype), dx = empty(shape, x.dtype);
-  Tensor mean = empty({C}, x.dtype), invstd = mean, new_mean = mean, new_var = mean, eval_invstd = mean, dweight = mean, dbias = mean;
+  Tensor mean = empty({C}, x.dtype), invstd = mean, new_mean = mean, new_var = mean, eval_invstd = mean, dweight = mean,
+         dbias = mean;
   for (Tensor* t : {&invstd, &new_mean, &new_var, &eval_invstd, &dweight, &dbias}) *t = empty({C}, x.dtype);
   for (int64_t c = 0; c < C; c++) {
     std::vector<T> xs, gs;
@@ -455,7 +487,8 @@ void check_batch_norm(const Dims& shape, bool affine, unsigned seed) {
     new_var.data<T>()[c] = tg::fma(momentum, s.squares / T(M - 1), (1 - momentum) * running_var.data<T>()[c]);
     eval_invstd.data<T>()[c] = 1 / std::sqrt(running_var.data<T>()[c] + eps);
     const T db = reference::sum(false, M, gs.data(), 1);
-    const T dot = reference::ordered_sum<T>(false, M, [&](T acc, int64_t m) { return tg::fma(gs[size_t(m)], xs[size_t(m)] - s.mean, acc); });
+    const T dot = reference::ordered_sum<T>(
+        false, M, [&](T acc, int64_t m) { return tg::fma(gs[size_t(m)], xs[size_t(m)] - s.mean, acc); });
     const T dw = dot * s.invstd;
     dbias.data<T>()[c] = db, dweight.data<T>()[c] = dw;
     for (size_t m = 0; m < at.size(); m++) {
@@ -468,9 +501,11 @@ void check_batch_norm(const Dims& shape, bool affine, unsigned seed) {
   Attrs train, eval;
   train.add(Attr::boolean(true)), eval.add(Attr::boolean(false));
   for (Attrs* a : {&train, &eval}) a->add(Attr::real(0.1)), a->add(Attr::real(1e-5));
-  everywhere(what + " train", op_batch_norm, {x, running_mean, running_var, weight, bias}, train, {y, mean, invstd, new_mean, new_var});
+  everywhere(what + " train", op_batch_norm, {x, running_mean, running_var, weight, bias}, train,
+             {y, mean, invstd, new_mean, new_var});
   everywhere(what + " train, no statistics", op_batch_norm, {x, {}, {}, weight, bias}, train, {y, mean, invstd});
-  everywhere(what + " eval", op_batch_norm, {x, running_mean, running_var, weight, bias}, eval, {eval_y, running_mean, eval_invstd});
+  everywhere(what + " eval", op_batch_norm, {x, running_mean, running_var, weight, bias}, eval,
+             {eval_y, running_mean, eval_invstd});
   everywhere(what, op_batch_norm_backward, {g, x, mean, invstd, weight}, {}, {dx, dweight, dbias});
 }
 template <class T>
@@ -494,11 +529,14 @@ void philox_known_answers() {  // of the authors' library
   } const known[] = {
       {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
       {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+       {0xa4093822, 0x299f31d0},
+       {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
   };
   for (const auto& k : known) {
-    const auto r = philox<uint64_t>({{k.counter[0], k.counter[1], k.counter[2], k.counter[3]}}, k.key[0] | uint64_t(k.key[1]) << 32);
-    for (int i = 0; i < 4; i++) CHECK_EQ(uint32_t(r.word[i]), k.answer[i]);
+    PhiloxBlock<uint64_t> block{{k.counter[0], k.counter[1], k.counter[2], k.counter[3]}};
+    philox<1>(&block, k.key[0] | uint64_t(k.key[1]) << 32);
+    for (int i = 0; i < 4; i++) CHECK_EQ(uint32_t(block.word[i]), k.answer[i]);
   }
 }
 
@@ -524,21 +562,25 @@ void check_random(int64_t n) {
     a.add(Attr::real(low + 1.7));
     add_key(a);
     a.add(Attr::type(dtype_of<T>()));
-    everywhere(what, op_uniform, {}, a, {made([&](int64_t i) { return reference::uniform(key, i, l, h, std::nextafter(h, l)); })});
+    everywhere(what, op_uniform, {}, a,
+               {made([&](int64_t i) { return reference::uniform(key, i, l, h, std::nextafter(h, l)); })});
     everywhere(what, op_normal, {}, a, {made([&](int64_t i) { return reference::normal(key, i, l, h); })});
     if (low == 0) break;
   }
   const Tensor p = made([&](int64_t i) { return T(double(i % 11) / 10); });
   Attrs a;
   add_key(a);
-  everywhere(what, op_bernoulli, {p}, a, {made([&](int64_t i) { return T(reference::random_unit(key, i, T()) < p.data<T>()[i]); })});
+  everywhere(what, op_bernoulli, {p}, a,
+             {made([&](int64_t i) { return T(reference::random_unit(key, i, T()) < p.data<T>()[i]); })});
   const Tensor x = numbers<T>({n}, 77);
   for (double rate : {0.0, 0.1, 0.5, 1.0}) {
     Attrs drop, mask;
     mask.add(Dims{n});
     for (Attrs* d : {&drop, &mask}) d->add(Attr::real(rate)), add_key(*d);
     const T scale = T(1 / (1 - rate));
-    everywhere(what, op_dropout, {x}, drop, {made([&](int64_t i) { return reference::dropout_keeps(key, i, rate) ? x.data<T>()[i] * scale : T(0); })});
+    everywhere(
+        what, op_dropout, {x}, drop,
+        {made([&](int64_t i) { return reference::dropout_keeps(key, i, rate) ? x.data<T>()[i] * scale : T(0); })});
     const Tensor keep = empty({n}, Dtype::Bool);
     for (int64_t i = 0; i < n; i++) keep.data<uint8_t>()[i] = reference::dropout_keeps(key, i, rate);
     everywhere(what, op_dropout_mask, {}, mask, {keep});
@@ -549,7 +591,9 @@ void random_reals() {
   check_random<float>(50001), check_random<double>(50001);
 }
 
-uint64_t scaled(uint64_t bits, uint64_t range) { return range ? uint64_t((unsigned __int128)bits * range >> 64) : bits; }
+uint64_t scaled(uint64_t bits, uint64_t range) {
+  return range ? uint64_t((unsigned __int128)bits * range >> 64) : bits;
+}
 
 void random_integers() {
   struct {
@@ -561,7 +605,8 @@ void random_integers() {
         using T = decltype(t);
         const Tensor expected = empty({n}, dtype_of<T>());
         for (int64_t i = 0; i < n; i++)
-          expected.data<T>()[i] = T(int64_t(uint64_t(r.low) + scaled(reference::random_long(key, i), uint64_t(r.high) - uint64_t(r.low))));
+          expected.data<T>()[i] =
+              T(int64_t(uint64_t(r.low) + scaled(reference::random_long(key, i), uint64_t(r.high) - uint64_t(r.low))));
         Attrs a;
         a.add(Dims{n});
         a.add(Attr::integer(r.low));
@@ -626,7 +671,8 @@ void values() {
     if (t < 0) continue;
     double z = 0;
     for (int64_t c = 0; c < 5; c++) z += std::exp(double(logits.data<float>()[r * 5 + c]));
-    for (int64_t c = 0; c < 5; c++) loss -= (0.02 + (c == t ? 0.9 : 0.0)) * (double(logits.data<float>()[r * 5 + c]) - std::log(z));
+    for (int64_t c = 0; c < 5; c++)
+      loss -= (0.02 + (c == t ? 0.9 : 0.0)) * (double(logits.data<float>()[r * 5 + c]) - std::log(z));
     counted++;
   }
   near(*call(op_cross_entropy, {logits, target, {}}, ce)[0].data<float>(), loss / counted, 1e-6, "cross_entropy");
@@ -658,9 +704,10 @@ void values() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return test::run(argc, argv,
-                   {CASE(reductions_float32), CASE(reductions_float64), CASE(special_values_float32), CASE(special_values_float64),
-                    CASE(integers), CASE(softmax_float32), CASE(softmax_float64), CASE(cross_entropy_float32),
-                    CASE(cross_entropy_float64), CASE(classes_out_of_range), CASE(binary_cross_entropy), CASE(batch_norm_float32),
-                    CASE(batch_norm_float64), CASE(philox_known_answers), CASE(random_reals), CASE(random_integers), CASE(values)});
+  return test::run(
+      argc, argv,
+      {CASE(reductions_float32), CASE(reductions_float64), CASE(special_values_float32), CASE(special_values_float64),
+       CASE(integers), CASE(softmax_float32), CASE(softmax_float64), CASE(cross_entropy_float32),
+       CASE(cross_entropy_float64), CASE(classes_out_of_range), CASE(binary_cross_entropy), CASE(batch_norm_float32),
+       CASE(batch_norm_float64), CASE(philox_known_answers), CASE(random_reals), CASE(random_integers), CASE(values)});
 }

@@ -13,8 +13,7 @@ void where_vector(const void* const* in, void* out, int64_t n, double, double) {
   const S *a = static_cast<const S*>(in[1]), *b = static_cast<const S*>(in[2]);
   S* to = static_cast<S*>(out);
   int64_t i = 0;
-  for (; i + w <= n; i += w)
-    store(to + i, select(load_mask<V>(condition + i), load<V>(a + i), load<V>(b + i)));
+  for (; i + w <= n; i += w) store(to + i, select(load_mask<V>(condition + i), load<V>(a + i), load<V>(b + i)));
   if (i < n) {
     const int rest = int(n - i);
     store_n(to + i, select(load_mask_n<V>(condition + i, rest), load_n<V>(a + i, rest), load_n<V>(b + i, rest)), rest);

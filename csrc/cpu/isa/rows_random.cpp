@@ -16,10 +16,25 @@ void random_bits(const RandomBits& a) { random_bits_of(a); }
 // ---- the tables of this ISA
 template <class T>
 constexpr RowsTable<T> rows_table = {
-    reduce_rows,     reduce_columns,           arg_rows,       arg_columns,           add_log,
-    softmax,         softmax_backward,         cross_entropy,  cross_entropy_backward, bce_with_logits,
-    bce_with_logits_backward, channel_affine,  channel_norm_backward, uniform,         normal,
-    bernoulli,       dropout,                  dropout_mask,   random_bits,
+    reduce_rows,
+    reduce_columns,
+    arg_rows,
+    arg_columns,
+    add_log,
+    softmax,
+    softmax_backward,
+    cross_entropy,
+    cross_entropy_backward,
+    bce_with_logits,
+    bce_with_logits_backward,
+    channel_affine,
+    channel_norm_backward,
+    uniform,
+    normal,
+    bernoulli,
+    dropout,
+    dropout_mask,
+    random_bits,
 };
 extern const RowsTable<float> rows_table_f32;
 extern const RowsTable<double> rows_table_f64;

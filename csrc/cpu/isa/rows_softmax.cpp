@@ -6,7 +6,7 @@ namespace {
 
 #include "cpu/loss.inl"
 #include "cpu/norm.inl"
-}
+}  // namespace
 
 TG_ROWS_KERNEL(softmax, Softmax)
 TG_ROWS_KERNEL(softmax_backward, SoftmaxBackward)

@@ -1,13 +1,11 @@
-// What ulp_float.cpp and ulp_double.cpp share: the functions and their bounds, the distance in units in the last place,
-// and a loop over blocks on several threads.
+// What ulp_float.cpp and ulp_double.cpp share: the functions and their bounds, the distance in units in the
+// last place, and a loop over blocks on several threads.
 //
-// Build one binary per ISA, from the repository root (ISA: nothing, or the flags of an ISA as in CMakeLists.txt):
-//   g++ -std=c++20 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -I. $ISA tests/cpp/ulp/ulp_float.cpp -o ulp_float -pthread
-//   g++ ... tests/cpp/ulp/ulp_double.cpp -o ulp_double -pthread -lquadmath
-// e.g. ISA="-DTG_ISA_AVX2 -mavx2 -mfma -mf16c". The hashes printed must be equal for every ISA and compiler.
+// CMake builds one program per ISA, each with its ISA's flags; one that this machine cannot run is skipped (exit 77). The
+// hashes printed must be equal for every ISA and compiler.
 #pragma once
-#include "csrc/cpu/simd.h"
-#include "csrc/math/pointwise.h"
+#include "cpu/simd.h"
+#include "math/pointwise.h"
 
 #include <atomic>
 #include <cmath>
@@ -18,28 +16,40 @@
 #include <thread>
 #include <vector>
 
-// op, p, q, bound in ulp for float, bound for double (0.5 is correctly rounded)
-#define ULP_FUNCTIONS(F)          \
-  F(exp, 0, 0, 1, 1)              \
-  F(expm1, 0, 0, 2, 2)            \
-  F(log, 0, 0, 2, 2)              \
-  F(log1p, 0, 0, 2, 2)            \
-  F(tanh, 0, 0, 2, 2)             \
-  F(sigmoid, 0, 0, 2, 2)          \
-  F(erf, 0, 0, 2, 2)              \
-  F(sin, 0, 0, 2, 2)              \
-  F(cos, 0, 0, 2, 2)              \
-  F(sqrt, 0, 0, 0.5, 0.5)         \
-  F(rsqrt, 0, 0, 1.5, 1.5)        \
-  F(reciprocal, 0, 0, 0.5, 0.5)   \
-  F(silu, 0, 0, 3.5, 3.5)           \
-  F(gelu, 0, 0, 5, 6)             \
-  F(softplus, 1, 20, 3, 3)        \
-  F(elu, 1, 0, 2, 2)              \
-  F(selu, 0, 0, 3, 3)
+static inline bool runs_here() {
+#if defined(TG_ISA_AVX512)
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+#elif defined(TG_ISA_AVX2)
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+  return true;
+#endif
+}
+constexpr int exit_skipped = 77;
 
-// Distance of y from the exact value, which R holds to more digits, in units of S's last place there. Where y is right
-// to be inf or NaN the distance is 0; a zero must have the right sign.
+// op, p, q, bound in ulp for float, bound for double (0.5 is correctly rounded)
+#define ULP_FUNCTIONS(F)        \
+  F(exp, 0, 0, 1, 1)            \
+  F(expm1, 0, 0, 2, 2)          \
+  F(log, 0, 0, 2, 2)            \
+  F(log1p, 0, 0, 2, 2)          \
+  F(tanh, 0, 0, 2, 2)           \
+  F(sigmoid, 0, 0, 2, 2)        \
+  F(erf, 0, 0, 2, 2)            \
+  F(sin, 0, 0, 2, 2)            \
+  F(cos, 0, 0, 2, 2)            \
+  F(sqrt, 0, 0, 0.5, 0.5)       \
+  F(rsqrt, 0, 0, 1.5, 1.5)      \
+  F(reciprocal, 0, 0, 0.5, 0.5) \
+  F(silu, 0, 0, 3.5, 3.5)       \
+  F(gelu, 0, 0, 5, 6)           \
+  F(softplus, 1, 20, 2, 2)      \
+  F(elu, 1, 0, 2, 2)            \
+  F(selu, 0, 0, 2, 2)
+
+// Distance of y from the exact value, which R holds to more digits, in units of S's last place there. Where y
+// is right to be inf or NaN the distance is 0; a zero must have the right sign.
 template <class S, class R>
 inline double ulp_distance(S y, R exact) {
   constexpr int digits = std::numeric_limits<S>::digits, lowest = std::numeric_limits<S>::min_exponent;
@@ -99,9 +109,11 @@ ulp_result over_blocks(int64_t blocks, int threads, Block block) {
 // One line per function; true if it holds its bound.
 inline bool report(const char* name, const ulp_result& r, double bound) {
   bool good = r.worst <= bound && r.scalar_differs == 0 && r.count > 0;
-  std::printf("%-12s %8.3f ulp at %-22.17g %-22.17g bound %-4g %12llu values  hash %016llx %s\n", name, r.worst, r.at,
-              r.at_second, bound, (unsigned long long)r.count, (unsigned long long)r.hash,
-              good ? "" : r.scalar_differs ? "SCALAR DIFFERS" : "ABOVE BOUND");
+  std::printf("%-12s %8.3f ulp at %-22.17g %-22.17g bound %-4g %12llu values  hash %016llx %s\n", name,
+              r.worst, r.at, r.at_second, bound, (unsigned long long)r.count, (unsigned long long)r.hash,
+              good               ? ""
+              : r.scalar_differs ? "SCALAR DIFFERS"
+                                 : "ABOVE BOUND");
   std::fflush(stdout);
   return good;
 }

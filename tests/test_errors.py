@@ -1,0 +1,190 @@
+"""Errors of the Python surface: type, op, got, expected, remedy. A call that raises has changed nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trigrad as tg
+from trigrad import _core
+
+X = tg.ones(2, 3)
+I = tg.arange(3)
+
+CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    # ---- arguments
+    (lambda: tg.relu(), TypeError, "[relu] input is missing: relu(input)"),
+    (
+        lambda: tg.relu([1.0]),
+        TypeError,
+        "[relu] input is a list, expected a trigrad.Tensor; make one with trigrad.tensor(data)",
+    ),
+    (lambda: tg.relu(2.0), TypeError, "[relu] input is a float, expected a trigrad.Tensor"),
+    (
+        lambda: tg.exp(np.ones(2)),
+        TypeError,
+        "[exp] input is a numpy.ndarray, expected a trigrad.Tensor; make one with trigrad.from_numpy(array)",
+    ),
+    (lambda: tg.add(1, 2), TypeError, "[add] input is a int, expected a trigrad.Tensor"),
+    (lambda: tg.relu(X, 1, 2), TypeError, "[relu] got 3 arguments, expected at most 1: relu(input)"),
+    (
+        lambda: X.sum(dims=0),
+        TypeError,
+        "[sum] has no parameter 'dims': sum(input, dim=None, keepdim=False, dtype=None)",
+    ),
+    (lambda: tg.sum(X, 0, dim=0), TypeError, "[sum] got dim twice"),
+    (lambda: X.sum(1.5), TypeError, "[sum] dim is a float, expected an integer or a tuple of integers"),
+    (lambda: X.sum("a"), TypeError, "[sum] dim is a str, expected an integer or a tuple of integers"),
+    (lambda: X.sum(0, "yes"), TypeError, "[sum] keepdim is a str, expected True or False"),
+    (lambda: X.sum(dtype="nonsense"), TypeError, "[sum] dtype is a str, expected a dtype such as trigrad.float32"),
+    (lambda: tg.dense(X, X, None, 3), TypeError, "[dense] activation is a int, expected a string"),
+    (lambda: tg.softmax(X, None), TypeError, "[softmax] dim is a NoneType, expected an integer"),
+    (lambda: X + 2**64, RuntimeError, "an integer does not fit: expected -2**63 to 2**63 - 1; pass a float"),
+    (lambda: X.flatten(wrong=1), TypeError, "[flatten] has no parameter 'wrong'"),
+    # ---- operators
+    (lambda: X + "a", TypeError, "unsupported operand type(s) for +"),
+    (lambda: X @ 2, TypeError, "unsupported operand type(s) for @"),
+    (lambda: pow(X, 2, 3), TypeError, "[pow] a modulus is not supported; take the remainder afterwards"),
+    (lambda: ~X, TypeError, "[invert] got float32, expected bool; compare first"),
+    (lambda: X & X, TypeError, "[and] got float32, expected bool; compare first"),
+    (lambda: bool(X), RuntimeError, "[bool] the truth of a tensor with more than one value is ambiguous: shape (2, 3)"),
+    (lambda: bool(tg.zeros(0)), RuntimeError, "[bool] the truth of a tensor with no value is ambiguous"),
+    (lambda: float(X), RuntimeError, "[float] got a tensor of shape (2, 3), expected exactly one element"),
+    (
+        lambda: X.item(),
+        RuntimeError,
+        "[item] got a tensor of shape (2, 3), expected exactly one element; index it or reduce it first, or use .tolist()",
+    ),
+    (
+        lambda: [1, 2][tg.tensor(1.0)],
+        TypeError,
+        "[index] got float32 of shape (), expected an integer tensor of one element",
+    ),
+    (lambda: int(tg.tensor(float("nan"))), ValueError, "cannot convert float NaN to integer"),
+    (lambda: X + tg.ones(2), RuntimeError, "[add] shapes (2, 3) and (2,) cannot be broadcast"),
+    # ---- indexing
+    (lambda: X[2], IndexError, "[getitem] index 2 is out of range for dimension 0 of length 2"),
+    (lambda: X[0, 0, 0], IndexError, "[getitem] got 3 indices for a tensor of 2 dimensions, shape (2, 3)"),
+    (lambda: tg.tensor(1.0)[0], IndexError, "[getitem] a 0-d tensor has no dimension to index; use .item()"),
+    (lambda: X[..., ...], IndexError, "[getitem] got ... twice"),
+    (
+        lambda: X[X > 0],
+        IndexError,
+        "[getitem] got a trigrad.Tensor, expected integers, slices, None or ...; for a mask use trigrad.where",
+    ),
+    (
+        lambda: X[[0, 1]],
+        IndexError,
+        "[getitem] got a list, expected integers, slices, None or ...; index the array: trigrad.from_numpy(x.numpy()[indices])",
+    ),
+    (lambda: X[np.array([0])], IndexError, "[getitem] got a numpy.ndarray"),
+    (lambda: X[1.0], IndexError, "[getitem] got a float"),
+    (lambda: X[True], IndexError, "[getitem] got a bool"),
+    (lambda: X[::0], ValueError, "slice step cannot be zero"),
+    (lambda: X.__setitem__(0, "a"), TypeError, "[setitem] got a str, expected a number, a Tensor or a numpy array"),
+    (
+        lambda: X.__setitem__(0, tg.ones(2)),
+        RuntimeError,
+        "[copy_] shapes (3,) and (2,) cannot be broadcast: at dimension -1 got 3 and 2",
+    ),
+    (lambda: X.__delitem__(0), TypeError, "[setitem] elements cannot be deleted"),
+    (lambda: len(tg.tensor(1.0)), TypeError, "[len] a 0-d tensor has no length"),
+    (lambda: iter(tg.tensor(1.0)), TypeError, "[iter] a 0-d tensor cannot be iterated over"),
+    # ---- views
+    (lambda: X.view(4), RuntimeError, "[view] shape (4,) does not fit the 6 elements of (2, 3)"),
+    (
+        lambda: X.T.view(6),
+        RuntimeError,
+        "[view] shape (6,) needs a copy: the tensor has shape (3, 2) and strides (1, 3), expected one whose axes lie behind each other; use .reshape()",
+    ),
+    (lambda: X.view(-1, -1), RuntimeError, "[view] only one length of (-1, -1) may be -1"),
+    (lambda: X.permute(0, 0), RuntimeError, "[permute] dim 0 appears twice"),
+    (lambda: X.transpose(0, 2), IndexError, "[transpose] dim 2 is out of range: expected -2 to 1"),
+    (lambda: X.transpose(0), TypeError, "[transpose] expected two dimensions"),
+    (lambda: tg.zeros(1, 1, 1).t(), RuntimeError, "[t] got shape (1, 1, 1), expected at most 2 dimensions"),
+    (lambda: I.mT, RuntimeError, "[mT] got shape (3,), expected at least 2 dimensions"),
+    (lambda: X.expand(4, 3), RuntimeError, "[expand] cannot expand (2, 3) to (4, 3)"),
+    (lambda: X.flatten(1, 0), RuntimeError, "[flatten] start_dim 1 comes after end_dim 0"),
+    (lambda: X.reshape(*[1] * 9), ValueError, "[reshape] shape has 9 entries, but a tensor has at most 8 dimensions"),
+    # ---- creation
+    (lambda: tg.tensor([[1], [2, 3]]), ValueError, "[tensor] expected sequence of length 1 at dim 1 (got 2)"),
+    (lambda: tg.tensor([[1], 2]), TypeError, "[tensor] got a int at dim 1 where other rows have a sequence of 1"),
+    (lambda: tg.tensor([1, [2]]), TypeError, "[tensor] got a list where other rows have a number"),
+    (
+        lambda: tg.tensor(["a"]),
+        TypeError,
+        "[tensor] got a str, expected a number, a numpy array, or nested lists of numbers",
+    ),
+    (lambda: tg.tensor([1j]), TypeError, "[tensor] got a complex"),
+    (lambda: tg.tensor([300], dtype=tg.uint8), RuntimeError, "[tensor] 300 does not fit uint8; choose a wider dtype"),
+    (lambda: tg.tensor([float("inf")], dtype=tg.int64), RuntimeError, "[tensor] inf does not fit int64"),
+    (lambda: tg.Tensor([1.0]), TypeError, "[Tensor] the type is not called: use trigrad.tensor(data)"),
+    (lambda: type(tg.float32)(), TypeError, "[dtype] the dtypes are fixed"),
+    (lambda: tg.zeros(-1), RuntimeError, "a dimension cannot be negative: shape (-1,)"),
+    (lambda: tg.zeros(2, 1.5), TypeError, "[zeros] size has an entry 1.5, expected integers"),
+    (lambda: tg.empty(2**40, 2**40), MemoryError, "has more elements than a 64-bit integer can count"),
+    (lambda: tg.empty(2**62, dtype=tg.float64), MemoryError, "needs more bytes than a 64-bit integer can count"),
+    (lambda: tg.empty(2**50), MemoryError, "cannot allocate"),
+    (lambda: tg.zeros(1, dtype=np.complex64), TypeError, "dtype is numpy's <c8, which trigrad does not have"),
+    (lambda: tg.arange(3, 0), RuntimeError, "[arange] step 1 leads from 3 away from 0, expected the other sign"),
+    (lambda: tg.arange(0, 1, 0), RuntimeError, "[arange] step is 0"),
+    (lambda: tg.arange(float("nan")), RuntimeError, "expected finite numbers"),
+    (lambda: tg.linspace(0, 1, -1), RuntimeError, "[linspace] steps is -1"),
+    # ---- devices
+    (
+        lambda: tg.zeros(1, device="cuda"),
+        RuntimeError,
+        "[zeros] device is 'cuda', but this build of trigrad has kernels for the CPU only; expected device='cpu'",
+    ),
+    (lambda: X.to("cuda:0"), RuntimeError, "[to] device is 'cuda:0'"),
+    (lambda: tg.device("tpu"), RuntimeError, "[device] got 'tpu', expected 'cpu' or 'cuda'"),
+    (lambda: setattr(tg.device("cpu"), "type", "cuda"), AttributeError, "[device] a device cannot be changed"),
+    # ---- functions
+    (
+        lambda: tg.cross_entropy(X, tg.tensor([0, 1, 2])),
+        ValueError,
+        "[cross_entropy] target has shape (3,), expected (2,) for input (2, 3)",
+    ),
+    (lambda: tg.dropout(X, 1.5), ValueError, "[dropout] p is 1.5, expected a probability from 0 to 1"),
+    (lambda: tg.var(X, unbiased=True, correction=1), TypeError, "[var] got unbiased and correction"),
+    (lambda: tg.normal(0.0, 1.0), TypeError, "[normal] size is missing"),
+    (lambda: tg.normal(X, -X), RuntimeError, "[normal] std has a negative element"),
+    (lambda: tg.randint(3), TypeError, "[randint] size is missing"),
+    (
+        lambda: tg.manual_seed(2**64),
+        RuntimeError,
+        "[manual_seed] got 18446744073709551616, expected -2**63 to 2**64 - 1",
+    ),
+    (
+        lambda: tg.Generator().set_state(X),
+        RuntimeError,
+        "[set_state] got trigrad.float32 of shape (2, 3), expected uint8 of shape (16,)",
+    ),
+    (lambda: tg.set_num_threads(0), ValueError, "[set_num_threads] got 0, expected 1 to"),
+    (lambda: _core.set_isa("mmx"), ValueError, "is 'mmx', expected one of"),
+    (lambda: _core.call("conv9d", []), ValueError, "[call] the op table has no row 'conv9d'"),
+    (lambda: _core.call("relu", [X, X]), TypeError, "[relu] got 2 tensors and 0 attributes"),
+    (lambda: _core.from_bytes(b"abc", tg.float32, (1,)), ValueError, "[from_bytes] got 3 bytes, expected 4"),
+    # ---- in place
+    (
+        lambda: X.add_(tg.ones(4, 2, 3)),
+        RuntimeError,
+        "[add_] the result has shape (4, 2, 3) but the tensor it is to overwrite has (2, 3)",
+    ),
+    (lambda: I.add_(1.5), RuntimeError, "[add_] result type float32 can't be cast to the tensor's type int64"),
+    (lambda: tg.ones(1).expand(3).add_(1), RuntimeError, "several elements share"),
+    (lambda: tg.Tensor.add_(1.0, X), TypeError, "[add_] writes into a tensor, got a float"),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "text"), CASES, ids=[text[:50] for _, _, text in CASES])
+def test_error(call: Callable[[], Any], kind: type[Exception], text: str) -> None:
+    before = (X.tolist(), X._version, I.tolist(), I._version)
+    with pytest.raises(kind, match=re.escape(text)) as caught:
+        call()
+    assert caught.type is kind
+    assert (X.tolist(), X._version, I.tolist(), I._version) == before

@@ -13,6 +13,7 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 MAX_FLOPS = 2e10  # larger products take seconds and tell nothing new
 DROP = 0.25  # dropout's p
+MEMORY_SIZES = (1 << 20, 1 << 24)  # elements: within the last cache, and beyond
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Case:
     @property
     def bytes(self) -> float:
         """Bytes that must be read and written, for operations bound by memory; 0 for matrix products."""
-        return 4.0 * STREAMS[self.op] * math.prod(self.shape) if self.op in STREAMS else 0.0
+        passes = memory_passes(self) if self.op in ("read", "copy", "triad") else 1
+        return 4.0 * STREAMS.get(self.op, 0) * math.prod(self.shape) * passes
 
 
 # Times that the whole array passes between processor and memory, reads and writes. One pass too few for two-pass
@@ -98,6 +100,11 @@ REDUCTIONS: dict[str, Callable[..., Any]] = {
 }
 MATMUL = {"nn": (0, 0), "nt": (0, 1), "tn": (1, 0), "broadcast": (0, 0)}  # which operands come transposed
 JET = (16, 64, 32, 32, 5)
+
+
+def memory_passes(case: Case) -> int:
+    """Passes of the memory's own cases in one call: enough that handing pieces to threads costs nothing."""
+    return max(1, MEMORY_SIZES[-1] // math.prod(case.shape))
 
 
 def axis_of(case: Case) -> int | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cases import DROP, Array, Case, axis_of
+from cases import DROP, Array, Case, axis_of, memory_passes
 
 
 @dataclass(frozen=True)
@@ -314,28 +314,30 @@ class Memory(Peer):
         self.threads = threads
         self.pool = ThreadPoolExecutor(threads)
 
-    def _pieces(self, function: Callable[..., Any], result: Any, *arrays: Array) -> list[Variant]:
+    def _pieces(self, case: Case, function: Callable[..., Any], result: Any, *arrays: Array) -> list[Variant]:
         pieces = list(zip(*(np.array_split(a, self.threads) for a in arrays), strict=True))
+        passes = memory_passes(case)
+
+        def work(piece: tuple[Array, ...]) -> None:
+            for _ in range(passes):
+                function(*piece)
 
         def call() -> Any:
-            if self.threads == 1:
-                function(*arrays)
-            else:
-                list(self.pool.map(lambda p: function(*p), pieces))
+            list(self.pool.map(work, pieces))
             return result
 
         return [Variant("NumPy", call)]
 
     def read(self, case: Case, x: Array) -> list[Variant]:
-        return self._pieces(lambda a: np.dot(a, a), x, x)
+        return self._pieces(case, lambda a: np.dot(a, a), x, x)
 
     def copy(self, case: Case, x: Array) -> list[Variant]:
         y = np.empty_like(x)
-        return self._pieces(np.copyto, y, y, x)
+        return self._pieces(case, np.copyto, y, y, x)
 
     def triad(self, case: Case, x: Array, y: Array) -> list[Variant]:
         z = np.empty_like(x)
-        return self._pieces(np.add, z, x, y, z)
+        return self._pieces(case, np.add, z, x, y, z)
 
 
 class Trigrad(Peer):

@@ -47,10 +47,10 @@ def test_another_process(isa: str, threads: int, here: golden.Hashes, record: di
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_the_same_process(isa: str, here: golden.Hashes, full: bool) -> None:
+def test_the_same_process(isa: str, here: golden.Hashes) -> None:
     """set_isa and set_num_threads, and back."""
     _core.set_isa(isa)
-    for threads in THREADS if full else THREADS[2:3]:
+    for threads in THREADS:
         tg.set_num_threads(threads)
         assert not golden.differences(golden.hashes(), here), f"{threads} threads"
 

@@ -80,27 +80,46 @@ def test_where_broadcasts_three(c: tuple[int, ...], a: tuple[int, ...], b: tuple
 
 # ---------------------------------------------------------------- promotion: PyTorch's rules
 
-KINDS = [(t, d) for t in DTYPES for d in (True, False)] + [(3, None), (2.5, None), (True, None)]
+# What takes part: (dtype, has dimensions), or a Python number and None.
+Kind = tuple[Any, bool | None]
+KINDS: list[Kind] = [(t, d) for t in DTYPES for d in (True, False)] + [(3, None), (2.5, None), (True, None)]
+WIDENING = ("bool", "uint8", "int32", "int64", "float32", "float64")  # each holds those before it, for the types here
+CATEGORY = {t: 2 if "float" in t else 1 if "int" in t else 0 for t in WIDENING}
+OF_NUMBER = {int: "int64", float: "float32", bool: "bool"}
 
 
-@pytest.mark.parametrize("b", KINDS, ids=str)
-@pytest.mark.parametrize("a", [k for k in KINDS if k[1] is not None], ids=str)
-def test_promotion(a: tuple[Any, Any], b: tuple[Any, Any]) -> None:
-    """Tensors with dimensions, 0-d tensors and Python numbers, in both orders."""
+def promoted(a: Kind, b: Kind) -> str:
+    """Tensors with dimensions decide; 0-d tensors, then numbers, count only where they bring a higher category."""
+    result = None
+    for level in (True, False, None):
+        here = [OF_NUMBER[type(v)] if level is None else v for v, dimensions in (a, b) if dimensions is level]
+        best = max(here, key=WIDENING.index, default=None)
+        if best and (result is None or CATEGORY[best] > CATEGORY[result]):
+            result = best
+    assert result
+    return result
+
+
+def operand(kind: Kind, make: Any) -> Any:
+    value, dimensions = kind
+    return value if dimensions is None else make(np.ones((2,) if dimensions else (), value))
+
+
+PAIRS = [(a, b) for a in KINDS for b in KINDS if a[1] is not None or b[1] is not None]
+
+
+@pytest.mark.parametrize(("a", "b"), PAIRS, ids=str)
+def test_promotion(a: Kind, b: Kind) -> None:
+    got = operand(a, tensor) * operand(b, tensor)
+    assert str(got.dtype).removeprefix("trigrad.") == promoted(a, b)
+    assert (got.numpy() == float(a[0] if a[1] is None else 1) * float(b[0] if b[1] is None else 1)).all()
+
+
+def test_the_rule_is_that_of_torch() -> None:
     torch = pytest.importorskip("torch")
-
-    def make(kind: tuple[Any, Any], ours: bool) -> Any:
-        value, dimensions = kind
-        if dimensions is None:
-            return value
-        array = np.ones((2,) if dimensions else (), value)
-        return tensor(array) if ours else torch.from_numpy(array)
-
-    for x, y in ((a, b), (b, a)):
-        want = make(x, False) * make(y, False)
-        got = make(x, True) * make(y, True)
-        assert str(got.dtype).split(".")[-1] == str(want.dtype).split(".")[-1], f"{x} * {y}"
-        np.testing.assert_array_equal(got.numpy(), want.numpy())
+    for a, b in PAIRS:
+        want = operand(a, torch.from_numpy) * operand(b, torch.from_numpy)
+        assert str(want.dtype).removeprefix("torch.") == promoted(a, b), f"{a} * {b}"
 
 
 @pytest.mark.parametrize("b", DTYPES)

@@ -170,6 +170,15 @@ void run(const Isa& isa, const std::vector<std::string>& parts) {
           Layer<T> l(M, N, K, table);
           row("narrow", {M, N, K}, l.flops(), [&] { l.forward(); });
         }
+  if (wanted("steps"))  // a long K and the widths around every change in the number of chains
+    for (int64_t M : {1, 1024})
+      for (Shape s : {Shape{M, 1, 300}, {M, 2, 300}, {M, 5, 300}, {M, 10, 300}, {M, 16, 300}, {M, 17, 300}, {M, 18, 300},
+                      {M, 32, 300}, {M, 33, 300}, {M, 64, 300}, {M, 65, 300}, {M, 100, 300}, {M, 128, 300},
+                      {M, 129, 300}, {M, 300, 300}, {M, 100, 200}, {M, 10, 784}, {M, 64, 784}, {M, 32, 127},
+                      {M, 32, 128}, {M, 64, 127}, {M, 64, 128}}) {
+        Layer<T> l(s.M, s.N, s.K, table);
+        row("steps", s, l.flops(), [&] { l.forward(); });
+      }
   if (wanted("few"))
     for (int64_t M : {1, 2, 3, 4, 6, 8, 12, 16})
       for (Shape s : {Shape{M, 300, 300}, Shape{M, 512, 784}, Shape{M, 100, 200}}) {

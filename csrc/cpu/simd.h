@@ -84,7 +84,7 @@ namespace TG_ISA_NS {
 // The scalar lanes stay visible beside the vector ones.
 using tg::abs, tg::bits, tg::from_bits, tg::broadcast, tg::copysign, tg::load, tg::store, tg::by_lane;
 using tg::at_least, tg::at_most, tg::clip, tg::maximum, tg::minimum, tg::pow2, tg::scale,
-    tg::shift_right_logical, tg::to_int;
+    tg::shift_right_logical, tg::add_wrapping, tg::to_int;
 using tg::both, tg::either, tg::invert, tg::any, tg::select, tg::is_nan;
 using tg::fma, tg::fmod, tg::sqrt, tg::floor, tg::ceil, tg::trunc, tg::rint;
 using tg::lt, tg::le, tg::gt, tg::ge, tg::eq, tg::ne;
@@ -266,6 +266,8 @@ TG_FN typename lane<V>::M load_mask(const uint8_t* p) {
 
 // ---- conversions ------------------------------------------------------------------------------------------
 TG_FN vi shift_right_logical(vi x, int k) { return vi(vui(x) >> k); }
+TG_FN vi add_wrapping(vi a, vi b) { return vi(vui(a) + vui(b)); }
+TG_FN vl add_wrapping(vl a, vl b) { return vl(vul(a) + vul(b)); }
 TG_FN vl shift_right_logical(vl x, int k) { return vl(vul(x) >> k); }
 
 struct vd2 {  // the lanes of one vf as doubles, in order

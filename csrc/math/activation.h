@@ -91,9 +91,8 @@ template <class V>
 TG_FN V power(V a, V b) {
   if constexpr (lane<V>::floating) {
     // A square is the product, correctly rounded; lanes that share a vector with other exponents get the same bits.
-    const auto two = eq(b, constant<V>(2));
-    if (!any(invert(two))) return a * a;
-    return select(two, a * a, pow(a, b));
+    if (!any(ne(b, constant<V>(2)))) return a * a;
+    return select(eq(b, constant<V>(2)), a * a, pow(a, b));
   } else {
     if (b < V{}) {
       if (a == V(1)) return a;

@@ -135,8 +135,8 @@ TG_FN log_reduced<V> log_reduce(V x) {  // x positive, normal, finite
   constexpr int shift = lane<V>::mantissa;
   constexpr K bias = lane<V>::wide ? 1023 : 127;
   const I half_root = bits(constant<V>(0x1.6a09e667f3bcdp-1));
-  I k = shift_right_logical(bits(x) - half_root + broadcast<I>(K(bias << shift)), shift) - broadcast<I>(bias);
-  return {to_float<V>(k), from_bits<V>(bits(x) - (k << shift))};
+  const I k = shift_right_logical(add_wrapping(bits(x), broadcast<I>(K(bias << shift)) - half_root), shift) - broadcast<I>(bias);
+  return {to_float<V>(k), from_bits<V>(add_wrapping(bits(x), -(k << shift)))};
 }
 
 // k ln2 + log(1 + f), sqrt(1/2) <= 1 + f < sqrt(2).

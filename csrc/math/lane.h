@@ -236,6 +236,9 @@ TG_FN V to_float(typename lane<V>::I i) {  // double: |i| < 2^51
 // ---- helpers of math/ -------------------------------------------------------------------------------------
 TG_FN int32_t shift_right_logical(int32_t x, int k) { return int32_t(uint32_t(x) >> k); }
 TG_FN int64_t shift_right_logical(int64_t x, int k) { return int64_t(uint64_t(x) >> k); }
+// Bits of a NaN may carry out; a signed overflow of scalars would be undefined.
+TG_FN int32_t add_wrapping(int32_t a, int32_t b) { return int32_t(uint32_t(a) + uint32_t(b)); }
+TG_FN int64_t add_wrapping(int64_t a, int64_t b) { return int64_t(uint64_t(a) + uint64_t(b)); }
 
 // x held to x <= hi, to x >= lo, or to both; NaN stays NaN. The bounds must not be zeros.
 TG_FN float at_most(float x, float hi) { return x > hi ? hi : x; }

@@ -110,8 +110,8 @@ Attrs defaults(const Op& op) {
   Attrs a;
   for (size_t i = static_cast<size_t>(op.n_tensors); i < op.params.size(); i++) a.add(op.params[i].fallback);
   if (op.name.starts_with("clamp")) {
-    a.values[0] = Attr::real(-1);
-    a.values[1] = Attr::real(2);
+    a.values[0] = Attr::integer(-1);
+    a.values[1] = Attr::integer(2);
   }
   return a;
 }

@@ -127,6 +127,9 @@ class Session:
     def __init__(self, peers: Sequence[str], threads: int, blocks: int, seconds: float, lock: Path | None) -> None:
         self.threads, self.blocks, self.seconds, self.lock = threads, blocks, seconds, lock
         self.workers = {p: Worker(p, threads) for p in peers}
+        for peer, worker in self.workers.items():
+            if worker.state["status"] != "ok":
+                print(f"{peer} is not here:", *worker.state["faults"].values(), flush=True)
 
     def __enter__(self) -> Self:
         return self

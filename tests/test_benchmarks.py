@@ -68,9 +68,7 @@ def test_a_library_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytes
 
 def test_batch_scaling_writes_its_csv(tmp_path: Path) -> None:
     csv = tmp_path / "scaling.csv"
-    _, rows = run(
-        "batch_scaling.py", tmp_path / "out.json", "--peers", "trigrad", "--threads", "1", "--csv", str(csv)
-    )
+    _, rows = run("batch_scaling.py", tmp_path / "out.json", "--peers", "trigrad", "--threads", "1", "--csv", str(csv))
     lines = csv.read_text().splitlines()
     assert lines[0] == "curve,peer,threads,batch,us,ns_per_row"
     assert len(lines) == 1 + len(rows) == 1 + 2 * 9  # two batches of every curve

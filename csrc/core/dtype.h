@@ -26,7 +26,7 @@ inline constexpr int kComputeDtypes = 6;
 
 struct DtypeInfo {
   const char* name;
-  int size;               // bytes
+  int size;  // bytes
   bool floating;
   const char* interface;  // numpy's typestr, nullptr where numpy has no such type
 };

@@ -14,10 +14,12 @@ class FloatEnv {
 #if defined(__SSE__)
   static constexpr uint32_t kStatus = 0x3f, kOurs = 0x1f80;  // all exceptions masked, nearest, no FTZ, no DAZ
   FloatEnv() : saved_(_mm_getcsr()) {
-    if ((saved_ & ~kStatus) != kOurs) [[unlikely]] _mm_setcsr(kOurs);
+    if ((saved_ & ~kStatus) != kOurs) [[unlikely]]
+      _mm_setcsr(kOurs);
   }
   ~FloatEnv() {
-    if ((saved_ & ~kStatus) != kOurs) [[unlikely]] _mm_setcsr(saved_);
+    if ((saved_ & ~kStatus) != kOurs) [[unlikely]]
+      _mm_setcsr(saved_);
   }
 
  private:
@@ -26,10 +28,12 @@ class FloatEnv {
   static constexpr uint64_t kRelevant = 0x07c8'9f00;  // AHP DN FZ RMode, FZ16, and the trap enables
   FloatEnv() {
     asm volatile("mrs %0, fpcr" : "=r"(saved_));
-    if (saved_ & kRelevant) [[unlikely]] asm volatile("msr fpcr, %0" ::"r"(saved_ & ~kRelevant));
+    if (saved_ & kRelevant) [[unlikely]]
+      asm volatile("msr fpcr, %0" ::"r"(saved_ & ~kRelevant));
   }
   ~FloatEnv() {
-    if (saved_ & kRelevant) [[unlikely]] asm volatile("msr fpcr, %0" ::"r"(saved_));
+    if (saved_ & kRelevant) [[unlikely]]
+      asm volatile("msr fpcr, %0" ::"r"(saved_));
   }
 
  private:

@@ -7,8 +7,7 @@
 namespace tg {
 
 std::shared_ptr<const Derived> Storage::derived(uint64_t key) const {
-  while (derived_lock_.test_and_set(std::memory_order_acquire)) {
-  }
+  while (derived_lock_.test_and_set(std::memory_order_acquire)) {}
   std::shared_ptr<const Derived> block;
   if (derived_ && derived_key_ == key && derived_version_ == version()) block = derived_;
   derived_lock_.clear(std::memory_order_release);
@@ -16,8 +15,7 @@ std::shared_ptr<const Derived> Storage::derived(uint64_t key) const {
 }
 
 void Storage::set_derived(uint64_t key, uint64_t version, std::shared_ptr<const Derived> block) {
-  while (derived_lock_.test_and_set(std::memory_order_acquire)) {
-  }
+  while (derived_lock_.test_and_set(std::memory_order_acquire)) {}
   derived_.swap(block);
   derived_key_ = key;
   derived_version_ = version;
@@ -88,7 +86,8 @@ Tensor as_strided(const Tensor& t, const Dims& shape, const Dims& strides, int64
 
 Tensor expand(const char* op, const Tensor& t, const Dims& target) {
   if (target.size() < t.rank())
-    fail(ErrorKind::Runtime, "[", op, "] cannot expand ", t.shape, " to ", target, ": fewer dimensions than the tensor");
+    fail(ErrorKind::Runtime, "[", op, "] cannot expand ", t.shape, " to ", target,
+         ": fewer dimensions than the tensor");
   Dims shape = target, strides = Dims::filled(target.size(), 0);
   const int lead = target.size() - t.rank();
   for (int i = 0; i < target.size(); i++) {
@@ -101,8 +100,8 @@ Tensor expand(const char* op, const Tensor& t, const Dims& target) {
     const int64_t have = t.shape[i - lead];
     if (have == shape[i]) strides[i] = t.strides[i - lead];
     else if (have != 1)
-      fail(ErrorKind::Runtime, "[", op, "] cannot expand ", t.shape, " to ", target, ": dimension ", i, " has length ", have,
-           ", expected ", shape[i], " or 1");
+      fail(ErrorKind::Runtime, "[", op, "] cannot expand ", t.shape, " to ", target, ": dimension ", i, " has length ",
+           have, ", expected ", shape[i], " or 1");
   }
   count(shape);
   return as_strided(t, shape, strides, t.offset);
@@ -165,8 +164,8 @@ Tensor slice(const char* op, const Tensor& t, int64_t axis, int64_t start, int64
   if (t.rank() == 0) fail(ErrorKind::Index, "[", op, "] a 0-d tensor cannot be sliced");
   const int64_t last = start + (length - 1) * step;
   if (length < 0 || (length > 0 && (start < 0 || start >= t.shape[i] || last < 0 || last >= t.shape[i])))
-    fail(ErrorKind::Index, "[", op, "] start ", start, ", length ", length, ", step ", step,
-         " leave dimension ", i, " of length ", t.shape[i]);
+    fail(ErrorKind::Index, "[", op, "] start ", start, ", length ", length, ", step ", step, " leave dimension ", i,
+         " of length ", t.shape[i]);
   Dims shape = t.shape, strides = t.strides;
   shape[i] = length;
   strides[i] *= step;
@@ -247,8 +246,10 @@ bool extent(const Tensor& t, int64_t& low, int64_t& high) {
 bool overlaps(const Tensor& a, const Tensor& b) {
   int64_t al, ah, bl, bh;
   if (!extent(a, al, ah) || !extent(b, bl, bh)) return false;
-  const std::byte *a0 = a.storage->data() + al * size_of(a.dtype), *a1 = a.storage->data() + (ah + 1) * size_of(a.dtype);
-  const std::byte *b0 = b.storage->data() + bl * size_of(b.dtype), *b1 = b.storage->data() + (bh + 1) * size_of(b.dtype);
+  const std::byte *a0 = a.storage->data() + al * size_of(a.dtype),
+                  *a1 = a.storage->data() + (ah + 1) * size_of(a.dtype);
+  const std::byte *b0 = b.storage->data() + bl * size_of(b.dtype),
+                  *b1 = b.storage->data() + (bh + 1) * size_of(b.dtype);
   return a0 < b1 && b0 < a1;
 }
 

@@ -82,11 +82,18 @@ class Storage {
 class StorageRef {
  public:
   StorageRef() = default;
-  explicit StorageRef(Storage* s) : s_(s) { if (s_) s_->retain(); }
+  explicit StorageRef(Storage* s) : s_(s) {
+    if (s_) s_->retain();
+  }
   StorageRef(const StorageRef& o) : StorageRef(o.s_) {}
   StorageRef(StorageRef&& o) noexcept : s_(std::exchange(o.s_, nullptr)) {}
-  StorageRef& operator=(StorageRef o) noexcept { std::swap(s_, o.s_); return *this; }
-  ~StorageRef() { if (s_) s_->drop(); }
+  StorageRef& operator=(StorageRef o) noexcept {
+    std::swap(s_, o.s_);
+    return *this;
+  }
+  ~StorageRef() {
+    if (s_) s_->drop();
+  }
   Storage* get() const { return s_; }
   Storage* operator->() const { return s_; }
   explicit operator bool() const { return s_ != nullptr; }
@@ -110,7 +117,9 @@ struct Tensor {
   Device device() const { return storage->device(); }
   bool contiguous() const;
   template <class T = std::byte>
-  T* data() const { return reinterpret_cast<T*>(storage->data() + offset * size_of(dtype)); }
+  T* data() const {
+    return reinterpret_cast<T*>(storage->data() + offset * size_of(dtype));
+  }
 };
 
 // Fresh contiguous tensor, uninitialised. Refuses shapes whose bytes overflow.

@@ -300,6 +300,7 @@ static void product(const Product<typename lane<V>::S>& g) {
     case 1: return product_chains<V, 1>(g);
     case 2: return product_chains<V, 2>(g);
     case 4: return product_chains<V, 4>(g);
+    case 8: return product_chains<V, 8>(g);
   }
 }
 
@@ -350,6 +351,7 @@ static void forward(const DenseForward<typename lane<V>::S>& g) {
       case 1: return forward_row<V, 1>(g);
       case 2: return forward_row<V, 2>(g);
       case 4: return forward_row<V, 4>(g);
+      case 8: return forward_row<V, 8>(g);
     }
   }
   product<V>({g.M, g.N, g.K, g.x, g.x_row, g.w, g.w_k, g.w_n, g.packed, g.bias, g.y, g.y_row, g.activation});

@@ -9,23 +9,35 @@
 
 namespace tg {
 
-#define TG_ISA_TABLES(NS)                                             \
-  namespace NS {                                                      \
-  extern const PointwiseTable pointwise_table;                        \
-  extern const DenseTable<float> dense_table_f32;                     \
-  extern const DenseTable<double> dense_table_f64;                    \
-  extern const RowsTable<float> rows_table_f32;                       \
-  extern const RowsTable<double> rows_table_f64;                      \
-  }                                                                   \
+#define TG_ISA_TABLES(NS)                          \
+  namespace NS {                                   \
+  extern const PointwiseTable pointwise_table;     \
+  extern const DenseTable<float> dense_table_f32;  \
+  extern const DenseTable<double> dense_table_f64; \
+  extern const RowsTable<float> rows_table_f32;    \
+  extern const RowsTable<double> rows_table_f64;   \
+  }                                                \
   static const Isa NS##_tables
 
-TG_ISA_TABLES(isa_baseline){"baseline", &isa_baseline::pointwise_table, &isa_baseline::dense_table_f32,
-                            &isa_baseline::dense_table_f64, &isa_baseline::rows_table_f32, &isa_baseline::rows_table_f64};
+TG_ISA_TABLES(isa_baseline){"baseline",
+                            &isa_baseline::pointwise_table,
+                            &isa_baseline::dense_table_f32,
+                            &isa_baseline::dense_table_f64,
+                            &isa_baseline::rows_table_f32,
+                            &isa_baseline::rows_table_f64};
 #if defined(__x86_64__)
-TG_ISA_TABLES(isa_avx2){"avx2", &isa_avx2::pointwise_table, &isa_avx2::dense_table_f32,
-                        &isa_avx2::dense_table_f64, &isa_avx2::rows_table_f32, &isa_avx2::rows_table_f64};
-TG_ISA_TABLES(isa_avx512){"avx512", &isa_avx512::pointwise_table, &isa_avx512::dense_table_f32,
-                          &isa_avx512::dense_table_f64, &isa_avx512::rows_table_f32, &isa_avx512::rows_table_f64};
+TG_ISA_TABLES(isa_avx2){"avx2",
+                        &isa_avx2::pointwise_table,
+                        &isa_avx2::dense_table_f32,
+                        &isa_avx2::dense_table_f64,
+                        &isa_avx2::rows_table_f32,
+                        &isa_avx2::rows_table_f64};
+TG_ISA_TABLES(isa_avx512){"avx512",
+                          &isa_avx512::pointwise_table,
+                          &isa_avx512::dense_table_f32,
+                          &isa_avx512::dense_table_f64,
+                          &isa_avx512::rows_table_f32,
+                          &isa_avx512::rows_table_f64};
 #endif
 
 namespace {

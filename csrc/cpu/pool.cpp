@@ -55,8 +55,7 @@ class Pool {
       wake_.notify_all();
     }
     inside_task = true;
-    while (take_one()) {
-    }
+    while (take_one()) {}
     for (int spins = 0; done_.load(std::memory_order_acquire) != tasks; spins++) {
       if (spins < 4096) relax();
       else sched_yield();
@@ -90,7 +89,8 @@ class Pool {
     for (;;) {
       auto start = Clock::now();
       for (int spins = 1;; spins++) {
-        if ((state_.load(std::memory_order_acquire) & 0xffffffffu) != 0 && id < helpers_.load(std::memory_order_relaxed)) {
+        if ((state_.load(std::memory_order_acquire) & 0xffffffffu) != 0 &&
+            id < helpers_.load(std::memory_order_relaxed)) {
           FloatEnv still_ours;
           if (take_one()) {
             start = Clock::now();
@@ -135,7 +135,8 @@ int usable_cpus() {
   if (sched_getaffinity(0, sizeof mask, &mask) == 0) n = std::max(1, CPU_COUNT(&mask));
   double quota = -1, period = 0;
   std::string first;
-  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> first >> period && first != "max") quota = std::atof(first.c_str());
+  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> first >> period && first != "max")
+    quota = std::atof(first.c_str());
   if (quota <= 0) {
     std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
     std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
@@ -187,8 +188,7 @@ int num_threads() {
 }
 
 void set_num_threads(int n) {
-  if (n < 1 || n > kMaxThreads)
-    fail(ErrorKind::Value, "[set_num_threads] got ", n, ", expected 1 to ", kMaxThreads);
+  if (n < 1 || n > kMaxThreads) fail(ErrorKind::Value, "[set_num_threads] got ", n, ", expected 1 to ", kMaxThreads);
   threads.store(n, std::memory_order_relaxed);
 }
 
@@ -207,8 +207,13 @@ void parallel(int64_t tasks, void (*fn)(void*, int64_t), void* ctx) {
       } shift{fn, ctx, first};
       if (first == 0 && tasks <= most) pool().run(tasks, fn, ctx, n);
       else
-        pool().run(std::min(most, tasks - first),
-                   [](void* s, int64_t i) { auto& f = *static_cast<Shift*>(s); f.fn(f.ctx, f.first + i); }, &shift, n);
+        pool().run(
+            std::min(most, tasks - first),
+            [](void* s, int64_t i) {
+              auto& f = *static_cast<Shift*>(s);
+              f.fn(f.ctx, f.first + i);
+            },
+            &shift, n);
     }
     return;
   }

@@ -83,8 +83,8 @@ struct lane<TG_ISA_NS::vl> : vector_lane<int64_t, TG_ISA_NS::vl, TG_ISA_NS::mask
 namespace TG_ISA_NS {
 // The scalar lanes stay visible beside the vector ones.
 using tg::abs, tg::bits, tg::from_bits, tg::broadcast, tg::copysign, tg::load, tg::store, tg::by_lane;
-using tg::at_least, tg::at_most, tg::clip, tg::maximum, tg::minimum, tg::pow2, tg::scale,
-    tg::shift_right_logical, tg::add_wrapping, tg::to_int;
+using tg::at_least, tg::at_most, tg::clip, tg::maximum, tg::minimum, tg::pow2, tg::scale, tg::shift_right_logical,
+    tg::add_wrapping, tg::to_int;
 using tg::both, tg::either, tg::invert, tg::any, tg::select, tg::is_nan;
 using tg::fma, tg::fmod, tg::sqrt, tg::floor, tg::ceil, tg::trunc, tg::rint;
 using tg::lt, tg::le, tg::gt, tg::ge, tg::eq, tg::ne;
@@ -97,17 +97,13 @@ TG_FN typename lane<V>::M first_lanes(int n) {
 }
 template <class V>
 TG_FN V load_n(const typename lane<V>::S* p, int n) {
-  if constexpr (lane<V>::n == 16)
-    return V(_mm512_maskz_loadu_epi32(first_lanes<V>(n), p));
-  else
-    return V(_mm512_maskz_loadu_epi64(first_lanes<V>(n), p));
+  if constexpr (lane<V>::n == 16) return V(_mm512_maskz_loadu_epi32(first_lanes<V>(n), p));
+  else return V(_mm512_maskz_loadu_epi64(first_lanes<V>(n), p));
 }
 template <class V>
 TG_FN void store_n(typename lane<V>::S* p, V v, int n) {
-  if constexpr (lane<V>::n == 16)
-    _mm512_mask_storeu_epi32(p, first_lanes<V>(n), __m512i(v));
-  else
-    _mm512_mask_storeu_epi64(p, first_lanes<V>(n), __m512i(v));
+  if constexpr (lane<V>::n == 16) _mm512_mask_storeu_epi32(p, first_lanes<V>(n), __m512i(v));
+  else _mm512_mask_storeu_epi64(p, first_lanes<V>(n), __m512i(v));
 }
 #else
 template <class V>
@@ -121,17 +117,13 @@ TG_FN typename lane<V>::M first_lanes(int n) {
 #if defined(TG_ISA_AVX2)
 template <class V>
 TG_FN V load_n(const typename lane<V>::S* p, int n) {
-  if constexpr (lane<V>::n == 8)
-    return V(_mm256_maskload_ps((const float*)p, __m256i(first_lanes<V>(n))));
-  else
-    return V(_mm256_maskload_pd((const double*)p, __m256i(first_lanes<V>(n))));
+  if constexpr (lane<V>::n == 8) return V(_mm256_maskload_ps((const float*)p, __m256i(first_lanes<V>(n))));
+  else return V(_mm256_maskload_pd((const double*)p, __m256i(first_lanes<V>(n))));
 }
 template <class V>
 TG_FN void store_n(typename lane<V>::S* p, V v, int n) {
-  if constexpr (lane<V>::n == 8)
-    _mm256_maskstore_ps((float*)p, __m256i(first_lanes<V>(n)), __m256(v));
-  else
-    _mm256_maskstore_pd((double*)p, __m256i(first_lanes<V>(n)), __m256d(v));
+  if constexpr (lane<V>::n == 8) _mm256_maskstore_ps((float*)p, __m256i(first_lanes<V>(n)), __m256(v));
+  else _mm256_maskstore_pd((double*)p, __m256i(first_lanes<V>(n)), __m256d(v));
 }
 #else
 template <class V>
@@ -202,9 +194,7 @@ TG_FN mask_d is_nan(vd a) { return ne(a, a); }
 TG_FN bool any(mask_f a) { return _mm256_movemask_ps(__m256(a)) != 0; }
 TG_FN bool any(mask_d a) { return _mm256_movemask_pd(__m256d(a)) != 0; }
 TG_FN vf select(mask_f m, vf yes, vf no) { return vf(_mm256_blendv_ps(__m256(no), __m256(yes), __m256(m))); }
-TG_FN vd select(mask_d m, vd yes, vd no) {
-  return vd(_mm256_blendv_pd(__m256d(no), __m256d(yes), __m256d(m)));
-}
+TG_FN vd select(mask_d m, vd yes, vd no) { return vd(_mm256_blendv_pd(__m256d(no), __m256d(yes), __m256d(m))); }
 #else
 #if defined(__SSE2__)
 TG_FN bool any(mask_f a) { return _mm_movemask_ps(__m128(a)) != 0; }
@@ -295,17 +285,13 @@ TG_FN vd2 widen(vf x) {
   __m128 y = __m128(x);
   return {vd(_mm_cvtps_pd(y)), vd(_mm_cvtps_pd(_mm_movehl_ps(y, y)))};
 }
-TG_FN vf narrow(vd2 x) {
-  return vf(_mm_movelh_ps(_mm_cvtpd_ps(__m128d(x.low)), _mm_cvtpd_ps(__m128d(x.high))));
-}
+TG_FN vf narrow(vd2 x) { return vf(_mm_movelh_ps(_mm_cvtpd_ps(__m128d(x.low)), _mm_cvtpd_ps(__m128d(x.high)))); }
 #else
 TG_FN vd2 widen(vf x) {
   float32x4_t y = float32x4_t(x);
   return {vd(vcvt_f64_f32(vget_low_f32(y))), vd(vcvt_high_f64_f32(y))};
 }
-TG_FN vf narrow(vd2 x) {
-  return vf(vcvt_high_f32_f64(vcvt_f32_f64(float64x2_t(x.low)), float64x2_t(x.high)));
-}
+TG_FN vf narrow(vd2 x) { return vf(vcvt_high_f32_f64(vcvt_f32_f64(float64x2_t(x.low)), float64x2_t(x.high))); }
 #endif
 
 // Nearest integer, ties to even: |x| < 2^31 for floats, |x| < 2^51 for doubles (whose integers then fit the
@@ -516,16 +502,16 @@ TG_FN vd scale(vd x, vd n) { return scale_lanes(x, n); }
 // max(a, b) and max(b, a) differ only for zeros of unlike sign (joined by & or |) and for NaN (a + b is NaN
 // then).
 #if defined(TG_ISA_AVX512)
-#define TG_X86_EXTREME(name, op, join)                                                                     \
-  TG_FN vf name(vf a, vf b) {                                                                              \
-    vi r = vi(_mm512_##op##_ps(__m512(a), __m512(b))) join vi(_mm512_##op##_ps(__m512(b), __m512(a)));     \
-    return vf(_mm512_mask_add_ps(__m512(r), _mm512_cmp_ps_mask(__m512(a), __m512(b), _CMP_UNORD_Q),        \
-                                 __m512(a), __m512(b)));                                                   \
-  }                                                                                                        \
-  TG_FN vd name(vd a, vd b) {                                                                              \
-    vl r = vl(_mm512_##op##_pd(__m512d(a), __m512d(b))) join vl(_mm512_##op##_pd(__m512d(b), __m512d(a))); \
-    return vd(_mm512_mask_add_pd(__m512d(r), _mm512_cmp_pd_mask(__m512d(a), __m512d(b), _CMP_UNORD_Q),     \
-                                 __m512d(a), __m512d(b)));                                                 \
+#define TG_X86_EXTREME(name, op, join)                                                                                \
+  TG_FN vf name(vf a, vf b) {                                                                                         \
+    vi r = vi(_mm512_##op##_ps(__m512(a), __m512(b))) join vi(_mm512_##op##_ps(__m512(b), __m512(a)));                \
+    return vf(                                                                                                        \
+        _mm512_mask_add_ps(__m512(r), _mm512_cmp_ps_mask(__m512(a), __m512(b), _CMP_UNORD_Q), __m512(a), __m512(b))); \
+  }                                                                                                                   \
+  TG_FN vd name(vd a, vd b) {                                                                                         \
+    vl r = vl(_mm512_##op##_pd(__m512d(a), __m512d(b))) join vl(_mm512_##op##_pd(__m512d(b), __m512d(a)));            \
+    return vd(_mm512_mask_add_pd(__m512d(r), _mm512_cmp_pd_mask(__m512d(a), __m512d(b), _CMP_UNORD_Q), __m512d(a),    \
+                                 __m512d(b)));                                                                        \
   }
 #elif defined(TG_ISA_AVX2)
 #define TG_X86_EXTREME(name, op, join)                                                                     \
@@ -563,14 +549,11 @@ template <int H, class V>
 TG_FN V lanes_from(V v) {  // lane i is lane i + H of v; the last H lanes are not specified
 #if defined(__clang__)
   if constexpr (lane<V>::n == 16)
-    return __builtin_shufflevector(v, v, H % 16, (H + 1) % 16, (H + 2) % 16, (H + 3) % 16, (H + 4) % 16,
-                                   (H + 5) % 16, (H + 6) % 16, (H + 7) % 16, -1, -1, -1, -1, -1, -1, -1, -1);
-  else if constexpr (lane<V>::n == 8)
-    return __builtin_shufflevector(v, v, H, H + 1, H + 2, H + 3, -1, -1, -1, -1);
-  else if constexpr (lane<V>::n == 4)
-    return __builtin_shufflevector(v, v, H, H + 1, -1, -1);
-  else
-    return __builtin_shufflevector(v, v, H, -1);
+    return __builtin_shufflevector(v, v, H % 16, (H + 1) % 16, (H + 2) % 16, (H + 3) % 16, (H + 4) % 16, (H + 5) % 16,
+                                   (H + 6) % 16, (H + 7) % 16, -1, -1, -1, -1, -1, -1, -1, -1);
+  else if constexpr (lane<V>::n == 8) return __builtin_shufflevector(v, v, H, H + 1, H + 2, H + 3, -1, -1, -1, -1);
+  else if constexpr (lane<V>::n == 4) return __builtin_shufflevector(v, v, H, H + 1, -1, -1);
+  else return __builtin_shufflevector(v, v, H, -1);
 #else
   typename lane<V>::I index;
   for (int i = 0; i < lane<V>::n; i++) index[i] = (i + H) % lane<V>::n;

@@ -9,46 +9,34 @@ namespace TG_MATH_NS {
 // Integers wrap around as in numpy; a signed overflow would be undefined.
 template <class V>
 TG_FN V sum(V a, V b) {
-  if constexpr (lane<V>::floating)
-    return a + b;
-  else
-    return V(uint64_t(a) + uint64_t(b));
+  if constexpr (lane<V>::floating) return a + b;
+  else return V(uint64_t(a) + uint64_t(b));
 }
 template <class V>
 TG_FN V difference(V a, V b) {
-  if constexpr (lane<V>::floating)
-    return a - b;
-  else
-    return V(uint64_t(a) - uint64_t(b));
+  if constexpr (lane<V>::floating) return a - b;
+  else return V(uint64_t(a) - uint64_t(b));
 }
 template <class V>
 TG_FN V product(V a, V b) {
-  if constexpr (lane<V>::floating)
-    return a * b;
-  else
-    return V(uint64_t(a) * uint64_t(b));
+  if constexpr (lane<V>::floating) return a * b;
+  else return V(uint64_t(a) * uint64_t(b));
 }
 template <class V>
 TG_FN V negative(V x) {
-  if constexpr (lane<V>::floating)
-    return -x;
-  else
-    return difference(V{}, x);
+  if constexpr (lane<V>::floating) return -x;
+  else return difference(V{}, x);
 }
 template <class V>
 TG_FN V magnitude(V x) {
-  if constexpr (lane<V>::floating)
-    return abs(x);
-  else
-    return x < V{} ? negative(x) : x;
+  if constexpr (lane<V>::floating) return abs(x);
+  else return x < V{} ? negative(x) : x;
 }
 template <class V>
 TG_FN V signum(V x) {  // 0 for zeros, NaN for NaN
   const V one = constant<V>(1);
-  if constexpr (lane<V>::floating)
-    return select(gt(x, V{}), one, select(lt(x, V{}), -one, select(is_nan(x), x, V{})));
-  else
-    return x > V{} ? one : x < V{} ? negative(one) : V{};
+  if constexpr (lane<V>::floating) return select(gt(x, V{}), one, select(lt(x, V{}), -one, select(is_nan(x), x, V{})));
+  else return x > V{} ? one : x < V{} ? negative(one) : V{};
 }
 
 // Quotient rounded down and the remainder with the divisor's sign, as Python's // and %. The callers refuse

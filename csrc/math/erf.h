@@ -19,9 +19,8 @@ TG_FN V erfcx_in_units(V x, double unit) {
                0x1.43cf3e69bac37p-22, -0x1.c00aa44de949fp-21, 0x1.0d28a5ad78841p-24, 0x1.ed7fca421fc81p-24,
                -0x1.0c7098a3552d0p-27, -0x1.d10fb463e7d3cp-27, -0x1.e4fd370a5786dp-30);
   else
-    T = horner(t, 0x1.46e80ep+0f, -0x1.7bf5f4p-4f, -0x1.540800p-3f, 0x1.4ffac8p-3f, -0x1.bc1350p-5f,
-               -0x1.0784d0p-7f, 0x1.1b5d28p-7f, 0x1.4cb1b6p-10f, -0x1.4b73b6p-10f, -0x1.7bd72ep-12f,
-               0x1.073720p-15f);
+    T = horner(t, 0x1.46e80ep+0f, -0x1.7bf5f4p-4f, -0x1.540800p-3f, 0x1.4ffac8p-3f, -0x1.bc1350p-5f, -0x1.0784d0p-7f,
+               0x1.1b5d28p-7f, 0x1.4cb1b6p-10f, -0x1.4b73b6p-10f, -0x1.7bd72ep-12f, 0x1.073720p-15f);
   return T / fma(x, constant<V>(2 / unit), constant<V>(1));
 }
 
@@ -42,8 +41,8 @@ TG_FN V erf_near_zero(V x) {
                0x1.565bccef1dd91p-8, -0x1.c02daebec5c66p-11, 0x1.f9a2972f75380p-14, -0x1.f4c8326ea01f3p-17,
                0x1.b96b511e6b938p-20, -0x1.5b8b4e7f36e27p-23, 0x1.d3cf4774e283cp-27, -0x1.a1ff8cd42239fp-31);
   else
-    P = horner(z, 0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2ce6p-4f, -0x1.b7f71ap-6f, 0x1.53f224p-8f,
-               -0x1.a3515ep-11f, 0x1.4771fcp-14f);
+    P = horner(z, 0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2ce6p-4f, -0x1.b7f71ap-6f, 0x1.53f224p-8f, -0x1.a3515ep-11f,
+               0x1.4771fcp-14f);
   return fma(x, P, x);
 }
 

@@ -43,8 +43,7 @@ TG_FN V exp_tail(V r) {
     return horner(r, 0x1.0000000000000p-1, 0x1.5555555555559p-3, 0x1.5555555555558p-5, 0x1.111111110f711p-7,
                   0x1.6c16c16c16ce4p-10, 0x1.a01a01af95072p-13, 0x1.a01a019bfa844p-16, 0x1.71ddf950ea6dcp-19,
                   0x1.27e4ff47582bcp-22, 0x1.af5cda5aab9bbp-26, 0x1.1f2d1ac633921p-29);
-  else
-    return horner(r, 0x1.fffffep-2f, 0x1.5554b8p-3f, 0x1.5556a6p-5f, 0x1.12294ap-7f, 0x1.6c29fap-10f);
+  else return horner(r, 0x1.fffffep-2f, 0x1.5554b8p-3f, 0x1.5556a6p-5f, 0x1.12294ap-7f, 0x1.6c29fap-10f);
 }
 template <class V>
 TG_FN V exp_of_reduced(V r) {
@@ -98,8 +97,7 @@ TG_FN V tanh(V x) {
     P = horner(z, -0x1.555555555554fp-2, 0x1.1111111110797p-3, -0x1.ba1ba1b97d12bp-5, 0x1.664f485955ba7p-6,
                -0x1.226e2f10f6d36p-7, 0x1.d6d29b05b6dffp-9, -0x1.7d8fcc354af85p-10, 0x1.34836faff0b37p-11,
                -0x1.e96d373535ed8p-13, 0x1.5d6cda9717aa8p-14, -0x1.46fe1b6a97df3p-16);
-  else
-    P = horner(z, -0x1.55554ap-2f, 0x1.110ceep-3f, -0x1.b91eb6p-5f, 0x1.58e75cp-6f, -0x1.9930a0p-8f);
+  else P = horner(z, -0x1.55554ap-2f, 0x1.110ceep-3f, -0x1.b91eb6p-5f, 0x1.58e75cp-6f, -0x1.9930a0p-8f);
   V near = fma(a * z, P, a);
   V b = at_most(a, constant<V>(lane<V>::wide ? 20 : 10));
   exp_reduced<V> e = exp_reduce(b + b);
@@ -135,7 +133,8 @@ TG_FN log_reduced<V> log_reduce(V x) {  // x positive, normal, finite
   constexpr int shift = lane<V>::mantissa;
   constexpr K bias = lane<V>::wide ? 1023 : 127;
   const I half_root = bits(constant<V>(0x1.6a09e667f3bcdp-1));
-  const I k = shift_right_logical(add_wrapping(bits(x), broadcast<I>(K(bias << shift)) - half_root), shift) - broadcast<I>(bias);
+  const I k = shift_right_logical(add_wrapping(bits(x), broadcast<I>(K(bias << shift)) - half_root), shift) -
+              broadcast<I>(bias);
   return {to_float<V>(k), from_bits<V>(add_wrapping(bits(x), -(k << shift)))};
 }
 
@@ -155,8 +154,8 @@ TG_FN V log_of_reduced(V k, V f) {
     return fma(k, constant<V>(0x1.62e42fefa39efp-1), f + low);
   } else {
     // log(1 + f) = f - f^2/2 + f^3 P(f). Error of P: 6.6e-9 = 0.11 * 2^-24.
-    V P = horner(f, 0x1.555554p-2f, -0x1.000226p-2f, 0x1.99a00cp-3f, -0x1.547246p-3f, 0x1.22d9e6p-3f,
-                 -0x1.0d84f4p-3f, 0x1.055cb4p-3f, -0x1.38ba40p-4f);
+    V P = horner(f, 0x1.555554p-2f, -0x1.000226p-2f, 0x1.99a00cp-3f, -0x1.547246p-3f, 0x1.22d9e6p-3f, -0x1.0d84f4p-3f,
+                 0x1.055cb4p-3f, -0x1.38ba40p-4f);
     V y = fma(fma(P, f, constant<V>(-0.5)), f * f, f);
     y = fma(k, constant<V>(-0x1.05c610p-29), y);
     return fma(k, constant<V>(0x1.62e430p-1), y);

@@ -143,9 +143,7 @@ TG_FN double add_round_to_odd(double a, double b) {
 }
 
 // The product of two floats is exact in double.
-TG_FN float fma(float a, float b, float c) {
-  return float(add_round_to_odd(double(a) * double(b), double(c)));
-}
+TG_FN float fma(float a, float b, float c) { return float(add_round_to_odd(double(a) * double(b), double(c))); }
 
 // Outside the range where the double algorithm below is exact: very large or very small operands, inf and
 // NaN.
@@ -161,8 +159,8 @@ TG_FN double high_half(double x) {
 // 2008).
 TG_FN double fma(double a, double b, double c) {
   double ma = abs(a), mb = abs(b);
-  bool safe = (ma == 0 || (ma > 0x1p-480 && ma < 0x1p480)) && (mb == 0 || (mb > 0x1p-480 && mb < 0x1p480)) &&
-              abs(c) < 0x1p960;
+  bool safe =
+      (ma == 0 || (ma > 0x1p-480 && ma < 0x1p480)) && (mb == 0 || (mb > 0x1p-480 && mb < 0x1p480)) && abs(c) < 0x1p960;
   if (!safe) return fma_any(a, b, c);
   double p = a * b;
   double ah = high_half(a), al = a - ah, bh = high_half(b), bl = b - bh;

@@ -43,8 +43,7 @@ TG_FN two_parts<V> log2_two_parts(V x, V k_before) {
   if constexpr (wide)
     T = horner(z, 0x1.2776c50ef9bfcp-1, 0x1.a61762a7aedddp-2, 0x1.484b13d6acff4p-2, 0x1.0c9a853ae87a2p-2,
                0x1.c68ee966f48b7p-3, 0x1.8a09b69c0e34fp-3, 0x1.58fce6af4f9c3p-3, 0x1.61eff557d029ep-3);
-  else
-    T = horner(z, 0x1.27770ep-1f, 0x1.a5bbfap-2f, 0x1.59ee04p-2f);
+  else T = horner(z, 0x1.27770ep-1f, 0x1.a5bbfap-2f, 0x1.59ee04p-2f);
   const V c1 = constant<V>(wide ? 0x1.71547652b82fep+1 : 0x1.715476p+1);
   const V c1_low = constant<V>(wide ? 0x1.777d0ffda0d24p-55 : 0x1.4ae0c0p-25);
   const V c3 = constant<V>(wide ? 0x1.ec709dc3a03fdp-1 : 0x1.ec709ep-1);

@@ -100,8 +100,7 @@ TG_FN V sin_of_reduced(V r) {
   if constexpr (lane<V>::wide)
     S = horner(z, -0x1.5555555555555p-3, 0x1.1111111111069p-7, -0x1.a01a019ffe524p-13, 0x1.71de3a33a5bdfp-19,
                -0x1.ae642c5231753p-26, 0x1.6109bde907be1p-33, -0x1.9ffdc2d86f39ep-41);
-  else
-    S = horner(z, -0x1.555546p-3f, 0x1.110774p-7f, -0x1.9951eap-13f);
+  else S = horner(z, -0x1.555546p-3f, 0x1.110774p-7f, -0x1.9951eap-13f);
   return fma(z * r, S, r);
 }
 template <class V>
@@ -110,8 +109,7 @@ TG_FN V cos_of_reduced(V r) {
   if constexpr (lane<V>::wide)
     C = horner(z, 0x1.555555555554bp-5, -0x1.6c16c16c15005p-10, 0x1.a01a019c8c7d5p-16, -0x1.27e4f7ef0d347p-22,
                0x1.1ee9d9c6591dcp-29, -0x1.8fa5536475aabp-37);
-  else
-    C = horner(z, 0x1.55554ap-5f, -0x1.6c0c28p-10f, 0x1.99e80cp-16f);
+  else C = horner(z, 0x1.55554ap-5f, -0x1.6c0c28p-10f, 0x1.99e80cp-16f);
   return fma(fma(C, z, constant<V>(-0.5)), z, constant<V>(1));
 }
 

@@ -42,10 +42,12 @@ Kernel kernel_for(const Op& op, Device device) {
 
 void check_writable(const Op& op, const Tensor& t, const char* what) {
   if (!t.storage->writable())
-    fail(ErrorKind::Runtime, "[", op.name, "] ", what, " is read-only (it shares the memory of a read-only array), expected a "
+    fail(ErrorKind::Runtime, "[", op.name, "] ", what,
+         " is read-only (it shares the memory of a read-only array), expected a "
          "tensor that can be written; take a .clone() first");
   if (self_overlaps(t))
-    fail(ErrorKind::Runtime, "[", op.name, "] ", what, " of shape ", t.shape, " is an expanded view in which several elements share "
+    fail(ErrorKind::Runtime, "[", op.name, "] ", what, " of shape ", t.shape,
+         " is an expanded view in which several elements share "
          "one memory location, expected one location each; take a .clone() first");
 }
 
@@ -67,7 +69,8 @@ struct Prepared {
 // Everything that can be refused, before anything is written.
 Prepared prepare(const Op& op, std::span<const Tensor> in, const Attrs& attrs) {
   check_inputs(op, in);
-  Prepared p{Inference(op.name.c_str(), op.id, in, attrs), {}, static_cast<int>(in.size()), kernel_for(op, device_of(in))};
+  Prepared p{
+      Inference(op.name.c_str(), op.id, in, attrs), {}, static_cast<int>(in.size()), kernel_for(op, device_of(in))};
   op.infer(p.plan);
   return p;
 }
@@ -140,8 +143,8 @@ Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs
   Tensor target = in[0];
   const OutSpec& spec = p.plan.outs[0];
   if (!(spec.shape == target.shape))
-    fail(ErrorKind::Runtime, "[", op.name, "_] the result has shape ", spec.shape, " but the tensor it is to overwrite has ",
-         target.shape);
+    fail(ErrorKind::Runtime, "[", op.name, "_] the result has shape ", spec.shape,
+         " but the tensor it is to overwrite has ", target.shape);
   if (!can_cast(spec.dtype, target.dtype))
     fail(ErrorKind::Runtime, "[", op.name, "_] result type ", name(spec.dtype), " can't be cast to the tensor's type ",
          name(target.dtype), "; use the out-of-place op");

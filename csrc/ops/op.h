@@ -20,12 +20,41 @@ struct Attr {
     double f;          // Float
     const char* text;  // Text: a static string out of the parameter's choices
   };
-  static Attr integer(int64_t v) { Attr a; a.kind = Kind::Int; a.i = v; return a; }
-  static Attr real(double v) { Attr a; a.kind = Kind::Float; a.f = v; return a; }
-  static Attr boolean(bool v) { Attr a; a.kind = Kind::Bool; a.i = v; return a; }
-  static Attr type(Dtype v) { Attr a; a.kind = Kind::Type; a.i = static_cast<int64_t>(v); return a; }
-  static Attr word(const char* v) { Attr a; a.kind = Kind::Text; a.text = v; return a; }
-  static Attr list() { Attr a; a.kind = Kind::List; return a; }  // its values are in Attrs::list
+  static Attr integer(int64_t v) {
+    Attr a;
+    a.kind = Kind::Int;
+    a.i = v;
+    return a;
+  }
+  static Attr real(double v) {
+    Attr a;
+    a.kind = Kind::Float;
+    a.f = v;
+    return a;
+  }
+  static Attr boolean(bool v) {
+    Attr a;
+    a.kind = Kind::Bool;
+    a.i = v;
+    return a;
+  }
+  static Attr type(Dtype v) {
+    Attr a;
+    a.kind = Kind::Type;
+    a.i = static_cast<int64_t>(v);
+    return a;
+  }
+  static Attr word(const char* v) {
+    Attr a;
+    a.kind = Kind::Text;
+    a.text = v;
+    return a;
+  }
+  static Attr list() {
+    Attr a;
+    a.kind = Kind::List;
+    return a;
+  }  // its values are in Attrs::list
 };
 
 inline constexpr int kMaxAttrs = 8, kMaxInputs = 8, kMaxOutputs = 5;
@@ -36,10 +65,17 @@ struct Attrs {
   Dims list;  // the one attribute of kind List (axes or a shape)
 
   void add(Attr a) { values[n++] = a; }
-  void add(const Dims& d) { list = d; values[n++] = Attr::list(); }
+  void add(const Dims& d) {
+    list = d;
+    values[n++] = Attr::list();
+  }
   bool has(int k) const { return k < n && values[k].kind != Attr::Kind::None; }
-  int64_t integer(int k) const { return values[k].kind == Attr::Kind::Float ? static_cast<int64_t>(values[k].f) : values[k].i; }
-  double real(int k) const { return values[k].kind == Attr::Kind::Float ? values[k].f : static_cast<double>(values[k].i); }
+  int64_t integer(int k) const {
+    return values[k].kind == Attr::Kind::Float ? static_cast<int64_t>(values[k].f) : values[k].i;
+  }
+  double real(int k) const {
+    return values[k].kind == Attr::Kind::Float ? values[k].f : static_cast<double>(values[k].i);
+  }
   bool boolean(int k) const { return values[k].i != 0; }
   Dtype type(int k) const { return static_cast<Dtype>(values[k].i); }
   const char* text(int k) const { return values[k].text; }
@@ -81,8 +117,8 @@ struct Inference {
 
 enum OpFlags : uint32_t {
   kNone = 0,
-  kInplace = 1,    // may be called in place: the output may replace input 0
-  kRandom = 2,     // takes (seed, stream, step): a pure function of them
+  kInplace = 1,  // may be called in place: the output may replace input 0
+  kRandom = 2,   // takes (seed, stream, step): a pure function of them
 };
 
 enum KernelOp : OpId {
@@ -128,8 +164,8 @@ enum KernelOp : OpId {
 struct Op {
   OpId id = 0;
   std::string name;
-  std::string signature;     // "sum(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)"
-  std::vector<Param> params; // parsed from it: tensors first, then attributes
+  std::string signature;      // "sum(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)"
+  std::vector<Param> params;  // parsed from it: tensors first, then attributes
   int n_tensors = 0;
   int n_outputs = 1;
   void (*infer)(Inference&) = nullptr;

@@ -15,7 +15,8 @@ template <class... Pieces>
 
 void require_compute(const Inference& c, Dtype t) {
   if (!is_compute(t))
-    refuse(c, ErrorKind::Type, "got ", name(t), ", which is storage only; expected a compute dtype: cast it first, for instance .to(",
+    refuse(c, ErrorKind::Type, "got ", name(t),
+           ", which is storage only; expected a compute dtype: cast it first, for instance .to(",
            is_floating(t) ? "float32" : "int64", ")");
 }
 
@@ -134,7 +135,8 @@ void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool) {
 
 void where(Inference& c) {
   if (c.in[0].dtype != Dtype::Bool)
-    refuse(c, ErrorKind::Type, "condition is ", name(c.in[0].dtype), ", expected bool; compare first, for instance condition != 0");
+    refuse(c, ErrorKind::Type, "condition is ", name(c.in[0].dtype),
+           ", expected bool; compare first, for instance condition != 0");
   Inference branches(c.op, c.id, c.in.subspan(1, 2), c.attrs);
   pointwise(branches, 2, PointwiseClass::Any, false);
   c.outs[0] = branches.outs[0];
@@ -156,7 +158,8 @@ void copy_(Inference& c) {
 void fill_(Inference& c) { c.outs[0] = {c.in[0].shape, c.in[0].dtype, 0}; }
 
 void arange(Inference& c) {
-  if (c.attrs.integer(2) < 0) refuse(c, ErrorKind::Runtime, "got ", c.attrs.integer(2), " elements, expected 0 or more; check the sign of step");
+  if (c.attrs.integer(2) < 0)
+    refuse(c, ErrorKind::Runtime, "got ", c.attrs.integer(2), " elements, expected 0 or more; check the sign of step");
   require_compute(c, c.attrs.type(3));
   if (c.attrs.type(3) == Dtype::Bool) refuse(c, ErrorKind::Type, "dtype is bool, expected a number type");
   c.outs[0] = {{c.attrs.integer(2)}, c.attrs.type(3)};
@@ -194,7 +197,8 @@ void extremum(Inference& c) {
 
 void arg_extremum(Inference& c) {
   extremum(c);
-  if (c.in[0].dtype == Dtype::Bool) refuse(c, ErrorKind::Type, "got bool, expected a number type; cast it first with .to(uint8)");
+  if (c.in[0].dtype == Dtype::Bool)
+    refuse(c, ErrorKind::Type, "got bool, expected a number type; cast it first with .to(uint8)");
   c.outs[0].dtype = Dtype::Int64;
 }
 
@@ -206,10 +210,11 @@ void dense(Inference& c) {
   require_rank(c, 1, "weight", 2, "(out features, in features)");
   if (x.rank() < 1) refuse(c, ErrorKind::Runtime, "x has shape (), expected (..., features)");
   if (x.shape.back() != w.shape[1])
-    refuse(c, ErrorKind::Runtime, "x has ", x.shape.back(), " features but weight expects ", w.shape[1], ": x ", x.shape,
-           ", weight ", w.shape, "; check the layer's in_features");
+    refuse(c, ErrorKind::Runtime, "x has ", x.shape.back(), " features but weight expects ", w.shape[1], ": x ",
+           x.shape, ", weight ", w.shape, "; check the layer's in_features");
   if (b.defined() && !(b.shape == Dims{w.shape[0]}))
-    refuse(c, ErrorKind::Runtime, "bias has shape ", b.shape, ", expected ", Dims{w.shape[0]}, " to match weight ", w.shape);
+    refuse(c, ErrorKind::Runtime, "bias has shape ", b.shape, ", expected ", Dims{w.shape[0]}, " to match weight ",
+           w.shape);
   const char* activation = c.attrs.text(0);
   if (std::strcmp(activation, "identity")) {
     const Op* a = find_op(activation);
@@ -227,7 +232,8 @@ void dense_grad_input(Inference& c) {
   const Dtype t = same_floating(c, {0, 1});
   require_rank(c, 1, "weight", 2, "(out features, in features)");
   if (g.rank() < 1 || g.shape.back() != w.shape[0])
-    refuse(c, ErrorKind::Runtime, "grad ", g.shape, " must end in the ", w.shape[0], " output features of weight ", w.shape);
+    refuse(c, ErrorKind::Runtime, "grad ", g.shape, " must end in the ", w.shape[0], " output features of weight ",
+           w.shape);
   Dims shape = g.shape;
   shape.back() = w.shape[1];
   c.outs[0] = {shape, t};
@@ -239,7 +245,8 @@ void dense_grad_weight(Inference& c) {
   bool match = g.rank() >= 1 && g.rank() == x.rank();
   for (int i = 0; match && i + 1 < g.rank(); i++) match = g.shape[i] == x.shape[i];
   if (!match)
-    refuse(c, ErrorKind::Runtime, "grad ", g.shape, " and input ", x.shape, " must agree in all but the last dimension");
+    refuse(c, ErrorKind::Runtime, "grad ", g.shape, " and input ", x.shape,
+           " must agree in all but the last dimension");
   c.outs[0] = {{g.shape.back(), x.shape.back()}, t};
 }
 
@@ -252,7 +259,8 @@ void dense_grad_bias(Inference& c) {
 void matmul(Inference& c) {
   const Dims a = c.in[0].shape, b = c.in[1].shape;
   const Dtype t = same_floating(c, {0, 1});
-  if (a.empty() || b.empty()) refuse(c, ErrorKind::Runtime, "got shapes ", a, " and ", b, ", expected at least one dimension each");
+  if (a.empty() || b.empty())
+    refuse(c, ErrorKind::Runtime, "got shapes ", a, " and ", b, ", expected at least one dimension each");
   const int64_t inner_a = a.back(), inner_b = b.size() == 1 ? b[0] : b[b.size() - 2];
   if (inner_a != inner_b)
     refuse(c, ErrorKind::Runtime, "the inner lengths differ: ", a, " @ ", b, " multiplies ", inner_a, " by ", inner_b,
@@ -289,10 +297,12 @@ void check_classes(Inference& c, int logits, int target, int weight, int smoothi
     refuse(c, ErrorKind::Runtime, "target has shape ", c.in[target].shape, ", expected ", Dims{x[0]}, " for input ", x);
   const Dtype t = c.in[target].dtype;
   if (is_floating(t) || t == Dtype::Bool)
-    refuse(c, ErrorKind::Type, "target is ", name(t), ", expected class indices of an integer dtype; cast it with .to(int64)");
+    refuse(c, ErrorKind::Type, "target is ", name(t),
+           ", expected class indices of an integer dtype; cast it with .to(int64)");
   c.cast[target] = static_cast<int>(Dtype::Int64);
   if (c.in[weight].defined() && !(c.in[weight].shape == Dims{x[1]}))
-    refuse(c, ErrorKind::Runtime, "weight has shape ", c.in[weight].shape, ", expected one weight per class, ", Dims{x[1]});
+    refuse(c, ErrorKind::Runtime, "weight has shape ", c.in[weight].shape, ", expected one weight per class, ",
+           Dims{x[1]});
   const double s = c.attrs.real(smoothing);
   if (!(s >= 0 && s <= 1)) refuse(c, ErrorKind::Value, "label_smoothing is ", s, ", expected 0 to 1");
 }
@@ -315,7 +325,8 @@ void cross_entropy_backward(Inference& c) {
   if (!(c.in[0].shape == (reduction_none(c, 1) ? rows : Dims{})))
     refuse(c, ErrorKind::Runtime, "grad has shape ", c.in[0].shape, ", expected that of the loss");
   if (!(c.in[3].shape == rows) || c.in[4].rank() != 0)
-    refuse(c, ErrorKind::Runtime, "logsumexp ", c.in[3].shape, " and total_weight ", c.in[4].shape, " must be ", rows, " and ()");
+    refuse(c, ErrorKind::Runtime, "logsumexp ", c.in[3].shape, " and total_weight ", c.in[4].shape, " must be ", rows,
+           " and ()");
   c.outs[0] = {c.in[1].shape, t};
 }
 
@@ -326,7 +337,8 @@ void check_bce(Inference& c, int first) {
     refuse(c, ErrorKind::Value, "target has shape ", c.in[first + 1].shape, ", expected that of the input, ", x);
   for (int i = first + 2; i < first + 4; i++)
     if (c.in[i].defined() && !(broadcast(c.op, x, c.in[i].shape) == x))
-      refuse(c, ErrorKind::Runtime, i == first + 2 ? "weight " : "pos_weight ", c.in[i].shape, " does not broadcast to the input ", x);
+      refuse(c, ErrorKind::Runtime, i == first + 2 ? "weight " : "pos_weight ", c.in[i].shape,
+             " does not broadcast to the input ", x);
 }
 }  // namespace
 
@@ -354,7 +366,8 @@ void batch_norm(Inference& c) {
   const char* names[] = {"", "running_mean", "running_var", "weight", "bias"};
   for (int i = 1; i < 5; i++)
     if (c.in[i].defined() && !(c.in[i].shape == channels))
-      refuse(c, ErrorKind::Runtime, names[i], " has shape ", c.in[i].shape, ", expected ", channels, " for input ", x.shape);
+      refuse(c, ErrorKind::Runtime, names[i], " has shape ", c.in[i].shape, ", expected ", channels, " for input ",
+             x.shape);
   if (c.in[1].defined() != c.in[2].defined())
     refuse(c, ErrorKind::Value, "got one of running_mean and running_var, expected both or neither");
   const bool training = c.attrs.boolean(0), running = c.in[1].defined();
@@ -375,7 +388,8 @@ void batch_norm_backward(Inference& c) {
   const Tensor& x = c.in[1];
   const Dtype t = same_floating(c, {0, 1, 2, 3, 4});
   if (x.rank() < 2 || !(c.in[0].shape == x.shape))
-    refuse(c, ErrorKind::Runtime, "grad ", c.in[0].shape, " and input ", x.shape, " must have one shape (rows, channels, ...)");
+    refuse(c, ErrorKind::Runtime, "grad ", c.in[0].shape, " and input ", x.shape,
+           " must have one shape (rows, channels, ...)");
   const Dims channels{x.shape[1]};
   for (int i = 2; i < 5; i++)
     if (c.in[i].defined() && !(c.in[i].shape == channels))
@@ -404,7 +418,8 @@ void random_real(Inference& c) {
   checked_size(c);
   const double a = c.attrs.real(1), b = c.attrs.real(2);
   if (!std::strcmp(c.op, "uniform")) {
-    if (!(a <= b) || !std::isfinite(b - a)) refuse(c, ErrorKind::Runtime, "low ", a, " and high ", b, ": expected low <= high, both finite");
+    if (!(a <= b) || !std::isfinite(b - a))
+      refuse(c, ErrorKind::Runtime, "low ", a, " and high ", b, ": expected low <= high, both finite");
   } else if (!(b >= 0)) {
     refuse(c, ErrorKind::Runtime, "std is ", b, ", expected 0 or more");
   }
@@ -416,7 +431,8 @@ void bernoulli(Inference& c) { c.outs[0] = {c.in[0].shape, same_floating(c, {0})
 void integers(Inference& c) {
   checked_size(c);
   if (c.attrs.integer(1) >= c.attrs.integer(2))
-    refuse(c, ErrorKind::Runtime, "low ", c.attrs.integer(1), " and high ", c.attrs.integer(2), ": expected low < high");
+    refuse(c, ErrorKind::Runtime, "low ", c.attrs.integer(1), " and high ", c.attrs.integer(2),
+           ": expected low < high");
   const Dtype t = c.attrs.type(6);
   require_compute(c, t);
   c.outs[0] = {c.attrs.list, t};

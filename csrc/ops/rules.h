@@ -10,9 +10,9 @@ void copy_(Inference& c);
 void fill_(Inference& c);
 void arange(Inference& c);
 
-void sum(Inference& c);        // sum, prod: integers become int64
-void mean(Inference& c);       // mean, var, logsumexp: floating only
-void extremum(Inference& c);   // amax, amin: keep the dtype, refuse an empty reduction
+void sum(Inference& c);       // sum, prod: integers become int64
+void mean(Inference& c);      // mean, var, logsumexp: floating only
+void extremum(Inference& c);  // amax, amin: keep the dtype, refuse an empty reduction
 void arg_extremum(Inference& c);
 
 void dense(Inference& c);

@@ -40,8 +40,9 @@ const Row kKernelRows[] = {
 
     // y = activation(x Wᵀ + b): x (..., K), weight (N, K), bias (N,). `activation` is any one-argument row of
     // pointwise.def, or "identity"; p and q are its parameters.
-    {op_dense, "dense(Tensor input, Tensor weight, Tensor? bias=None, Text activation='identity', Float p=0.0, Float q=0.0)",
-     1, rules::dense},
+    {op_dense,
+     "dense(Tensor input, Tensor weight, Tensor? bias=None, Text activation='identity', Float p=0.0, Float q=0.0)", 1,
+     rules::dense},
     {op_dense_grad_input, "dense_grad_input(Tensor grad, Tensor weight)", 1, rules::dense_grad_input},
     {op_dense_grad_weight, "dense_grad_weight(Tensor grad, Tensor input)", 1, rules::dense_grad_weight},
     {op_dense_grad_bias, "dense_grad_bias(Tensor grad)", 1, rules::dense_grad_bias},
@@ -78,7 +79,8 @@ const Row kKernelRows[] = {
      rules::batch_norm_backward},
 
     {op_dropout, "dropout_(Tensor input, Float p, Int seed, Int stream, Int step)", 1, rules::dropout, kRandom},
-    {op_dropout_mask, "dropout_mask(Shape size, Float p, Int seed, Int stream, Int step)", 1, rules::dropout_mask, kRandom},
+    {op_dropout_mask, "dropout_mask(Shape size, Float p, Int seed, Int stream, Int step)", 1, rules::dropout_mask,
+     kRandom},
     {op_uniform, "uniform(Shape size, Float low, Float high, Int seed, Int stream, Int step, Type dtype=float32)", 1,
      rules::random_real, kRandom},
     {op_normal, "normal(Shape size, Float mean, Float std, Int seed, Int stream, Int step, Type dtype=float32)", 1,
@@ -115,9 +117,9 @@ Attr parse_default(const std::string& signature, Param::Kind kind, const std::st
 
 Param parse_param(const std::string& signature, const std::string& text) {
   static const std::unordered_map<std::string, Param::Kind> kinds = {
-      {"Tensor", Param::Kind::Tensor}, {"Int", Param::Kind::Int},       {"Float", Param::Kind::Float},
-      {"Number", Param::Kind::Number}, {"Bool", Param::Kind::Bool},     {"Type", Param::Kind::Type},
-      {"Text", Param::Kind::Text},     {"Axes", Param::Kind::Axes},     {"Shape", Param::Kind::Shape},
+      {"Tensor", Param::Kind::Tensor}, {"Int", Param::Kind::Int},   {"Float", Param::Kind::Float},
+      {"Number", Param::Kind::Number}, {"Bool", Param::Kind::Bool}, {"Type", Param::Kind::Type},
+      {"Text", Param::Kind::Text},     {"Axes", Param::Kind::Axes}, {"Shape", Param::Kind::Shape},
   };
   const size_t space = text.find(' '), equals = text.find('=');
   std::string type = text.substr(0, space);

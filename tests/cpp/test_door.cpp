@@ -66,7 +66,8 @@ static void promotes() {
   CHECK_EQ(dispatch::call1(named("add"), {a, scalar(0.5, Dtype::Float64)}).dtype, Dtype::Float32);
   CHECK_EQ(dispatch::call1(named("add"), {floats({}, {1}), scalar(0.5, Dtype::Float64)}).dtype, Dtype::Float64);
   CHECK_EQ(dispatch::call1(named("eq"), {a, i}).dtype, Dtype::Bool);
-  CHECK_THROWS(dispatch::call1(named("exp"), {empty({2}, Dtype::Float16)}), Error, "[exp] got float16, which is storage only");
+  CHECK_THROWS(dispatch::call1(named("exp"), {empty({2}, Dtype::Float16)}), Error,
+               "[exp] got float16, which is storage only");
 }
 
 static void in_place_and_versions() {
@@ -110,7 +111,8 @@ static void refuses_before_writing() {
   CHECK_THROWS(dispatch::call_inplace(named("sum"), wide, {}), Error, "[sum] cannot be called in place");
   CHECK_THROWS(dispatch::call1(named("add"), {a}), Error, "[add] got 1 tensors, expected 2");
   CHECK_THROWS(dispatch::call1(named("add"), {a, Tensor{}}), Error, "[add] other is missing");
-  CHECK_THROWS(dispatch::call1(named("amax"), {empty({0, 3}, Dtype::Float32)}, reduce({0}, false)), Error, "empty reduction");
+  CHECK_THROWS(dispatch::call1(named("amax"), {empty({0, 3}, Dtype::Float32)}, reduce({0}, false)), Error,
+               "empty reduction");
   CHECK_THROWS(dispatch::call1(named("sum"), {a}, reduce({0, -1}, false)), Error, "appears twice");
   CHECK(values(a) == (std::vector<float>{1, 2}));
   CHECK_EQ(a.storage->version(), version);
@@ -127,7 +129,8 @@ struct Listener : Recorder {
 int counted = 0;
 void counting_add(const Call& c) {
   counted++;
-  for (int64_t i = 0; i < c.out[0].numel(); i++) c.out[0].data<float>()[i] = c.in[0].data<float>()[i] + c.in[1].data<float>()[i];
+  for (int64_t i = 0; i < c.out[0].numel(); i++)
+    c.out[0].data<float>()[i] = c.in[0].data<float>()[i] + c.in[1].data<float>()[i];
 }
 
 }  // namespace
@@ -155,11 +158,14 @@ static void second_backend() {
   CHECK_EQ(y.device(), Device::Test);
   CHECK(values(y) == (std::vector<float>{2, 4}));
   CHECK_THROWS(dispatch::call1(named("exp"), {a}), Error, "[exp] has no test kernel");
-  CHECK_THROWS(dispatch::call1(named("add"), {a, floats({2}, {1, 2})}), Error, "tensors are on test and cpu, expected one device");
-  CHECK_THROWS(dispatch::call1(named("exp"), {empty({1}, Dtype::Float32, Device::Cuda)}), Error, "[exp] has no cuda kernel");
+  CHECK_THROWS(dispatch::call1(named("add"), {a, floats({2}, {1, 2})}), Error,
+               "tensors are on test and cpu, expected one device");
+  CHECK_THROWS(dispatch::call1(named("exp"), {empty({1}, Dtype::Float32, Device::Cuda)}), Error,
+               "[exp] has no cuda kernel");
 }
 
 int main(int argc, char** argv) {
-  return tg::test::run(argc, argv, {CASE(rows), CASE(promotes), CASE(in_place_and_versions), CASE(refuses_before_writing),
-                                    CASE(recorder_hears_every_call), CASE(second_backend)});
+  return tg::test::run(argc, argv,
+                       {CASE(rows), CASE(promotes), CASE(in_place_and_versions), CASE(refuses_before_writing),
+                        CASE(recorder_hears_every_call), CASE(second_backend)});
 }

@@ -18,8 +18,8 @@
 
 static inline bool runs_here() {
 #if defined(TG_ISA_AVX512)
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #elif defined(TG_ISA_AVX2)
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #else
@@ -109,8 +109,8 @@ ulp_result over_blocks(int64_t blocks, int threads, Block block) {
 // One line per function; true if it holds its bound.
 inline bool report(const char* name, const ulp_result& r, double bound) {
   bool good = r.worst <= bound && r.scalar_differs == 0 && r.count > 0;
-  std::printf("%-12s %8.3f ulp at %-22.17g %-22.17g bound %-4g %12llu values  hash %016llx %s\n", name,
-              r.worst, r.at, r.at_second, bound, (unsigned long long)r.count, (unsigned long long)r.hash,
+  std::printf("%-12s %8.3f ulp at %-22.17g %-22.17g bound %-4g %12llu values  hash %016llx %s\n", name, r.worst, r.at,
+              r.at_second, bound, (unsigned long long)r.count, (unsigned long long)r.hash,
               good               ? ""
               : r.scalar_differs ? "SCALAR DIFFERS"
                                  : "ABOVE BOUND");

@@ -24,9 +24,7 @@ static quad exact_cos(quad x, quad, quad) { return cosq(x); }
 static quad exact_sqrt(quad x, quad, quad) { return sqrtq(x); }
 static quad exact_rsqrt(quad x, quad, quad) { return 1 / sqrtq(x); }
 static quad exact_reciprocal(quad x, quad, quad) { return 1 / x; }
-static quad exact_silu(quad x, quad, quad) {
-  return isinfq(x) ? (x > 0 ? x : quad(-0.0)) : x / (1 + expq(-x));
-}
+static quad exact_silu(quad x, quad, quad) { return isinfq(x) ? (x > 0 ? x : quad(-0.0)) : x / (1 + expq(-x)); }
 static quad exact_gelu(quad x, quad, quad) {
   return isinfq(x) ? (x > 0 ? x : quad(-0.0)) : x * erfcq(-x / sqrtq(2)) / 2;
 }
@@ -45,22 +43,14 @@ static double argument(uint64_t& seed, int i) {
   static const quad half_pi = acosq(0);
   double u = double(int64_t(next_random(seed))) * 0x1p-63;  // -1 .. 1
   switch (i % 8) {
-    case 0:
-      return from_bits<double>(int64_t(r));  // anything
-    case 1:
-      return u;
-    case 2:
-      return u * 40;
-    case 3:
-      return u * 760;  // exp from end to end
-    case 4:
-      return 1 + u * std::ldexp(1.0, -int(r % 50));  // near 1: log
-    case 5:
-      return std::ldexp(u, int(r % 80) - 60);  // tiny to large
-    case 6:
-      return double(quad(int64_t(r >> (r % 63))) * half_pi);  // next to multiples of pi/2
-    default:
-      return u * 8;
+    case 0: return from_bits<double>(int64_t(r));  // anything
+    case 1: return u;
+    case 2: return u * 40;
+    case 3: return u * 760;                                         // exp from end to end
+    case 4: return 1 + u * std::ldexp(1.0, -int(r % 50));           // near 1: log
+    case 5: return std::ldexp(u, int(r % 80) - 60);                 // tiny to large
+    case 6: return double(quad(int64_t(r >> (r % 63))) * half_pi);  // next to multiples of pi/2
+    default: return u * 8;
   }
 }
 
@@ -105,19 +95,17 @@ static void pow_block(uint64_t seed, ulp_result& out) {
 static int run(int threads, int64_t blocks, uint64_t seed, const char* only) {
   bool good = true;
   auto block_seed = [seed](int64_t b) { return seed + uint64_t(b) * 0x632be59bd9b4e019; };
-#define ULP_MEASURE(name, p, q, bound_float, bound)                                            \
-  if (!only || !std::strcmp(only, #name))                                                      \
-    good &= report(#name,                                                                      \
-                   over_blocks(blocks, threads,                                                \
-                               [&](int64_t b, ulp_result& r) {                                 \
-                                 unary_block<op_##name>(block_seed(b), exact_##name, p, q, r); \
-                               }),                                                             \
-                   bound);
+#define ULP_MEASURE(name, p, q, bound_float, bound)                                                                   \
+  if (!only || !std::strcmp(only, #name))                                                                             \
+    good &= report(                                                                                                   \
+        #name,                                                                                                        \
+        over_blocks(blocks, threads,                                                                                  \
+                    [&](int64_t b, ulp_result& r) { unary_block<op_##name>(block_seed(b), exact_##name, p, q, r); }), \
+        bound);
   ULP_FUNCTIONS(ULP_MEASURE)
   if (!only || !std::strcmp(only, "pow"))
-    good &= report(
-        "pow", over_blocks(blocks, threads, [&](int64_t b, ulp_result& r) { pow_block(block_seed(b), r); }),
-        2);
+    good &=
+        report("pow", over_blocks(blocks, threads, [&](int64_t b, ulp_result& r) { pow_block(block_seed(b), r); }), 2);
   return good ? 0 : 1;
 }
 }  // namespace tg::TG_ISA_NS

@@ -55,8 +55,7 @@ static void pow_block(uint64_t seed, ulp_result& out) {
   }
   for (int i = 0; i < block_size; i += lane<vf>::n) store(y + i, pow(load<vf>(a + i), load<vf>(b + i)));
   for (int i = 0; i < block_size; i++) exact[i] = a[i], second[i] = b[i];
-  for (int i = 0; i < block_size; i += lane<vd>::n)
-    store(exact + i, pow(load<vd>(exact + i), load<vd>(second + i)));
+  for (int i = 0; i < block_size; i += lane<vd>::n) store(exact + i, pow(load<vd>(exact + i), load<vd>(second + i)));
   for (int i = 0; i < block_size; i++) {
     out.take(distance(y[i], exact[i]), a[i], b[i]);
     out.hash += mixed(seed + i, y[i] != y[i] ? 0x7fc00000u : uint32_t(bits(y[i])));
@@ -86,11 +85,11 @@ static int run(int threads, int64_t blocks, uint64_t seed, const char* only) {
                    bound);
   ULP_FUNCTIONS(ULP_MEASURE)
   if (!only || !std::strcmp(only, "pow"))
-    good &= report(
-        "pow",
-        over_blocks(whole ? all / 16 : blocks, threads,
-                    [&](int64_t b, ulp_result& r) { pow_block(seed + uint64_t(b) * 0x632be59bd9b4e019, r); }),
-        2);
+    good &=
+        report("pow",
+               over_blocks(whole ? all / 16 : blocks, threads,
+                           [&](int64_t b, ulp_result& r) { pow_block(seed + uint64_t(b) * 0x632be59bd9b4e019, r); }),
+               2);
   return good ? 0 : 1;
 }
 }  // namespace tg::TG_ISA_NS

@@ -419,14 +419,14 @@ class Trigrad(Peer):
         ops, one = self.tg.ops, self.tg.ones(())
 
         def call() -> Any:
-            loss, logsumexp, total = ops.cross_entropy_(z, target)
+            loss, logsumexp, total = ops.native_cross_entropy(z, target)
             return loss, ops.cross_entropy_backward(one, z, target, logsumexp, total)
 
         return [Variant("forward, backward", call)]
 
     def _batch_norm(self, x: Any, weight: Any, bias: Any) -> Callable[[], Any]:
         mean, var = self.tg.zeros(x.shape[1]), self.tg.ones(x.shape[1])
-        return partial(self.tg.ops.batch_norm_, x, mean, var, weight, bias, True)
+        return partial(self.tg.ops.native_batch_norm, x, mean, var, weight, bias, True)
 
     def batch_norm(self, case: Case, x: Any, weight: Any, bias: Any) -> list[Variant]:
         call = self._batch_norm(x, weight, bias)

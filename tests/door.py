@@ -48,7 +48,7 @@ def call(name: str, tensors: Any, attrs: dict[str, Any] | None = None) -> tuple[
 
 
 def overwrites(name: str) -> bool:
-    return name in ("copy_", "fill_", "batch_norm_")
+    return name in ("copy_", "fill_", "native_batch_norm")
 
 
 def inputs(name: str, sample: Sample) -> list[Any]:

@@ -135,7 +135,7 @@ def ref_fill_(self: Array, value: float) -> Array:
 
 
 @row
-def ref_arange_(start: float, step: float, n: int, dtype: str) -> Array:
+def ref_native_arange(start: float, step: float, n: int, dtype: str) -> Array:
     return np.array([start + i * step for i in range(n)], dtype=np.float64).astype(dtype)
 
 
@@ -312,7 +312,7 @@ def _class_weights(input: Array, target: Array, weight: Array | None, ignore_ind
 
 
 @row
-def ref_cross_entropy_(
+def ref_native_cross_entropy(
     input: Array,
     target: Array,
     weight: Array | None = None,
@@ -392,7 +392,7 @@ def _per_channel(values: Array, rank: int) -> Array:
 
 
 @row
-def ref_batch_norm_(
+def ref_native_batch_norm(
     input: Array,
     running_mean: Array | None = None,
     running_var: Array | None = None,
@@ -574,13 +574,13 @@ def ref_dropout_mask(size: tuple[int, ...], p: float, seed: int, stream: int, st
 
 
 @row
-def ref_dropout_(input: Array, p: float, seed: int, stream: int, step: int) -> Array:
+def ref_native_dropout(input: Array, p: float, seed: int, stream: int, step: int) -> Array:
     kept = _kept(input.size, p, seed, stream, step).reshape(input.shape)
     return np.where(kept, input / (1 - p) if p < 1 else 0.0, 0.0)
 
 
 @row
-def ref_bernoulli_(input: Array, seed: int, stream: int, step: int, dtype: str = "float32") -> Array:
+def ref_native_bernoulli(input: Array, seed: int, stream: int, step: int, dtype: str = "float32") -> Array:
     unit = _unit(input.size, dtype, seed, stream, step)[: input.size].reshape(input.shape)
     return (unit < input).astype(np.float64)
 

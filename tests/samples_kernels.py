@@ -72,7 +72,7 @@ def _fill(t: str) -> Iterator[Sample]:
 LARGE["fill_"] = lambda t: Sample("large", (real((501, 1003), "fill", t),), {"value": -1.7})
 
 
-@of("arange_")
+@of("native_arange")
 def _arange(t: str) -> Iterator[Sample]:
     for n in SIZES:
         yield Sample(f"{n}", (), {"start": 0.5, "step": 0.25, "n": n, "dtype": t})
@@ -80,7 +80,7 @@ def _arange(t: str) -> Iterator[Sample]:
     yield Sample("tenths", (), {"start": 0, "step": 0.1, "n": 65, "dtype": t})
 
 
-LARGE["arange_"] = lambda t: Sample("large", (), {"start": -1.0, "step": 0.0078125, "n": 200_003, "dtype": t})
+LARGE["native_arange"] = lambda t: Sample("large", (), {"start": -1.0, "step": 0.0078125, "n": 200_003, "dtype": t})
 
 # shape, then the axes to reduce
 REDUCTIONS: tuple[tuple[tuple[int, ...], Any], ...] = (
@@ -351,13 +351,13 @@ def _entropy_cases(t: str) -> Iterator[tuple[str, Array, Array, Array | None, di
     yield "no rows", x[:0], target[:0], None, {"reduction": "sum"}
 
 
-@of("cross_entropy_")
+@of("native_cross_entropy")
 def _cross_entropy(t: str) -> Iterator[Sample]:
     for label, x, target, weight, attrs in _entropy_cases(t):
         yield Sample(label, (x, target, weight), attrs)
 
 
-LARGE["cross_entropy_"] = lambda t: Sample(
+LARGE["native_cross_entropy"] = lambda t: Sample(
     "large", (real((5000, 40), "ce.x", t, -6, 6), whole(5000, "ce.t", "int64", 0, 40), None)
 )
 
@@ -439,7 +439,7 @@ def _norm_tensors(shape: tuple[int, ...], t: str) -> tuple[Array, ...]:
     )
 
 
-@of("batch_norm_")
+@of("native_batch_norm")
 def _batch_norm(t: str) -> Iterator[Sample]:
     for shape in NORM:
         x, mean, var, w, b = _norm_tensors(shape, t)
@@ -452,7 +452,7 @@ def _batch_norm(t: str) -> Iterator[Sample]:
     yield Sample("one row eval", (x[:1], mean, var, w, b), {"training": False})
 
 
-LARGE["batch_norm_"] = lambda t: Sample("large", _norm_tensors((4500, 70), t), {"training": True})
+LARGE["native_batch_norm"] = lambda t: Sample("large", _norm_tensors((4500, 70), t), {"training": True})
 
 
 def _norm_backward(shape: tuple[int, ...], t: str, weighted: bool) -> Sample:
@@ -523,7 +523,7 @@ def _permutation(t: str) -> Iterator[Sample]:
 LARGE["permutation"] = lambda t: Sample("large", (), {"n": 20_003, **KEYS[1]})
 
 
-@of("dropout_")
+@of("native_dropout")
 def _dropout(t: str) -> Iterator[Sample]:
     for n in (*SIZES, 130):
         yield Sample(f"{n}", (real(n, "drop", t),), {"p": 0.25, **KEYS[1]})
@@ -531,14 +531,14 @@ def _dropout(t: str) -> Iterator[Sample]:
         yield Sample(f"p={p}", (real((9, 7), "drop", t),), {"p": p, **KEYS[0]})
 
 
-LARGE["dropout_"] = lambda t: Sample("large", (real((211, 1001), "drop", t),), {"p": 0.25, **KEYS[1]})
+LARGE["native_dropout"] = lambda t: Sample("large", (real((211, 1001), "drop", t),), {"p": 0.25, **KEYS[1]})
 
 
-@of("bernoulli_")
+@of("native_bernoulli")
 def _bernoulli(t: str) -> Iterator[Sample]:
     for n in (*SIZES, 130):
         yield Sample(f"{n}", (real(n, "bern", t, 0, 1),), KEYS[1])
     yield Sample("sure", (np.array([0, 1, 0, 1, 1], t),), KEYS[0])
 
 
-LARGE["bernoulli_"] = lambda t: Sample("large", (real((211, 1001), "bern", t, 0, 1),), KEYS[1])
+LARGE["native_bernoulli"] = lambda t: Sample("large", (real((211, 1001), "bern", t, 0, 1),), KEYS[1])

@@ -87,9 +87,9 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "[sum] dim 1 appears twice in dim=(1, -1)",
     ),
     "cross entropy rows": (
-        lambda: ops.cross_entropy_(f(3, 4), classes(0, 1)),
+        lambda: ops.native_cross_entropy(f(3, 4), classes(0, 1)),
         RuntimeError,
-        "[cross_entropy_] target has shape (2,), expected (3,) for input (3, 4)",
+        "[native_cross_entropy] target has shape (2,), expected (3,) for input (3, 4)",
     ),
     "bce target": (
         lambda: ops.binary_cross_entropy_with_logits(f(3, 1), f(3)),
@@ -97,19 +97,19 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "[binary_cross_entropy_with_logits] target has shape (3,), expected that of the input, (3, 1)",
     ),
     "batch norm channels": (
-        lambda: ops.batch_norm_(f(5, 3), f(4), f(4)),
+        lambda: ops.native_batch_norm(f(5, 3), f(4), f(4)),
         RuntimeError,
-        "[batch_norm_] running_mean has shape (4,), expected (3,) for input (5, 3)",
+        "[native_batch_norm] running_mean has shape (4,), expected (3,) for input (5, 3)",
     ),
     "batch norm one row": (
-        lambda: ops.batch_norm_(f(1, 3), training=True),
+        lambda: ops.native_batch_norm(f(1, 3), training=True),
         ValueError,
-        "[batch_norm_] training needs more than 1 value per channel, got input (1, 3)",
+        "[native_batch_norm] training needs more than 1 value per channel, got input (1, 3)",
     ),
     "batch norm without statistics": (
-        lambda: ops.batch_norm_(f(5, 3)),
+        lambda: ops.native_batch_norm(f(5, 3)),
         ValueError,
-        "[batch_norm_] evaluation needs running_mean and running_var; pass them, or training=True",
+        "[native_batch_norm] evaluation needs running_mean and running_var; pass them, or training=True",
     ),
     "copy": (
         lambda: f(3).copy_(f(4)),
@@ -170,9 +170,9 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "[mean] got int64, expected a floating dtype; cast it with .float() or pass dtype=",
     ),
     "float targets": (
-        lambda: ops.cross_entropy_(f(3, 4), f(3)),
+        lambda: ops.native_cross_entropy(f(3, 4), f(3)),
         TypeError,
-        "[cross_entropy_] target is float32, expected class indices of an integer dtype; cast it with .to(int64)",
+        "[native_cross_entropy] target is float32, expected class indices of an integer dtype; cast it with .to(int64)",
     ),
     "storage dtype": (
         lambda: ops.add(f(3).to(tg.float16), f(3)),
@@ -196,26 +196,26 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     # ---- values
     "class out of range": (
-        lambda: ops.cross_entropy_(f(3, 4), classes(0, 4, 1)),
+        lambda: ops.native_cross_entropy(f(3, 4), classes(0, 4, 1)),
         IndexError,
-        "[cross_entropy_] target[1] is 4, expected a class from 0 to 3, or ignore_index -100; check the labels against the "
+        "[native_cross_entropy] target[1] is 4, expected a class from 0 to 3, or ignore_index -100; check the labels against the "
         "number of outputs",
     ),
     "negative class": (
-        lambda: ops.cross_entropy_(f(3, 4), classes(0, -1, 1)),
+        lambda: ops.native_cross_entropy(f(3, 4), classes(0, -1, 1)),
         IndexError,
-        "[cross_entropy_] target[1] is -1, expected a class from 0 to 3, or ignore_index -100; check the labels against the "
+        "[native_cross_entropy] target[1] is -1, expected a class from 0 to 3, or ignore_index -100; check the labels against the "
         "number of outputs",
     ),
     "reduction": (
-        lambda: ops.cross_entropy_(f(3, 4), classes(0, 1, 2), reduction="average"),
+        lambda: ops.native_cross_entropy(f(3, 4), classes(0, 1, 2), reduction="average"),
         ValueError,
-        "[cross_entropy_] reduction is 'average', expected 'none', 'mean' or 'sum'",
+        "[native_cross_entropy] reduction is 'average', expected 'none', 'mean' or 'sum'",
     ),
     "label smoothing": (
-        lambda: ops.cross_entropy_(f(3, 4), classes(0, 1, 2), label_smoothing=1.5),
+        lambda: ops.native_cross_entropy(f(3, 4), classes(0, 1, 2), label_smoothing=1.5),
         ValueError,
-        "[cross_entropy_] label_smoothing is 1.5, expected 0 to 1",
+        "[native_cross_entropy] label_smoothing is 1.5, expected 0 to 1",
     ),
     "empty max": (
         lambda: ops.amax(f(0, 3), 0),
@@ -228,14 +228,14 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "[argmax] got an empty reduction: input (0,) has no element to choose from, expected at least one; check the shape before",
     ),
     "probability": (
-        lambda: ops.dropout_(f(3), p=1.5, **KEY),
+        lambda: ops.native_dropout(f(3), p=1.5, **KEY),
         ValueError,
-        "[dropout_] p is 1.5, expected a probability from 0 to 1",
+        "[native_dropout] p is 1.5, expected a probability from 0 to 1",
     ),
     "probability that is NaN": (
-        lambda: ops.dropout_(f(3), p=float("nan"), **KEY),
+        lambda: ops.native_dropout(f(3), p=float("nan"), **KEY),
         ValueError,
-        "[dropout_] p is nan, expected a probability from 0 to 1",
+        "[native_dropout] p is nan, expected a probability from 0 to 1",
     ),
     "uniform": (
         lambda: ops.uniform((3,), 2.0, 1.0, **KEY),
@@ -253,9 +253,9 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "[normal] std is -1, expected 0 or more",
     ),
     "eps": (
-        lambda: ops.batch_norm_(f(5, 3), f(3), f(3), eps=0.0),
+        lambda: ops.native_batch_norm(f(5, 3), f(3), f(3), eps=0.0),
         ValueError,
-        "[batch_norm_] eps is 0, expected a positive number",
+        "[native_batch_norm] eps is 0, expected a positive number",
     ),
     "integer division by zero": (
         lambda: ops.floor_divide(f(3, dtype="int64"), tg.zeros(3, dtype=tg.int64)),
@@ -463,25 +463,25 @@ def test_read_only_and_expanded_memory_is_left_alone() -> None:
 def test_running_statistics_survive_a_refusal() -> None:
     mean, var = f(3), f(3)
     for bad in (
-        lambda: ops.batch_norm_(f(1, 3), mean, var, training=True),
-        lambda: ops.batch_norm_(f(5, 4), mean, var, training=True),
-        lambda: ops.batch_norm_(f(5, 3), mean, var, f(4), training=True),
-        lambda: ops.batch_norm_(f(5, 3, dtype="float64"), mean, var, training=True),
-        lambda: ops.batch_norm_(f(5, 3), mean, var, training=True, eps=-1.0),
-        lambda: ops.batch_norm_(f(5, 3), mean, f(1).expand(3), training=True),
-        lambda: ops.batch_norm_(f(5, 3), mean, None, training=True),
+        lambda: ops.native_batch_norm(f(1, 3), mean, var, training=True),
+        lambda: ops.native_batch_norm(f(5, 4), mean, var, training=True),
+        lambda: ops.native_batch_norm(f(5, 3), mean, var, f(4), training=True),
+        lambda: ops.native_batch_norm(f(5, 3, dtype="float64"), mean, var, training=True),
+        lambda: ops.native_batch_norm(f(5, 3), mean, var, training=True, eps=-1.0),
+        lambda: ops.native_batch_norm(f(5, 3), mean, f(1).expand(3), training=True),
+        lambda: ops.native_batch_norm(f(5, 3), mean, None, training=True),
     ):
         refuse(bad, mean, var)
 
 
 def test_classes_are_checked_before_anything_is_computed() -> None:
     x, target = f(200, 4), tg.from_numpy(np.r_[np.zeros(199), 7].astype(np.int64))
-    refuse(lambda: ops.cross_entropy_(x, target), x, target)
+    refuse(lambda: ops.native_cross_entropy(x, target), x, target)
     with pytest.raises(IndexError, match="7"):
-        ops.cross_entropy_(x, target)
+        ops.native_cross_entropy(x, target)
     with pytest.raises(IndexError, match="7"):
         ops.cross_entropy_backward(tg.tensor(1.0), x, target, f(200), tg.tensor(200.0))
-    ops.cross_entropy_(x, target, ignore_index=7)
+    ops.native_cross_entropy(x, target, ignore_index=7)
 
 
 def test_integer_division_by_zero_in_place_changes_nothing() -> None:

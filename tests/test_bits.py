@@ -238,11 +238,11 @@ def row_wise(name: str, t: str) -> list[RowCase]:
             [(f"{k}x{n}", [rows(k), shared(k, n)], {}) for k, n in sizes]
             + [("batched", [rows(3, 5), rows(5, 2, key="y")], {})]
         ),
-        "cross_entropy_": lambda: [
+        "native_cross_entropy": lambda: [
             (f"{n}", [rows(n), whole(ROWS, "rows.t", "int64", 0, n), None], kept) for n in WIDTHS
         ],
         BCE: lambda: [("", [rows(), rows(key="t", low=0, high=1), None, None], kept)],
-        "batch_norm_": lambda: [("", [rows(13), *(shared(13, key=k) for k in "mvwb")], {"training": False})],
+        "native_batch_norm": lambda: [("", [rows(13), *(shared(13, key=k) for k in "mvwb")], {"training": False})],
     }
     for softmax in ("softmax", "log_softmax"):
         cases[softmax] = lambda: [(f"{n}", [rows(n)], {"dim": 1}) for n in WIDTHS]
@@ -266,7 +266,7 @@ def test_which_ops_are_row_wise() -> None:
     kernel_ops = {n for n in ROW_WISE if not TABLE[n]["pointwise"]}
     assert kernel_ops >= {
         "where", "dense", "dense_grad_input", "matmul", "softmax", "log_softmax", "softmax_backward", "log_softmax_backward",
-        "cross_entropy_", BCE, "batch_norm_", "sum",
+        "native_cross_entropy", BCE, "native_batch_norm", "sum",
     }  # fmt: skip
     assert {n for n in NAMES if TABLE[n]["pointwise"]} <= set(ROW_WISE)
 

@@ -57,7 +57,7 @@ def test_softmax_gradients_by_differences(name: str, dim: int) -> None:
 
 @pytest.mark.parametrize(
     "sample",
-    [s for s in SAMPLES["cross_entropy_"]("float64") if s.tensors[0].shape[0] in (1, 7, 8, 65)],
+    [s for s in SAMPLES["native_cross_entropy"]("float64") if s.tensors[0].shape[0] in (1, 7, 8, 65)],
     ids=lambda s: s.label,
 )
 def test_cross_entropy_gradient_by_differences(sample: Sample) -> None:
@@ -65,10 +65,10 @@ def test_cross_entropy_gradient_by_differences(sample: Sample) -> None:
     assert x is not None
     assert target is not None
     x, target = x[:9], target[:9]
-    loss, lse, total = REFERENCE["cross_entropy_"](x, target, weight, **sample.attrs)
+    loss, lse, total = REFERENCE["native_cross_entropy"](x, target, weight, **sample.attrs)
     g = real(np.shape(loss), "g", "float64", 0.5, 1.5)
     got = REFERENCE["cross_entropy_backward"](g, x, target, lse, total, weight, **sample.attrs)
-    check("x", lambda v: (g * REFERENCE["cross_entropy_"](v, target, weight, **sample.attrs)[0]).sum(), x, got)
+    check("x", lambda v: (g * REFERENCE["native_cross_entropy"](v, target, weight, **sample.attrs)[0]).sum(), x, got)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_batch_norm_gradients_by_differences(shape: tuple[int, ...]) -> None:
     w, b = real(shape[1], "w", "float64", 0.5, 2), real(shape[1], "b", "float64")
 
     def forward(x: Array, w: Array, b: Array) -> Any:
-        return REFERENCE["batch_norm_"](x, None, None, w, b, training=True)
+        return REFERENCE["native_batch_norm"](x, None, None, w, b, training=True)
 
     _, mean, invstd, _, _ = forward(x, w, b)
     dx, dw, db = REFERENCE["batch_norm_backward"](g, x, mean, invstd, w)
@@ -174,11 +174,11 @@ def leaf(torch: Any, a: Array | None) -> Any:
 
 
 def test_cross_entropy_against_torch(torch: Any) -> None:
-    for s in SAMPLES["cross_entropy_"]("float64"):
+    for s in SAMPLES["native_cross_entropy"]("float64"):
         target, weight = (None if t is None else torch.from_numpy(np.array(t)) for t in s.tensors[1:])
         x = leaf(torch, s.tensors[0])
         loss = torch.nn.functional.cross_entropy(x, target.long(), weight, **s.attrs)
-        got, lse, total = call("cross_entropy_", [None if t is None else tensor(t) for t in s.tensors], s.attrs)
+        got, lse, total = call("native_cross_entropy", [None if t is None else tensor(t) for t in s.tensors], s.attrs)
         np.testing.assert_allclose(
             got.numpy(), loss.detach().numpy(force=True), rtol=1e-12, atol=1e-13, err_msg=s.label
         )
@@ -204,13 +204,13 @@ def test_bce_against_torch(torch: Any) -> None:
 
 
 def test_batch_norm_against_torch(torch: Any) -> None:
-    for s in SAMPLES["batch_norm_"]("float64"):
+    for s in SAMPLES["native_batch_norm"]("float64"):
         if 0 in s.tensors[0].shape:
             continue
         x, w, b = (leaf(torch, s.tensors[k]) for k in (0, 3, 4))
         mean, var = (None if t is None else torch.from_numpy(np.array(t)) for t in s.tensors[1:3])
         y = torch.nn.functional.batch_norm(x, mean, var, w, b, **s.attrs)
-        out = run("batch_norm_", s)
+        out = run("native_batch_norm", s)
         np.testing.assert_allclose(out[0], y.detach().numpy(force=True), rtol=1e-11, atol=1e-12, err_msg=s.label)
         if not s.attrs["training"]:
             continue

@@ -16,7 +16,7 @@ from values import FLOATS, Array, Sample, specials, whole
 # |got - want| <= relative |want| + relative * (largest |want|, at least 1)
 RELATIVE = {"float32": 1e-5, "float64": 1e-12}
 BY_DIFFERENCES = {"float32": 2e-5, "float64": 2e-9}  # rows of derivatives, whose reference is a finite difference
-RANDOM = {"uniform", "normal", "dropout_", "dropout_mask", "bernoulli_", "integers", "permutation"}
+RANDOM = {"uniform", "normal", "native_dropout", "dropout_mask", "native_bernoulli", "integers", "permutation"}
 
 
 def wide(a: Any) -> Any:
@@ -28,7 +28,7 @@ def expected(name: str, sample: Sample, dtype: str) -> tuple[Any, ...]:
     derivative = derivative_of(name)
     function = reference(name, derivative)
     attrs = dict(sample.attrs)
-    if name == "bernoulli_":
+    if name == "native_bernoulli":
         attrs["dtype"] = dtype
     out = function(*(wide(t) for t in sample.tensors if t is not OUTPUT), **attrs)
     return out if isinstance(out, tuple) else (out,)

@@ -147,7 +147,7 @@ def test_dropout_mask_has_the_right_density(p: float) -> None:
 @pytest.mark.parametrize("p", [0.0, 0.25, 0.5, 1.0])
 def test_dropout_equals_its_mask(dtype: str, p: float) -> None:
     x = np.linspace(1, 2, 5000).astype(dtype)
-    got = run("dropout_", Sample("", (x,), {"p": p, **KEY}))[0]
+    got = run("native_dropout", Sample("", (x,), {"p": p, **KEY}))[0]
     keep = draw("dropout_mask", 5000, p=p)
     scale = np.array(1 / (1 - p) if p < 1 else 0, dtype)
     assert got is not None
@@ -157,7 +157,7 @@ def test_dropout_equals_its_mask(dtype: str, p: float) -> None:
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_bernoulli(dtype: str) -> None:
     p = np.repeat(np.array([0.0, 0.1, 0.5, 0.75, 1.0]), 40_000).astype(dtype)
-    x = run("bernoulli_", Sample("", (p,), KEY))[0]
+    x = run("native_bernoulli", Sample("", (p,), KEY))[0]
     assert x is not None
     assert set(np.unique(x)) <= {0.0, 1.0}
     for want in (0.0, 0.1, 0.5, 0.75, 1.0):

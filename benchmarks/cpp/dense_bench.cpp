@@ -172,13 +172,46 @@ void run(const Isa& isa, const std::vector<std::string>& parts) {
         }
   if (wanted("steps"))  // a long K and the widths around every change in the number of chains
     for (int64_t M : {1, 1024})
-      for (Shape s : {Shape{M, 1, 300}, {M, 2, 300}, {M, 5, 300}, {M, 10, 300}, {M, 16, 300}, {M, 17, 300}, {M, 18, 300},
-                      {M, 32, 300}, {M, 33, 300}, {M, 64, 300}, {M, 65, 300}, {M, 100, 300}, {M, 128, 300},
-                      {M, 129, 300}, {M, 300, 300}, {M, 100, 200}, {M, 10, 784}, {M, 64, 784}, {M, 32, 127},
-                      {M, 32, 128}, {M, 64, 127}, {M, 64, 128}}) {
+      for (Shape s : {Shape{M, 1, 300}, {M, 2, 300},   {M, 5, 300},   {M, 10, 300},  {M, 16, 300}, {M, 17, 300},
+                      {M, 18, 300},     {M, 32, 300},  {M, 33, 300},  {M, 64, 300},  {M, 65, 300}, {M, 100, 300},
+                      {M, 128, 300},    {M, 129, 300}, {M, 300, 300}, {M, 100, 200}, {M, 10, 784}, {M, 64, 784},
+                      {M, 32, 127},     {M, 32, 128},  {M, 64, 127},  {M, 64, 128}}) {
         Layer<T> l(s.M, s.N, s.K, table);
         row("steps", s, l.flops(), [&] { l.forward(); });
       }
+  if (wanted("stream")) {  // what memory sets the pace of
+    for (int64_t M : {1, 2, 4, 8})
+      for (Shape s : {Shape{M, 64, 16},
+                      {M, 100, 200},
+                      {M, 300, 300},
+                      {M, 256, 512},
+                      {M, 512, 784},
+                      {M, 2048, 1024},
+                      {M, 2048, 2048}}) {
+        Layer<T> l(s.M, s.N, s.K, table);
+        row("(out,in)", s, l.flops(), [&] { l.forward_out_in(); });
+        if (M > 1) continue;
+        row("event, dX", s, l.flops(), [&] { l.grad_input(); });
+        row("event, dW", s, l.flops(), [&] { l.grad_weight(); });
+      }
+    for (Shape s : {Shape{1, 2048, 1},
+                    {128, 32, 1},
+                    {128, 2048, 1},
+                    {1024, 5, 1},
+                    {1024, 64, 1},
+                    {1024, 200, 1},
+                    {1024, 300, 1},
+                    {1024, 2048, 1},
+                    {8192, 1, 1},
+                    {8192, 5, 1},
+                    {8192, 32, 1},
+                    {8192, 200, 1},
+                    {8192, 300, 1},
+                    {8192, 2048, 1}}) {
+      Layer<T> l(s.M, s.N, s.K, table);
+      row("grad_bias", s, 0, [&] { l.grad_bias(); });
+    }
+  }
   if (wanted("few"))
     for (int64_t M : {1, 2, 3, 4, 6, 8, 12, 16})
       for (Shape s : {Shape{M, 300, 300}, Shape{M, 512, 784}, Shape{M, 100, 200}}) {

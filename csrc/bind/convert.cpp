@@ -125,6 +125,15 @@ bool to_bool(const char* op, const char* param, PyObject* value) {
   return n.i != 0;
 }
 
+static Dims integers(const char* op, const char* param, PyObject* const* items, Py_ssize_t n) {
+  if (n > kMaxRank)
+    fail(ErrorKind::Value, "[", op, "] ", param, " has ", n, " entries, but a tensor has at most ", kMaxRank,
+         " dimensions");
+  Dims dims;
+  for (Py_ssize_t i = 0; i < n; i++) dims.push_back(to_int(op, param, items[i]));
+  return dims;
+}
+
 Dims to_dims(const char* op, const char* param, PyObject* value) {
   if (!PyTuple_Check(value) && !PyList_Check(value)) {
     const Number n = is_tensor(value) ? element(op, value_of(value)) : read_number(value);
@@ -132,17 +141,12 @@ Dims to_dims(const char* op, const char* param, PyObject* value) {
     return {n.i};
   }
   const Ref items = owned(PySequence_Fast(value, "expected a tuple or a list"));
-  return to_dims(op, param, PySequence_Fast_ITEMS(items.get()), PySequence_Fast_GET_SIZE(items.get()));
+  return integers(op, param, PySequence_Fast_ITEMS(items.get()), PySequence_Fast_GET_SIZE(items.get()));
 }
 
 Dims to_dims(const char* op, const char* param, PyObject* const* args, Py_ssize_t n) {
   if (n == 1 && (PyTuple_Check(args[0]) || PyList_Check(args[0]))) return to_dims(op, param, args[0]);
-  if (n > kMaxRank)
-    fail(ErrorKind::Value, "[", op, "] ", param, " has ", n, " entries, but a tensor has at most ", kMaxRank,
-         " dimensions");
-  Dims dims;
-  for (Py_ssize_t i = 0; i < n; i++) dims.push_back(to_int(op, param, args[i]));
-  return dims;
+  return integers(op, param, args, n);
 }
 
 }  // namespace tg::bind

@@ -29,7 +29,7 @@ OpFunction* cast_self(PyObject* self) { return reinterpret_cast<OpFunction*>(sel
 PyObject* output(const Arguments& arguments, int n_tensors, Tensor& out) {
   if (!out.defined()) Py_RETURN_NONE;
   for (int i = 0; i < n_tensors; i++)
-    if (arguments.in[i].defined() && arguments.in[i].storage == out.storage) return Py_NewRef(arguments.objects[i]);
+    if (arguments.in[i].defined() && same_view(arguments.in[i], out)) return Py_NewRef(arguments.objects[i]);
   return wrap(std::move(out));
 }
 
@@ -125,12 +125,11 @@ void set(PyObject* target, const std::string& name, PyObject* value) {
   if (PyObject_SetAttrString(target, name.c_str(), value) < 0) throw PythonError{};
 }
 
-// Rows whose first tensor is what one would call the method on; a trailing "_" marks rows that a Python function wraps,
-// unless the row writes into `self`.
+// Rows whose first tensor is what one would call the method on. A Python function wraps the rows called native_...
 bool is_method(const Op& op) {
   if (op.params.empty() || op.n_tensors == 0) return false;
   const std::string& first = op.params[0].name;
-  return first == "self" || (first == "input" && op.name.back() != '_');
+  return first == "self" || (first == "input" && !op.name.starts_with("native_"));
 }
 
 // Rows that users see as trigrad.<name>; the others are what Python functions and derivatives are made of.

@@ -4,6 +4,9 @@
 #include <Python.h>
 
 #include <utility>
+#if defined(__GLIBCXX__)
+#include <cxxabi.h>
+#endif
 
 #include "core/error.h"
 
@@ -44,11 +47,17 @@ inline Ref borrowed(PyObject* object) { return Ref(Py_NewRef(object)); }
 // Turns the exception being handled into Python's (errors.cpp). Call it inside a catch block only.
 void set_python_error() noexcept;
 
-// Runs `body`. If it throws, the Python exception is set and `failed` is returned: what a C slot must do.
+// Runs `body`. If it throws, the Python exception is set and `failed` is returned: what a C slot must do. A daemon thread
+// that wants the GIL back from an interpreter that has ended is itself ended by Python (pthread_exit): that unwinding has
+// to pass through here, and through ~WithoutGil, unhindered.
 template <class Body, class Result = PyObject*>
-Result guarded(Body&& body, Result failed = nullptr) noexcept {
+Result guarded(Body&& body, Result failed = nullptr) {
   try {
     return body();
+#if defined(__GLIBCXX__)
+  } catch (abi::__forced_unwind&) {
+    throw;
+#endif
   } catch (...) {
     set_python_error();
     return failed;
@@ -59,7 +68,7 @@ Result guarded(Body&& body, Result failed = nullptr) noexcept {
 class WithoutGil {
  public:
   explicit WithoutGil(bool release) : state_(release ? PyEval_SaveThread() : nullptr) {}
-  ~WithoutGil() {
+  ~WithoutGil() noexcept(false) {
     if (state_) PyEval_RestoreThread(state_);
   }
   WithoutGil(const WithoutGil&) = delete;

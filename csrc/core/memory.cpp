@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstdlib>
 #include <mutex>
+#include <new>
 #include <vector>
 
 #include "core/error.h"
@@ -14,8 +15,8 @@
 namespace tg {
 namespace {
 
-constexpr size_t kLargestCached = size_t{64} << 20;  // larger blocks go straight back to the system
-constexpr size_t kCacheLimit = size_t{128} << 20;    // bytes kept in all
+constexpr size_t kLargestCached = size_t{128} << 20;  // larger blocks go straight back to the system
+constexpr size_t kCacheLimit = size_t{256} << 20;     // bytes kept in all
 constexpr int kClasses = 4 * 64;
 
 // Size classes: four per power of two, so at most 25 % is wasted.
@@ -53,8 +54,13 @@ class Cache {
   bool keep(void* block, size_t rounded) {
     std::lock_guard lock(mutex_);
     in_use_ -= rounded;
-    if (rounded > kLargestCached || cached_ + rounded > kCacheLimit) return false;
-    bins_[class_index(rounded)].push_back(block);
+    if (rounded > kLargestCached) return false;
+    if (cached_ + rounded > kCacheLimit) drop_all();  // old sizes make room for those in use
+    try {
+      bins_[class_index(rounded)].push_back(block);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
     cached_ += rounded;
     return true;
   }
@@ -64,11 +70,7 @@ class Cache {
   }
   void clear() {
     std::lock_guard lock(mutex_);
-    for (auto& bin : bins_) {
-      for (void* block : bin) std::free(block);
-      bin.clear();
-    }
-    cached_ = 0;
+    drop_all();
   }
   MemoryStats stats() {
     std::lock_guard lock(mutex_);
@@ -76,6 +78,14 @@ class Cache {
   }
 
  private:
+  void drop_all() {
+    for (auto& bin : bins_) {
+      for (void* block : bin) std::free(block);
+      bin.clear();
+    }
+    cached_ = 0;
+  }
+
   std::mutex mutex_;
   std::vector<void*> bins_[kClasses];
   size_t in_use_ = 0, cached_ = 0;

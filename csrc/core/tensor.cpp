@@ -7,7 +7,7 @@
 namespace tg {
 
 std::shared_ptr<const Derived> Storage::derived(uint64_t key) const {
-  while (derived_lock_.test_and_set(std::memory_order_acquire)) {}
+  if (derived_lock_.test_and_set(std::memory_order_acquire)) return nullptr;  // busy, or left so by a fork: a miss
   std::shared_ptr<const Derived> block;
   if (derived_ && derived_key_ == key && derived_version_ == version()) block = derived_;
   derived_lock_.clear(std::memory_order_release);
@@ -15,7 +15,7 @@ std::shared_ptr<const Derived> Storage::derived(uint64_t key) const {
 }
 
 void Storage::set_derived(uint64_t key, uint64_t version, std::shared_ptr<const Derived> block) {
-  while (derived_lock_.test_and_set(std::memory_order_acquire)) {}
+  if (derived_lock_.test_and_set(std::memory_order_acquire)) return;
   derived_.swap(block);
   derived_key_ = key;
   derived_version_ = version;

@@ -1,4 +1,4 @@
-// cast, copy_, fill_ and arange_.
+// cast, copy_, fill_ and native_arange.
 #include "cpu/contiguous.h"
 #include "cpu/convert.h"
 #include "cpu/kernels.h"

@@ -1,4 +1,6 @@
 // Dense layers and matmul: from tensors to the matrices that the ISA's dense table works on.
+#include <limits>
+
 #include "cpu/contiguous.h"
 #include "cpu/isa.h"
 #include "cpu/kernels.h"
@@ -27,20 +29,37 @@ Rows rows_of(const Tensor& x) {
 }
 
 // The packed weights of a layer stay beside the storage until it is written. Memory that numpy also sees can change
-// behind the door, so nothing is kept for it.
+// behind the door, so nothing is kept for it. For a few rows, packing pays only if the weights stay as they are: then
+// the first call with them leaves a mark, an empty block, and the second packs.
 template <class T>
-std::shared_ptr<const Derived> packed(const Tensor& w, const DenseTable<T>& table) {
+std::shared_ptr<const Derived> packed(const Tensor& w, int64_t rows, const DenseTable<T>& table) {
+  constexpr int64_t kFewRows = 8;
   Storage& storage = *w.storage.get();
   if (storage.shared_outside() || storage.foreign()) return nullptr;
   uint64_t key = reinterpret_cast<uintptr_t>(&table);  // the layout is the ISA's
   for (int64_t part : {w.offset, w.shape[0], w.shape[1], w.strides[0], w.strides[1]})
     key = (key ^ static_cast<uint64_t>(part)) * 0x9e3779b97f4a7c15u, key ^= key >> 29;
-  if (auto block = storage.derived(key)) return block;
   const uint64_t version = storage.version();
+  if (auto block = storage.derived(key); block && block->bytes) return block;
+  else if (!block && rows <= kFewRows) {
+    static const auto mark = std::make_shared<const Derived>(size_t(0));
+    storage.set_derived(key, version, mark);
+    return nullptr;
+  }
   auto block = std::make_shared<Derived>(static_cast<size_t>(table.packed_size(w.shape[0], w.shape[1])) * sizeof(T));
   table.pack(w.data<T>(), w.strides[0], w.strides[1], w.shape[0], w.shape[1], static_cast<T*>(block->data));
   storage.set_derived(key, version, block);
   return block;
+}
+
+// Parameter k of the activation: the call's, or the default of the activation's own row (none: a bound that binds nothing).
+double activation_parameter(const Call& c, const Op& activation, int k) {
+  if (c.attrs.has(1 + k)) return c.attrs.real(1 + k);
+  const size_t at = static_cast<size_t>(activation.n_tensors + k);
+  if (at >= activation.params.size()) return 0;
+  const Attr& own = activation.params[at].fallback;
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  return own.kind == Attr::Kind::Float ? own.f : k == 0 ? -inf : inf;
 }
 
 template <class T>
@@ -55,8 +74,8 @@ DenseActivation<T> activation_of(const Call& c) {
   const Op& op = *find_op(name);
   a.kind = Fused::function;
   a.function = isa().pointwise->ops[static_cast<int>(c.out[0].dtype)][op.id];
-  a.p = c.attrs.real(1);
-  a.q = c.attrs.real(2);
+  a.p = activation_parameter(c, op, 0);
+  a.q = activation_parameter(c, op, 1);
   return a;
 }
 
@@ -66,7 +85,7 @@ void dense(const Call& c) {
   const Tensor& w = c.in[1];
   const Tensor bias = c.in[2].defined() ? contiguous(c.in[2]) : Tensor{};
   const DenseTable<T>& table = isa().dense<T>();
-  const auto block = packed<T>(w, table);
+  const auto block = packed<T>(w, x.rows, table);
   DenseForward<T> f{};
   f.M = x.rows, f.N = w.shape[0], f.K = w.shape[1];
   f.x = x.t.data<T>(), f.x_row = x.stride;

@@ -41,6 +41,13 @@ struct Product {
   DenseActivation<T> activation;
 };
 
+// The activation of a block of rows of y, in one call where they lie one after the other.
+template <class T>
+static void apply_rows(const DenseActivation<T>& activation, int64_t rows, int64_t columns, T* y, int64_t y_row) {
+  if (y_row == columns) return activation.apply(y, rows * columns);
+  for (int64_t i = 0; i < rows; i++) activation.apply(y + i * y_row, columns);
+}
+
 // ---- B as the tiles read it ------------------------------------------------------------------------------
 // A B of few columns would leave most lanes empty: then, where rows abound, rows go into the lanes. For that the packed
 // image of a narrow B ends with its columns one after the other, K numbers each.
@@ -128,7 +135,7 @@ static void product_panels(const Product<typename lane<V>::S>& g, const Panels<t
           int together = 1, vectors = last ? s.last_vectors : panel_vectors;
           TileFunction<T> tile = nullptr;
           if (rows <= 2 && p1 - p >= 2) {
-            for (int wide = 4; wide >= 2 && !tile; wide /= 2) {
+            for (int wide = 4; wide >= 2 && !tile; wide--) {
               const bool with_last = p + wide == s.count;
               if (p + wide > p1 || (with_last && !last_fits)) continue;
               tile = wide_tile_of<V, S>(wide, with_last ? s.last_vectors : panel_vectors, rows);
@@ -157,9 +164,7 @@ static void product_panels(const Product<typename lane<V>::S>& g, const Panels<t
         }
         if (g.activation.kind == Fused::function && k_end == g.K) {
           const int64_t n0 = p0 * W, n1 = least(p1 * W, g.N);
-          for (int64_t i = m; i < m + blocks * rows; i++) {
-            g.activation.apply(g.c + i * g.c_row + n0, n1 - n0);
-          }
+          apply_rows(g.activation, blocks * rows, n1 - n0, g.c + m * g.c_row + n0, g.c_row);
         }
         m += blocks * rows;
       }
@@ -211,8 +216,7 @@ static void product_narrow(const Product<typename lane<V>::S>& g, const typename
     } else {
       copy_transposed<V>(out, block, columns, rows, c, g.c_row);
     }
-    if (g.activation.kind == Fused::function)
-      for (int i = 0; i < rows; i++) g.activation.apply(c + i * g.c_row, columns);
+    if (g.activation.kind == Fused::function) apply_rows(g.activation, rows, columns, c, g.c_row);
   }
 }
 
@@ -227,6 +231,8 @@ TG_FN int64_t tasks_for(double flops) {
   return int64_t(flops / flops_of_a_task < 8.0 * threads ? flops / flops_of_a_task : 8.0 * threads);
 }
 TG_FN int64_t rounded_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+#include "dense_stream.inl"
 
 // The panels of g.b: packed already, packed here, or in place where B's rows are contiguous and few rows of A use them.
 template <class V>
@@ -268,6 +274,8 @@ template <class V, int S>
 static void product_chains(const Product<typename lane<V>::S>& g) {
   using T = typename lane<V>::S;
   const int64_t tasks = tasks_for(2.0 * double(g.M) * double(g.N) * double(g.K));
+  if (reads_turned<V>(g)) return product_turned<V, S>(g, tasks);
+  if (S == 1 && reads_rows(g)) return product_of_row<V>(g, tasks);
   constexpr int64_t unit = 24;  // rows: a multiple of every tile's height
   const int64_t rows = rounded_up((g.M + tasks - 1) / tasks, unit), row_tasks = (g.M + rows - 1) / rows;
   if (is_narrow<V>(g.N) && g.M >= lane<V>::n) {
@@ -300,7 +308,6 @@ static void product(const Product<typename lane<V>::S>& g) {
     case 1: return product_chains<V, 1>(g);
     case 2: return product_chains<V, 2>(g);
     case 4: return product_chains<V, 4>(g);
-    case 8: return product_chains<V, 8>(g);
   }
 }
 
@@ -332,7 +339,7 @@ static void forward_row(const DenseForward<typename lane<V>::S>& g) {
   constexpr int most = panels_together(S, 1);
   for (int64_t p = 0; p < s.count;) {
     const int64_t left = s.count - p;
-    const int together = left >= most ? most : left >= 2 && most >= 2 ? 2 : 1;
+    const int together = int(least(left, most));
     const bool last = together == left;
     const int vectors = last ? s.last_vectors : panel_vectors;
     if (last) t.columns = s.last_columns;
@@ -351,7 +358,6 @@ static void forward(const DenseForward<typename lane<V>::S>& g) {
       case 1: return forward_row<V, 1>(g);
       case 2: return forward_row<V, 2>(g);
       case 4: return forward_row<V, 4>(g);
-      case 8: return forward_row<V, 8>(g);
     }
   }
   product<V>({g.M, g.N, g.K, g.x, g.x_row, g.w, g.w_k, g.w_n, g.packed, g.bias, g.y, g.y_row, g.activation});

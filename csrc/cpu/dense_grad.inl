@@ -164,13 +164,83 @@ static void batch_product(const BatchProduct<typename lane<V>::S>& g) {
     }
 }
 
+// ---- the sums of the columns --------------------------------------------------------------------------------------
+// Columns n .. n + columns - 1, whole rows of them at a time.
+template <class V>
+static void column_sums(const DenseGradWeight<typename lane<V>::S>& g, int64_t n, int64_t columns) {
+  using T = typename lane<V>::S;
+  constexpr int L = lane<V>::n;
+  const int64_t shard = shard_rows(g.M), shards = shards_of(g.M), width = rounded_up(columns, L);
+  T* stack = buffer<T>(tree_slot, (tree_depth(shards) + 1) * width);
+  int entries = 0;
+  auto merge = [&] {  // the two topmost entries
+    entries--;
+    T* low = stack + (entries - 1) * width;
+    for (int64_t i = 0; i < width; i += L) store(low + i, load<V>(low + i) + load<V>(low + width + i));
+  };
+  for (int64_t s = 0; s < shards; s++) {
+    T* top = stack + entries++ * width;
+    for (int64_t i = 0; i < width; i += L) store(top + i, V{});
+    add_rows<V, false>(least(shard, g.M - s * shard), nullptr, g.dy + s * shard * g.dy_row + n, g.dy_row, columns, top);
+    for (int merges = tree_merges(s); merges > 0; merges--) merge();
+  }
+  while (entries > 1) merge();
+  for (int64_t i = 0; i < columns; i++) g.db[n + i] = stack[i];
+}
+// At most a vector of columns: a shard is one chain of adds, so four shards run side by side.
+template <class V>
+static void narrow_column_sums(const DenseGradWeight<typename lane<V>::S>& g) {
+  constexpr int side_by_side = 4;
+  const int columns = int(g.N);
+  const int64_t shard = shard_rows(g.M), shards = shards_of(g.M);
+  V stack[64];
+  int entries = 0;
+  for (int64_t s = 0; s < shards; s += side_by_side) {
+    V sum[side_by_side] = {};
+    const auto* y = g.dy + s * shard * g.dy_row;
+    const int64_t step = shard * g.dy_row, rows = g.M - s * shard;
+    int64_t r = 0;
+    for (; r < least(shard, rows - (side_by_side - 1) * shard); r++, y += g.dy_row) {
+      TG_UNROLL for (int i = 0; i < side_by_side; i++) sum[i] = load_n<V>(y + i * step, columns) + sum[i];
+    }
+    for (; r < least(shard, rows); r++, y += g.dy_row)
+      for (int i = 0; i < side_by_side && i * shard + r < rows; i++) sum[i] = load_n<V>(y + i * step, columns) + sum[i];
+    for (int i = 0; i < side_by_side && s + i < shards; i++) {
+      V top = sum[i];
+      for (int merges = tree_merges(s + i); merges > 0; merges--) top = stack[--entries] + top;
+      stack[entries++] = top;
+    }
+  }
+  V sum = stack[entries - 1];
+  for (int e = entries - 2; e >= 0; e--) sum = stack[e] + sum;
+  store_n(g.db, sum, columns);
+}
+// ---- one event: dW is an outer product ----------------------------------------------------------------------------
+template <class V>
+static void outer_product(const BatchProduct<typename lane<V>::S>& g) {
+  using T = typename lane<V>::S;
+  constexpr int L = lane<V>::n;
+  const int64_t tasks = tasks_for(2.0 * double(g.Q) * double(g.P)), share = (g.Q + tasks - 1) / tasks;
+  for_tasks((g.Q + share - 1) / share, [&](int64_t task) {
+    for (int64_t q = task * share; q < least((task + 1) * share, g.Q); q++) {
+      const V s = broadcast<V>(g.a[q]);
+      T* d = g.d + q * g.d_row;
+      int64_t p = 0;
+      for (; p + L <= g.P; p += L) store(d + p, fma(s, load<V>(g.b + p), V{}));
+      if (p < g.P) store_n(d + p, fma(s, load_n<V>(g.b + p, int(g.P - p)), V{}), int(g.P - p));
+    }
+  });
+}
+
 template <class V>
 static void grad_weight(const DenseGradWeight<typename lane<V>::S>& g) {
   using T = typename lane<V>::S;
   constexpr int L = lane<V>::n;
   if (g.N <= 0) return;
   if (g.dw && g.K > 0) {
-    if (rounded_up(g.K, L) * g.N <= rounded_up(g.N, L) * g.K) {
+    if (g.M == 1) {
+      outer_product<V>({1, g.N, g.K, g.dy, g.dy_row, g.x, g.x_row, g.dw, g.dw_row});
+    } else if (rounded_up(g.K, L) * g.N <= rounded_up(g.N, L) * g.K) {
       batch_product<V>({g.M, g.N, g.K, g.dy, g.dy_row, g.x, g.x_row, g.dw, g.dw_row});
     } else {  // N fills the lanes better: dW^T = X^T dY, then turned
       const int64_t row = rounded_up(g.N, L);
@@ -180,7 +250,14 @@ static void grad_weight(const DenseGradWeight<typename lane<V>::S>& g) {
         copy_transposed<V>(turned + k * row, row, int(least(L, g.K - k)), g.N, g.dw + k, g.dw_row);
     }
   }
-  if (g.db) {  // fma(1, x, c) is x + c
+  if (!g.db) return;
+  const int64_t tasks = tasks_for(double(g.M) * double(g.N)), block = tasks == 1 ? 2048 : 512;  // sums that stay in L1
+  if (g.M > 0 && g.N <= L && tasks == 1) {
+    narrow_column_sums<V>(g);
+  } else if (g.M > 0 && (g.N > 4 * L || g.M <= 64) && (tasks == 1 || g.N >= 2 * block)) {
+    for_tasks((g.N + block - 1) / block,
+              [&](int64_t task) { column_sums<V>(g, task * block, least(block, g.N - task * block)); });
+  } else {  // fma(1, x, c) is x + c
     const T one = 1;
     batch_product<V>({g.M, 1, g.N, &one, 0, g.dy, g.dy_row, g.db, g.N});
   }

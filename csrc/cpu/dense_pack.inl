@@ -52,20 +52,25 @@ TG_FN V load_blocks(const typename lane<V>::S* p, int64_t step, int64_t first, i
 }
 template <class V>
 static constexpr int block_numbers = 16 / int(sizeof(typename lane<V>::S));
-// r[c] lane i = p[i * step + c] for the first `rows` lanes, the others repeat the last of them.
+// r[i] holds numbers 0 .. E-1 of row i of each block: turned, r[c] holds number c of row 0 .. E-1 of each block.
 template <class V>
-TG_FN void load_turned(const typename lane<V>::S* p, int64_t step, int64_t rows, V (&r)[block_numbers<V>]) {
-  constexpr int E = block_numbers<V>;
-  V t[E];
-  TG_UNROLL for (int i = 0; i < E; i++) t[i] = load_blocks<V>(p, step, i, rows - 1);
-  if constexpr (E == 4) {
-    const V low02 = interleave_low(t[0], t[2]), high02 = interleave_high(t[0], t[2]);
-    const V low13 = interleave_low(t[1], t[3]), high13 = interleave_high(t[1], t[3]);
+TG_FN void turn_blocks(V (&r)[block_numbers<V>]) {
+  if constexpr (block_numbers<V> == 4) {
+    const V low02 = interleave_low(r[0], r[2]), high02 = interleave_high(r[0], r[2]);
+    const V low13 = interleave_low(r[1], r[3]), high13 = interleave_high(r[1], r[3]);
     r[0] = interleave_low(low02, low13), r[1] = interleave_high(low02, low13);
     r[2] = interleave_low(high02, high13), r[3] = interleave_high(high02, high13);
   } else {
-    r[0] = interleave_low(t[0], t[1]), r[1] = interleave_high(t[0], t[1]);
+    const V low = interleave_low(r[0], r[1]);
+    r[1] = interleave_high(r[0], r[1]);
+    r[0] = low;
   }
+}
+// r[c] lane i = p[i * step + c] for the first `rows` lanes, the others repeat the last of them.
+template <class V>
+TG_FN void load_turned(const typename lane<V>::S* p, int64_t step, int64_t rows, V (&r)[block_numbers<V>]) {
+  TG_UNROLL for (int i = 0; i < block_numbers<V>; i++) r[i] = load_blocks<V>(p, step, i, rows - 1);
+  turn_blocks(r);
 }
 
 // ---- one panel ------------------------------------------------------------------------------------------------

@@ -205,7 +205,7 @@ static TileFunction<typename lane<V>::S> tile_of(int vectors, int rows) {
   return table[vectors - 1][rows <= 4 ? rows - 1 : rows == 6 ? 4 : rows == 8 ? 5 : 6];
 }
 
-// The tile of one or two rows and two or four panels, the last of last_vectors; null where it would not pay.
+// The tile of one or two rows and two to four panels, the last of last_vectors; null where it would not pay.
 template <class V, int S>
 static TileFunction<typename lane<V>::S> wide_tile_of(int panels, int last_vectors, int rows) {
   constexpr int F = panel_vectors;
@@ -214,8 +214,8 @@ static TileFunction<typename lane<V>::S> wide_tile_of(int panels, int last_vecto
     tile_if<V, S, rows, panels, F, 1>(), tile_if<V, S, rows, panels, F, 2>(), tile_if<V, S, rows, panels, F, 3>(), \
         tile_if<V, S, rows, panels, F, 4>()                                                                        \
   }
-  static constexpr TileFunction<typename lane<V>::S> table[2][2][4] = {{TG_LAST(1, 2), TG_LAST(1, 4)},
-                                                                       {TG_LAST(2, 2), TG_LAST(2, 4)}};
+  static constexpr TileFunction<typename lane<V>::S> table[2][3][4] = {{TG_LAST(1, 2), TG_LAST(1, 3), TG_LAST(1, 4)},
+                                                                       {TG_LAST(2, 2), TG_LAST(2, 3), TG_LAST(2, 4)}};
 #undef TG_LAST
-  return table[rows - 1][panels / 4][last_vectors - 1];
+  return table[rows - 1][panels - 2][last_vectors - 1];
 }

@@ -11,6 +11,7 @@
 #include <exception>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -23,6 +24,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto kSpin = std::chrono::microseconds(200);
+constexpr auto kBetweenMoves = std::chrono::milliseconds(1);  // a crowded machine may put the worker back
 constexpr int kMaxThreads = 256;
 
 void relax() {
@@ -35,17 +37,36 @@ void relax() {
 
 thread_local bool inside_task = false;
 
+#if defined(__linux__)
+int current_cpu() { return sched_getcpu(); }
+// A worker that the system put on its caller's CPU would share it until the load is next balanced, tens of milliseconds
+// later. Forbidding that CPU for a moment moves the worker to another one that it may use, if there is one.
+void leave_cpu(int cpu) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2 || !CPU_ISSET(cpu, &allowed))
+    return;
+  cpu_set_t others = allowed;
+  CPU_CLR(cpu, &others);
+  if (sched_setaffinity(0, sizeof others, &others) == 0) sched_setaffinity(0, sizeof allowed, &allowed);
+}
+#else
+int current_cpu() { return -1; }
+void leave_cpu(int) {}
+#endif
+
 class Pool {
  public:
   void run(int64_t tasks, void (*fn)(void*, int64_t), void* ctx, int threads) {
-    while (workers_ < threads - 1) {
-      std::thread(&Pool::work, this, workers_).detach();
-      workers_++;
+    try {
+      for (; workers_ < threads - 1; workers_++) std::thread(&Pool::work, this, workers_).detach();
+    } catch (const std::system_error&) {  // the system gives no more threads: those there are do the work
     }
+    threads = std::min(threads, workers_ + 1);
     fn_ = fn;
     ctx_ = ctx;
     total_ = tasks;
     helpers_.store(threads - 1, std::memory_order_relaxed);
+    caller_cpu_.store(current_cpu(), std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
     failed_.store(false, std::memory_order_relaxed);
     generation_++;
@@ -86,6 +107,7 @@ class Pool {
   void work(int id) {
     FloatEnv ours;  // the thread inherited its creator's control word
     inside_task = true;
+    auto moved = Clock::now() - kBetweenMoves;
     for (;;) {
       auto start = Clock::now();
       for (int spins = 1;; spins++) {
@@ -99,7 +121,14 @@ class Pool {
           }
         }
         relax();
-        if (spins % 64 == 0 && Clock::now() - start > kSpin) break;
+        if (spins % 64) continue;
+        const auto now = Clock::now();
+        if (now - start > kSpin) break;
+        if (const int cpu = current_cpu();
+            cpu >= 0 && cpu == caller_cpu_.load(std::memory_order_relaxed) && now - moved > kBetweenMoves) {
+          leave_cpu(cpu);
+          moved = now;
+        }
       }
       const uint32_t seen = wake_.load(std::memory_order_acquire);
       sleepers_.fetch_add(1, std::memory_order_seq_cst);
@@ -121,6 +150,7 @@ class Pool {
   alignas(64) std::atomic<int> sleepers_{0};
   std::atomic<uint32_t> wake_{0};
   std::atomic<int> helpers_{0};
+  std::atomic<int> caller_cpu_{-1};
 };
 
 std::atomic<Pool*> the_pool{nullptr};
@@ -193,28 +223,13 @@ void set_num_threads(int n) {
 }
 
 void parallel(int64_t tasks, void (*fn)(void*, int64_t), void* ctx) {
-  const int n = tasks > 1 && !inside_task ? num_threads() : 1;
+  const int n = tasks > 1 && !inside_task ? static_cast<int>(std::min<int64_t>(tasks, num_threads())) : 1;
   if (n > 1 && !busy.exchange(true, std::memory_order_acquire)) {
     struct Release {
       ~Release() { busy.store(false, std::memory_order_release); }
     } release_when_done;
-    constexpr int64_t most = 0xffffffff;  // the task counter has 32 bits
-    for (int64_t first = 0; first < tasks; first += most) {
-      struct Shift {
-        void (*fn)(void*, int64_t);
-        void* ctx;
-        int64_t first;
-      } shift{fn, ctx, first};
-      if (first == 0 && tasks <= most) pool().run(tasks, fn, ctx, n);
-      else
-        pool().run(
-            std::min(most, tasks - first),
-            [](void* s, int64_t i) {
-              auto& f = *static_cast<Shift*>(s);
-              f.fn(f.ctx, f.first + i);
-            },
-            &shift, n);
-    }
+    if (tasks > 0xffffffff) fail(ErrorKind::Value, "parallel() takes at most 2^32 - 1 tasks, got ", tasks);
+    pool().run(tasks, fn, ctx, n);
     return;
   }
   for (int64_t i = 0; i < tasks; i++) fn(ctx, i);

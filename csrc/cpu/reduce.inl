@@ -33,26 +33,64 @@ template <Reduce K>
 inline constexpr bool centered = K == Reduce::squares || K == Reduce::exps || K == Reduce::dot;
 
 // ---- rows ----------------------------------------------------------------------------------------------------------
+// The greatest (least) of numbers of which none is NaN and not both are zero; one instruction.
+template <Reduce K, class V>
+TG_FN V farther(V a, V b) {
+  return K == Reduce::max ? select(gt(b, a), b, a) : select(lt(b, a), b, a);
+}
+template <Reduce K>
+inline constexpr bool extreme = K == Reduce::max || K == Reduce::min;
+
+// Pieces of a row that are reduced side by side, to hide the latency of a step.
+template <Reduce K, class V>
+inline constexpr int side_by_side = K == Reduce::exps ? 1 : extreme<K> && row16<V>::n > 1 ? 2 : 4;
+
 // R pieces of count <= row_block elements side by side, piece r at x + r * apart: the totals of their lanes.
 template <Reduce K, class V, int R>
 TG_FN void row_pieces(const typename lane<V>::S* x, int64_t apart, int count, const V* center, row16<V>* acc) {
   using S = typename lane<V>::S;
-  constexpr int L = lane<V>::n;
+  static_assert(lane<V>::n <= row_lanes);
   const Along<V> row{count};
-  for (int r = 0; r < R; r++)
-    for (int j = 0; j < row16<V>::n; j++) acc[r].v[j] = identity<K, V>();
+  if constexpr (extreme<K>) {
+    // The sum of what was met is NaN if any of it is, and rarely otherwise. That, and the sign of a zero, is looked
+    // into only where it matters.
+    row16<V> sum[R] = {};
+    for (int r = 0; r < R; r++) acc[r] = row16_broadcast<V>(identity<K, V>()[0]);
+    int i = 0;
+    for (; i + row_lanes <= count; i += row_lanes)
+      for (int r = 0; r < R; r++) {
+        const S* p = x + r * apart;
+        // The same place of the next R pieces: several streams at once are hard to foresee.
+        __builtin_prefetch(p + R * apart + i);
+        for (int j = 0; j < row16<V>::n; j++) {
+          const V v = load<V>(p + i + j * lane<V>::n);
+          acc[r].v[j] = farther<K>(acc[r].v[j], v);
+          sum[r].v[j] = sum[r].v[j] + v;
+        }
+      }
+    if (i < count)
+      for (int r = 0; r < R; r++) {
+        const row16<V> v = row16_load_n<V>(x + r * apart + i, count - i, identity<K, V>()[0]);
+        for (int j = 0; j < row16<V>::n; j++) {
+          acc[r].v[j] = farther<K>(acc[r].v[j], v.v[j]);
+          sum[r].v[j] = sum[r].v[j] + v.v[j];
+        }
+      }
+    bool sure = true;
+    for (int r = 0; r < R; r++)
+      for (int j = 0; j < row16<V>::n; j++)
+        sure = sure && !any(either(is_nan(sum[r].v[j]), eq(acc[r].v[j], V{})));
+    if (sure) return;
+  }
+  for (int r = 0; r < R; r++) acc[r] = row16_broadcast<V>(identity<K, V>()[0]);
   auto term = [&](int r) __attribute__((always_inline)) {
     const S* p = x + r * apart;
     return [=](V a, int64_t i, auto k)
                __attribute__((always_inline)) { return step<K>(a, row.get(p, i, k), V{}, center[r]); };
   };
-  static_assert(L <= row_lanes);
   int i = 0;
   for (; i + row_lanes <= count; i += row_lanes)
-    for (int r = 0; r < R; r++) {
-      __builtin_prefetch(x + r * apart + i + 16 * row_lanes);  // several streams at once are hard to foresee
-      row.sixteen(acc[r], i, term(r));
-    }
+    for (int r = 0; r < R; r++) row.sixteen(acc[r], i, term(r));
   if (i < count)
     for (int r = 0; r < R; r++) row.fewer(acc[r], i, count - i, term(r));
 }
@@ -60,8 +98,9 @@ TG_FN void row_pieces(const typename lane<V>::S* x, int64_t apart, int count, co
 // The totals of the 16 lanes of a row longer than one block.
 template <Reduce K, class V>
 static __attribute__((noinline)) void long_row(const typename lane<V>::S* x, int64_t n, V center, row16<V>* total) {
-  constexpr int side = K == Reduce::exps ? 1 : 4;  // blocks side by side, to hide the latency of a step
-  const V centers[4] = {center, center, center, center};
+  constexpr int side = side_by_side<K, V>;
+  V centers[side];
+  for (int r = 0; r < side; r++) centers[r] = center;
   auto join16 = [](row16<V> a, row16<V> b) __attribute__((always_inline)) { return row16_join(a, b, join<K, V>); };
   PieceTree<row16<V>, decltype(join16)> tree(join16);
   row16<V> acc[side];
@@ -110,7 +149,7 @@ static __attribute__((noinline)) void rows_of_kind(const ReduceRows<typename lan
       store_n(a.out + r, acc[0], count);
     }
   } else {
-    constexpr int side = K == Reduce::exps ? 1 : 4;
+    constexpr int side = side_by_side<K, V>;
     row16<V> total[side];
     for (; r + side <= a.rows; r += side) {
       V c[side];

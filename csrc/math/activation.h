@@ -155,14 +155,11 @@ TG_FN V normal_cumulative(V x) {
   V tail = exp_minus_product(a, a * constant<V>(0.5), t);
   return select(gt(x, V{}), constant<V>(1) - tail, tail);
 }
-// x normal_cumulative(x) = max(x, 0) - |x| tail(|x|), and near zero x/2 (1 + erf(x / sqrt 2)).
+// x normal_cumulative(x) = max(x, 0) - |x| tail(|x|).
 template <class V>
 TG_FN V gelu(V x) {
   V t = normal_tail_times(abs(x));
-  V h = x * constant<V>(0.5);
-  V near = copysign(fma(h, erf_near_zero(x * constant<V>(0x1.6a09e667f3bcdp-1)), h), x);  // the sign of -0
-  V far = select(gt(x, V{}), x - t, -t);
-  return select(lt(abs(x), constant<V>(0.6)), near, far);
+  return select(lt(x, V{}), constant<V>(-0.0), x) - t;
 }
 template <class V>
 TG_FN V gelu_slope(V x) {
@@ -196,7 +193,7 @@ TG_FN V selu_low() {
 template <class V>
 TG_FN V softplus(V x, V beta, V threshold) {
   V z = x * beta;
-  V small = log1p(exp(-abs(z))) / beta;
+  V small = log1p_of_fraction(exp_minus_abs(z)) / beta;
   return select(gt(z, threshold), x, select(gt(z, V{}), x + small, small));
 }
 

@@ -13,7 +13,6 @@ namespace tg {
 // Settled by measurement: docs/decisions/0001-canonical-dense-order.md.
 TG_FN constexpr int dense_chains(int64_t K, int64_t N) {
   int chains = N <= 16 ? 4 : N <= 32 ? 2 : 1;
-  if (K >= 128 && N <= 128) chains *= 2;
   while (chains > 1 && K < 8 * chains) chains /= 2;
   return chains;
 }

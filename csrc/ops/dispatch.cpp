@@ -89,6 +89,49 @@ void cast_inputs(Prepared& p, std::span<const Tensor> in) {
   }
 }
 
+// What an op overwrites must be writable, and no two of its outputs may share a byte.
+void check_overwritten(const Op& op, std::span<const Tensor> in, std::span<const int> writes) {
+  for (size_t k = 0; k < writes.size(); k++) {
+    if (writes[k] < 0) continue;
+    const Tensor& t = in[writes[k]];
+    check_writable(op, t, op.params[writes[k]].name.c_str());
+    for (size_t j = 0; j < k; j++)
+      if (writes[j] >= 0 && overlaps(t, in[writes[j]]))
+        fail(ErrorKind::Runtime, "[", op.name, "] ", op.params[writes[j]].name, " and ", op.params[writes[k]].name,
+             " share memory and would overwrite each other, expected separate tensors; take a .clone() of one");
+  }
+}
+
+// Inputs that share bytes with what input `target` is overwritten with are read from a copy.
+void read_from_copies(const Op& op, Prepared& p, int target, const Tensor& overwritten) {
+  static const Op& copy = tg::op(op_copy_);
+  for (int i = 0; i < p.n_in; i++) {
+    if (i == target || !p.in[i].defined() || !overlaps(p.in[i], overwritten)) continue;
+    if ((op.flags & kElementwise) && same_view(p.in[i], overwritten)) continue;
+    p.in[i] = call1(copy, {empty(p.in[i].shape, p.in[i].dtype, overwritten.device()), p.in[i]});
+  }
+}
+
+// Runs an op that overwrites inputs, and raises their versions. A kernel that refuses has written nothing; one that ran
+// out of memory, or met the unforeseen, may have.
+void run_overwriting(const Op& op, Kernel kernel, std::span<const Tensor> in, const Attrs& attrs,
+                     std::span<const int> writes, std::span<Tensor> out) {
+  auto written = [&] {
+    for (size_t k = 0; k < writes.size(); k++)
+      if (writes[k] >= 0) out[k].storage->written();
+  };
+  try {
+    run(op, kernel, in, attrs, out);
+  } catch (const Error& e) {
+    if (e.kind == ErrorKind::Memory) written();
+    throw;
+  } catch (...) {
+    written();
+    throw;
+  }
+  written();
+}
+
 }  // namespace
 
 Recorder* recorder() { return current_recorder; }
@@ -103,37 +146,16 @@ const Backend* backend(Device d) {
 void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out) {
   const FloatEnv env;
   Prepared p = prepare(op, in, attrs);
-  for (int k = 0; k < p.plan.n_outs; k++) {
-    const int writes = p.plan.outs[k].writes;
-    if (writes >= 0) check_writable(op, in[writes], op.params[writes].name.c_str());
-  }
+  const std::span<const int> writes(op.writes, static_cast<size_t>(p.plan.n_outs));
+  check_overwritten(op, in, writes);
   cast_inputs(p, in);
   const Device device = device_of(in);
-  bool aliased = false;
   for (int k = 0; k < op.n_outputs; k++) {
-    if (k >= p.plan.n_outs) {
-      out[k] = Tensor{};
-      continue;
-    }
-    const OutSpec& spec = p.plan.outs[k];
-    if (spec.writes < 0) {
-      out[k] = empty(spec.shape, spec.dtype, device);
-      continue;
-    }
-    out[k] = in[spec.writes];
-    // An input that shares bytes with what is overwritten, at another place, is read from a copy.
-    for (int i = 0; i < p.n_in; i++)
-      if (i != spec.writes && p.in[i].defined() && overlaps(p.in[i], out[k]) && !same_view(p.in[i], out[k])) {
-        Tensor copy = empty(p.in[i].shape, p.in[i].dtype, device);
-        static const Op& copy_op = tg::op(op_copy_);
-        p.in[i] = call1(copy_op, {copy, p.in[i]});
-      }
-    aliased = true;
+    if (k >= p.plan.n_outs) out[k] = Tensor{};
+    else if (writes[k] < 0) out[k] = empty(p.plan.outs[k].shape, p.plan.outs[k].dtype, device);
+    else read_from_copies(op, p, writes[k], out[k] = in[writes[k]]);
   }
-  run(op, p.kernel, p.inputs(), attrs, out);
-  if (aliased)
-    for (int k = 0; k < p.plan.n_outs; k++)
-      if (p.plan.outs[k].writes >= 0) out[k].storage->written();
+  run_overwriting(op, p.kernel, p.inputs(), attrs, writes, out);
 }
 
 Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs) {
@@ -153,16 +175,15 @@ Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs
   bool direct = spec.dtype == target.dtype;
   for (int i = 0; i < p.n_in && direct; i++)
     if (p.in[i].defined() && overlaps(p.in[i], target) && !same_view(p.in[i], target)) direct = false;
-  if (direct) {
-    Tensor out[1] = {target};
-    run(op, p.kernel, p.inputs(), attrs, out);
-  } else {
+  if (!direct) {
     Tensor out[1] = {empty(spec.shape, spec.dtype, target.device())};
     run(op, p.kernel, p.inputs(), attrs, out);
     static const Op& copy = tg::op(op_copy_);
     return call1(copy, {target, out[0]});
   }
-  target.storage->written();
+  Tensor out[1] = {target};
+  constexpr int writes[1] = {0};
+  run_overwriting(op, p.kernel, p.inputs(), attrs, writes, out);
   return target;
 }
 

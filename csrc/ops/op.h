@@ -97,7 +97,6 @@ struct Param {
 struct OutSpec {
   Dims shape;
   Dtype dtype = Dtype::Float32;
-  int writes = -1;  // -1: fresh; otherwise the input that it overwrites
 };
 
 // Reads inputs' shapes, dtypes and the attributes; fills `outs`; may set `compute` so that the door casts the inputs.
@@ -119,6 +118,8 @@ enum OpFlags : uint32_t {
   kNone = 0,
   kInplace = 1,  // may be called in place: the output may replace input 0
   kRandom = 2,   // takes (seed, stream, step): a pure function of them
+  kElementwise =
+      4,  // element i of the output needs element i of the inputs alone: an input may be the view it overwrites
 };
 
 enum KernelOp : OpId {
@@ -168,6 +169,7 @@ struct Op {
   std::vector<Param> params;  // parsed from it: tensors first, then attributes
   int n_tensors = 0;
   int n_outputs = 1;
+  int writes[kMaxOutputs] = {-1, -1, -1, -1, -1};  // the input that output k overwrites; -1: a fresh tensor
   void (*infer)(Inference&) = nullptr;
   uint32_t flags = kNone;
 };

@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
+#include "math/philox.h"
 #include "ops/table.h"
 
 namespace tg::rules {
@@ -151,11 +153,11 @@ void cast(Inference& c) { c.outs[0] = {c.in[0].shape, c.attrs.type(0)}; }
 void copy_(Inference& c) {
   if (!(broadcast(c.op, c.in[0].shape, c.in[1].shape) == c.in[0].shape))
     refuse(c, ErrorKind::Runtime, "source ", c.in[1].shape, " does not broadcast to the destination ", c.in[0].shape);
-  c.outs[0] = {c.in[0].shape, c.in[0].dtype, 0};
+  c.outs[0] = {c.in[0].shape, c.in[0].dtype};
   c.cast[1] = static_cast<int>(c.in[0].dtype);
 }
 
-void fill_(Inference& c) { c.outs[0] = {c.in[0].shape, c.in[0].dtype, 0}; }
+void fill_(Inference& c) { c.outs[0] = {c.in[0].shape, c.in[0].dtype}; }
 
 void arange(Inference& c) {
   if (c.attrs.integer(2) < 0)
@@ -218,7 +220,7 @@ void dense(Inference& c) {
   const char* activation = c.attrs.text(0);
   if (std::strcmp(activation, "identity")) {
     const Op* a = find_op(activation);
-    if (!a || a->id >= kPointwiseOps || a->n_tensors != 1 || a->n_outputs != 1)
+    if (!a || a->id >= kPointwiseOps || a->n_tensors != 1 || kPointwiseInfo[a->id].to_bool)
       refuse(c, ErrorKind::Value, "activation is '", activation,
              "', expected 'identity' or a pointwise op of one tensor, such as 'relu', 'tanh' or 'sigmoid'");
   }
@@ -380,8 +382,8 @@ void batch_norm(Inference& c) {
   c.outs[1] = {channels, t};
   c.outs[2] = {channels, t};
   c.n_outs = training && running ? 5 : 3;
-  c.outs[3] = {channels, t, 1};
-  c.outs[4] = {channels, t, 2};
+  c.outs[3] = {channels, t};
+  c.outs[4] = {channels, t};
 }
 
 void batch_norm_backward(Inference& c) {
@@ -402,23 +404,39 @@ void batch_norm_backward(Inference& c) {
 
 // ---------------------------------------------------------------- random
 
+namespace {
+// The key of the numbers: the attributes first (seed, any 64 bits), first + 1 (stream), first + 2 (step).
+void check_key(const Inference& c, int first) {
+  const int64_t stream = c.attrs.integer(first + 1), step = c.attrs.integer(first + 2);
+  if (stream < 0 || static_cast<uint64_t>(stream) >= random_streams)
+    refuse(c, ErrorKind::Value, "stream is ", stream, ", expected 0 to ", random_streams - 1);
+  if (step < 0 || static_cast<uint64_t>(step) >= random_steps)
+    refuse(c, ErrorKind::Value, "step is ", step, ", expected 0 to ", random_steps - 1);
+}
+}  // namespace
+
 void dropout(Inference& c) {
+  check_key(c, 1);
   const Dtype t = same_floating(c, {0});
   require_probability(c, c.attrs.real(0));
   c.outs[0] = {c.in[0].shape, t};
 }
 
 void dropout_mask(Inference& c) {
+  check_key(c, 2);
   require_probability(c, c.attrs.real(1));
   checked_size(c);
   c.outs[0] = {c.attrs.list, Dtype::Bool};
 }
 
 void random_real(Inference& c) {
+  check_key(c, 3);
   checked_size(c);
   const double a = c.attrs.real(1), b = c.attrs.real(2);
   if (!std::strcmp(c.op, "uniform")) {
-    if (!(a <= b) || !std::isfinite(b - a))
+    const bool narrow = c.attrs.type(6) == Dtype::Float32;
+    const double span = narrow ? static_cast<float>(b) - static_cast<float>(a) : b - a;
+    if (!(a <= b) || !std::isfinite(span))
       refuse(c, ErrorKind::Runtime, "low ", a, " and high ", b, ": expected low <= high, both finite");
   } else if (!(b >= 0)) {
     refuse(c, ErrorKind::Runtime, "std is ", b, ", expected 0 or more");
@@ -426,19 +444,28 @@ void random_real(Inference& c) {
   c.outs[0] = {c.attrs.list, required_floating(c, c.attrs.type(6))};
 }
 
-void bernoulli(Inference& c) { c.outs[0] = {c.in[0].shape, same_floating(c, {0})}; }
+void bernoulli(Inference& c) {
+  check_key(c, 0);
+  c.outs[0] = {c.in[0].shape, same_floating(c, {0})};
+}
 
 void integers(Inference& c) {
+  check_key(c, 3);
   checked_size(c);
-  if (c.attrs.integer(1) >= c.attrs.integer(2))
-    refuse(c, ErrorKind::Runtime, "low ", c.attrs.integer(1), " and high ", c.attrs.integer(2),
-           ": expected low < high");
+  const int64_t low = c.attrs.integer(1), high = c.attrs.integer(2);
+  if (low >= high) refuse(c, ErrorKind::Runtime, "low ", low, " and high ", high, ": expected low < high");
   const Dtype t = c.attrs.type(6);
   require_compute(c, t);
+  const int64_t least = t == Dtype::Int32 ? std::numeric_limits<int32_t>::min() : 0;
+  const int64_t most = t == Dtype::Int32 ? std::numeric_limits<int32_t>::max() : t == Dtype::UInt8 ? 255 : 1;
+  if (t != Dtype::Int64 && !is_floating(t) && (low < least || high - 1 > most))
+    refuse(c, ErrorKind::Runtime, "low ", low, " and high ", high, " do not fit dtype ", name(t),
+           ", expected values of its range; choose another dtype");
   c.outs[0] = {c.attrs.list, t};
 }
 
 void permutation(Inference& c) {
+  check_key(c, 1);
   if (c.attrs.integer(0) < 0) refuse(c, ErrorKind::Value, "n is ", c.attrs.integer(0), ", expected 0 or more");
   c.outs[0] = {{c.attrs.integer(0)}, Dtype::Int64};
 }

@@ -1,6 +1,7 @@
 // The rows. A signature lists tensors first, then attributes: "name(Tensor a, Tensor? b=None, Float eps=1e-05)".
 #include "ops/table.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <unordered_map>
@@ -19,14 +20,15 @@ struct Row {
   int n_outputs;
   void (*infer)(Inference&);
   uint32_t flags = kNone;
+  std::vector<int> writes = {};  // per output: the input that it overwrites, or -1
 };
 
 const Row kKernelRows[] = {
     {op_where, "where(Tensor condition, Tensor input, Tensor other)", 1, rules::where},
     {op_cast, "cast(Tensor input, Type dtype)", 1, rules::cast},
-    {op_copy_, "copy_(Tensor self, Tensor source)", 1, rules::copy_},
-    {op_fill_, "fill_(Tensor self, Number value)", 1, rules::fill_},
-    {op_arange, "arange_(Number start, Number step, Int n, Type dtype)", 1, rules::arange},
+    {op_copy_, "copy_(Tensor self, Tensor source)", 1, rules::copy_, kElementwise, {0}},
+    {op_fill_, "fill_(Tensor self, Number value)", 1, rules::fill_, kElementwise, {0}},
+    {op_arange, "native_arange(Number start, Number step, Int n, Type dtype)", 1, rules::arange},
 
     {op_sum, "sum(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::sum},
     {op_mean, "mean(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::mean},
@@ -39,10 +41,10 @@ const Row kKernelRows[] = {
     {op_argmin, "argmin(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::arg_extremum},
 
     // y = activation(x Wᵀ + b): x (..., K), weight (N, K), bias (N,). `activation` is any one-argument row of
-    // pointwise.def, or "identity"; p and q are its parameters.
+    // pointwise.def, or "identity"; p and q are its parameters, by default that row's own.
     {op_dense,
-     "dense(Tensor input, Tensor weight, Tensor? bias=None, Text activation='identity', Float p=0.0, Float q=0.0)", 1,
-     rules::dense},
+     "dense(Tensor input, Tensor weight, Tensor? bias=None, Text activation='identity', Float? p=None, Float? q=None)",
+     1, rules::dense},
     {op_dense_grad_input, "dense_grad_input(Tensor grad, Tensor weight)", 1, rules::dense_grad_input},
     {op_dense_grad_weight, "dense_grad_weight(Tensor grad, Tensor input)", 1, rules::dense_grad_weight},
     {op_dense_grad_bias, "dense_grad_bias(Tensor grad)", 1, rules::dense_grad_bias},
@@ -54,7 +56,8 @@ const Row kKernelRows[] = {
     {op_log_softmax_backward, "log_softmax_backward(Tensor grad, Tensor output, Int dim)", 1, rules::softmax_backward},
     // Outputs: loss (a scalar, or (M,) for reduction 'none'), the rows' logsumexp (M,), the targets' total weight (scalar).
     {op_cross_entropy,
-     "cross_entropy_(Tensor input, Tensor target, Tensor? weight=None, Int ignore_index=-100, Text reduction='mean', "
+     "native_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, Int ignore_index=-100, Text "
+     "reduction='mean', "
      "Float label_smoothing=0.0)",
      3, rules::cross_entropy},
     {op_cross_entropy_backward,
@@ -71,21 +74,24 @@ const Row kKernelRows[] = {
      1, rules::bce_with_logits_backward},
     // Outputs: y, the batch's mean and 1/sqrt(var + eps) (C,), then the running statistics, which overwrite inputs 1, 2.
     {op_batch_norm,
-     "batch_norm_(Tensor input, Tensor? running_mean=None, Tensor? running_var=None, Tensor? weight=None, "
+     "native_batch_norm(Tensor input, Tensor? running_mean=None, Tensor? running_var=None, Tensor? weight=None, "
      "Tensor? bias=None, Bool training=False, Float momentum=0.1, Float eps=1e-05)",
-     5, rules::batch_norm},
+     5,
+     rules::batch_norm,
+     kNone,
+     {-1, -1, -1, 1, 2}},
     {op_batch_norm_backward,
      "batch_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor invstd, Tensor? weight=None)", 3,
      rules::batch_norm_backward},
 
-    {op_dropout, "dropout_(Tensor input, Float p, Int seed, Int stream, Int step)", 1, rules::dropout, kRandom},
+    {op_dropout, "native_dropout(Tensor input, Float p, Int seed, Int stream, Int step)", 1, rules::dropout, kRandom},
     {op_dropout_mask, "dropout_mask(Shape size, Float p, Int seed, Int stream, Int step)", 1, rules::dropout_mask,
      kRandom},
     {op_uniform, "uniform(Shape size, Float low, Float high, Int seed, Int stream, Int step, Type dtype=float32)", 1,
      rules::random_real, kRandom},
     {op_normal, "normal(Shape size, Float mean, Float std, Int seed, Int stream, Int step, Type dtype=float32)", 1,
      rules::random_real, kRandom},
-    {op_bernoulli, "bernoulli_(Tensor input, Int seed, Int stream, Int step)", 1, rules::bernoulli, kRandom},
+    {op_bernoulli, "native_bernoulli(Tensor input, Int seed, Int stream, Int step)", 1, rules::bernoulli, kRandom},
     {op_integers, "integers(Shape size, Int low, Int high, Int seed, Int stream, Int step, Type dtype=int64)", 1,
      rules::integers, kRandom},
     {op_permutation, "permutation(Int n, Int seed, Int stream, Int step)", 1, rules::permutation, kRandom},
@@ -175,11 +181,13 @@ std::vector<Op> build() {
   std::vector<Op> all;
   for (int i = 0; i < kPointwiseOps; i++) {
     const PointwiseInfo& row = kPointwiseInfo[i];
-    all.push_back(parse(static_cast<OpId>(i), pointwise_signature(row), 1, infer_pointwise, kInplace));
+    all.push_back(parse(static_cast<OpId>(i), pointwise_signature(row), 1, infer_pointwise,
+                        row.to_bool ? kElementwise : kElementwise | kInplace));
   }
   for (const Row& r : kKernelRows) {
     if (r.id != static_cast<OpId>(all.size())) broken(r.signature, "row out of order");
     all.push_back(parse(r.id, r.signature, r.n_outputs, r.infer, r.flags));
+    std::copy(r.writes.begin(), r.writes.end(), all.back().writes);
   }
   return all;
 }

@@ -241,7 +241,7 @@ def arange(
     n = -((start - end) // step) if integers else math.ceil((end - start) / step)
     if dtype is None:
         dtype = _core.int64 if integers else _core.float32
-    return ops.arange_(start, step, int(n), _core.as_dtype(dtype))
+    return ops.native_arange(start, step, int(n), _core.as_dtype(dtype))
 
 
 def linspace(
@@ -261,8 +261,8 @@ def linspace(
     step = (end - start) / (steps - 1) if steps > 1 else 0.0
     half = (steps + 1) // 2  # each half is counted from its own end, so that both ends are exact
     exact = _core.float64 if dtype is not _core.float32 else dtype
-    result[:half] = ops.arange_(float(start), step, half, exact)
-    result[half:] = ops.arange_(float(end), -step, steps - half, exact)[::-1]
+    result[:half] = ops.native_arange(float(start), step, half, exact)
+    result[half:] = ops.native_arange(float(end), -step, steps - half, exact)[::-1]
     return result
 
 

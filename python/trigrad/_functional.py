@@ -236,7 +236,7 @@ def cross_entropy(
         n = input.shape[classes]
         rows = input.transpose(classes, -1) if input.ndim < 3 else input.flatten(2).transpose(1, 2)
         rows, labels = rows.reshape(target.numel(), n), target.reshape(-1)
-    loss = ops.cross_entropy_(rows, labels, weight, ignore_index, reduction, label_smoothing)[0]
+    loss = ops.native_cross_entropy(rows, labels, weight, ignore_index, reduction, label_smoothing)[0]
     return loss.reshape(target.shape) if reduction == "none" else loss
 
 
@@ -277,7 +277,7 @@ def batch_norm(
     tensor([[-1.],
             [ 1.]])
     """
-    return ops.batch_norm_(input, running_mean, running_var, weight, bias, training, momentum, eps)[0]
+    return ops.native_batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)[0]
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator | None = None) -> Tensor:
@@ -294,7 +294,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, *, generator: 
         raise ValueError(f"[dropout] p is {p}, expected a probability from 0 to 1")
     if not training or p == 0:
         return input
-    return ops.dropout_(input, p, *(generator or default_generator).next_call())
+    return ops.native_dropout(input, p, *(generator or default_generator).next_call())
 
 
 def dropout_mask(size: Sequence[int], p: float = 0.5, *, generator: Generator | None = None) -> Tensor:

@@ -269,7 +269,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     """
     if p is not None:
         input = ops.fill_(_core.empty(input.shape, input.dtype), p)
-    return ops.bernoulli_(input, *_draw(generator))
+    return ops.native_bernoulli(input, *_draw(generator))
 
 
 def normal(

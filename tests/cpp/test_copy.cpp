@@ -1,4 +1,4 @@
-// cast, copy_, fill_, arange_ and where, over all dtypes and layouts.
+// cast, copy_, fill_, native_arange and where, over all dtypes and layouts.
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -313,7 +313,7 @@ void counts() {
     a.add(step);
     a.add(Attr::integer(n));
     a.add(Attr::type(t));
-    return dispatch::call1(*find_op("arange_"), {}, a);
+    return dispatch::call1(*find_op("native_arange"), {}, a);
   };
   const Tensor i = arange(Attr::integer(5), Attr::integer(-2), 4, Dtype::Int64);
   for (int k = 0; k < 4; k++) CHECK_EQ(i.data<int64_t>()[k], 5 - 2 * k);

@@ -16,11 +16,11 @@ constexpr int64_t sizes[] = {0, 1, 2, 5, 7, 8, 15, 16, 17, 31, 33, 63, 65};
 struct Shape {
   int64_t M, N, K;
 };
-constexpr Shape shapes[] = {{1, 64, 16},    {128, 64, 16},   {128, 32, 64},  {129, 5, 32},   {100, 200, 18},
-                            {100, 2, 100},  {67, 300, 300},  {1, 300, 300},  {2, 300, 300},  {70, 1, 300},
-                            {65, 10, 256},  {50, 256, 784},  {33, 96, 1100}, {1, 130, 2000}, {300, 18, 18},
-                            {1000, 10, 33}, {1000, 33, 10},  {5000, 5, 7},   {5000, 18, 3},  {4097, 3, 16},
-                            {9000, 1, 1},   {260, 129, 128}, {64, 520, 24},  {3, 1000, 40}};
+constexpr Shape shapes[] = {
+    {1, 64, 16},     {128, 64, 16},  {128, 32, 64},  {129, 5, 32},    {100, 200, 18}, {100, 2, 100},  {67, 300, 300},
+    {1, 300, 300},   {2, 300, 300},  {70, 1, 300},   {65, 10, 256},   {50, 256, 784}, {33, 96, 1100}, {1, 130, 2000},
+    {300, 18, 18},   {1000, 10, 33}, {1000, 33, 10}, {5000, 5, 7},    {5000, 18, 3},  {4097, 3, 16},  {9000, 1, 1},
+    {260, 129, 128}, {64, 520, 24},  {3, 1000, 40},  {3, 1100, 1030}, {70, 2100, 3}};
 
 // Random numbers of mixed magnitude and sign, in a buffer that ends where the data ends.
 template <class T>
@@ -111,7 +111,30 @@ void check_case(const Case<T>& c, const DenseTable<T>& table, const std::string&
   forward(packed.get(), nullptr, 0, 0, c.bias.get(), {Fused::function, double_it<T>, 2, 1}, c.y_function,
           "forward function");
   forward(nullptr, c.w.get(), K, 1, c.bias.get(), {}, c.y, "forward (out,in)");
+  forward(nullptr, c.w.get(), K, 1, c.bias.get(), {Fused::relu}, c.y_relu, "forward (out,in) relu");
+  forward(nullptr, c.w.get(), K, 1, c.bias.get(), {Fused::function, double_it<T>, 2, 1}, c.y_function,
+          "forward (out,in) function");
   forward(nullptr, wt.data(), 1, N, c.bias.get(), {}, c.y, "forward (in,out)");
+  forward(nullptr, wt.data(), 1, N, c.bias.get(), {Fused::relu}, c.y_relu, "forward (in,out) relu");
+  forward(nullptr, wt.data(), 1, N, c.bias.get(), {Fused::function, double_it<T>, 2, 1}, c.y_function,
+          "forward (in,out) function");
+  {  // rows of y one after the other
+    std::vector<T> close(size_t(M * N));
+    table.forward({M,
+                   N,
+                   K,
+                   c.x.get(),
+                   K,
+                   packed.get(),
+                   nullptr,
+                   0,
+                   0,
+                   c.bias.get(),
+                   close.data(),
+                   N,
+                   {Fused::function, double_it<T>, 2, 1}});
+    check_same(close.data(), N, c.y_function.data(), M, N, "forward function, no gaps" + shape);
+  }
   table.pack(wt.data(), 1, N, N, K, packed.get());
   forward(packed.get(), nullptr, 0, 0, c.bias.get(), {}, c.y, "forward packed from (in,out)");
 
@@ -156,6 +179,8 @@ void threads() {
     every_isa<float>(20, 1000, 70);
     every_isa<float>(6000, 5, 32);
     every_isa<double>(700, 37, 65);
+    every_isa<float>(1, 1030, 1030);
+    every_isa<float>(2100, 1100, 2);
   }
   set_num_threads(before);
 }

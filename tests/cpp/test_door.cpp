@@ -50,7 +50,7 @@ static void rows() {
   CHECK_EQ(sum.n_tensors, 1);
   CHECK_EQ(sum.params[1].name, "dim");
   CHECK(sum.params[1].nullable && sum.params[1].has_default);
-  CHECK_EQ(named("cross_entropy_").params[3].fallback.i, -100);
+  CHECK_EQ(named("native_cross_entropy").params[3].fallback.i, -100);
 }
 
 static void promotes() {
@@ -164,8 +164,47 @@ static void second_backend() {
                "[exp] has no cuda kernel");
 }
 
+// Outputs that overwrite inputs: other inputs that share their memory are read as they were before.
+static void overwritten_inputs() {
+  const Op& norm = ops()[op_batch_norm];
+  Attrs train;
+  train.add(Attr::boolean(true));
+  train.add(Attr::real(1.0));
+  train.add(Attr::real(1e-5));
+  auto run = [&](const Tensor& mean, const Tensor& var, const Tensor& weight) {
+    Tensor out[kMaxOutputs];
+    const Tensor in[] = {floats({2, 2}, {1, 2, 3, 6}), mean, var, weight, Tensor{}};
+    dispatch::call(norm, in, train, out);
+    return values(out[0]);
+  };
+  const Tensor var = floats({2}, {4, 9});
+  const auto shared = run(floats({2}, {0, 0}), var, var);
+  CHECK(shared == run(floats({2}, {0, 0}), floats({2}, {4, 9}), floats({2}, {4, 9})));
+  CHECK(values(var) == (std::vector<float>{2, 8}));  // the batch's unbiased variance, momentum 1
+  CHECK_THROWS(run(var, var, Tensor{}), Error, "running_mean and running_var share memory");
+  CHECK(values(var) == (std::vector<float>{2, 8}));
+}
+
+static void dense_activations() {
+  auto dense = [](const char* activation, Attr p) {
+    Attrs a;
+    a.add(Attr::word(intern(activation)));
+    a.add(p);
+    a.add(Attr{});
+    return dispatch::call1(named("dense"), {floats({1, 1}, {-3}), floats({1, 1}, {2}), Tensor{}}, a).data<float>()[0];
+  };
+  CHECK_EQ(dense("identity", Attr{}), -6.f);
+  CHECK_EQ(dense("leaky_relu", Attr{}), -6.f * 0.01f);  // the row's own slope
+  CHECK_EQ(dense("leaky_relu", Attr::real(0.5)), -3.f);
+  CHECK_EQ(dense("clamp", Attr{}), -6.f);
+  CHECK_EQ(dense("clamp", Attr::real(-1)), -1.f);
+  CHECK_THROWS(dense("isnan", Attr{}), Error, "[dense] activation is 'isnan'");
+  CHECK_THROWS(dense("sum", Attr{}), Error, "[dense] activation is 'sum'");
+}
+
 int main(int argc, char** argv) {
-  return tg::test::run(argc, argv,
-                       {CASE(rows), CASE(promotes), CASE(in_place_and_versions), CASE(refuses_before_writing),
-                        CASE(recorder_hears_every_call), CASE(second_backend)});
+  return tg::test::run(
+      argc, argv,
+      {CASE(rows), CASE(promotes), CASE(in_place_and_versions), CASE(refuses_before_writing),
+       CASE(recorder_hears_every_call), CASE(second_backend), CASE(overwritten_inputs), CASE(dense_activations)});
 }

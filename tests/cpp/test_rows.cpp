@@ -407,7 +407,7 @@ void classes_out_of_range() {
   a.add(Attr::word("mean"));
   a.add(Attr::real(0));
   CHECK_THROWS(call(op_cross_entropy, {x, target, {}}, a), Error,
-               "[cross_entropy_] target[2] is 3, expected a class from 0 to 2");
+               "[native_cross_entropy] target[2] is 3, expected a class from 0 to 2");
   target.data<int64_t>()[2] = -1;
   try {
     call(op_cross_entropy, {x, target, {}}, a);

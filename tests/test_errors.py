@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,8 @@ from trigrad import _core
 
 X = tg.ones(2, 3)
 I = tg.arange(3)
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
 
 CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     # ---- arguments
@@ -45,7 +48,31 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: tg.softmax(X, None), TypeError, "[softmax] dim is a NoneType, expected an integer"),
     (lambda: X + 2**64, RuntimeError, "an integer does not fit: expected -2**63 to 2**63 - 1; pass a float"),
     (lambda: X.flatten(wrong=1), TypeError, "[flatten] has no parameter 'wrong'"),
+    # ---- lists that hold themselves
+    (lambda: X.reshape(ENDLESS), TypeError, "[reshape] shape is a list, expected an integer"),
+    (lambda: tg.zeros(ENDLESS), TypeError, "size is a list, expected an integer"),
+    (lambda: X.sum(ENDLESS), TypeError, "[sum] dim is a list, expected an integer"),
+    # ---- rows that a Python function wraps speak under its name
+    (lambda: tg.dropout(I), TypeError, "[dropout] input"),
+    (lambda: tg.ops.native_bernoulli(I, 0, 0, 0), TypeError, "[bernoulli] input"),
+    # ---- words
+    (
+        lambda: tg.dense(X, X, None, "sum"),
+        ValueError,
+        "[dense] activation is 'sum', expected 'identity' or a pointwise op",
+    ),
+    (lambda: tg.dense(X, X, None, "nonsense"), ValueError, "[dense] activation is 'nonsense', expected 'identity'"),
     # ---- operators
+    (
+        lambda: I**-1,
+        RuntimeError,
+        "[pow] got the exponent -1 for int64, expected 0 or more: "
+        "Integers to negative integer powers are not allowed; cast to a float first, with .float()",
+    ),
+    (lambda: I.pow(-2), RuntimeError, "[pow] got the exponent -2 for int64"),
+    (lambda: tg.ones(1, dtype=tg.uint8).pow_(-2), RuntimeError, "[pow] got the exponent -2 for uint8"),
+    (lambda: operator.ipow(I, -2), RuntimeError, "[pow] got the exponent -2 for int64"),
+    (lambda: tg.softmax(X, dim=0, axis=1), TypeError, "[softmax] got dim twice"),
     (lambda: X + "a", TypeError, "unsupported operand type(s) for +"),
     (lambda: X @ 2, TypeError, "unsupported operand type(s) for @"),
     (lambda: pow(X, 2, 3), TypeError, "[pow] a modulus is not supported; take the remainder afterwards"),
@@ -120,7 +147,27 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "[tensor] got a str, expected a number, a numpy array, or nested lists of numbers",
     ),
     (lambda: tg.tensor([1j]), TypeError, "[tensor] got a complex"),
-    (lambda: tg.tensor([300], dtype=tg.uint8), RuntimeError, "[tensor] 300 does not fit uint8; choose a wider dtype"),
+    (
+        lambda: tg.tensor([300], dtype=tg.uint8),
+        RuntimeError,
+        "[tensor] 300 does not fit uint8, expected 0 to 2**8 - 1; choose a wider dtype",
+    ),
+    (
+        lambda: tg.zeros(2, dtype=tg.uint8).fill_(300),
+        RuntimeError,
+        "[fill_] 300 does not fit uint8, expected 0 to 2**8",
+    ),
+    (
+        lambda: tg.full((2,), -1, dtype=tg.uint32),
+        RuntimeError,
+        "[fill_] -1 does not fit uint32, expected 0 to 2**32 - 1",
+    ),
+    (
+        lambda: I.__setitem__(0, float("nan")),
+        RuntimeError,
+        "[setitem] nan does not fit int64, expected -2**63 to 2**63",
+    ),
+    (lambda: I.copy_(1e30), RuntimeError, "[copy_] 1e+30 does not fit int64"),
     (lambda: tg.tensor([float("inf")], dtype=tg.int64), RuntimeError, "[tensor] inf does not fit int64"),
     (lambda: tg.Tensor([1.0]), TypeError, "[Tensor] the type is not called: use trigrad.tensor(data)"),
     (lambda: type(tg.float32)(), TypeError, "[dtype] the dtypes are fixed"),
@@ -163,6 +210,11 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
         lambda: tg.Generator().set_state(X),
         RuntimeError,
         "[set_state] got trigrad.float32 of shape (2, 3), expected uint8 of shape (16,)",
+    ),
+    (
+        lambda: tg.Generator().set_state(tg.tensor([255] * 16, dtype=tg.uint8)),
+        RuntimeError,
+        "[set_state] got step 18446744073709551615, expected 0 to 2**63 - 1",
     ),
     (lambda: tg.set_num_threads(0), ValueError, "[set_num_threads] got 0, expected 1 to"),
     (lambda: _core.set_isa("mmx"), ValueError, "is 'mmx', expected one of"),

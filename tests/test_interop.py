@@ -269,3 +269,18 @@ def test_copies() -> None:
     assert deep.tolist() == [0, 0]
     both = copy.deepcopy([x, x])
     assert both[0] is both[1]
+
+
+class Broken:
+    @property
+    def __dlpack__(self) -> object:
+        raise OSError("the device is gone")
+
+
+def test_dlpack_passes_the_callers_mistakes_on() -> None:
+    x = tg.ones(2)
+    for keywords in ({"max_version": "x"}, {"max_version": (1, "x")}, {"dl_device": 1}, {"dl_device": (1,)}):
+        with pytest.raises(TypeError, match="expected a tuple of two integers"):
+            x.__dlpack__(**keywords)
+    with pytest.raises(OSError, match="the device is gone"):
+        tg.from_dlpack(Broken())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -239,3 +240,40 @@ def test_generators_are_independent() -> None:
 def test_consecutive_calls_differ() -> None:
     tg.manual_seed(0)
     assert tg.rand(100).tolist() != tg.rand(100).tolist()
+
+
+READ_ONLY = tg.from_numpy(np.frombuffer(bytes(16), dtype="f4"))
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda g: tg.rand(2, dtype=tg.int64, generator=g),
+        lambda g: tg.randn(2, dtype=tg.int64, generator=g),
+        lambda g: tg.randint(3, 1, (2,), generator=g),
+        lambda g: tg.randperm(-1, generator=g),
+        lambda g: tg.randperm(3, dtype="nonsense", generator=g),
+        lambda g: tg.bernoulli(tg.arange(3), generator=g),
+        lambda g: tg.normal(0.0, -1.0, (2,), generator=g),
+        lambda g: tg.dropout(tg.arange(3), generator=g),
+        lambda g: tg.dropout_mask((2,), 1.5, generator=g),
+        lambda g: READ_ONLY.uniform_(generator=g),
+        lambda g: READ_ONLY.normal_(generator=g),
+    ],
+)
+def test_a_refused_call_draws_nothing(refused: Callable[[tg.Generator], object]) -> None:
+    g = tg.Generator()
+    before = g.get_state().tolist()
+    with pytest.raises((TypeError, ValueError, RuntimeError)):
+        refused(g)
+    assert g.get_state().tolist() == before
+    tg.rand(1, generator=g)
+    assert g.get_state().tolist() != before
+
+
+def test_a_refused_state_changes_nothing() -> None:
+    g = tg.Generator().manual_seed(3)
+    before = g.get_state().tolist()
+    with pytest.raises(RuntimeError):
+        g.set_state(tg.tensor([0] * 8 + [255] * 8, dtype=tg.uint8))
+    assert g.get_state().tolist() == before

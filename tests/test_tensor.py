@@ -488,8 +488,13 @@ def test_generator_is_locked() -> None:
     g = tg.Generator()
     steps: list[int] = []
 
+    def keep(step: int) -> tg.Tensor:
+        steps.append(step)
+        return tg.zeros(0)
+
     def draw() -> None:
-        steps.extend(g.next_call()[2] for _ in range(2000))
+        for _ in range(2000):
+            g.draw(lambda seed, stream, step: keep(step))
 
     threads = [threading.Thread(target=draw) for _ in range(4)]
     for t in threads:
@@ -576,3 +581,61 @@ def test_nothing_leaks() -> None:
         work()
     gc.collect()
     assert _core.memory_stats()["in_use"] == before
+
+
+def test_rows_return_the_very_view_that_they_wrote() -> None:
+    statistics = tg.zeros(2, 3)
+    mean, var = statistics[0], statistics[1]
+    out = tg.ops.native_batch_norm(tg.randn(5, 3), mean, var, training=True)
+    assert out[3] is mean
+    assert out[4] is var
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "amax", "argmin", "var", "std", "any", "all", "max", "min"])
+def test_reductions_take_numpys_names(name: str) -> None:
+    x = tg.tensor([[1.0, 5.0, 2.0], [7.0, 3.0, 0.0]])
+    want, got = (getattr(tg, name)(x, **k) for k in ({"dim": 1, "keepdim": True}, {"axis": 1, "keepdims": True}))
+    if name in ("max", "min"):
+        want, got = want.values, got.values
+    assert got.shape == (2, 1)
+    assert got.tolist() == want.tolist()
+
+
+@pytest.mark.parametrize("f", [tg.softmax, tg.log_softmax])
+def test_softmax_takes_numpys_name(f: Callable[..., tg.Tensor]) -> None:
+    x = tg.tensor([[1.0, 5.0, 2.0]])
+    assert f(x, axis=1).tolist() == f(x, 1).tolist() != f(x, 0).tolist()
+
+
+def test_a_dropped_recorder_listens_no_more() -> None:
+    recorder = _core.testing.Recorder()
+    recorder.__enter__()
+    del recorder
+    gc.collect()
+    x = tg.ones(1)
+    with _core.testing.Recorder() as recorder:
+        tg.relu(x)
+    assert [name for name, _, _ in recorder.calls] == ["relu"]
+
+
+def test_the_code_of_a_kernel_is_read_within_bounds() -> None:
+    with pytest.raises(ValueError, match="expected at most 1024 bytes"):
+        _core.testing.kernel_code(_core.available_isas()[0], 1 << 40)
+
+
+def test_daemon_threads_at_exit() -> None:
+    """Python ends a daemon thread that comes back from a kernel after the interpreter has: quietly."""
+    code = """
+import threading, time
+import trigrad as tg
+x = tg.ones(300, 300)
+def work():
+    while True:
+        tg.matmul(x, x)
+for _ in range(4):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.1)
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")

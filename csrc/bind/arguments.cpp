@@ -1,5 +1,6 @@
 #include "bind/arguments.h"
 
+#include <cstring>
 #include <sstream>
 
 #include "bind/convert.h"
@@ -59,11 +60,22 @@ void read_tensors(const Op& op, PyObject* const* given, Arguments& result) {
       fail(ErrorKind::Type, "[", op.name, "] ", op.params[i].name, " is a ", Py_TYPE(value)->tp_name,
            ", expected a trigrad.Tensor; make one with trigrad.",
            is_numpy_array(value) ? "from_numpy(array)" : "tensor(data)");
+    if (op.id == id_pow && i == 1) require_exponent(result.in[0], value);
+    if (op.id == op_copy_) require_fits(op.name.c_str(), number, result.in[0].dtype);
     result.in[i] = number_tensor(number, tensors == 1 ? beside : nullptr);
   }
 }
 
-void add_attribute(const Op& op, const Param& p, PyObject* value, Attrs& attrs) {
+// A word that the table knows. Another one lives as long as this call, which its rule refuses.
+const char* word(const Param& p, const char* text) {
+  if (p.has_default && !std::strcmp(text, p.fallback.text)) return p.fallback.text;
+  if (!std::strcmp(text, "none")) return "none";
+  const Op* op = find_op(text);
+  return op ? op->name.c_str() : text;
+}
+
+void add_attribute(const Op& op, const Param& p, PyObject* value, Arguments& result) {
+  Attrs& attrs = result.attrs;
   const char *o = op.name.c_str(), *name = p.name.c_str();
   if (!value) {
     if (!p.has_default) fail(ErrorKind::Type, "[", op.name, "] ", p.name, " is missing: ", python_signature(op));
@@ -84,13 +96,14 @@ void add_attribute(const Op& op, const Param& p, PyObject* value, Attrs& attrs) 
     case Param::Kind::Number: {
       const Number n = is_tensor(value) ? element(o, value_of(value)) : read_number(value);
       if (n.kind == Number::Kind::None) to_real(o, name, value);  // raises
+      if (op.id == op_fill_) require_fits(o, n, result.in[0].dtype);
       attrs.add(n.attr());
       return;
     }
     case Param::Kind::Text:
       if (!PyUnicode_Check(value))
         fail(ErrorKind::Type, "[", op.name, "] ", p.name, " is a ", Py_TYPE(value)->tp_name, ", expected a string");
-      attrs.add(Attr::word(intern(checked(PyUnicode_AsUTF8(value)))));
+      attrs.add(Attr::word(word(p, checked(PyUnicode_AsUTF8(value)))));
       return;
     case Param::Kind::Tensor:
     case Param::Kind::OptionalTensor: break;
@@ -101,7 +114,7 @@ void add_attribute(const Op& op, const Param& p, PyObject* value, Attrs& attrs) 
 void read(const Op& op, PyObject* const* given, Arguments& result) {
   read_tensors(op, given, result);
   for (size_t i = static_cast<size_t>(op.n_tensors); i < op.params.size(); i++)
-    add_attribute(op, op.params[i], given[i], result.attrs);
+    add_attribute(op, op.params[i], given[i], result);
 }
 
 }  // namespace

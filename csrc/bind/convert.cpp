@@ -1,5 +1,9 @@
 #include "bind/convert.h"
 
+#include <cmath>
+#include <sstream>
+#include <string>
+
 #include "bind/numpy.h"
 #include "bind/tensor_type.h"
 #include "core/float_env.h"
@@ -18,6 +22,15 @@ int64_t python_int(PyObject* value) {
 
 [[noreturn]] void wrong_type(const char* op, const char* param, PyObject* value, const char* expected) {
   fail(ErrorKind::Type, "[", op, "] ", param, " is a ", Py_TYPE(value)->tp_name, ", expected ", expected);
+}
+
+Dims integers(const char* op, const char* param, PyObject* const* items, Py_ssize_t n) {
+  if (n > kMaxRank)
+    fail(ErrorKind::Value, "[", op, "] ", param, " has ", n, " entries, but a tensor has at most ", kMaxRank,
+         " dimensions");
+  Dims dims;
+  for (Py_ssize_t i = 0; i < n; i++) dims.push_back(to_int(op, param, items[i]));
+  return dims;
 }
 
 // The number that an attribute is given as: a tensor of one element counts.
@@ -67,6 +80,28 @@ Tensor number_tensor(const Number& number, const Tensor* beside) {
   Tensor t = number.kind == Number::Kind::Float ? scalar(number.f, natural) : scalar(number.i, natural);
   t.number = true;
   return t;
+}
+
+void require_fits(const char* op, const Number& number, Dtype t) {
+  const bool real = number.kind == Number::Kind::Float;
+  if (category(t) != Category::Integer || (t == Dtype::Int64 && !real)) return;
+  const bool is_signed = name(t)[0] != 'u';
+  const double end = std::ldexp(1.0, static_cast<int>(size_of(t)) * 8 - (is_signed ? 1 : 0));
+  const double whole = std::trunc(number.real());  // exact: up to 32 bits, or a double anyway
+  if (whole >= (is_signed ? -end : 0) && whole < end) return;
+  std::ostringstream value;
+  real ? value << number.f : value << number.i;
+  fail(ErrorKind::Runtime, "[", op, "] ", value.str(), " does not fit ", name(t), ", expected ", is_signed ? "-2**" : "0",
+       is_signed ? std::to_string(size_of(t) * 8 - 1) : "", " to 2**", size_of(t) * 8 - (is_signed ? 1 : 0),
+       " - 1; choose a wider dtype");
+}
+
+void require_exponent(const Tensor& base, PyObject* exponent) {
+  if (category(base.dtype) > Category::Integer) return;
+  const Number n = read_number(exponent);
+  if (n.kind == Number::Kind::Int && n.i < 0)
+    fail(ErrorKind::Runtime, "[pow] got the exponent ", n.i, " for ", name(base.dtype),
+         ", expected 0 or more: Integers to negative integer powers are not allowed; cast to a float first, with .float()");
 }
 
 Number load(const Tensor& t, int64_t offset) {
@@ -123,15 +158,6 @@ bool to_bool(const char* op, const char* param, PyObject* value) {
   const Number n = attribute(op, param, value, "True or False");
   if (n.kind == Number::Kind::Float) wrong_type(op, param, value, "True or False");
   return n.i != 0;
-}
-
-static Dims integers(const char* op, const char* param, PyObject* const* items, Py_ssize_t n) {
-  if (n > kMaxRank)
-    fail(ErrorKind::Value, "[", op, "] ", param, " has ", n, " entries, but a tensor has at most ", kMaxRank,
-         " dimensions");
-  Dims dims;
-  for (Py_ssize_t i = 0; i < n; i++) dims.push_back(to_int(op, param, items[i]));
-  return dims;
 }
 
 Dims to_dims(const char* op, const char* param, PyObject* value) {

@@ -23,6 +23,11 @@ Number read_number(PyObject* value);
 // null: a number that does not outrank it is made in its dtype at once, which saves the door a cast.
 Tensor number_tensor(const Number& number, const Tensor* beside);
 
+// Raises if an integer dtype cannot hold the number, fractions cut off.
+void require_fits(const char* op, const Number& number, Dtype t);
+// Raises if an integer would be raised to a negative integer power, which is no integer.
+void require_exponent(const Tensor& base, PyObject* exponent);
+
 // The single element of a tensor; `what` names the caller in the error.
 Number element(const char* what, const Tensor& t);
 PyObject* to_python(const Number& number);

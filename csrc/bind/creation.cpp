@@ -1,7 +1,6 @@
 #include "bind/creation.h"
 
-#include <cmath>
-#include <limits>
+#include <algorithm>
 #include <vector>
 
 #include "bind/convert.h"
@@ -46,35 +45,21 @@ void read_numbers(PyObject* data, const Dims& shape, int axis, std::vector<Numbe
     read_numbers(PySequence_Fast_GET_ITEM(data, i), shape, axis + 1, numbers);
 }
 
-template <class T>
-T as_integer(const Number& n, Dtype t) {
-  if (n.kind == Number::Kind::Float) {
-    const double whole = std::trunc(n.f);
-    // The upper bound + 1 is a power of two, exact in double.
-    if (!(whole >= static_cast<double>(std::numeric_limits<T>::min()) &&
-          whole < std::ldexp(1.0, std::numeric_limits<T>::digits)))
-      fail(ErrorKind::Runtime, "[tensor] ", n.f, " does not fit ", name(t), "; choose a wider dtype");
-    return static_cast<T>(whole);
-  }
-  if (n.i < static_cast<int64_t>(std::numeric_limits<T>::min()) ||
-      n.i > static_cast<int64_t>(std::numeric_limits<T>::max()))
-    fail(ErrorKind::Runtime, "[tensor] ", n.i, " does not fit ", name(t), "; choose a wider dtype");
-  return static_cast<T>(n.i);
-}
-
 void store(const Number& n, const Tensor& t, int64_t at) {
   const bool real = n.kind == Number::Kind::Float;
+  require_fits("tensor", n, t.dtype);
+  auto as = [&]<class T>(T) { return real ? static_cast<T>(n.f) : static_cast<T>(n.i); };
   switch (t.dtype) {
-    case Dtype::Float32: t.data<float>()[at] = real ? static_cast<float>(n.f) : static_cast<float>(n.i); return;
+    case Dtype::Float32: t.data<float>()[at] = as(float{}); return;
     case Dtype::Float64: t.data<double>()[at] = n.real(); return;
-    case Dtype::Int64: t.data<int64_t>()[at] = as_integer<int64_t>(n, t.dtype); return;
-    case Dtype::Int32: t.data<int32_t>()[at] = as_integer<int32_t>(n, t.dtype); return;
-    case Dtype::UInt8: t.data<uint8_t>()[at] = as_integer<uint8_t>(n, t.dtype); return;
+    case Dtype::Int64: t.data<int64_t>()[at] = as(int64_t{}); return;
+    case Dtype::Int32: t.data<int32_t>()[at] = as(int32_t{}); return;
+    case Dtype::UInt8: t.data<uint8_t>()[at] = as(uint8_t{}); return;
     case Dtype::Bool: t.data<uint8_t>()[at] = real ? n.f != 0 : n.i != 0; return;
-    case Dtype::Int8: t.data<int8_t>()[at] = as_integer<int8_t>(n, t.dtype); return;
-    case Dtype::Int16: t.data<int16_t>()[at] = as_integer<int16_t>(n, t.dtype); return;
-    case Dtype::UInt16: t.data<uint16_t>()[at] = as_integer<uint16_t>(n, t.dtype); return;
-    case Dtype::UInt32: t.data<uint32_t>()[at] = as_integer<uint32_t>(n, t.dtype); return;
+    case Dtype::Int8: t.data<int8_t>()[at] = as(int8_t{}); return;
+    case Dtype::Int16: t.data<int16_t>()[at] = as(int16_t{}); return;
+    case Dtype::UInt16: t.data<uint16_t>()[at] = as(uint16_t{}); return;
+    case Dtype::UInt32: t.data<uint32_t>()[at] = as(uint32_t{}); return;
     case Dtype::Float16: t.data<uint16_t>()[at] = float_to_half(n.real()); return;
     case Dtype::BFloat16: t.data<uint16_t>()[at] = float_to_bfloat(n.real()); return;
   }

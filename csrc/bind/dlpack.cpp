@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "bind/door.h"
 
@@ -106,6 +107,14 @@ PyObject* make_capsule(const Tensor& t, bool copied) {
 
 bool given(PyObject* value) { return value && value != Py_None; }
 
+// A pair of integers, as the protocol's keywords have it.
+std::pair<int, int> read_pair(const char* param, PyObject* value) {
+  std::pair<int, int> pair;
+  if (PyTuple_Check(value) && PyArg_ParseTuple(value, "ii", &pair.first, &pair.second)) return pair;
+  PyErr_Clear();
+  fail(ErrorKind::Type, "[__dlpack__] ", param, " is a ", Py_TYPE(value)->tp_name, ", expected a tuple of two integers");
+}
+
 // ---- in
 
 template <class M>
@@ -157,6 +166,7 @@ Tensor take(PyObject* capsule) {
 Ref ask_for_capsule(PyObject* source) {
   const Ref method(PyObject_GetAttrString(source, "__dlpack__"));
   if (!method) {
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw PythonError{};
     PyErr_Clear();
     fail(ErrorKind::Type, "[from_dlpack] got a ", Py_TYPE(source)->tp_name,
          ", expected an object with __dlpack__; for numbers and lists use trigrad.tensor");
@@ -172,17 +182,11 @@ Ref ask_for_capsule(PyObject* source) {
 
 PyObject* to_dlpack(const Tensor& t, PyObject* max_version, PyObject* device, PyObject* copy) {
   if (given(device)) {
-    int type = 0, id = 0;
-    if (!PyArg_ParseTuple(device, "ii", &type, &id)) throw PythonError{};
+    const int type = read_pair("dl_device", device).first;
     if (type != kDlpackCpu)
       fail(ErrorKind::Runtime, "[__dlpack__] dl_device asks for device type ", type, ", expected the CPU (1)");
   }
-  bool versioned = false;
-  if (given(max_version)) {
-    int major = 0, minor = 0;
-    if (!PyArg_ParseTuple(max_version, "ii", &major, &minor)) throw PythonError{};
-    versioned = major >= 1;
-  }
+  const bool versioned = given(max_version) && read_pair("max_version", max_version).first >= 1;
   const bool copied = given(copy) && PyObject_IsTrue(copy) > 0;
   const Tensor source = copied ? contiguous_copy(t) : t;
   if (versioned) return make_capsule<ManagedVersioned>(source, copied);

@@ -1,5 +1,6 @@
 // Which Python exception a core error becomes.
 #include <new>
+#include <string_view>
 
 #include "bind/python.h"
 
@@ -25,7 +26,11 @@ void set_python_error() noexcept {
     throw;
   } catch (const PythonError&) {  // set already
   } catch (const Error& e) {
-    PyErr_SetString(exception_type(e.kind), e.what());
+    // A row called native_... speaks under the name of the function that wraps it.
+    const std::string_view text = e.what(), native = "[native_";
+    const Ref message(text.starts_with(native) ? PyUnicode_FromFormat("[%s", e.what() + native.size())
+                                               : PyUnicode_FromString(e.what()));
+    if (message) PyErr_SetObject(exception_type(e.kind), message.get());
   } catch (const std::bad_alloc&) {
     PyErr_SetString(PyExc_MemoryError, "the system refused memory");
   } catch (const std::exception& e) {

@@ -82,6 +82,7 @@ int set(PyObject* self, PyObject* key, PyObject* value) {
         if (!value) fail(ErrorKind::Type, "[setitem] elements cannot be deleted");
         const Tensor target = view_at(value_of(self), key);
         if (const Number n = read_number(value); n.kind != Number::Kind::None) {
+          require_fits("setitem", n, target.dtype);
           Attrs attrs;
           attrs.add(n.attr());
           call1(op(op_fill_), {target}, attrs);

@@ -29,7 +29,8 @@ OpFunction* cast_self(PyObject* self) { return reinterpret_cast<OpFunction*>(sel
 PyObject* output(const Arguments& arguments, int n_tensors, Tensor& out) {
   if (!out.defined()) Py_RETURN_NONE;
   for (int i = 0; i < n_tensors; i++)
-    if (arguments.in[i].defined() && same_view(arguments.in[i], out)) return Py_NewRef(arguments.objects[i]);
+    if (arguments.in[i].defined() && arguments.in[i].storage == out.storage && same_view(arguments.in[i], out))
+      return Py_NewRef(arguments.objects[i]);
   return wrap(std::move(out));
 }
 

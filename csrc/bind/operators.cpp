@@ -39,6 +39,7 @@ PyObject* binary(PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {
     Tensor in[2], out[1];
     if (!operands(a, b, in)) Py_RETURN_NOTIMPLEMENTED;
+    if constexpr (id == id_pow) require_exponent(in[0], b);
     call(op(id), in, {}, out);
     return wrap(std::move(out[0]));
   });
@@ -50,6 +51,7 @@ PyObject* inplace(PyObject* a, PyObject* b) {
     Tensor in[2];
     in[0] = value_of(a);
     if (!operand(b, &in[0], in[1])) Py_RETURN_NOTIMPLEMENTED;
+    if constexpr (id == id_pow) require_exponent(in[0], b);
     call_inplace(op(id), in, {});
     return Py_NewRef(a);
   });

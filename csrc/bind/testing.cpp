@@ -45,7 +45,10 @@ class ListingRecorder : public Recorder {
     if (dispatch::recorder()) fail(ErrorKind::Runtime, "[Recorder] another recorder listens on this thread");
     dispatch::set_recorder(this);
   }
-  void leave() { dispatch::set_recorder(nullptr); }
+  void leave() {
+    if (dispatch::recorder() == this) dispatch::set_recorder(nullptr);
+  }
+  ~ListingRecorder() override { leave(); }
 
  private:
   struct Entry {
@@ -100,6 +103,8 @@ py::dict kernel_code(const std::string& isa_name, size_t bytes) {
   for (const Isa* i : available_isas())
     if (isa_name == i->name) isa = i;
   if (!isa) throw py::value_error("no such instruction set on this machine: " + isa_name);
+  constexpr size_t most = 1024;  // beyond the end of a function the memory need not be readable
+  if (bytes > most) throw py::value_error("expected at most " + std::to_string(most) + " bytes");
   auto code = [&](auto* function) { return py::bytes(reinterpret_cast<const char*>(function), bytes); };
   py::dict d;
   d["pointwise exp float32"] = code(isa->pointwise->ops[0][id_exp]);

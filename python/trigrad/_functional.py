@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
 from trigrad import ops
 from trigrad._core import Tensor
 from trigrad._creation import DTypeArgument
-from trigrad._random import Generator, default_generator
+from trigrad._random import Generator, draw
 
 __all__ = [
     "MaxResult",
@@ -46,6 +47,24 @@ Reduction: TypeAlias = Literal["none", "mean", "sum"]
 
 # ---- reductions
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def takes_axis(function: F) -> F:
+    """Let `function` take numpy's names too, as the rows do: axis for dim, keepdims for keepdim."""
+
+    @wraps(function)
+    def renamed(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            for alias, name in (("axis", "dim"), ("keepdims", "keepdim")):
+                if alias in kwargs:
+                    if name in kwargs:
+                        raise TypeError(f"[{function.__name__}] got {name} twice")
+                    kwargs[name] = kwargs.pop(alias)
+        return function(*args, **kwargs)
+
+    return cast(F, renamed)
+
 
 class MaxResult(NamedTuple):
     """What `max` and `min` along an axis return."""
@@ -54,6 +73,7 @@ class MaxResult(NamedTuple):
     indices: Tensor
 
 
+@takes_axis
 def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | MaxResult:
     """The greatest element; max(input, dim) also tells its place; max(input, other) compares elementwise.
 
@@ -73,6 +93,7 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
     return MaxResult(ops.amax(input, dim, keepdim), ops.argmax(input, dim, keepdim))
 
 
+@takes_axis
 def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | MaxResult:
     """The least element; min(input, dim) also tells its place; min(input, other) compares elementwise.
 
@@ -89,6 +110,7 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
     return MaxResult(ops.amin(input, dim, keepdim), ops.argmin(input, dim, keepdim))
 
 
+@takes_axis
 def var(
     input: Tensor,
     dim: Axes = None,
@@ -110,6 +132,7 @@ def var(
     return ops.var(input, dim, keepdim, correction)
 
 
+@takes_axis
 def std(
     input: Tensor,
     dim: Axes = None,
@@ -127,6 +150,7 @@ def std(
     return ops.sqrt(var(input, dim, unbiased, keepdim, correction=correction))
 
 
+@takes_axis
 def any(input: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
     """Is an element (along `dim`) other than 0?
 
@@ -137,6 +161,7 @@ def any(input: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
     return ops.gt(ops.sum(ops.ne(input, 0), dim, keepdim), 0)
 
 
+@takes_axis
 def all(input: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
     """Are all elements (along `dim`) other than 0?
 
@@ -187,6 +212,7 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-
 # ---- softmax, losses, normalisation
 
 
+@takes_axis
 def softmax(input: Tensor, dim: int, dtype: DTypeArgument | None = None) -> Tensor:
     """exp(input) divided by its sum along `dim`; `dtype` casts first.
 
@@ -197,6 +223,7 @@ def softmax(input: Tensor, dim: int, dtype: DTypeArgument | None = None) -> Tens
     return ops.softmax(input if dtype is None else ops.cast(input, dtype), dim)
 
 
+@takes_axis
 def log_softmax(input: Tensor, dim: int, dtype: DTypeArgument | None = None) -> Tensor:
     """The logarithm of `softmax`, computed without loss of digits; `dtype` casts first.
 
@@ -294,7 +321,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, *, generator: 
         raise ValueError(f"[dropout] p is {p}, expected a probability from 0 to 1")
     if not training or p == 0:
         return input
-    return ops.native_dropout(input, p, *(generator or default_generator).next_call())
+    return draw(generator, lambda *key: ops.native_dropout(input, p, *key))
 
 
 def dropout_mask(size: Sequence[int], p: float = 0.5, *, generator: Generator | None = None) -> Tensor:
@@ -304,7 +331,7 @@ def dropout_mask(size: Sequence[int], p: float = 0.5, *, generator: Generator | 
     >>> tg.dropout_mask((2, 3), 0.0).all()
     tensor(True)
     """
-    return ops.dropout_mask(size, p, *(generator or default_generator).next_call())
+    return draw(generator, lambda *key: ops.dropout_mask(size, p, *key))
 
 
 # ---- views, as functions

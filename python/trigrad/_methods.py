@@ -139,14 +139,14 @@ def contains(self: Tensor, element: Any) -> Any:
 
 def uniform_(self: Tensor, a: Any = 0.0, b: Any = 1.0, *, generator: _random.Generator | None = None) -> Tensor:
     """Filled with uniform numbers, a <= x < b."""
-    draw = (generator or _random.default_generator).next_call()
-    return ops.copy_(self, ops.uniform(self.shape, a, b, *draw, dtype=self.dtype))
+    return _random.draw(generator, lambda *key: ops.copy_(self, ops.uniform(self.shape, a, b, *key, dtype=self.dtype)))
 
 
 def normal_(self: Tensor, mean: Any = 0.0, std: Any = 1.0, *, generator: _random.Generator | None = None) -> Tensor:
     """Filled with normal numbers."""
-    draw = (generator or _random.default_generator).next_call()
-    return ops.copy_(self, ops.normal(self.shape, mean, std, *draw, dtype=self.dtype))
+    return _random.draw(
+        generator, lambda *key: ops.copy_(self, ops.normal(self.shape, mean, std, *key, dtype=self.dtype))
+    )
 
 
 # ---- Python's and numpy's protocols

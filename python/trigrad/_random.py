@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from trigrad import _core, ops
 from trigrad._core import Tensor
@@ -54,7 +54,7 @@ class Generator:
 
     def __init__(self, device: DeviceArgument = None) -> None:
         require_cpu("Generator", device)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._seed = 0
         self._step = 0
 
@@ -75,12 +75,12 @@ class Generator:
         """The seed that the generator was started from."""
         return self._seed % 2**64
 
-    def next_call(self) -> tuple[int, int, int]:
-        """(seed, stream, step) for one call; the step rises."""
+    def draw(self, sample: Callable[[int, int, int], Tensor]) -> Tensor:
+        """sample(seed, stream, step); the step rises unless that raises."""
         with self._lock:
-            step = self._step
+            result = sample(self._seed, EAGER_STREAM, self._step)
             self._step += 1
-            return self._seed, EAGER_STREAM, step
+            return result
 
     def get_state(self) -> Tensor:
         """The state as a uint8 tensor of 16 bytes."""
@@ -96,9 +96,11 @@ class Generator:
                 "what get_state() returned"
             )
         state = bytes(new_state.tolist())
+        step = int.from_bytes(state[8:], "little")
+        if step >= 2**63:
+            raise RuntimeError(f"[set_state] got step {step}, expected 0 to 2**63 - 1: what get_state() returned")
         with self._lock:
-            self._seed = _wrap(int.from_bytes(state[:8], "little"))
-            self._step = int.from_bytes(state[8:], "little")
+            self._seed, self._step = _wrap(int.from_bytes(state[:8], "little")), step
         return self
 
     def __repr__(self) -> str:
@@ -118,7 +120,7 @@ default_generator = Generator()
 
 
 def _unlock_after_fork() -> None:
-    default_generator._lock = threading.Lock()  # another thread of the parent may have held it
+    default_generator._lock = threading.RLock()  # another thread of the parent may have held it
 
 
 if hasattr(os, "register_at_fork"):
@@ -156,8 +158,9 @@ def seed() -> int:
     return default_generator.seed()
 
 
-def _draw(generator: Generator | None) -> tuple[int, int, int]:
-    return (default_generator if generator is None else generator).next_call()
+def draw(generator: Generator | None, sample: Callable[[int, int, int], Tensor]) -> Tensor:
+    """sample(seed, stream, step) for the next step of `generator`, or of the default one."""
+    return (default_generator if generator is None else generator).draw(sample)
 
 
 def rand(
@@ -175,7 +178,8 @@ def rand(
     """
     require_cpu("rand", device)
     dtype = _core.float32 if dtype is None else dtype
-    return ops.uniform(_shape("rand", size), 0.0, 1.0, *_draw(generator), dtype=dtype)
+    shape = _shape("rand", size)
+    return draw(generator, lambda *key: ops.uniform(shape, 0.0, 1.0, *key, dtype=dtype))
 
 
 def randn(
@@ -192,7 +196,8 @@ def randn(
     """
     require_cpu("randn", device)
     dtype = _core.float32 if dtype is None else dtype
-    return ops.normal(_shape("randn", size), 0.0, 1.0, *_draw(generator), dtype=dtype)
+    shape = _shape("randn", size)
+    return draw(generator, lambda *key: ops.normal(shape, 0.0, 1.0, *key, dtype=dtype))
 
 
 def rand_like(input: Tensor, *, dtype: DTypeArgument | None = None, generator: Generator | None = None) -> Tensor:
@@ -239,7 +244,8 @@ def randint(
     if size is None:
         raise TypeError("[randint] size is missing: randint(low, high, size) or randint(high, size)")
     dtype = _core.int64 if dtype is None else dtype
-    return ops.integers(_shape("randint", (size,)), low, high, *_draw(generator), dtype=dtype)
+    shape = _shape("randint", (size,))
+    return draw(generator, lambda *key: ops.integers(shape, low, high, *key, dtype=dtype))
 
 
 def randperm(
@@ -256,8 +262,8 @@ def randperm(
     [0, 1, 2, 3]
     """
     require_cpu("randperm", device)
-    order = ops.permutation(n, *_draw(generator))
-    return order if dtype is None else ops.cast(order, dtype)
+    dtype = _core.int64 if dtype is None else _core.as_dtype(dtype)
+    return draw(generator, lambda *key: ops.permutation(n, *key).to(dtype))
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
@@ -269,7 +275,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     """
     if p is not None:
         input = ops.fill_(_core.empty(input.shape, input.dtype), p)
-    return ops.native_bernoulli(input, *_draw(generator))
+    return draw(generator, lambda *key: ops.native_bernoulli(input, *key))
 
 
 def normal(
@@ -299,9 +305,10 @@ def normal(
             raise RuntimeError("[normal] std has a negative element, expected 0 or more")
         shape = ops.add(mean, std).shape
         like = mean if isinstance(mean, Tensor) else scale
-        noise = ops.normal(shape, 0.0, 1.0, *_draw(generator), dtype=like.dtype)
+        noise = draw(generator, lambda *key: ops.normal(shape, 0.0, 1.0, *key, dtype=like.dtype))
         return ops.add(ops.mul(noise, std), mean)
     if size is None:
         raise TypeError("[normal] size is missing: normal(mean, std, size)")
     dtype = _core.float32 if dtype is None else dtype
-    return ops.normal(_shape("normal", (size,)), mean, std, *_draw(generator), dtype=dtype)
+    shape = _shape("normal", (size,))
+    return draw(generator, lambda *key: ops.normal(shape, mean, std, *key, dtype=dtype))

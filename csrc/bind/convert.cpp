@@ -91,9 +91,9 @@ void require_fits(const char* op, const Number& number, Dtype t) {
   if (whole >= (is_signed ? -end : 0) && whole < end) return;
   std::ostringstream value;
   real ? value << number.f : value << number.i;
-  fail(ErrorKind::Runtime, "[", op, "] ", value.str(), " does not fit ", name(t), ", expected ", is_signed ? "-2**" : "0",
-       is_signed ? std::to_string(size_of(t) * 8 - 1) : "", " to 2**", size_of(t) * 8 - (is_signed ? 1 : 0),
-       " - 1; choose a wider dtype");
+  fail(ErrorKind::Runtime, "[", op, "] ", value.str(), " does not fit ", name(t), ", expected ",
+       is_signed ? "-2**" : "0", is_signed ? std::to_string(size_of(t) * 8 - 1) : "", " to 2**",
+       size_of(t) * 8 - (is_signed ? 1 : 0), " - 1; choose a wider dtype");
 }
 
 void require_exponent(const Tensor& base, PyObject* exponent) {
@@ -101,7 +101,8 @@ void require_exponent(const Tensor& base, PyObject* exponent) {
   const Number n = read_number(exponent);
   if (n.kind == Number::Kind::Int && n.i < 0)
     fail(ErrorKind::Runtime, "[pow] got the exponent ", n.i, " for ", name(base.dtype),
-         ", expected 0 or more: Integers to negative integer powers are not allowed; cast to a float first, with .float()");
+         ", expected 0 or more: Integers to negative integer powers are not allowed; cast to a float first, with "
+         ".float()");
 }
 
 Number load(const Tensor& t, int64_t offset) {

@@ -112,7 +112,8 @@ std::pair<int, int> read_pair(const char* param, PyObject* value) {
   std::pair<int, int> pair;
   if (PyTuple_Check(value) && PyArg_ParseTuple(value, "ii", &pair.first, &pair.second)) return pair;
   PyErr_Clear();
-  fail(ErrorKind::Type, "[__dlpack__] ", param, " is a ", Py_TYPE(value)->tp_name, ", expected a tuple of two integers");
+  fail(ErrorKind::Type, "[__dlpack__] ", param, " is a ", Py_TYPE(value)->tp_name,
+       ", expected a tuple of two integers");
 }
 
 // ---- in

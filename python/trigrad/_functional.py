@@ -321,7 +321,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, *, generator: 
         raise ValueError(f"[dropout] p is {p}, expected a probability from 0 to 1")
     if not training or p == 0:
         return input
-    return draw(generator, lambda *key: ops.native_dropout(input, p, *key))
+    return draw(generator, lambda seed, stream, step: ops.native_dropout(input, p, seed, stream, step))
 
 
 def dropout_mask(size: Sequence[int], p: float = 0.5, *, generator: Generator | None = None) -> Tensor:
@@ -331,7 +331,7 @@ def dropout_mask(size: Sequence[int], p: float = 0.5, *, generator: Generator | 
     >>> tg.dropout_mask((2, 3), 0.0).all()
     tensor(True)
     """
-    return draw(generator, lambda *key: ops.dropout_mask(size, p, *key))
+    return draw(generator, lambda seed, stream, step: ops.dropout_mask(size, p, seed, stream, step))
 
 
 # ---- views, as functions

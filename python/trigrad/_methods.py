@@ -139,13 +139,19 @@ def contains(self: Tensor, element: Any) -> Any:
 
 def uniform_(self: Tensor, a: Any = 0.0, b: Any = 1.0, *, generator: _random.Generator | None = None) -> Tensor:
     """Filled with uniform numbers, a <= x < b."""
-    return _random.draw(generator, lambda *key: ops.copy_(self, ops.uniform(self.shape, a, b, *key, dtype=self.dtype)))
+    return _random.draw(
+        generator,
+        lambda seed, stream, step: ops.copy_(self, ops.uniform(self.shape, a, b, seed, stream, step, dtype=self.dtype)),
+    )
 
 
 def normal_(self: Tensor, mean: Any = 0.0, std: Any = 1.0, *, generator: _random.Generator | None = None) -> Tensor:
     """Filled with normal numbers."""
     return _random.draw(
-        generator, lambda *key: ops.copy_(self, ops.normal(self.shape, mean, std, *key, dtype=self.dtype))
+        generator,
+        lambda seed, stream, step: ops.copy_(
+            self, ops.normal(self.shape, mean, std, seed, stream, step, dtype=self.dtype)
+        ),
     )
 
 

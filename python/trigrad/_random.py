@@ -179,7 +179,7 @@ def rand(
     require_cpu("rand", device)
     dtype = _core.float32 if dtype is None else dtype
     shape = _shape("rand", size)
-    return draw(generator, lambda *key: ops.uniform(shape, 0.0, 1.0, *key, dtype=dtype))
+    return draw(generator, lambda seed, stream, step: ops.uniform(shape, 0.0, 1.0, seed, stream, step, dtype=dtype))
 
 
 def randn(
@@ -197,7 +197,7 @@ def randn(
     require_cpu("randn", device)
     dtype = _core.float32 if dtype is None else dtype
     shape = _shape("randn", size)
-    return draw(generator, lambda *key: ops.normal(shape, 0.0, 1.0, *key, dtype=dtype))
+    return draw(generator, lambda seed, stream, step: ops.normal(shape, 0.0, 1.0, seed, stream, step, dtype=dtype))
 
 
 def rand_like(input: Tensor, *, dtype: DTypeArgument | None = None, generator: Generator | None = None) -> Tensor:
@@ -245,7 +245,7 @@ def randint(
         raise TypeError("[randint] size is missing: randint(low, high, size) or randint(high, size)")
     dtype = _core.int64 if dtype is None else dtype
     shape = _shape("randint", (size,))
-    return draw(generator, lambda *key: ops.integers(shape, low, high, *key, dtype=dtype))
+    return draw(generator, lambda seed, stream, step: ops.integers(shape, low, high, seed, stream, step, dtype=dtype))
 
 
 def randperm(
@@ -263,7 +263,7 @@ def randperm(
     """
     require_cpu("randperm", device)
     dtype = _core.int64 if dtype is None else _core.as_dtype(dtype)
-    return draw(generator, lambda *key: ops.permutation(n, *key).to(dtype))
+    return draw(generator, lambda seed, stream, step: ops.permutation(n, seed, stream, step).to(dtype))
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
@@ -275,7 +275,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     """
     if p is not None:
         input = ops.fill_(_core.empty(input.shape, input.dtype), p)
-    return draw(generator, lambda *key: ops.native_bernoulli(input, *key))
+    return draw(generator, lambda seed, stream, step: ops.native_bernoulli(input, seed, stream, step))
 
 
 def normal(
@@ -305,10 +305,12 @@ def normal(
             raise RuntimeError("[normal] std has a negative element, expected 0 or more")
         shape = ops.add(mean, std).shape
         like = mean if isinstance(mean, Tensor) else scale
-        noise = draw(generator, lambda *key: ops.normal(shape, 0.0, 1.0, *key, dtype=like.dtype))
+        noise = draw(
+            generator, lambda seed, stream, step: ops.normal(shape, 0.0, 1.0, seed, stream, step, dtype=like.dtype)
+        )
         return ops.add(ops.mul(noise, std), mean)
     if size is None:
         raise TypeError("[normal] size is missing: normal(mean, std, size)")
     dtype = _core.float32 if dtype is None else dtype
-    shape = _shape("normal", (size,))
-    return draw(generator, lambda *key: ops.normal(shape, mean, std, *key, dtype=dtype))
+    lengths = _shape("normal", (size,))
+    return draw(generator, lambda seed, stream, step: ops.normal(lengths, mean, std, seed, stream, step, dtype=dtype))

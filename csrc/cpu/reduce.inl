@@ -43,7 +43,9 @@ inline constexpr bool extreme = K == Reduce::max || K == Reduce::min;
 
 // Pieces of a row that are reduced side by side, to hide the latency of a step.
 template <Reduce K, class V>
-inline constexpr int side_by_side = K == Reduce::exps ? 1 : extreme<K> && row16<V>::n > 1 ? 2 : 4;
+inline constexpr int side_by_side = K == Reduce::exps               ? 1
+                                    : extreme<K> && row16<V>::n > 1 ? 2
+                                                                    : 4;
 
 // R pieces of count <= row_block elements side by side, piece r at x + r * apart: the totals of their lanes.
 template <Reduce K, class V, int R>
@@ -78,8 +80,7 @@ TG_FN void row_pieces(const typename lane<V>::S* x, int64_t apart, int count, co
       }
     bool sure = true;
     for (int r = 0; r < R; r++)
-      for (int j = 0; j < row16<V>::n; j++)
-        sure = sure && !any(either(is_nan(sum[r].v[j]), eq(acc[r].v[j], V{})));
+      for (int j = 0; j < row16<V>::n; j++) sure = sure && !any(either(is_nan(sum[r].v[j]), eq(acc[r].v[j], V{})));
     if (sure) return;
   }
   for (int r = 0; r < R; r++) acc[r] = row16_broadcast<V>(identity<K, V>()[0]);

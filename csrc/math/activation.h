@@ -159,7 +159,8 @@ TG_FN V normal_cumulative(V x) {
 template <class V>
 TG_FN V gelu(V x) {
   V t = normal_tail_times(abs(x));
-  return select(lt(x, V{}), constant<V>(-0.0), x) - t;
+  // A zero with the sign of x, not a constant: a compiler may take x < 0 ? -0.0 : x for a maximum, and then +0 is lost.
+  return select(le(x, V{}), copysign(V{}, x), x) - t;
 }
 template <class V>
 TG_FN V gelu_slope(V x) {

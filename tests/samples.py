@@ -11,22 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from samples_kernels import LARGE, SAMPLES
+import samples_kernels
+from samples_base import LARGE, SAMPLES
 from values import BROADCASTS, SIZES, Array, Sample, real, whole
+
+ROOMS = (samples_kernels,)  # each fills SAMPLES and LARGE
 
 # ---------------------------------------------------------------- signatures
 
 
 @dataclass(frozen=True)
 class Param:
-    kind: str  # Tensor, Int, Float, Number, Bool, Type, Text, Axes, Shape
+    kind: str  # Tensor, Tensors, Int, Float, Number, Bool, Type, Text, Axes, Shape
     name: str
     optional: bool  # may be None
     default: str | None  # as written, None where there is none
 
     @property
     def is_tensor(self) -> bool:
-        return self.kind == "Tensor"
+        return self.kind in ("Tensor", "Tensors")
 
 
 def parse(signature: str) -> list[Param]:

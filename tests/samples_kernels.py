@@ -1,27 +1,14 @@
-"""Samples of the kernel ops: SAMPLES[name](dtype) makes small ones of many shapes, LARGE[name](dtype) one that several
-threads share.
-"""
+"""Samples of fills, reductions, dense layers, softmax, losses, norms and random rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from samples_base import LARGE, SAMPLES, Maker, of
 from values import BROADCASTS, SIZES, Array, Sample, real, truth, whole
-
-Maker = Callable[[str], Iterator[Sample]]
-SAMPLES: dict[str, Maker] = {}
-LARGE: dict[str, Callable[[str], Sample]] = {}
-
-
-def of(name: str) -> Callable[[Maker], Maker]:
-    def keep(maker: Maker) -> Maker:
-        SAMPLES[name] = maker
-        return maker
-
-    return keep
 
 
 @of("where")

@@ -115,10 +115,15 @@ MODULE_MAY_IMPORT = {
     "_printing": {"_core"},
     "_creation": {"_core", "ops", "_device"},
     "_random": {"_core", "ops", "_device", "_creation"},
-    "_functional": {"_core", "ops", "_creation", "_random"},
-    "_methods": {"_core", "ops", "_device", "_printing", "_creation", "_random", "_functional"},
+    "_reductions": {"_core", "ops"},
+    "_shaping": {"_core", "_reductions"},
+    "_functional": {"_core", "ops", "_creation", "_random", "_reductions"},
+    "_methods": {"_core", "ops", "_device", "_printing", "_creation", "_random", "_reductions", "_functional"},
     "_docs": {"ops"},
-    "trigrad": {"_core", "ops", "_device", "_printing", "_creation", "_random", "_functional", "_methods", "_docs"},
+    "trigrad": {
+        *{"_core", "ops", "_device", "_printing", "_creation", "_random", "_reductions", "_shaping", "_functional"},
+        *{"_methods", "_docs"},
+    },
     "cli": {"_core"},
     "__main__": {"cli"},
 }

@@ -12,7 +12,8 @@ import pytest
 from door import FUNCTIONS, TABLE, call, run, tensor
 from reference import REFERENCE, differentiate
 from samples import OUTPUT, samples
-from samples_kernels import BCE, SAMPLES
+from samples_base import SAMPLES
+from samples_kernels import BCE
 from values import Array, Sample, real
 
 # ---------------------------------------------------------------- backward references by finite differences

@@ -10,7 +10,7 @@ import pytest
 
 import trigrad as tg
 from door import call, run
-from reference import philox, random_bits
+from reference_random import philox, random_bits
 from values import FLOATS, Array, Sample
 
 KEY = {"seed": 20260101, "stream": 3, "step": 7}

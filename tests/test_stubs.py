@@ -78,4 +78,4 @@ def test_the_parameters_of_python_methods_are_the_stubs() -> None:
 def test_public_names() -> None:
     for name in tg.ops.__all__:
         assert callable(getattr(tg, name))
-        assert getattr(tg, name).__doc__.count(">>>"), f"{name} has no example: add it to _docs.py"
+        assert getattr(tg, name).__doc__.count(">>>"), f"{name} has no example: add it to _docs/"

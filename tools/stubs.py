@@ -16,6 +16,7 @@ HEADER = "# Written by tools/stubs.py from the op table; change it there.\n"
 
 KINDS = {
     "Tensor": "Tensor",
+    "Tensors": "Sequence[Tensor]",
     "Int": "builtins.int",
     "Float": "builtins.float",
     "Number": "builtins.float",
@@ -96,7 +97,7 @@ import numpy
 from trigrad import ops as ops
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
-from trigrad._functional import Axes, MaxResult
+from trigrad._reductions import Axes, MaxResult
 from trigrad._random import Generator
 
 Dims: TypeAlias = builtins.int | Sequence[builtins.int]

@@ -26,38 +26,39 @@ int index_of_keyword(const Op& op, PyObject* keyword) {
 }
 
 // May a Python number stand for input i? In elementwise ops of several tensors it may.
-bool takes_numbers(const Op& op, int i) {
-  return (op.id < kPointwiseOps && op.n_tensors > 1) || (op.id == op_where && i > 0) || (op.id == op_copy_ && i == 1);
+bool takes_numbers(const Op& op, size_t i) {
+  return (op.id < kPointwiseOps && op.n_tensors() > 1) || (op.id == op_where && i > 0) || (op.id == op_copy_ && i == 1);
 }
 
-void read_tensors(const Op& op, PyObject* const* given, Arguments& result) {
+// objects[i] is what was given for input i, null or None where nothing was.
+void read_tensors(const Op& op, Arguments& result) {
   int numbers = 0, tensors = 0;
   const Tensor* beside = nullptr;
-  for (int i = 0; i < op.n_tensors; i++) {
-    PyObject* value = given[i];
-    const Param& p = op.params[i];
+  for (size_t i = 0; i < result.objects.size(); i++) {
+    PyObject*& value = result.objects[i];
+    const Param& p = op.input(static_cast<int>(i));
     if (!value || (value == Py_None && p.kind == Param::Kind::OptionalTensor)) {
+      value = nullptr;
       if (p.kind != Param::Kind::OptionalTensor)
         fail(ErrorKind::Type, "[", op.name, "] ", p.name, " is missing: ", python_signature(op));
     } else if (is_tensor(value)) {
       result.in[i] = value_of(value);
-      result.objects[i] = value;
       if (op.id != op_where || i > 0) {
         beside = &result.in[i];
         tensors++;
       }
     } else {
-      result.objects[i] = value;
       numbers++;
     }
   }
-  for (int i = 0; i < op.n_tensors && numbers; i++) {
+  for (size_t i = 0; i < result.objects.size() && numbers; i++) {
     PyObject* value = result.objects[i];
     if (!value || is_tensor(value)) continue;
     numbers--;
     const Number number = takes_numbers(op, i) ? read_number(value) : Number{};
     if (number.kind == Number::Kind::None || (!tensors && op.id != op_where))
-      fail(ErrorKind::Type, "[", op.name, "] ", op.params[i].name, " is a ", Py_TYPE(value)->tp_name,
+      fail(ErrorKind::Type, "[", op.name, "] ", op.input(static_cast<int>(i)).name,
+           op.variadic ? " holds a " : " is a ", Py_TYPE(value)->tp_name,
            ", expected a trigrad.Tensor; make one with trigrad.",
            is_numpy_array(value) ? "from_numpy(array)" : "tensor(data)");
     if (op.id == id_pow && i == 1) require_exponent(result.in[0], value);
@@ -106,15 +107,34 @@ void add_attribute(const Op& op, const Param& p, PyObject* value, Arguments& res
       attrs.add(Attr::word(word(p, checked(PyUnicode_AsUTF8(value)))));
       return;
     case Param::Kind::Tensor:
-    case Param::Kind::OptionalTensor: break;
+    case Param::Kind::OptionalTensor:
+    case Param::Kind::Tensors: break;
   }
-  fail(ErrorKind::Runtime, "[", op.name, "] the row lists ", p.name, ", a tensor, after an attribute");
+  fail(ErrorKind::Runtime, "[", op.name, "] ", p.name, " is no attribute");
 }
 
+// The members of a list of tensors, which takes the place of one argument.
+Ref members(const Op& op, PyObject* value) {
+  const Param& p = op.params[static_cast<size_t>(op.tensors.back())];
+  if (!value) fail(ErrorKind::Type, "[", op.name, "] ", p.name, " is missing: ", python_signature(op));
+  if (!PyList_Check(value) && !PyTuple_Check(value))
+    fail(ErrorKind::Type, "[", op.name, "] ", p.name, " is a ", Py_TYPE(value)->tp_name,
+         ", expected a list or tuple of tensors");
+  return owned(PySequence_Fast(value, "list of tensors"));
+}
+
+// given[k] is the argument for parameter k.
 void read(const Op& op, PyObject* const* given, Arguments& result) {
-  read_tensors(op, given, result);
-  for (size_t i = static_cast<size_t>(op.n_tensors); i < op.params.size(); i++)
-    add_attribute(op, op.params[i], given[i], result);
+  const size_t fixed = op.tensors.size() - (op.variadic ? 1 : 0);
+  const Ref list = op.variadic ? members(op, given[op.tensors.back()]) : Ref{};
+  const size_t n = fixed + (op.variadic ? static_cast<size_t>(PySequence_Fast_GET_SIZE(list.get())) : 0);
+  result.in.resize(n);
+  result.objects.resize(n);
+  for (size_t i = 0; i < n; i++)
+    result.objects[i] =
+        i < fixed ? given[op.tensors[i]] : PySequence_Fast_GET_ITEM(list.get(), static_cast<Py_ssize_t>(i - fixed));
+  read_tensors(op, result);
+  for (int k : op.attributes) add_attribute(op, op.params[static_cast<size_t>(k)], given[k], result);
 }
 
 }  // namespace
@@ -137,13 +157,18 @@ void read_arguments(const Op& op, PyObject* tensors, PyObject* attributes, Argum
   const Ref t = owned(PySequence_Fast(tensors, "tensors must be a sequence"));
   const Ref a = owned(PySequence_Fast(attributes, "attributes must be a sequence"));
   const Py_ssize_t nt = PySequence_Fast_GET_SIZE(t.get()), na = PySequence_Fast_GET_SIZE(a.get());
-  const auto total = static_cast<Py_ssize_t>(op.params.size());
-  if (nt > op.n_tensors || na > total - op.n_tensors)
+  const auto n_tensors = static_cast<Py_ssize_t>(op.tensors.size()),
+             n_attributes = static_cast<Py_ssize_t>(op.attributes.size());
+  if ((nt > n_tensors && !op.variadic) || na > n_attributes)
     fail(ErrorKind::Type, "[", op.name, "] got ", nt, " tensors and ", na, " attributes: ", op.signature);
-  PyObject* given[kMaxParams] = {};
-  for (Py_ssize_t i = 0; i < nt; i++) given[i] = PySequence_Fast_GET_ITEM(t.get(), i);
-  for (Py_ssize_t i = 0; i < na; i++) given[op.n_tensors + i] = PySequence_Fast_GET_ITEM(a.get(), i);
-  read(op, given, result);
+  const Py_ssize_t inputs = op.variadic ? nt : n_tensors;
+  result.in.resize(static_cast<size_t>(inputs));
+  result.objects.resize(static_cast<size_t>(inputs));
+  for (Py_ssize_t i = 0; i < nt; i++) result.objects[static_cast<size_t>(i)] = PySequence_Fast_GET_ITEM(t.get(), i);
+  read_tensors(op, result);
+  for (Py_ssize_t k = 0; k < n_attributes; k++)
+    add_attribute(op, op.attribute(static_cast<int>(k)), k < na ? PySequence_Fast_GET_ITEM(a.get(), k) : nullptr,
+                  result);
 }
 
 std::string python_signature(const Op& op) {

@@ -1,5 +1,6 @@
 // Python arguments for an op, read by the parameters of its row.
 #pragma once
+#include <span>
 #include <string>
 
 #include "bind/python.h"
@@ -8,15 +9,17 @@
 namespace tg::bind {
 
 struct Arguments {
-  Tensor in[kMaxInputs];
-  PyObject* objects[kMaxInputs] = {};  // borrowed; what input i was made from, null where it was not given
+  Few<Tensor> in;
+  Few<PyObject*> objects;  // borrowed; what input i was made from, null where it was not given
   Attrs attrs;
+  std::span<const Tensor> inputs() const { return {in.data(), in.size()}; }
 };
 
 // Positional and keyword arguments as vectorcall hands them over. `axis` and `keepdims` are understood as well.
 void read_arguments(const Op& op, PyObject* const* args, Py_ssize_t n, PyObject* names, Arguments& result);
 
-// The same from a sequence of tensors (None where not given) and a sequence of attributes.
+// The same from a sequence of tensors (None where not given; the members of a list follow the others) and a sequence of
+// attributes.
 void read_arguments(const Op& op, PyObject* tensors, PyObject* attributes, Arguments& result);
 
 // "sum(input, dim=None, keepdim=False, dtype=None)"

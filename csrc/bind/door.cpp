@@ -15,7 +15,7 @@ int64_t work(const Op& op, std::span<const Tensor> in, const Attrs& attrs) {
   for (const Tensor& t : in)
     if (t.defined()) elements += t.numel();
   double size = static_cast<double>(elements);
-  if (!attrs.list.empty() && op.n_tensors == 0) {
+  if (!attrs.list.empty() && op.tensors.empty()) {
     size = 1;
     for (int64_t n : attrs.list) size *= static_cast<double>(n);
   } else if (op.id >= op_dense && op.id <= op_matmul && in.size() >= 2 && in[1].defined() && in[1].rank()) {

@@ -60,6 +60,7 @@ const char* kind_name(const Param& p) {
   switch (p.kind) {
     case Param::Kind::Tensor:
     case Param::Kind::OptionalTensor: return "Tensor";
+    case Param::Kind::Tensors: return "Tensors";
     case Param::Kind::Int: return "Int";
     case Param::Kind::Float: return "Float";
     case Param::Kind::Number: return "Number";
@@ -102,7 +103,8 @@ py::list op_table() {
     row["name"] = op.name;
     row["signature"] = op.signature;
     row["params"] = params;
-    row["n_tensors"] = op.n_tensors;
+    row["n_tensors"] = op.n_tensors();
+    row["variadic"] = op.variadic;
     row["n_outputs"] = op.n_outputs;
     row["inplace"] = (op.flags & kInplace) != 0;
     row["random"] = (op.flags & kRandom) != 0;

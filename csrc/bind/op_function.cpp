@@ -26,9 +26,9 @@ PyTypeObject* function_type = nullptr;
 OpFunction* cast_self(PyObject* self) { return reinterpret_cast<OpFunction*>(self); }
 
 // A fresh output becomes a new tensor; one that overwrote an input is that input's own object.
-PyObject* output(const Arguments& arguments, int n_tensors, Tensor& out) {
+PyObject* output(const Arguments& arguments, Tensor& out) {
   if (!out.defined()) Py_RETURN_NONE;
-  for (int i = 0; i < n_tensors; i++)
+  for (size_t i = 0; i < arguments.in.size(); i++)
     if (arguments.in[i].defined() && arguments.in[i].storage == out.storage && same_view(arguments.in[i], out))
       return Py_NewRef(arguments.objects[i]);
   return wrap(std::move(out));
@@ -42,7 +42,7 @@ PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t nargsf, PyObj
     if (!cast_self(self)->inplace) return call_op(op, a);
     if (!is_tensor(a.objects[0]))
       fail(ErrorKind::Type, "[", op.name, "_] writes into a tensor, got a ", Py_TYPE(a.objects[0])->tp_name);
-    call_inplace(op, {a.in, static_cast<size_t>(op.n_tensors)}, a.attrs);
+    call_inplace(op, a.inputs(), a.attrs);
     return Py_NewRef(a.objects[0]);
   });
 }
@@ -128,22 +128,25 @@ void set(PyObject* target, const std::string& name, PyObject* value) {
 
 // Rows whose first tensor is what one would call the method on. A Python function wraps the rows called native_...
 bool is_method(const Op& op) {
-  if (op.params.empty() || op.n_tensors == 0) return false;
+  if (op.tensors.empty()) return false;
   const std::string& first = op.params[0].name;
   return first == "self" || (first == "input" && !op.name.starts_with("native_"));
 }
 
 // Rows that users see as trigrad.<name>; the others are what Python functions and derivatives are made of.
-bool is_public(const Op& op) { return op.id == op_where || (is_method(op) && op.params[0].name == "input"); }
+bool is_public(const Op& op) {
+  return op.id == op_where || (is_method(op) && op.params[0].name == "input") ||
+         (op.variadic && op.tensors.size() == 1);
+}
 
 }  // namespace
 
 PyObject* call_op(const Op& op, Arguments& a) {
   Tensor out[kMaxOutputs];
-  call(op, {a.in, static_cast<size_t>(op.n_tensors)}, a.attrs, {out, static_cast<size_t>(op.n_outputs)});
-  if (op.n_outputs == 1) return output(a, op.n_tensors, out[0]);
+  call(op, a.inputs(), a.attrs, {out, static_cast<size_t>(op.n_outputs)});
+  if (op.n_outputs == 1) return output(a, out[0]);
   Ref all = owned(PyTuple_New(op.n_outputs));
-  for (int k = 0; k < op.n_outputs; k++) PyTuple_SET_ITEM(all.get(), k, checked(output(a, op.n_tensors, out[k])));
+  for (int k = 0; k < op.n_outputs; k++) PyTuple_SET_ITEM(all.get(), k, checked(output(a, out[k])));
   return all.release();
 }
 

@@ -46,6 +46,15 @@ constexpr Backend make_backend() {
   b.kernels[op_bernoulli] = k_bernoulli;
   b.kernels[op_integers] = k_integers;
   b.kernels[op_permutation] = k_permutation;
+
+  // ---- indexing
+
+  // ---- shaping
+
+  // ---- ordering: sorts and scans
+
+  // ---- norms
+
   return b;
 }
 

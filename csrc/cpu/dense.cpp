@@ -55,9 +55,8 @@ std::shared_ptr<const Derived> packed(const Tensor& w, int64_t rows, const Dense
 // Parameter k of the activation: the call's, or the default of the activation's own row (none: a bound that binds nothing).
 double activation_parameter(const Call& c, const Op& activation, int k) {
   if (c.attrs.has(1 + k)) return c.attrs.real(1 + k);
-  const size_t at = static_cast<size_t>(activation.n_tensors + k);
-  if (at >= activation.params.size()) return 0;
-  const Attr& own = activation.params[at].fallback;
+  if (k >= static_cast<int>(activation.attributes.size())) return 0;
+  const Attr& own = activation.attribute(k).fallback;
   constexpr double inf = std::numeric_limits<double>::infinity();
   return own.kind == Attr::Kind::Float ? own.f : k == 0 ? -inf : inf;
 }

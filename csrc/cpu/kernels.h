@@ -57,4 +57,12 @@ void k_bernoulli(const Call& call);
 void k_integers(const Call& call);
 void k_permutation(const Call& call);
 
+// ---- indexing
+
+// ---- shaping
+
+// ---- ordering: sorts and scans
+
+// ---- norms
+
 }  // namespace tg

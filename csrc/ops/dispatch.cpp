@@ -11,13 +11,15 @@ thread_local Recorder* current_recorder = nullptr;
 const Backend* installed[kDevices] = {};
 
 void check_inputs(const Op& op, std::span<const Tensor> in) {
-  if (static_cast<int>(in.size()) != op.n_tensors)
-    fail(ErrorKind::Type, "[", op.name, "] got ", in.size(), " tensors, expected ", op.n_tensors, ": ", op.signature);
+  const auto fixed = static_cast<size_t>(op.n_tensors() - (op.variadic ? 1 : 0));
+  if (op.variadic ? in.size() < fixed : in.size() != fixed)
+    fail(ErrorKind::Type, "[", op.name, "] got ", in.size(), " tensors, expected ", fixed,
+         op.variadic ? " or more: " : ": ", op.signature);
   const Tensor* first = nullptr;
   for (size_t i = 0; i < in.size(); i++) {
     if (!in[i].defined()) {
-      if (op.params[i].kind != Param::Kind::OptionalTensor)
-        fail(ErrorKind::Type, "[", op.name, "] ", op.params[i].name, " is missing: ", op.signature);
+      if (op.input(static_cast<int>(i)).kind != Param::Kind::OptionalTensor)
+        fail(ErrorKind::Type, "[", op.name, "] ", op.input(static_cast<int>(i)).name, " is missing: ", op.signature);
       continue;
     }
     if (!first) first = &in[i];
@@ -60,25 +62,25 @@ void run(const Op& op, Kernel kernel, std::span<const Tensor> in, const Attrs& a
 
 struct Prepared {
   Inference plan;
-  Tensor in[kMaxInputs];
-  int n_in;
+  Few<Tensor> in;
   Kernel kernel;
-  std::span<const Tensor> inputs() const { return {in, static_cast<size_t>(n_in)}; }
+  std::span<const Tensor> inputs() const { return {in.data(), in.size()}; }
 };
 
 // Everything that can be refused, before anything is written.
 Prepared prepare(const Op& op, std::span<const Tensor> in, const Attrs& attrs) {
   check_inputs(op, in);
-  Prepared p{
-      Inference(op.name.c_str(), op.id, in, attrs), {}, static_cast<int>(in.size()), kernel_for(op, device_of(in))};
+  Prepared p{Inference(op.name.c_str(), op.id, in, attrs), {}, kernel_for(op, device_of(in))};
+  p.in.resize(in.size());
   op.infer(p.plan);
   return p;
 }
 
-void cast_inputs(Prepared& p, std::span<const Tensor> in) {
+void cast_inputs(const Op& op, Prepared& p, std::span<const Tensor> in) {
   static const Op& cast = tg::op(op_cast);
-  for (int i = 0; i < p.n_in; i++) {
-    const int want = p.plan.cast[i];
+  const auto last = static_cast<size_t>(op.n_tensors() ? op.n_tensors() - 1 : 0);
+  for (size_t i = 0; i < in.size(); i++) {
+    const int want = p.plan.cast[i < last ? i : last];
     if (want == Inference::keep || !in[i].defined() || static_cast<int>(in[i].dtype) == want) {
       p.in[i] = in[i];
       continue;
@@ -94,10 +96,10 @@ void check_overwritten(const Op& op, std::span<const Tensor> in, std::span<const
   for (size_t k = 0; k < writes.size(); k++) {
     if (writes[k] < 0) continue;
     const Tensor& t = in[writes[k]];
-    check_writable(op, t, op.params[writes[k]].name.c_str());
+    check_writable(op, t, op.input(writes[k]).name.c_str());
     for (size_t j = 0; j < k; j++)
       if (writes[j] >= 0 && overlaps(t, in[writes[j]]))
-        fail(ErrorKind::Runtime, "[", op.name, "] ", op.params[writes[j]].name, " and ", op.params[writes[k]].name,
+        fail(ErrorKind::Runtime, "[", op.name, "] ", op.input(writes[j]).name, " and ", op.input(writes[k]).name,
              " share memory and would overwrite each other, expected separate tensors; take a .clone() of one");
   }
 }
@@ -105,8 +107,8 @@ void check_overwritten(const Op& op, std::span<const Tensor> in, std::span<const
 // Inputs that share bytes with what input `target` is overwritten with are read from a copy.
 void read_from_copies(const Op& op, Prepared& p, int target, const Tensor& overwritten) {
   static const Op& copy = tg::op(op_copy_);
-  for (int i = 0; i < p.n_in; i++) {
-    if (i == target || !p.in[i].defined() || !overlaps(p.in[i], overwritten)) continue;
+  for (size_t i = 0; i < p.in.size(); i++) {
+    if (static_cast<int>(i) == target || !p.in[i].defined() || !overlaps(p.in[i], overwritten)) continue;
     if ((op.flags & kElementwise) && same_view(p.in[i], overwritten)) continue;
     p.in[i] = call1(copy, {empty(p.in[i].shape, p.in[i].dtype, overwritten.device()), p.in[i]});
   }
@@ -148,7 +150,7 @@ void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::spa
   Prepared p = prepare(op, in, attrs);
   const std::span<const int> writes(op.writes, static_cast<size_t>(p.plan.n_outs));
   check_overwritten(op, in, writes);
-  cast_inputs(p, in);
+  cast_inputs(op, p, in);
   const Device device = device_of(in);
   for (int k = 0; k < op.n_outputs; k++) {
     if (k >= p.plan.n_outs) out[k] = Tensor{};
@@ -171,9 +173,9 @@ Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs
     fail(ErrorKind::Runtime, "[", op.name, "_] result type ", name(spec.dtype), " can't be cast to the tensor's type ",
          name(target.dtype), "; use the out-of-place op");
   check_writable(op, target, "the tensor");
-  cast_inputs(p, in);
+  cast_inputs(op, p, in);
   bool direct = spec.dtype == target.dtype;
-  for (int i = 0; i < p.n_in && direct; i++)
+  for (size_t i = 0; i < p.in.size() && direct; i++)
     if (p.in[i].defined() && overlaps(p.in[i], target) && !same_view(p.in[i], target)) direct = false;
   if (!direct) {
     Tensor out[1] = {empty(spec.shape, spec.dtype, target.device())};

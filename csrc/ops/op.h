@@ -57,7 +57,7 @@ struct Attr {
   }  // its values are in Attrs::list
 };
 
-inline constexpr int kMaxAttrs = 8, kMaxInputs = 8, kMaxOutputs = 5;
+inline constexpr int kMaxAttrs = 8, kMaxInputs = 8, kMaxOutputs = 5;  // inputs: but for the members of a list
 
 struct Attrs {
   Attr values[kMaxAttrs];
@@ -85,12 +85,13 @@ struct Attrs {
 using OpId = uint16_t;  // 0 .. kPointwiseOps-1: the rows of pointwise.def; then the kernel ops below
 
 struct Param {
-  enum class Kind : uint8_t { Tensor, OptionalTensor, Int, Float, Number, Bool, Type, Text, Axes, Shape };
+  enum class Kind : uint8_t { Tensor, OptionalTensor, Tensors, Int, Float, Number, Bool, Type, Text, Axes, Shape };
   std::string name;
   Kind kind;
   bool has_default = false;
   bool nullable = false;  // None is accepted and arrives as Attr::Kind::None
   Attr fallback;          // the default of an attribute
+  bool is_tensor() const { return kind == Kind::Tensor || kind == Kind::OptionalTensor || kind == Kind::Tensors; }
 };
 
 // One output as the shape rule declares it.
@@ -109,7 +110,8 @@ struct Inference {
   const Attrs& attrs;
   OutSpec outs[kMaxOutputs];
   int n_outs = 1;
-  // The dtype (as int) to which the door casts input i before the kernel runs; `keep` leaves it.
+  // The dtype (as int) to which the door casts input i before the kernel runs; `keep` leaves it. The members of a list
+  // share the entry of the parameter that holds them.
   static constexpr int keep = -1;
   int cast[kMaxInputs] = {keep, keep, keep, keep, keep, keep, keep, keep};
 };
@@ -159,19 +161,56 @@ enum KernelOp : OpId {
   op_bernoulli,
   op_integers,
   op_permutation,
+
+  // indexing
+
+  // shaping
+
+  // ordering: sorts and scans
+
+  // norms
+
   kOps
 };
 
 struct Op {
   OpId id = 0;
   std::string name;
-  std::string signature;      // "sum(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)"
-  std::vector<Param> params;  // parsed from it: tensors first, then attributes
-  int n_tensors = 0;
+  std::string signature;                 // "sum(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)"
+  std::vector<Param> params;             // parsed from it, in the order of Python's arguments
+  std::vector<int> tensors, attributes;  // which of them are tensors, which attributes
+  bool variadic = false;                 // the last tensor parameter is a list, whose members follow the other inputs
   int n_outputs = 1;
   int writes[kMaxOutputs] = {-1, -1, -1, -1, -1};  // the input that output k overwrites; -1: a fresh tensor
   void (*infer)(Inference&) = nullptr;
   uint32_t flags = kNone;
+
+  int n_tensors() const { return static_cast<int>(tensors.size()); }
+  // The parameter that input i came through.
+  const Param& input(int i) const {
+    return params[static_cast<size_t>(tensors[static_cast<size_t>(i < n_tensors() ? i : n_tensors() - 1)])];
+  }
+  const Param& attribute(int k) const { return params[static_cast<size_t>(attributes[static_cast<size_t>(k)])]; }
+};
+
+// A few values in place, any number on the heap: what a call takes in.
+template <class T>
+class Few {
+ public:
+  void resize(size_t n) {
+    if (n > kMaxInputs) many_.resize(n);
+    size_ = n;
+  }
+  size_t size() const { return size_; }
+  T* data() { return many_.empty() ? few_ : many_.data(); }
+  const T* data() const { return many_.empty() ? few_ : many_.data(); }
+  T& operator[](size_t i) { return data()[i]; }
+  const T& operator[](size_t i) const { return data()[i]; }
+
+ private:
+  T few_[kMaxInputs] = {};
+  std::vector<T> many_;
+  size_t size_ = 0;
 };
 
 // ---- one call on its way through the door

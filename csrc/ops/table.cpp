@@ -1,4 +1,5 @@
-// The rows. A signature lists tensors first, then attributes: "name(Tensor a, Tensor? b=None, Float eps=1e-05)".
+// The rows. A signature lists parameters in the order of Python's arguments: "name(Tensor a, Tensor? b=None, Int dim=0)".
+// The last tensor may be a list, "name(Tensors tensors, Int dim=0)": its members follow the other inputs of a call.
 #include "ops/table.h"
 
 #include <algorithm>
@@ -95,6 +96,14 @@ const Row kKernelRows[] = {
     {op_integers, "integers(Shape size, Int low, Int high, Int seed, Int stream, Int step, Type dtype=int64)", 1,
      rules::integers, kRandom},
     {op_permutation, "permutation(Int n, Int seed, Int stream, Int step)", 1, rules::permutation, kRandom},
+
+    // ---- indexing
+
+    // ---- shaping
+
+    // ---- ordering: sorts and scans
+
+    // ---- norms
 };
 static_assert(std::size(kKernelRows) == static_cast<size_t>(kOps) - kPointwiseOps, "one row per kernel op");
 
@@ -123,9 +132,10 @@ Attr parse_default(const std::string& signature, Param::Kind kind, const std::st
 
 Param parse_param(const std::string& signature, const std::string& text) {
   static const std::unordered_map<std::string, Param::Kind> kinds = {
-      {"Tensor", Param::Kind::Tensor}, {"Int", Param::Kind::Int},   {"Float", Param::Kind::Float},
-      {"Number", Param::Kind::Number}, {"Bool", Param::Kind::Bool}, {"Type", Param::Kind::Type},
-      {"Text", Param::Kind::Text},     {"Axes", Param::Kind::Axes}, {"Shape", Param::Kind::Shape},
+      {"Tensor", Param::Kind::Tensor}, {"Tensors", Param::Kind::Tensors}, {"Int", Param::Kind::Int},
+      {"Float", Param::Kind::Float},   {"Number", Param::Kind::Number},   {"Bool", Param::Kind::Bool},
+      {"Type", Param::Kind::Type},     {"Text", Param::Kind::Text},       {"Axes", Param::Kind::Axes},
+      {"Shape", Param::Kind::Shape},
   };
   const size_t space = text.find(' '), equals = text.find('=');
   std::string type = text.substr(0, space);
@@ -154,8 +164,10 @@ Op parse(OpId id, std::string signature, int n_outputs, void (*infer)(Inference&
     size_t end = op.signature.find(", ", at);
     if (end == std::string::npos) end = op.signature.size() - 1;
     op.params.push_back(parse_param(op.signature, op.signature.substr(at, end - at)));
-    const Param::Kind kind = op.params.back().kind;
-    if (kind == Param::Kind::Tensor || kind == Param::Kind::OptionalTensor) op.n_tensors++;
+    const auto last = static_cast<int>(op.params.size()) - 1;
+    if (op.params.back().is_tensor() && op.variadic) broken(op.signature, "a tensor after the list of tensors");
+    (op.params.back().is_tensor() ? op.tensors : op.attributes).push_back(last);
+    op.variadic |= op.params.back().kind == Param::Kind::Tensors;
     at = end + 2;
   }
   return op;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any
 
-from trigrad import _core, _functional, _random, ops
+from trigrad import _core, _functional, _random, _reductions, ops
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
@@ -134,7 +134,7 @@ def where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
 
 
 def contains(self: Tensor, element: Any) -> Any:
-    return _functional.any(ops.eq(self, element)).item()
+    return _reductions.any(ops.eq(self, element)).item()
 
 
 def uniform_(self: Tensor, a: Any = 0.0, b: Any = 1.0, *, generator: _random.Generator | None = None) -> Tensor:
@@ -201,8 +201,9 @@ SPECIAL_METHODS = {
 }
 PROPERTIES = (device, is_cuda)
 FUNCTIONS_AS_METHODS = (
-    *(_functional.max, _functional.min, _functional.var, _functional.std, _functional.any, _functional.all),
-    *(_functional.softmax, _functional.log_softmax, _functional.equal, _functional.isclose, _functional.allclose),
+    *(_reductions.max, _reductions.min, _reductions.var, _reductions.std, _reductions.any, _reductions.all),
+    *(_reductions.equal, _reductions.isclose, _reductions.allclose),
+    *(_functional.softmax, _functional.log_softmax),
     _random.bernoulli,
 )
 

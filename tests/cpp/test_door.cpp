@@ -35,13 +35,12 @@ static void rows() {
     CHECK_EQ(static_cast<size_t>(o.id), i);
     CHECK(find_op(o.name) == &o || o.name.back() == '_');
     CHECK(o.infer != nullptr);
-    CHECK(o.n_tensors <= kMaxInputs && o.n_outputs <= kMaxOutputs);
-    CHECK(static_cast<int>(o.params.size()) - o.n_tensors <= kMaxAttrs);
-    bool attributes = false;
-    for (const Param& p : o.params) {  // tensors first
-      const bool tensor = p.kind == Param::Kind::Tensor || p.kind == Param::Kind::OptionalTensor;
-      CHECK(!(tensor && attributes));
-      attributes |= !tensor;
+    CHECK(o.n_tensors() <= kMaxInputs && o.n_outputs <= kMaxOutputs);
+    CHECK(o.attributes.size() <= static_cast<size_t>(kMaxAttrs));
+    CHECK_EQ(o.tensors.size() + o.attributes.size(), o.params.size());
+    for (size_t k = 0; k < o.tensors.size(); k++) {  // a list comes last
+      const Param& p = o.params[static_cast<size_t>(o.tensors[k])];
+      CHECK((p.kind == Param::Kind::Tensors) == (o.variadic && k + 1 == o.tensors.size()));
     }
     CHECK(dispatch::backend(Device::Cpu)->kernels[i] != nullptr);
   }

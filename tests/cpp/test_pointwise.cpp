@@ -108,7 +108,7 @@ void check(bool ok, const char* what, const char* op, Dtype dtype, int64_t n) {
 
 Attrs defaults(const Op& op) {
   Attrs a;
-  for (size_t i = static_cast<size_t>(op.n_tensors); i < op.params.size(); i++) a.add(op.params[i].fallback);
+  for (int k : op.attributes) a.add(op.params[static_cast<size_t>(k)].fallback);
   if (op.name.starts_with("clamp")) {
     a.values[0] = Attr::integer(-1);
     a.values[1] = Attr::integer(2);

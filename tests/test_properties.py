@@ -280,3 +280,14 @@ def test_numpy_shares_memory_both_ways(shape: tuple[int, ...]) -> None:
         assert x.sum() == 2 * x.size
         assert np.shares_memory(t.numpy(), x)
     assert t.numel() == math.prod(shape)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "prod", "amax", "argmin", "var"])
+@pytest.mark.parametrize("shape", [(0, 15, 16), (3, 0, 33), (7, 65, 0)])
+def test_strides_of_empty_tensors_do_not_matter(shape: tuple[int, ...], name: str) -> None:
+    """NumPy gives arrays without elements strides of its own liking."""
+    axis = int(np.argmax(shape))
+    for x in (np.zeros(shape, "f4")[..., ::-1], np.zeros((9, 70, 70), "f4")[tuple(slice(0, n) for n in shape)]):
+        got = run(name, Sample("", (x,), {"dim": (axis,)}))[0]
+        assert got is not None
+        assert got.size == 0

@@ -19,16 +19,18 @@ struct Arranged {
   int64_t outer = 1, outer_stride = 0, n = 1, n_stride = 1, inner = 1, inner_stride = 1;
 };
 
-// Length and stride of the axes first..last-1 of x walked as one, in order; false where no single stride does it.
+// Length and stride of the axes first..last-1 of x walked as one, in order; false where no single stride does it. The
+// length is right either way: the strides of a tensor without elements may be any.
 bool walk_as_one(const Tensor& x, int first, int last, int64_t* length, int64_t* stride) {
   *length = 1, *stride = 1;
+  bool one = true;
   for (int i = last - 1; i >= first; i--) {
     if (x.shape[i] == 1) continue;
     if (*length == 1) *stride = x.strides[i];
-    else if (x.strides[i] != *stride * *length) return false;
+    else if (x.strides[i] != *stride * *length) one = false;
     *length *= x.shape[i];
   }
-  return true;
+  return one;
 }
 
 bool reduces_all(const Call& c) { return !c.attrs.has(0) || (c.attrs.list.empty() && c.op.id != op_logsumexp); }

@@ -119,6 +119,7 @@ MODULE_MAY_IMPORT = {
     "_shaping": {"_core", "_reductions"},
     "_functional": {"_core", "ops", "_creation", "_random", "_reductions"},
     "_methods": {"_core", "ops", "_device", "_printing", "_creation", "_random", "_reductions", "_functional"},
+    "_vjp": {"_core", "ops"},
     "_docs": {"ops"},
     "trigrad": {
         *{"_core", "ops", "_device", "_printing", "_creation", "_random", "_reductions", "_shaping", "_functional"},

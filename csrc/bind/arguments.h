@@ -13,6 +13,7 @@ struct Arguments {
   Few<PyObject*> objects;  // borrowed; what input i was made from, null where it was not given
   Attrs attrs;
   std::span<const Tensor> inputs() const { return {in.data(), in.size()}; }
+  std::span<PyObject* const> given() const { return {objects.data(), objects.size()}; }
 };
 
 // Positional and keyword arguments as vectorcall hands them over. `axis` and `keepdims` are understood as well.

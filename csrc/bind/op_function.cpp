@@ -7,6 +7,7 @@
 
 #include "bind/arguments.h"
 #include "bind/door.h"
+#include "bind/tape.h"
 #include "bind/tensor_type.h"
 #include "ops/table.h"
 
@@ -39,11 +40,7 @@ PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t nargsf, PyObj
     const Op& op = *cast_self(self)->op;
     Arguments a;
     read_arguments(op, args, PyVectorcall_NARGS(nargsf), names, a);
-    if (!cast_self(self)->inplace) return call_op(op, a);
-    if (!is_tensor(a.objects[0]))
-      fail(ErrorKind::Type, "[", op.name, "_] writes into a tensor, got a ", Py_TYPE(a.objects[0])->tp_name);
-    call_inplace(op, a.inputs(), a.attrs);
-    return Py_NewRef(a.objects[0]);
+    return cast_self(self)->inplace ? call_op_inplace(op, a) : call_op(op, a);
   });
 }
 
@@ -143,11 +140,31 @@ bool is_public(const Op& op) {
 
 PyObject* call_op(const Op& op, Arguments& a) {
   Tensor out[kMaxOutputs];
-  call(op, a.inputs(), a.attrs, {out, static_cast<size_t>(op.n_outputs)});
-  if (op.n_outputs == 1) return output(a, out[0]);
+  const auto n = static_cast<size_t>(op.n_outputs);
+  const bool taped = is_taped(a.given());
+  Versions before;
+  if (taped) {
+    before = versions(a.inputs());
+    for (size_t k = 0; k < n; k++)
+      if (op.writes[k] >= 0 && a.objects[static_cast<size_t>(op.writes[k])])
+        check_overwritable(op.name.c_str(), a.objects[static_cast<size_t>(op.writes[k])]);
+  }
+  call(op, a.inputs(), a.attrs, {out, n});
+  Ref made[kMaxOutputs];
+  PyObject* objects[kMaxOutputs];
+  for (size_t k = 0; k < n; k++) objects[k] = (made[k] = owned(output(a, out[k]))).get();
+  if (taped) tape_call(op, a.given(), a.inputs(), before, a.attrs, {objects, n});
+  if (n == 1) return made[0].release();
   Ref all = owned(PyTuple_New(op.n_outputs));
-  for (int k = 0; k < op.n_outputs; k++) PyTuple_SET_ITEM(all.get(), k, checked(output(a, out[k])));
+  for (size_t k = 0; k < n; k++) PyTuple_SET_ITEM(all.get(), static_cast<Py_ssize_t>(k), made[k].release());
   return all.release();
+}
+
+PyObject* call_op_inplace(const Op& op, Arguments& a) {
+  if (!is_tensor(a.objects[0]))
+    fail(ErrorKind::Type, "[", op.name, "_] writes into a tensor, got a ", Py_TYPE(a.objects[0])->tp_name);
+  call_object_inplace(op, a.given(), a.inputs(), a.attrs);
+  return Py_NewRef(a.objects[0]);
 }
 
 void init_op_functions(PyObject* core_module, PyObject* ops_module) {

@@ -12,5 +12,6 @@ void init_op_functions(PyObject* core_module, PyObject* ops_module);
 // Calls with arguments read already; the result is what Python gets.
 struct Arguments;
 PyObject* call_op(const Op& op, Arguments& arguments);
+PyObject* call_op_inplace(const Op& op, Arguments& arguments);
 
 }  // namespace tg::bind

@@ -3,6 +3,7 @@
 #include "bind/door.h"
 #include "bind/numpy.h"
 #include "bind/op_function.h"
+#include "bind/tape.h"
 #include "bind/tensor_type.h"
 #include "ops/table.h"
 
@@ -37,11 +38,11 @@ bool operands(PyObject* a, PyObject* b, Tensor (&in)[2]) {
 template <OpId id>
 PyObject* binary(PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {
-    Tensor in[2], out[1];
+    Tensor in[2];
     if (!operands(a, b, in)) Py_RETURN_NOTIMPLEMENTED;
     if constexpr (id == id_pow) require_exponent(in[0], b);
-    call(op(id), in, {}, out);
-    return wrap(std::move(out[0]));
+    PyObject* objects[2] = {a, b};
+    return call_object(op(id), objects, in);
   });
 }
 
@@ -52,7 +53,8 @@ PyObject* inplace(PyObject* a, PyObject* b) {
     in[0] = value_of(a);
     if (!operand(b, &in[0], in[1])) Py_RETURN_NOTIMPLEMENTED;
     if constexpr (id == id_pow) require_exponent(in[0], b);
-    call_inplace(op(id), in, {});
+    PyObject* objects[2] = {a, b};
+    call_object_inplace(op(id), objects, in);
     return Py_NewRef(a);
   });
 }
@@ -69,17 +71,17 @@ PyObject* inplace_power(PyObject* a, PyObject* b, PyObject*) { return inplace<id
 // Matrices have no numbers for operands.
 PyObject* matrix_multiply(PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {
-    Tensor in[2], out[1];
+    Tensor in[2];
     if (read_number(a).kind != Number::Kind::None || read_number(b).kind != Number::Kind::None || !operands(a, b, in))
       Py_RETURN_NOTIMPLEMENTED;
-    call(op(op_matmul), in, {}, out);
-    return wrap(std::move(out[0]));
+    PyObject* objects[2] = {a, b};
+    return call_object(op(op_matmul), objects, in);
   });
 }
 
 template <OpId id>
 PyObject* unary(PyObject* a) {
-  return guarded([&] { return wrap(call1(op(id), {value_of(a)})); });
+  return guarded([&] { return call_object(op(id), {&a, 1}, {&value_of(a), 1}); });
 }
 PyObject* positive(PyObject* a) { return Py_NewRef(a); }
 

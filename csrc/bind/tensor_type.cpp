@@ -16,6 +16,11 @@ void dealloc(PyObject* self) {
   auto* object = reinterpret_cast<TensorObject*>(self);
   PyTypeObject* type = Py_TYPE(self);
   if (object->weak_references) PyObject_ClearWeakRefs(self);
+  Py_CLEAR(object->node);
+  Py_CLEAR(object->grad);
+  Py_CLEAR(object->base);
+  Py_CLEAR(object->hooks);
+  Py_CLEAR(object->post_hooks);
   object->value.~Tensor();
   type->tp_free(self);
   Py_DECREF(type);
@@ -29,6 +34,17 @@ PyObject* refuse_new(PyTypeObject*, PyObject*, PyObject*) {
 Py_hash_t hash(PyObject* self) {
   const auto address = reinterpret_cast<uintptr_t>(self);
   return static_cast<Py_hash_t>(address >> 4);  // identity; objects are 16-byte aligned
+}
+
+// The parts that several files contribute, as the one array that a type has.
+bool ends(const PyMethodDef& row) { return row.ml_name == nullptr; }
+bool ends(const PyGetSetDef& row) { return row.name == nullptr; }
+template <class Row>
+Row* joined(std::vector<Row>& all, std::initializer_list<Row*> parts) {
+  for (Row* part : parts)
+    for (; !ends(*part); part++) all.push_back(*part);
+  all.push_back({});
+  return all.data();
 }
 
 PyMemberDef members[] = {
@@ -45,14 +61,16 @@ PyObject* wrap(Tensor value) {
 }
 
 void init_tensor_type(PyObject* module) {
+  static std::vector<PyMethodDef> methods;
+  static std::vector<PyGetSetDef> attributes;
   std::vector<PyType_Slot> slots = {
       {Py_tp_doc, const_cast<char*>("An n-dimensional array of one element type. Make one with ``trigrad.tensor``.")},
       {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
       {Py_tp_new, reinterpret_cast<void*>(refuse_new)},
       {Py_tp_hash, reinterpret_cast<void*>(hash)},
       {Py_tp_members, members},
-      {Py_tp_methods, tensor_methods},
-      {Py_tp_getset, tensor_attributes},
+      {Py_tp_methods, joined(methods, {tensor_methods, tape_methods})},
+      {Py_tp_getset, joined(attributes, {tensor_attributes, tape_attributes})},
   };
   for (PyType_Slot* part : {operator_slots, indexing_slots})
     for (; part->slot; part++) slots.push_back(*part);

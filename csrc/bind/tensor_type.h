@@ -9,6 +9,15 @@ namespace tg::bind {
 struct TensorObject {
   PyObject_HEAD
   PyObject* weak_references;
+  // What the tape knows of it (tape.h); all null and 0 while nothing was recorded.
+  PyObject* node;                  // what made it
+  PyObject* grad;                  // a Tensor
+  PyObject* base;                  // the tensor that it is a view of
+  PyObject* hooks;                 // what Python wants called with its gradient
+  PyObject* post_hooks;            // and after that was added to .grad
+  int output;                      // which output of the node
+  uint32_t history, base_history;  // rises when `node` changes; the base's when ours was taken from it
+  bool requires_grad;              // a leaf whose gradient is wanted
   Tensor value;
 };
 
@@ -25,5 +34,7 @@ extern PyType_Slot operator_slots[];     // operators.cpp
 extern PyType_Slot indexing_slots[];     // indexing.cpp
 extern PyMethodDef tensor_methods[];     // methods.cpp
 extern PyGetSetDef tensor_attributes[];  // methods.cpp
+extern PyMethodDef tape_methods[];       // tape.cpp
+extern PyGetSetDef tape_attributes[];    // tape.cpp
 
 }  // namespace tg::bind

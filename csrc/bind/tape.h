@@ -1,0 +1,55 @@
+// The tape: what was called on tensors that require gradients, as a graph of nodes that dies by reference count.
+//
+// A node knows the row that was called (or the kind of view that was taken), the numbers that the row's gradient formula
+// reads (core tensors with their versions, never Python's, so that no cycle arises), and for each input where its gradient
+// goes: to an output of an earlier node, or to a leaf. What is done with the graph is Python's business (_autograd.py); the
+// formulas are in _vjp.py, which gives them to set_formula() when it is imported.
+#pragma once
+#include <span>
+
+#include "bind/python.h"
+#include "bind/tensor_type.h"
+#include "ops/op.h"
+
+namespace tg::bind {
+
+struct Arguments;
+
+void init_tape(PyObject* core_module);
+
+// Does this thread record? Off inside no_grad() and inference_mode().
+bool grad_enabled();
+
+// Does one of the objects require a gradient, and does this thread record?
+bool is_taped(std::span<PyObject* const> objects);
+
+// What a call on the tape needs to know from before the call: the versions of the inputs.
+struct Versions {
+  Few<uint64_t> of;
+};
+Versions versions(std::span<const Tensor> in);
+
+// Raises if `target`, which is about to be overwritten, is a leaf that requires a gradient, or a view of one.
+void check_overwritable(const char* op, PyObject* target);
+
+// After a call of a row: `made` holds its outputs as Python has them: new tensors, inputs that were overwritten, or None.
+void tape_call(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in, const Versions& before,
+               const Attrs& attrs, std::span<PyObject* const> made);
+
+// After the row wrote into its first tensor.
+void tape_inplace(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in, const Versions& before,
+                  const Attrs& attrs);
+
+// A call of a row with one fresh output, and one that writes into its first tensor: the door and the tape in one.
+PyObject* call_object(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,
+                      const Attrs& attrs = {});
+void call_object_inplace(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,
+                         const Attrs& attrs = {});
+
+// A view of `parent`. `kind` names its formula; `arguments` are what that formula wants besides the shapes.
+PyObject* wrap_view(PyObject* parent, Tensor view, const char* kind, const Dims& arguments = {});
+
+// Does the tensor require a gradient, be it a leaf or made of such?
+bool requires_grad(PyObject* tensor);
+
+}  // namespace tg::bind

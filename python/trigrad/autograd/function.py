@@ -1,0 +1,178 @@
+"""Functions whose gradient the user writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from trigrad import _core
+from trigrad._core import Tensor
+
+__all__ = ["Function", "FunctionContext", "once_differentiable"]
+
+
+class FunctionContext:
+    """What `forward` leaves for `backward`. Any attribute may be set on it."""
+
+    needs_input_grad: tuple[bool, ...] = ()
+
+    def __init__(self) -> None:
+        self._given: tuple[Tensor | None, ...] = ()
+        self._saved: list[tuple[str, Any, int]] = []
+        self._not_differentiable: tuple[Tensor, ...] = ()
+        self._dirty: tuple[Tensor, ...] = ()
+        self._materialize = True
+        self._outputs: tuple[Tensor | None, ...] = ()
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors for the backward pass, which refuses them if they were changed in place meanwhile."""
+        self._given = tensors
+
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
+        """These outputs have no gradient."""
+        self._not_differentiable = tensors
+
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """These inputs were changed in place, and are outputs."""
+        self._dirty = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Shall the gradient of an unused output be zeros (the default) or None?"""
+        self._materialize = value
+
+    def _keep(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        """Outputs are kept without their history, or they and the graph would keep each other alive."""
+        for t in self._given:
+            place = next((k for k, y in enumerate(outputs) if y is t), None)
+            if t is not None and place is not None and not any(x is t for x in inputs):
+                self._saved.append(("output", t.detach(), place))
+            else:
+                self._saved.append(("input", t, 0))
+        self._versions = [-1 if t is None else t._version for t in self._given]
+        self._given = ()
+
+    @property
+    def saved_tensors(self) -> tuple[Tensor | None, ...]:
+        """What `save_for_backward` was given."""
+        found: list[Tensor | None] = []
+        for (kind, t, place), version in zip(self._saved, self._versions, strict=True):
+            if t is not None and t._version != version:
+                raise RuntimeError(
+                    f"[saved_tensors] a saved tensor of shape {tuple(t.shape)} was changed in place after forward: it is at "
+                    f"version {t._version}, expected {version}; save a copy: x.clone()"
+                )
+            made = self._outputs[place] if kind == "output" and self._outputs else None
+            if made is not None and made.grad_fn is not None:
+                t = t.detach()
+                _core.rejoin(t, made)
+            found.append(t)
+        return tuple(found)
+
+
+def _formula(
+    grads: tuple[Tensor | None, ...],
+    inputs: tuple[Tensor, ...],
+    outputs: tuple[Tensor, ...],
+    attributes: tuple[Any, ...],
+) -> tuple[Tensor | None, ...]:
+    function, ctx, n_inputs = attributes[0]
+    if ctx._materialize:
+        grads = tuple(_zeros(y) if g is None and y.dtype.is_floating_point else g
+                      for g, y in zip(grads, outputs, strict=True))
+    ctx._outputs = outputs
+    try:
+        made = function.backward(ctx, *grads)
+    finally:
+        ctx._outputs = ()
+    results = made if isinstance(made, tuple) else (made,)
+    if len(results) > n_inputs and all(g is None for g in results[n_inputs:]):
+        results = results[:n_inputs]
+    if len(results) != n_inputs:
+        raise RuntimeError(
+            f"[{function.__name__}] backward returned {len(results)} gradients, expected {n_inputs}: one (or None) for each "
+            "argument of forward"
+        )
+    for g, x in zip(results, inputs, strict=True):
+        if isinstance(g, Tensor) and isinstance(x, Tensor) and g.shape != x.shape:
+            raise RuntimeError(
+                f"[{function.__name__}] backward returned a gradient of shape {tuple(g.shape)}, expected that of its input: "
+                f"{tuple(x.shape)}"
+            )
+    return results
+
+
+def _zeros(y: Tensor) -> Tensor:
+    return _core.ops.fill_(_core.empty(tuple(y.shape), y.dtype), 0)
+
+
+class Function:
+    """A function with a gradient of its own: write `forward(ctx, ...)` and `backward(ctx, *grads)`, call `apply(...)`.
+
+    >>> import trigrad as tg
+    >>> class Cube(tg.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x * x * x
+    ...     @staticmethod
+    ...     def backward(ctx, grad):
+    ...         (x,) = ctx.saved_tensors
+    ...         return grad * 3 * x * x
+    >>> x = tg.tensor(2.0, requires_grad=True)
+    >>> Cube.apply(x).backward()
+    >>> x.grad
+    tensor(12.)
+    """
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("[Function] write a static method forward(ctx, ...)")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """With this method written, `forward` takes no ctx."""
+        raise NotImplementedError
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise NotImplementedError("[Function] write a static method backward(ctx, *grads)")
+
+    @classmethod
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        ctx = FunctionContext()
+        ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
+        before = _core.set_grad_enabled(False)
+        try:
+            if cls.setup_context is Function.setup_context:
+                made = cls.forward(ctx, *args, **kwargs)
+            else:
+                made = cls.forward(*args, **kwargs)
+                cls.setup_context(ctx, args, made)
+        finally:
+            _core.set_grad_enabled(before)
+        if not (before and any(ctx.needs_input_grad)):
+            return made
+        outputs = list(made) if isinstance(made, tuple) else [made]
+        dirty = {id(t) for t in ctx._dirty}
+        for k, y in enumerate(outputs):  # an input that is handed on is another tensor in the graph
+            if isinstance(y, Tensor) and id(y) not in dirty and any(y is a for a in args):
+                outputs[k] = y.view(y.shape) if y.is_contiguous() else y.detach()
+        ctx._keep(args, outputs)
+        plain = {id(t) for t in ctx._not_differentiable}
+        carrying = [None if id(y) in plain else y for y in outputs]
+        _core.record(cls.__name__, _formula, (cls, ctx, len(args)), args, carrying)
+        return tuple(outputs) if isinstance(made, tuple) else outputs[0]
+
+
+def once_differentiable(backward: Any) -> Any:
+    """Mark a `backward` whose result cannot be differentiated again."""
+
+    def plain(ctx: Any, *grads: Any) -> Any:
+        before = _core.set_grad_enabled(False)
+        try:
+            return backward(ctx, *grads)
+        finally:
+            _core.set_grad_enabled(before)
+
+    return plain

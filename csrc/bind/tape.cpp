@@ -18,11 +18,12 @@ namespace {
 
 // ---------------------------------------------------------------- formulas
 
-// How a row, or a kind of view, is differentiated. Bit i of the masks is input (output) i; the members of a list share one.
+// How a row is differentiated (_vjp.py). Bit i of a mask is input (output) i; the members of a list share one.
 struct Formula {
-  PyObject* function = nullptr;  // (grads, inputs, outputs, attributes) -> a gradient or None per input; null: none
-  uint32_t reads_inputs = 0;     // whose values it reads: they are kept; of the others it knows shape and dtype
-  uint32_t reads_outputs = 0;
+  PyObject* function =
+      nullptr;  // (grads, inputs, outputs, attributes, wanted) -> a gradient or None per input; or null
+  uint32_t reads_inputs[kMaxInputs] = {};  // whose values the gradient of each input needs: they are kept
+  uint32_t reads_outputs[kMaxInputs] = {};
   uint32_t carries = 1;  // the outputs that have a gradient
 };
 
@@ -66,7 +67,7 @@ struct Node {
   std::vector<Edge> edges;  // per input
   std::vector<Saved> in, out;
   Attrs attrs;
-  uint32_t carries = 1;
+  uint32_t carries = 1, reads_outputs = 0;
   uint64_t sequence = 0;  // greater than those of the nodes that its edges lead to
   bool released = false;
 };
@@ -207,12 +208,16 @@ Ref call_node(const Op& op, std::span<PyObject* const> objects, std::span<const 
   n.attrs = attrs;
   n.carries = f.carries;
   const size_t last = op.tensors.size() - 1;
+  uint32_t reads = 0;
   n.edges.reserve(in.size());
-  n.in.reserve(in.size());
   for (size_t i = 0; i < in.size(); i++) {
     n.edges.push_back(objects[i] && is_tensor(objects[i]) ? edge_of(objects[i]) : Edge{});
-    n.in.push_back(save(in[i], bit(f.reads_inputs, i, last), before.of[i]));
+    if (!n.edges.back().target) continue;
+    reads |= f.reads_inputs[i < last ? i : last];
+    n.reads_outputs |= f.reads_outputs[i < last ? i : last];
   }
+  n.in.reserve(in.size());
+  for (size_t i = 0; i < in.size(); i++) n.in.push_back(save(in[i], bit(reads, i, last), before.of[i]));
   return self;
 }
 
@@ -264,7 +269,7 @@ void tape_call(const Op& op, std::span<PyObject* const> objects, std::span<const
   for (size_t k = 0; k < made.size(); k++)
     n.out.push_back(made[k] == Py_None
                         ? Saved{}
-                        : save(value_of(made[k]), f.reads_outputs >> k & 1, version_of(value_of(made[k]))));
+                        : save(value_of(made[k]), n.reads_outputs >> k & 1, version_of(value_of(made[k]))));
   for (size_t k = 0; k < made.size(); k++) {
     if (made[k] == Py_None || !(f.carries >> k & 1) || !is_floating(value_of(made[k]).dtype)) continue;
     if (op.writes[k] >= 0) overwritten(made[k], self);
@@ -277,7 +282,9 @@ void tape_inplace(const Op& op, std::span<PyObject* const> objects, std::span<co
   const Formula& f = row_formulas[op.id];
   if (!f.function || !is_floating(in[0].dtype)) return;
   Ref self = call_node(op, objects, in, before, attrs);
-  node_of(self.get()).out.push_back(save(value_of(objects[0]), f.reads_outputs & 1, version_of(value_of(objects[0]))));
+  node_of(self.get())
+      .out.push_back(
+          save(value_of(objects[0]), node_of(self.get()).reads_outputs & 1, version_of(value_of(objects[0]))));
   overwritten(objects[0], self);
 }
 
@@ -362,7 +369,8 @@ Ref input_of(Node& n, size_t i, bool graph) {
 
 PyObject* apply(PyObject* self, PyObject* const* args, Py_ssize_t n_args) {
   return guarded([&]() -> PyObject* {
-    if (n_args != 2 || !PyTuple_Check(args[0])) fail(ErrorKind::Type, "[Node.apply] takes (grads, create_graph)");
+    if (n_args != 3 || !PyTuple_Check(args[0]))
+      fail(ErrorKind::Type, "[Node.apply] takes (grads, create_graph, wanted)");
     Node& n = node_of(self);
     if (n.released)
       fail(ErrorKind::Runtime, "[backward] the graph of ", n.name,
@@ -387,8 +395,11 @@ PyObject* apply(PyObject* self, PyObject* const* args, Py_ssize_t n_args) {
       for (int k = 0; k < n.attrs.n; k++)
         PyTuple_SET_ITEM(attributes.get(), k, checked(to_python(n.attrs.values[k], n.attrs.list)));
     }
-    PyObject* arguments[] = {args[0], inputs.get(), outputs.get(), attributes.get()};
-    return checked(PyObject_Vectorcall(n.formula.get(), arguments, 4, nullptr));
+    Ref wanted = args[2] == Py_None ? owned(PyTuple_New(static_cast<Py_ssize_t>(n.edges.size()))) : borrowed(args[2]);
+    for (size_t i = 0; i < n.edges.size() && args[2] == Py_None; i++)
+      PyTuple_SET_ITEM(wanted.get(), static_cast<Py_ssize_t>(i), PyBool_FromLong(n.edges[i].target.get() != nullptr));
+    PyObject* arguments[] = {args[0], inputs.get(), outputs.get(), attributes.get(), wanted.get()};
+    return checked(PyObject_Vectorcall(n.formula.get(), arguments, 5, nullptr));
   });
 }
 
@@ -429,7 +440,7 @@ PyObject* n_outputs(PyObject* self, void*) {
 
 PyMethodDef node_methods[] = {
     {"apply", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(apply)), METH_FASTCALL,
-     "apply(grads, create_graph) -> tuple\n\nThe gradients of the inputs, given those of the outputs."},
+     "apply(grads, create_graph, wanted) -> tuple\n\nThe gradients of the inputs, given those of the outputs."},
     {"release", release, METH_NOARGS, "release() -> None\n\nForget the saved tensors."},
     {},
 };
@@ -576,17 +587,28 @@ PyObject* set_grad_enabled(PyObject*, PyObject* value) {
 }
 PyObject* is_grad_enabled(PyObject*, PyObject*) { return PyBool_FromLong(recording); }
 
-// set_formula(name, function, reads_inputs, reads_outputs, carries)
+// set_formula(name, function, reads, carries): reads[i] is "i0 o1", what the gradient of input i needs the values of.
 PyObject* set_formula(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
-    if (n != 5) fail(ErrorKind::Type, "[set_formula] takes (name, function, reads_inputs, reads_outputs, carries)");
+    if (n != 4) fail(ErrorKind::Type, "[set_formula] takes (name, function, reads, carries)");
     const Op* op = find_op(checked(PyUnicode_AsUTF8(args[0])));
     if (!op) fail(ErrorKind::Value, "[set_formula] the op table has no row '", PyUnicode_AsUTF8(args[0]), "'");
-    Formula& f = row_formulas[op->id];
-    f.reads_inputs = static_cast<uint32_t>(to_int("set_formula", "reads_inputs", args[2]));
-    f.reads_outputs = static_cast<uint32_t>(to_int("set_formula", "reads_outputs", args[3]));
-    f.carries = static_cast<uint32_t>(to_int("set_formula", "carries", args[4]));
-    Py_XSETREF(f.function, Py_NewRef(args[1]));
+    const Ref reads = owned(PySequence_Fast(args[2], "reads")), carries = owned(PySequence_Fast(args[3], "carries"));
+    if (PySequence_Fast_GET_SIZE(reads.get()) != op->n_tensors())
+      fail(ErrorKind::Value, "[set_formula] ", op->name, " has ", op->n_tensors(), " tensors, but reads has ",
+           PySequence_Fast_GET_SIZE(reads.get()), " entries");
+    Formula f;
+    for (int i = 0; i < op->n_tensors(); i++)
+      for (const char* at = checked(PyUnicode_AsUTF8(PySequence_Fast_GET_ITEM(reads.get(), i))); *at; at++) {
+        if (*at != 'i' && *at != 'o') continue;
+        (*at == 'i' ? f.reads_inputs : f.reads_outputs)[i] |= 1u << (at[1] - '0');
+      }
+    f.carries = 0;
+    for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(carries.get()); k++)
+      f.carries |= 1u << to_int("set_formula", "carries", PySequence_Fast_GET_ITEM(carries.get(), k));
+    f.function = Py_NewRef(args[1]);
+    Py_XDECREF(row_formulas[op->id].function);
+    row_formulas[op->id] = f;
     Py_RETURN_NONE;
   });
 }

@@ -234,10 +234,18 @@ class _Pass:
             if self.leading is None or node in self.leading:
                 self.step(node, grads)
 
+    def wanted(self, edges: tuple[tuple[Any, int] | None, ...]) -> tuple[bool, ...] | None:
+        """Which gradients lead to where one is asked for. None: all that there are."""
+        if self.leading is None:
+            return None
+        return tuple(
+            e is not None and (not isinstance(e[0], Node) or e[0] in self.leading or e in self.captured) for e in edges
+        )
+
     def step(self, node: Node, grads: list[Tensor | None]) -> None:
-        made = node.apply(tuple(grads), self.create_graph)
-        _check_anomaly(node, made)
         edges = node.edges
+        made = node.apply(tuple(grads), self.create_graph, self.wanted(edges))
+        _check_anomaly(node, made)
         if not self.retain_graph:
             node.release()
         taken = {id(g) for g in grads}
@@ -301,10 +309,14 @@ def backward(
     outputs = _listed("tensors", tensors)
     wanted = None if inputs is None else _listed("inputs", inputs)
     if wanted is not None and not wanted:
-        raise RuntimeError("[backward] inputs is empty, expected the tensors whose .grad is wanted, or None for all leaves")
+        raise RuntimeError(
+            "[backward] inputs is empty, expected the tensors whose .grad is wanted, or None for all leaves"
+        )
     for x in wanted or ():
         if not x.requires_grad:
-            raise RuntimeError("[backward] one of the inputs does not require a gradient; set x.requires_grad_() before")
+            raise RuntimeError(
+                "[backward] one of the inputs does not require a gradient; set x.requires_grad_() before"
+            )
 
     edges = [cast(tuple[Any, int], _core.edge(x)) for x in wanted or ()]
 
@@ -316,8 +328,10 @@ def backward(
     walk = _walk("backward", outputs, grad_tensors, create_graph, retain_graph, prepare)
     found = dict(walk.leaves)
     if wanted is not None:
-        kept = {x: walk.leaves.get(x) if not isinstance(e[0], Node) else (walk.captured[e], False)
-                for x, e in zip(wanted, edges, strict=True)}
+        kept = {
+            x: walk.leaves.get(x) if not isinstance(e[0], Node) else (walk.captured[e], False)
+            for x, e in zip(wanted, edges, strict=True)
+        }
         found = {x: cast(tuple[Tensor, bool], g) for x, g in kept.items() if g is not None and g[0] is not None}
     before = _core.set_grad_enabled(create_graph)
     try:

@@ -77,8 +77,9 @@ def _formula(
 ) -> tuple[Tensor | None, ...]:
     function, ctx, n_inputs = attributes[0]
     if ctx._materialize:
-        grads = tuple(_zeros(y) if g is None and y.dtype.is_floating_point else g
-                      for g, y in zip(grads, outputs, strict=True))
+        grads = tuple(
+            _zeros(y) if g is None and y.dtype.is_floating_point else g for g, y in zip(grads, outputs, strict=True)
+        )
     ctx._outputs = outputs
     try:
         made = function.backward(ctx, *grads)

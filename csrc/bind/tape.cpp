@@ -549,6 +549,14 @@ int set_hooks(PyObject* self, PyObject* value, void*) {
   return 0;
 }
 
+PyObject* get_role(PyObject* self, void*) { return PyLong_FromLong(object_of(self).role); }
+int set_role(PyObject* self, PyObject* value, void*) {
+  const long role = value ? PyLong_AsLong(value) : 0;
+  if (role == -1 && PyErr_Occurred()) return -1;
+  object_of(self).role = static_cast<uint8_t>(role);
+  return 0;
+}
+
 PyObject* get_post_hooks(PyObject* self, void*) {
   return Py_NewRef(object_of(self).post_hooks ? object_of(self).post_hooks : Py_None);
 }
@@ -632,6 +640,22 @@ PyObject* edge(PyObject*, PyObject* tensor) {
   });
 }
 
+// set_data(leaf, source): from now on the leaf is the memory, shape and dtype of `source`, and the same object as before.
+PyObject* set_data(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&]() -> PyObject* {
+    if (n != 2 || !is_tensor(args[0]) || !is_tensor(args[1])) fail(ErrorKind::Type, "[set_data] takes two tensors");
+    TensorObject& t = object_of(args[0]);
+    refresh(args[0]);
+    if (t.node || t.base)
+      fail(ErrorKind::Runtime, "[set_data] got a view or a tensor made of others, expected a leaf; use .detach()");
+    if (t.requires_grad && !is_floating(value_of(args[1]).dtype))
+      fail(ErrorKind::Runtime, "[set_data] got a tensor of ", name(value_of(args[1]).dtype),
+           " for a leaf that requires a gradient, expected a floating dtype");
+    t.value = value_of(args[1]);
+    Py_RETURN_NONE;
+  });
+}
+
 // record(name, formula, extra, inputs, outputs): the outputs were made from the inputs by a function of Python, and
 // formula(grads, inputs, outputs, (extra,)) gives a gradient or None per input.
 PyObject* record(PyObject*, PyObject* const* args, Py_ssize_t n) {
@@ -668,6 +692,7 @@ PyMethodDef functions[] = {
     {"set_formula", cfunction(set_formula), METH_FASTCALL, nullptr},
     {"set_view_formula", cfunction(set_view_formula), METH_FASTCALL, nullptr},
     {"edge", edge, METH_O, nullptr},
+    {"set_data", cfunction(set_data), METH_FASTCALL, nullptr},
     {"record", cfunction(record), METH_FASTCALL, nullptr},
     {},
 };
@@ -683,6 +708,7 @@ PyGetSetDef tape_attributes[] = {
     {"is_leaf", get_is_leaf, nullptr, "Was it made by the user, not by a recorded call?", nullptr},
     {"_base", get_base, nullptr, "The tensor that this one is a view of.", nullptr},
     {"_hooks", get_hooks, set_hooks, nullptr, nullptr},
+    {"_role", get_role, set_role, nullptr, nullptr},
     {"_post_hooks", get_post_hooks, set_post_hooks, nullptr, nullptr},
     {"_exclusive", is_exclusive, nullptr, nullptr, nullptr},
     {},

@@ -18,6 +18,7 @@ struct TensorObject {
   int output;                      // which output of the node
   uint32_t history, base_history;  // rises when `node` changes; the base's when ours was taken from it
   bool requires_grad;              // a leaf whose gradient is wanted
+  uint8_t role;                    // what it is to a module: 0 nothing, else as nn/parameter.py says
   Tensor value;
 };
 

@@ -117,13 +117,16 @@ MODULE_MAY_IMPORT = {
     "_random": {"_core", "ops", "_device", "_creation"},
     "_reductions": {"_core", "ops"},
     "_shaping": {"_core", "_reductions"},
+    "_linalg": {"_core", "ops"},
     "_functional": {"_core", "ops", "_creation", "_random", "_reductions"},
-    "_methods": {"_core", "ops", "_device", "_printing", "_creation", "_random", "_reductions", "_functional"},
+    "_methods": {
+        *{"_core", "ops", "_device", "_printing", "_creation", "_random", "_reductions", "_linalg", "_functional"},
+    },
     "_vjp": {"_core", "ops"},
     "_docs": {"ops"},
     "trigrad": {
         *{"_core", "ops", "_device", "_printing", "_creation", "_random", "_reductions", "_shaping", "_functional"},
-        *{"_methods", "_docs"},
+        *{"_linalg", "_methods", "_docs"},
     },
     "cli": {"_core"},
     "__main__": {"cli"},

@@ -45,14 +45,22 @@ PyObject* wrap(Tensor value) {
 }
 
 void init_tensor_type(PyObject* module) {
+  static std::vector<PyMethodDef> methods;  // the type keeps their addresses
+  for (const PyMethodDef* part : {tensor_views, tensor_methods})
+    for (; part->ml_name; part++) methods.push_back(*part);
+  methods.push_back({});
+  static std::vector<PyGetSetDef> attributes;
+  for (const PyGetSetDef* part : {tensor_view_attributes, tensor_attributes})
+    for (; part->name; part++) attributes.push_back(*part);
+  attributes.push_back({});
   std::vector<PyType_Slot> slots = {
       {Py_tp_doc, const_cast<char*>("An n-dimensional array of one element type. Make one with ``trigrad.tensor``.")},
       {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
       {Py_tp_new, reinterpret_cast<void*>(refuse_new)},
       {Py_tp_hash, reinterpret_cast<void*>(hash)},
       {Py_tp_members, members},
-      {Py_tp_methods, tensor_methods},
-      {Py_tp_getset, tensor_attributes},
+      {Py_tp_methods, methods.data()},
+      {Py_tp_getset, attributes.data()},
   };
   for (PyType_Slot* part : {operator_slots, indexing_slots})
     for (; part->slot; part++) slots.push_back(*part);

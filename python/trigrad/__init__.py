@@ -35,6 +35,7 @@ from trigrad._random import *
 
 # After the ops: softmax, var, ... take more than the rows of these names.
 from trigrad._reductions import *  # type: ignore[assignment]
+from trigrad._views import *
 from trigrad._shaping import *
 from trigrad._linalg import *
 from trigrad._functional import *  # type: ignore[assignment]

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from operations import OPERATIONS, SIZES, drawn
+
 Array = np.ndarray[Any, np.dtype[Any]]
 MAX_FLOPS = 2e10  # larger products take seconds and tell nothing new
 DROP = 0.25  # dropout's p
@@ -113,6 +115,8 @@ def axis_of(case: Case) -> int | None:
 
 def problem(case: Case) -> Problem:
     """Inputs and expected outputs of a case, the same in every process."""
+    if case.op in OPERATIONS:
+        return Problem(tuple(drawn(OPERATIONS[case.op], case.shape[0]).values()), (), math.inf)
     rng = np.random.default_rng(len(case.name) + sum(case.shape))
     op, shape = case.op, case.shape
     if op == "dense":  # x (M, K), weight (N, K), bias (N,)
@@ -208,6 +212,8 @@ def _tolerance(terms: int) -> float:
 
 def fault(case: Case, p: Problem, outputs: Sequence[Array]) -> str:
     """Empty when the outputs are right; else what is wrong with them."""
+    if case.op in OPERATIONS:
+        return ""  # compared with the other libraries' instead
     if case.op == "dropout":
         x, y = p.inputs[0].ravel(), outputs[0].ravel()
         kept = y != 0
@@ -281,6 +287,8 @@ def catalogue() -> list[Case]:
             [(128, 32), (1024, 300), (65536, 16), (16, 65536), (4096, 4096)],
             ["dim0", "dim1", "all"],
         )
+    for name, operation in OPERATIONS.items():
+        add(f"every op, {operation.group}", name, [(n,) for n in SIZES])
     return cases
 
 

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
@@ -121,6 +122,18 @@ class Timing:
         return median(self.blocks_us) if self.status == "ok" and self.blocks_us else None
 
 
+def difference(one: list[Any], other: list[Any]) -> str:
+    """Empty where two answers (worker.answer) agree to float32's digits."""
+    if [shape for shape, _ in one] != [shape for shape, _ in other]:
+        return "differs in shape"
+    for (_, a), (_, b) in zip(one, other, strict=True):
+        scale = max((abs(v) for v in a if math.isfinite(v)), default=0.0)
+        for p, q in zip(a, b, strict=True):
+            if not (p == q or (math.isnan(p) and math.isnan(q)) or abs(p - q) <= 1e-4 * scale + 1e-6):
+                return f"{q:g} differs from {p:g}, an element"
+    return ""
+
+
 class Session:
     """The workers of one number of threads."""
 
@@ -140,11 +153,19 @@ class Session:
 
     def measure(self, case: Case) -> dict[str, Timing]:
         timings: dict[str, Timing] = {}
+        answers: dict[str, list[Any]] = {}
         spec = [case.op, case.shape, case.how]
         with locked(self.lock):
             for peer, worker in self.workers.items():
                 reply = worker.ask("prepare", case=spec, seconds=self.seconds)
                 timings[peer] = Timing(reply["status"], reply.get("variant", ""), reply.get("faults", {}))
+                if answer := reply.get("answer"):
+                    answers[peer] = answer
+            for peer, answer in list(answers.items())[1:]:
+                first = next(iter(answers))
+                if why := difference(answers[first], answer):
+                    timings[peer].status = "invalid"
+                    timings[peer].faults["answer"] = f"{why} from that of {first}"
             for _ in range(self.blocks):
                 for peer, timing in timings.items():
                     if timing.status == "ok":

@@ -2,6 +2,7 @@
 
     python benchmarks/kernels.py                             everything, 1 and 2 threads, against PyTorch and NumPy
     python benchmarks/kernels.py --only softmax,"dense 1x"   cases whose name contains one of these
+    python benchmarks/kernels.py --group "every op"          cases whose group contains one of these
     python benchmarks/kernels.py --quick                     one small case of every kind: does it run?
 
 The first of --peers is the one that the others are compared with. Every answer is checked against float64 NumPy before
@@ -175,11 +176,13 @@ def absences(rows: list[Row]) -> None:
 def main() -> None:
     parser = harness.arguments(__doc__ or "")
     parser.add_argument("--only", type=harness.words, default=[""], help="cases whose name contains one of these")
+    parser.add_argument("--group", type=harness.words, default=[""], help="cases whose group contains one of these")
     parser.add_argument("--peers", type=harness.words, default=["trigrad", "torch", "numpy"])
     a = parser.parse_args()
-    cases = [c for c in (quick_catalogue() if a.quick else catalogue()) if any(o in c.name for o in a.only)]
+    every = quick_catalogue() if a.quick else catalogue()
+    cases = [c for c in every if any(o in c.name for o in a.only) and any(g in c.group for g in a.group)]
     if not cases:
-        parser.error("--only leaves no case")
+        parser.error("--only and --group leave no case")
     blocks, seconds = (2, 0.001) if a.quick else (a.blocks, a.seconds)
     rows: list[Row] = []
     for threads in a.threads:

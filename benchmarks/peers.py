@@ -11,11 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from cases import DROP, Array, Case, axis_of, memory_passes
+from operations import OPERATIONS, Operation
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,16 @@ class Peer:
     """Knows how to hand inputs over and to fetch results."""
 
     def variants(self, case: Case, inputs: tuple[Array, ...]) -> list[Variant]:
+        if case.op in OPERATIONS:
+            operation = OPERATIONS[case.op]
+            return self.operation(operation, dict(zip(operation.inputs, map(self.hold, inputs), strict=True)))
         method = getattr(self, case.op, None)
         return list(method(case, *(self.hold(a) for a in inputs))) if method else []
+
+    def operation(self, operation: Operation, inputs: dict[str, Any]) -> list[Variant]:
+        """The expression of operations.py, by those libraries that understand it."""
+        del operation, inputs
+        return []
 
     def hold(self, a: Array) -> Any:
         return a
@@ -122,6 +132,11 @@ class Torch(Peer):
 
     def hold(self, a: Array) -> Any:
         return self.torch.from_numpy(a)
+
+    def operation(self, operation: Operation, inputs: dict[str, Any]) -> list[Variant]:
+        torch = self.torch
+        functional = SimpleNamespace(**(vars(torch) | vars(torch.nn.functional)))
+        return [Variant(operation.theirs, operation.bind(operation.theirs, torch, functional, inputs))]
 
     def dense(self, case: Case, x: Any, w: Any, b: Any) -> list[Variant]:
         torch, linear, relu_, wt = self.torch, self.torch.nn.functional.linear, self.torch.relu_, w.t()
@@ -352,6 +367,9 @@ class Trigrad(Peer):
         if a.flags.c_contiguous:
             return self.tg.tensor(a)
         return self.tg.tensor(a.swapaxes(-1, -2)).transpose(-1, -2)
+
+    def operation(self, operation: Operation, inputs: dict[str, Any]) -> list[Variant]:
+        return [Variant(operation.ours, operation.bind(operation.ours, self.tg, self.tg, inputs))]
 
     def dense(self, case: Case, x: Any, w: Any, b: Any) -> list[Variant]:
         before = partial(w[0, :1].fill_, float(w[0, 0])) if case.how == "new weight" else None

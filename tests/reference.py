@@ -16,10 +16,11 @@ import numpy as np
 
 import reference_kernels
 import reference_random
+import reference_shaping
 from reference_base import REFERENCE, Array, quiet
 from reference_pointwise import BINARY
 
-ROOMS = (reference_kernels, reference_random)  # each fills REFERENCE
+ROOMS = (reference_kernels, reference_random, reference_shaping)  # each fills REFERENCE
 
 # ---------------------------------------------------------------- derivatives of pointwise rows, by finite differences
 

@@ -30,7 +30,10 @@ def statuses(rows: list[dict[str, Any]], peer: str) -> dict[str, str]:
 
 
 def test_kernels_times_every_kind_of_case_with_right_answers(tmp_path: Path) -> None:
-    printed, rows = run("kernels.py", tmp_path / "kernels.json", "--peers", "trigrad,numpy", "--threads", "1")
+    groups = "dense,narrow,neighbouring,matmul,pointwise,rows,batch norm,reductions"
+    printed, rows = run(
+        "kernels.py", tmp_path / "kernels.json", "--peers", "trigrad,numpy", "--threads", "1", "--group", groups
+    )
     assert statuses(rows, "trigrad") == {}
     assert all(r["peers"]["trigrad"]["us"] > 0 for r in rows)
     assert {r["op"] for r in rows} >= {
@@ -50,7 +53,9 @@ def test_kernels_times_every_kind_of_case_with_right_answers(tmp_path: Path) -> 
 def test_kernels_against_torch(tmp_path: Path) -> None:
     _, rows = run("kernels.py", tmp_path / "kernels.json", "--peers", "trigrad,torch", "--threads", "1")
     assert statuses(rows, "torch") == {}
-    assert all(r["speedup"]["torch"]["least"] <= r["speedup"]["torch"]["greatest"] for r in rows)
+    ratios = [r["speedup"]["torch"] for r in rows if r["speedup"]]
+    assert ratios
+    assert all(r["least"] <= r["greatest"] for r in ratios)
 
 
 def test_a_library_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +64,7 @@ def test_a_library_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytes
     (broken / "__init__.py").write_text("raise ImportError('no torch on this machine')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     printed, rows = run(
-        "kernels.py", tmp_path / "out.json", "--peers", "trigrad,torch", "--threads", "1", "--only", "exp"
+        "kernels.py", tmp_path / "out.json", "--peers", "trigrad,torch", "--threads", "1", "--only", "exp 1024"
     )
     assert [r["peers"]["torch"]["status"] for r in rows] == ["missing"] * len(rows)
     assert "torch: missing in" in printed

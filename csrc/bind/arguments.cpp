@@ -204,7 +204,7 @@ void read_names(const char* function, std::initializer_list<const char*> names, 
     PyObject* keyword = PyTuple_GET_ITEM(keywords, k);
     Py_ssize_t at = 0;
     for (const char* name : names) {
-      if (is_text(keyword, name)) break;
+      if (is_text(keyword, name) || (!std::strcmp(name, "dim") && is_text(keyword, "axis"))) break;
       at++;
     }
     if (at == most)

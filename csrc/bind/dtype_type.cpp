@@ -79,6 +79,8 @@ void init_dtype_type(PyObject* module) {
   }
 }
 
+bool is_dtype(PyObject* value) { return Py_TYPE(value) == dtype_type; }
+
 PyObject* dtype_object(Dtype t) { return objects[static_cast<int>(t)]; }
 
 Dtype to_dtype(const char* op, const char* param, PyObject* value) {

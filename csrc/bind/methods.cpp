@@ -1,4 +1,4 @@
-// Methods of Tensor that are no ops: views, copies, elements, facts.
+// Methods of Tensor that are no ops: copies, elements, facts. The views are in views.cpp.
 #include "bind/arguments.h"
 #include "bind/convert.h"
 #include "bind/dlpack.h"
@@ -12,105 +12,6 @@
 
 namespace tg::bind {
 namespace {
-
-// ---- views
-
-// (2, 3) or 2, 3 or name=(2, 3)
-Dims dims_argument(const char* op, const char* param, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
-  if (!keywords || !PyTuple_GET_SIZE(keywords)) return to_dims(op, param, args, n);
-  PyObject* value[1];
-  read_names(op, {param}, args, n, keywords, value);
-  return to_dims(op, param, value[0]);
-}
-
-PyObject* view(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
-  return guarded([&] {
-    const Tensor& t = value_of(self);
-    const Dims shape = dims_argument("view", "shape", args, n, keywords);
-    Tensor v = try_view("view", t, shape);
-    if (!v.defined())
-      fail(ErrorKind::Runtime, "[view] shape ", shape, " needs a copy: the tensor has shape ", t.shape, " and strides ",
-           t.strides, ", expected one whose axes lie behind each other; use .reshape()");
-    return wrap(std::move(v));
-  });
-}
-
-PyObject* reshape(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
-  return guarded([&] {
-    const Tensor& t = value_of(self);
-    const Dims shape = dims_argument("reshape", "shape", args, n, keywords);
-    Tensor v = try_view("reshape", t, shape);
-    return wrap(v.defined() ? std::move(v) : try_view("reshape", contiguous_copy(t), shape));
-  });
-}
-
-PyObject* permute(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
-  return guarded([&] {
-    return wrap(tg::permute("permute", value_of(self), dims_argument("permute", "dims", args, n, keywords)));
-  });
-}
-
-PyObject* expand(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
-  return guarded(
-      [&] { return wrap(tg::expand("expand", value_of(self), dims_argument("expand", "size", args, n, keywords))); });
-}
-
-PyObject* transpose(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
-  return guarded([&] {
-    PyObject* dims[2];
-    read_names("transpose", {"dim0", "dim1"}, args, n, keywords, dims);
-    if (!dims[0] || !dims[1]) fail(ErrorKind::Type, "[transpose] expected two dimensions: transpose(dim0, dim1)");
-    return wrap(tg::transpose("transpose", value_of(self), to_int("transpose", "dim0", dims[0]),
-                              to_int("transpose", "dim1", dims[1])));
-  });
-}
-
-PyObject* t(PyObject* self, PyObject*) {
-  return guarded([&] {
-    const Tensor& x = value_of(self);
-    if (x.rank() > 2)
-      fail(ErrorKind::Runtime, "[t] got shape ", x.shape,
-           ", expected at most 2 dimensions; use .transpose(dim0, dim1) or .mT");
-    return wrap(x.rank() < 2 ? x : tg::transpose("t", x, 0, 1));
-  });
-}
-
-PyObject* squeeze(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
-  return guarded([&] {
-    PyObject* dim[1];
-    read_names("squeeze", {"dim"}, args, n, keywords, dim);
-    if (!dim[0]) return wrap(tg::squeeze("squeeze", value_of(self), nullptr));
-    const Dims dims = to_dims("squeeze", "dim", dim[0]);
-    return wrap(tg::squeeze("squeeze", value_of(self), &dims));
-  });
-}
-
-PyObject* unsqueeze(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
-  return guarded([&] {
-    PyObject* dim[1];
-    read_names("unsqueeze", {"dim"}, args, n, keywords, dim);
-    if (!dim[0]) fail(ErrorKind::Type, "[unsqueeze] dim is missing: unsqueeze(dim)");
-    return wrap(tg::unsqueeze("unsqueeze", value_of(self), to_int("unsqueeze", "dim", dim[0])));
-  });
-}
-
-PyObject* flatten(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
-  return guarded([&] {
-    PyObject* given[2];
-    read_names("flatten", {"start_dim", "end_dim"}, args, n, keywords, given);
-    const Tensor& x = value_of(self);
-    const int first = normalize_axis("flatten", given[0] ? to_int("flatten", "start_dim", given[0]) : 0, x.rank());
-    const int last = normalize_axis("flatten", given[1] ? to_int("flatten", "end_dim", given[1]) : -1, x.rank());
-    if (first > last) fail(ErrorKind::Runtime, "[flatten] start_dim ", first, " comes after end_dim ", last);
-    Dims shape(x.shape.begin(), first);
-    int64_t joined = 1;
-    for (int i = first; i <= last && i < x.rank(); i++) joined *= x.shape[i];
-    shape.push_back(joined);
-    for (int i = last + 1; i < x.rank(); i++) shape.push_back(x.shape[i]);
-    Tensor v = try_view("flatten", x, shape);
-    return wrap(v.defined() ? std::move(v) : try_view("flatten", contiguous_copy(x), shape));
-  });
-}
 
 // ---- copies
 
@@ -201,11 +102,6 @@ PyObject* dlpack(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
 }
 PyObject* dlpack_device(PyObject*, PyObject*) { return Py_BuildValue("(ii)", kDlpackCpu, 0); }
 
-PyCFunction keywords(PyObject* (*f)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*)) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f));
-}
-constexpr int kKeywords = METH_FASTCALL | METH_KEYWORDS;
-
 // ---- attributes
 
 PyObject* shape(PyObject* self, void*) {
@@ -219,20 +115,6 @@ PyObject* nbytes(PyObject* self, void*) {
 }
 PyObject* version(PyObject* self, void*) { return PyLong_FromUnsignedLongLong(value_of(self).storage->version()); }
 PyObject* device_name(PyObject* self, void*) { return PyUnicode_FromString(name(value_of(self).device())); }
-PyObject* reversed(PyObject* self, void*) {
-  return guarded([&] {
-    Dims order;
-    for (int i = value_of(self).rank(); i-- > 0;) order.push_back(i);
-    return wrap(tg::permute("T", value_of(self), order));
-  });
-}
-PyObject* matrix_transpose(PyObject* self, void*) {
-  return guarded([&] {
-    const Tensor& x = value_of(self);
-    if (x.rank() < 2) fail(ErrorKind::Runtime, "[mT] got shape ", x.shape, ", expected at least 2 dimensions");
-    return wrap(tg::transpose("mT", x, -2, -1));
-  });
-}
 PyObject* interface(PyObject* self, void*) {
   return guarded([&] { return array_interface("__array_interface__", value_of(self)); });
 }
@@ -240,18 +122,6 @@ PyObject* interface(PyObject* self, void*) {
 }  // namespace
 
 PyMethodDef tensor_methods[] = {
-    {"view", keywords(view), kKeywords,
-     "view(*shape) -> Tensor\n\nThe same memory under another shape; one length may be -1."},
-    {"reshape", keywords(reshape), kKeywords, "reshape(*shape) -> Tensor\n\nA view if there is one, else a copy."},
-    {"permute", keywords(permute), kKeywords, "permute(*dims) -> Tensor\n\nThe axes in another order, as a view."},
-    {"transpose", keywords(transpose), kKeywords, "transpose(dim0, dim1) -> Tensor\n\nTwo axes swapped, as a view."},
-    {"t", t, METH_NOARGS, "t() -> Tensor\n\nThe transposed matrix, as a view."},
-    {"squeeze", keywords(squeeze), kKeywords, "squeeze(dim=None) -> Tensor\n\nWithout axes of length 1, as a view."},
-    {"unsqueeze", keywords(unsqueeze), kKeywords,
-     "unsqueeze(dim) -> Tensor\n\nWith a new axis of length 1, as a view."},
-    {"expand", keywords(expand), kKeywords,
-     "expand(*size) -> Tensor\n\nAxes of length 1 repeated without copying; -1 keeps one."},
-    {"flatten", keywords(flatten), kKeywords, "flatten(start_dim=0, end_dim=-1) -> Tensor\n\nAxes joined into one."},
     {"contiguous", contiguous, METH_NOARGS,
      "contiguous() -> Tensor\n\nThe tensor itself, or a copy laid out row by row."},
     {"clone", clone, METH_NOARGS, "clone() -> Tensor\n\nA copy with its own memory."},
@@ -263,6 +133,7 @@ PyMethodDef tensor_methods[] = {
      "stride(dim=None) -> tuple | int\n\nSteps between neighbours, in elements."},
     {"dim", dim, METH_NOARGS, "dim() -> int\n\nThe number of axes."},
     {"numel", numel, METH_NOARGS, "numel() -> int\n\nThe number of elements."},
+    {"nelement", numel, METH_NOARGS, "nelement() -> int\n\nThe same as numel."},
     {"element_size", element_size, METH_NOARGS, "element_size() -> int\n\nBytes of one element."},
     {"storage_offset", storage_offset, METH_NOARGS,
      "storage_offset() -> int\n\nPlace of the first element in the storage."},
@@ -283,8 +154,6 @@ PyGetSetDef tensor_attributes[] = {
     {"ndim", ndim, nullptr, "The number of axes.", nullptr},
     {"itemsize", itemsize, nullptr, "Bytes of one element.", nullptr},
     {"nbytes", nbytes, nullptr, "Bytes of all elements.", nullptr},
-    {"T", reversed, nullptr, "The axes in reverse order, as a view.", nullptr},
-    {"mT", matrix_transpose, nullptr, "The last two axes swapped, as a view.", nullptr},
     {"_version", version, nullptr, "Rises with every write.", nullptr},
     {"_device_name", device_name, nullptr, nullptr, nullptr},
     {"__array_interface__", interface, nullptr, nullptr, nullptr},

@@ -36,17 +36,6 @@ Py_hash_t hash(PyObject* self) {
   return static_cast<Py_hash_t>(address >> 4);  // identity; objects are 16-byte aligned
 }
 
-// The parts that several files contribute, as the one array that a type has.
-bool ends(const PyMethodDef& row) { return row.ml_name == nullptr; }
-bool ends(const PyGetSetDef& row) { return row.name == nullptr; }
-template <class Row>
-Row* joined(std::vector<Row>& all, std::initializer_list<Row*> parts) {
-  for (Row* part : parts)
-    for (; !ends(*part); part++) all.push_back(*part);
-  all.push_back({});
-  return all.data();
-}
-
 PyMemberDef members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(TensorObject, weak_references), READONLY, nullptr},
     {},
@@ -61,16 +50,22 @@ PyObject* wrap(Tensor value) {
 }
 
 void init_tensor_type(PyObject* module) {
-  static std::vector<PyMethodDef> methods;
+  static std::vector<PyMethodDef> methods;  // the type keeps their addresses
+  for (const PyMethodDef* part : {tensor_views, tensor_methods, tape_methods})
+    for (; part->ml_name; part++) methods.push_back(*part);
+  methods.push_back({});
   static std::vector<PyGetSetDef> attributes;
+  for (const PyGetSetDef* part : {tensor_view_attributes, tensor_attributes, tape_attributes})
+    for (; part->name; part++) attributes.push_back(*part);
+  attributes.push_back({});
   std::vector<PyType_Slot> slots = {
       {Py_tp_doc, const_cast<char*>("An n-dimensional array of one element type. Make one with ``trigrad.tensor``.")},
       {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
       {Py_tp_new, reinterpret_cast<void*>(refuse_new)},
       {Py_tp_hash, reinterpret_cast<void*>(hash)},
       {Py_tp_members, members},
-      {Py_tp_methods, joined(methods, {tensor_methods, tape_methods})},
-      {Py_tp_getset, joined(attributes, {tensor_attributes, tape_attributes})},
+      {Py_tp_methods, methods.data()},
+      {Py_tp_getset, attributes.data()},
   };
   for (PyType_Slot* part : {operator_slots, indexing_slots})
     for (; part->slot; part++) slots.push_back(*part);

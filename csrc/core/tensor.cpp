@@ -132,10 +132,12 @@ Tensor transpose(const char* op, const Tensor& t, int64_t a, int64_t b) {
 }
 
 Tensor squeeze(const char* op, const Tensor& t, const Dims* axes) {
-  unsigned drop = 0;
+  unsigned drop = 0, seen = 0;
   if (axes)
     for (int64_t a : *axes) {
       const int i = normalize_axis(op, a, t.rank());
+      if (seen >> i & 1) fail(ErrorKind::Runtime, "[", op, "] dim ", i, " appears twice in ", *axes);
+      seen |= 1u << i;
       if (t.rank() && t.shape[i] == 1) drop |= 1u << i;
     }
   else
@@ -182,6 +184,93 @@ Tensor select(const char* op, const Tensor& t, int64_t axis, int64_t index) {
   const int64_t offset = t.offset + (index < 0 ? index + n : index) * t.strides[i];
   shape.erase(i);
   strides.erase(i);
+  return as_strided(t, shape, strides, offset);
+}
+
+Tensor narrow(const char* op, const Tensor& t, int64_t axis, int64_t start, int64_t length) {
+  if (t.rank() == 0) fail(ErrorKind::Runtime, "[", op, "] a 0-d tensor cannot be narrowed");
+  const int i = normalize_axis(op, axis, t.rank());
+  const int64_t n = t.shape[i], first = start < 0 ? start + n : start;
+  if (start < -n || start > n)
+    fail(ErrorKind::Index, "[", op, "] start ", start, " is out of range for dimension ", i, " of length ", n,
+         ", expected ", -n, " to ", n);
+  if (length < 0 || length > n - first)
+    fail(ErrorKind::Runtime, "[", op, "] start ", start, " and length ", length, " leave dimension ", i, " of length ",
+         n, ", expected a length of 0 to ", n - first);
+  return slice(op, t, i, first, length, 1);
+}
+
+Tensor movedim(const char* op, const Tensor& t, const Dims& from, const Dims& to) {
+  if (from.size() != to.size())
+    fail(ErrorKind::Runtime, "[", op, "] source ", from, " and destination ", to, ", expected equally many dims");
+  constexpr int64_t nothing = -1;
+  Dims order = Dims::filled(t.rank(), nothing);
+  unsigned moved = 0;
+  for (int k = 0; k < from.size(); k++) {
+    const int source = normalize_axis(op, from[k], t.rank()), place = normalize_axis(op, to[k], t.rank());
+    if (t.rank() == 0) continue;
+    if (moved >> source & 1 || order[place] != nothing)
+      fail(ErrorKind::Runtime, "[", op, "] a dim appears twice: source ", from, ", destination ", to);
+    moved |= 1u << source;
+    order[place] = source;
+  }
+  int next = 0;
+  for (int64_t& axis : order) {
+    if (axis != nothing) continue;
+    while (moved >> next & 1) next++;
+    axis = next++;
+  }
+  return permute(op, t, order);
+}
+
+Tensor diagonal(const char* op, const Tensor& t, int64_t offset, int64_t axis1, int64_t axis2) {
+  if (t.rank() < 2) fail(ErrorKind::Index, "[", op, "] got shape ", t.shape, ", expected at least 2 dimensions");
+  const int i = normalize_axis(op, axis1, t.rank()), j = normalize_axis(op, axis2, t.rank());
+  if (i == j) fail(ErrorKind::Runtime, "[", op, "] dim1 and dim2 are both ", i, ", expected two dimensions");
+  const int64_t below = offset < 0 ? (offset < -t.shape[i] ? t.shape[i] : -offset) : 0;
+  const int64_t right = offset > 0 ? std::min(offset, t.shape[j]) : 0;
+  const int64_t length = std::min(t.shape[i] - below, t.shape[j] - right);
+  const int64_t start = length > 0 ? below * t.strides[i] + right * t.strides[j] : 0;
+  Dims shape = t.shape, strides = t.strides;
+  shape.push_back(length);
+  strides.push_back(t.strides[i] + t.strides[j]);
+  for (int axis : {std::max(i, j), std::min(i, j)}) {
+    shape.erase(axis);
+    strides.erase(axis);
+  }
+  return as_strided(t, shape, strides, t.offset + start);
+}
+
+Tensor unfold(const char* op, const Tensor& t, int64_t axis, int64_t size, int64_t step) {
+  const int i = normalize_axis(op, axis, t.rank());
+  const int64_t n = t.rank() ? t.shape[i] : 1;
+  if (size < 0 || size > n)
+    fail(ErrorKind::Runtime, "[", op, "] size is ", size, ", expected 0 to ", n, ", the length of dimension ", i);
+  if (step < 1) fail(ErrorKind::Runtime, "[", op, "] step is ", step, ", expected 1 or more");
+  Dims shape = t.shape, strides = t.strides;
+  shape.push_back(size);
+  strides.push_back(t.rank() ? t.strides[i] : 1);
+  if (t.rank()) {
+    shape[i] = (n - size) / step + 1;
+    strides[i] = shape[i] > 1 ? t.strides[i] * step : t.strides[i];
+  }
+  return as_strided(t, shape, strides, t.offset);
+}
+
+Tensor strided_view(const char* op, const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset) {
+  if (shape.size() != strides.size())
+    fail(ErrorKind::Runtime, "[", op, "] size ", shape, " and stride ", strides, ", expected equally many entries");
+  const int64_t held = static_cast<int64_t>(t.storage->bytes()) / size_of(t.dtype);
+  int64_t low = offset, high = offset;
+  bool overflow = false;
+  for (int i = 0; i < shape.size() && count(shape) > 0; i++) {
+    int64_t reach;
+    int64_t& end = strides[i] < 0 ? low : high;
+    overflow |= __builtin_mul_overflow(shape[i] - 1, strides[i], &reach) || __builtin_add_overflow(end, reach, &end);
+  }
+  if (overflow || low < 0 || (high >= held && count(shape) > 0))
+    fail(ErrorKind::Runtime, "[", op, "] size ", shape, ", stride ", strides, " and storage_offset ", offset,
+         " leave the storage, expected places 0 to ", held - 1);
   return as_strided(t, shape, strides, offset);
 }
 

@@ -137,6 +137,14 @@ Tensor squeeze(const char* op, const Tensor& t, const Dims* axes);  // null: eve
 Tensor unsqueeze(const char* op, const Tensor& t, int64_t axis);
 Tensor slice(const char* op, const Tensor& t, int64_t axis, int64_t start, int64_t length, int64_t step);
 Tensor select(const char* op, const Tensor& t, int64_t axis, int64_t index);  // drops the axis
+Tensor narrow(const char* op, const Tensor& t, int64_t axis, int64_t start, int64_t length);
+Tensor movedim(const char* op, const Tensor& t, const Dims& from, const Dims& to);
+// The elements (i, i + offset) of two axes, as the last axis.
+Tensor diagonal(const char* op, const Tensor& t, int64_t offset, int64_t axis1, int64_t axis2);
+// Windows of `size` elements, `step` apart: the axis counts them, the last axis is within one.
+Tensor unfold(const char* op, const Tensor& t, int64_t axis, int64_t size, int64_t step);
+// as_strided with all its arguments checked against the storage.
+Tensor strided_view(const char* op, const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset);
 // The view with the new shape (one length may be -1), or an undefined tensor when only a copy could have it.
 Tensor try_view(const char* op, const Tensor& t, Dims shape);
 

@@ -50,6 +50,10 @@ constexpr Backend make_backend() {
   // ---- indexing
 
   // ---- shaping
+  b.kernels[op_cat] = k_cat;
+  b.kernels[op_pad] = k_pad;
+  b.kernels[op_tril] = k_tril;
+  b.kernels[op_triu] = k_triu;
 
   // ---- ordering: sorts and scans
 

@@ -1,5 +1,7 @@
 // Dense layers and matmul: from tensors to the matrices that the ISA's dense table works on.
+#include <algorithm>
 #include <limits>
+#include <type_traits>
 
 #include "cpu/contiguous.h"
 #include "cpu/isa.h"
@@ -134,7 +136,7 @@ template <class T>
 struct Batches {
   Tensor a, b, c;  // all (items..., ., .) with one set of leading axes
   int64_t M, N, K;
-  const DenseTable<T>* table;
+  void (*product)(const Matmul<T>&);
 
   static void item(void* self, int64_t index) {
     const Batches& s = *static_cast<const Batches*>(self);
@@ -150,9 +152,34 @@ struct Batches {
     m.a = s.a.template data<T>() + at_a, m.a_m = s.a.strides[lead], m.a_k = s.a.strides[lead + 1];
     m.b = s.b.template data<T>() + at_b, m.b_k = s.b.strides[lead], m.b_n = s.b.strides[lead + 1];
     m.c = s.c.template data<T>() + at_c, m.c_row = s.N;
-    s.table->matmul(m);
+    s.product(m);
   }
 };
+
+// Integers wrap around: sums of unsigned products, whose order does not matter.
+template <class T>
+void integer_product(const Matmul<T>& g) {
+  using U = std::make_unsigned_t<T>;
+  for (int64_t m = 0; m < g.M; m++) {
+    const U* a = reinterpret_cast<const U*>(g.a) + m * g.a_m;
+    U* c = reinterpret_cast<U*>(g.c) + m * g.c_row;
+    std::fill(c, c + g.N, U(0));
+    for (int64_t k = 0; k < g.K; k++) {
+      const U* b = reinterpret_cast<const U*>(g.b) + k * g.b_k;
+      const U factor = a[k * g.a_k];
+      if (g.b_n == 1)
+        for (int64_t n = 0; n < g.N; n++) c[n] = static_cast<U>(c[n] + factor * b[n]);
+      else
+        for (int64_t n = 0; n < g.N; n++) c[n] = static_cast<U>(c[n] + factor * b[n * g.b_n]);
+    }
+  }
+}
+
+template <class T>
+auto product_of() {
+  if constexpr (std::is_integral_v<T>) return &integer_product<T>;
+  else return isa().dense<T>().matmul;
+}
 
 template <class T>
 void matmul(const Call& c) {
@@ -167,7 +194,7 @@ void matmul(const Call& c) {
     shape.push_back(t.shape[t.rank() - 1]);
     return expand(op, t, shape);
   };
-  Batches<T> s{with_lead(a), with_lead(b), y, y.shape[lead], y.shape[lead + 1], a.shape.back(), &isa().dense<T>()};
+  Batches<T> s{with_lead(a), with_lead(b), y, y.shape[lead], y.shape[lead + 1], a.shape.back(), product_of<T>()};
   int64_t items = 1;
   for (int i = 0; i < lead; i++) items *= y.shape[i];
   // Large items share the threads among themselves; small ones are shared out whole.
@@ -189,6 +216,13 @@ void k_dense(const Call& c) { by_dtype<dense<float>, dense<double>>(c); }
 void k_dense_grad_input(const Call& c) { by_dtype<dense_grad_input<float>, dense_grad_input<double>>(c); }
 void k_dense_grad_weight(const Call& c) { by_dtype<dense_grad_weight<float>, dense_grad_weight<double>>(c); }
 void k_dense_grad_bias(const Call& c) { by_dtype<dense_grad_bias<float>, dense_grad_bias<double>>(c); }
-void k_matmul(const Call& c) { by_dtype<matmul<float>, matmul<double>>(c); }
+void k_matmul(const Call& c) {
+  switch (c.out[0].dtype) {
+    case Dtype::Int64: return matmul<int64_t>(c);
+    case Dtype::Int32: return matmul<int32_t>(c);
+    case Dtype::UInt8: return matmul<uint8_t>(c);
+    default: return by_dtype<matmul<float>, matmul<double>>(c);
+  }
+}
 
 }  // namespace tg

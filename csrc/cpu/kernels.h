@@ -59,7 +59,11 @@ void k_permutation(const Call& call);
 
 // ---- indexing
 
-// ---- shaping
+// ---- shaping.cpp
+void k_cat(const Call& call);
+void k_pad(const Call& call);
+void k_tril(const Call& call);
+void k_triu(const Call& call);
 
 // ---- ordering: sorts and scans
 

@@ -165,6 +165,10 @@ enum KernelOp : OpId {
   // indexing
 
   // shaping
+  op_cat,
+  op_pad,
+  op_tril,
+  op_triu,
 
   // ordering: sorts and scans
 

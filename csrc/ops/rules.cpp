@@ -167,7 +167,14 @@ void dense_grad_bias(Inference& c) {
 
 void matmul(Inference& c) {
   const Dims a = c.in[0].shape, b = c.in[1].shape;
-  const Dtype t = same_floating(c, {0, 1});
+  const Dtype t = c.in[0].dtype;
+  if (is_floating(t) || is_floating(c.in[1].dtype)) same_floating(c, {0, 1});
+  require_compute(c, t);
+  if (t == Dtype::Bool)
+    refuse(c, ErrorKind::Type, "got bool, expected a number type; cast it first, for instance .float()");
+  if (t != c.in[1].dtype)
+    refuse(c, ErrorKind::Type, "inputs 0 and 1 are ", name(t), " and ", name(c.in[1].dtype),
+           ", expected one dtype; cast one of them with .to()");
   if (a.empty() || b.empty())
     refuse(c, ErrorKind::Runtime, "got shapes ", a, " and ", b, ", expected at least one dimension each");
   const int64_t inner_a = a.back(), inner_b = b.size() == 1 ? b[0] : b[b.size() - 2];

@@ -37,6 +37,10 @@ void bernoulli(Inference& c);
 void integers(Inference& c);
 void permutation(Inference& c);
 
+void cat(Inference& c);
+void pad(Inference& c);
+void triangle(Inference& c);  // tril, triu
+
 // Pointwise rows: broadcast, promote, and per dtype class of the row.
 void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool);
 

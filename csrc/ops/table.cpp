@@ -100,6 +100,11 @@ const Row kKernelRows[] = {
     // ---- indexing
 
     // ---- shaping
+    {op_cat, "cat(Tensors tensors, Int dim=0)", 1, rules::cat},
+    // `pad` counts elements before and behind the last dimension, then the last but one, ...; negative ones are cut off.
+    {op_pad, "native_pad(Tensor input, Shape pad, Number value=0.0)", 1, rules::pad},
+    {op_tril, "tril(Tensor input, Int diagonal=0)", 1, rules::triangle, kInplace | kElementwise},
+    {op_triu, "triu(Tensor input, Int diagonal=0)", 1, rules::triangle, kInplace | kElementwise},
 
     // ---- ordering: sorts and scans
 

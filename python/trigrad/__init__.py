@@ -35,7 +35,9 @@ from trigrad._random import *
 
 # After the ops: softmax, var, ... take more than the rows of these names.
 from trigrad._reductions import *  # type: ignore[assignment]
+from trigrad._views import *
 from trigrad._shaping import *
+from trigrad._linalg import *
 from trigrad._functional import *  # type: ignore[assignment]
 from trigrad._printing import *
 from trigrad import _docs, _methods

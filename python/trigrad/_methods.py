@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any
 
-from trigrad import _core, _functional, _random, _reductions, ops
+from trigrad import _core, _functional, _linalg, _random, _reductions, _shaping, _views, ops
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
@@ -125,6 +125,25 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     return self.reshape(other.shape)
 
 
+def is_same_size(self: Tensor, other: Tensor) -> builtins.bool:
+    """Have both one shape?"""
+    return self.shape == other.shape
+
+
+def fill_diagonal_(self: Tensor, fill_value: Any, wrap: builtins.bool = False) -> Tensor:
+    """`fill_value` on the diagonal; with `wrap` it begins anew below a tall matrix."""
+    n, m = min(self.shape, default=0), self.shape[-1] if self.ndim else 0
+    if self.ndim < 2 or (self.ndim > 2 and len(set(self.shape)) > 1):
+        raise RuntimeError(
+            f"[fill_diagonal_] got shape {tuple(self.shape)}, expected a matrix, or more dimensions of one length"
+        )
+    step = (sum(self.stride()),)
+    self.as_strided((n,), step).fill_(fill_value)
+    for start in range(m + 1, self.shape[0] if wrap and self.ndim == 2 else 0, m + 1):
+        self[start:].diagonal().fill_(fill_value)
+    return self
+
+
 # ---- elements
 
 
@@ -188,7 +207,7 @@ def format(self: Tensor, spec: str) -> str:
 
 METHODS = (
     *(to, type, type_as, float, double, half, bfloat16, long, int, bool, cpu, expand_as, view_as, reshape_as),
-    *(where, uniform_, normal_),
+    *(fill_diagonal_, is_same_size, where, uniform_, normal_),
 )
 SPECIAL_METHODS = {
     "__array__": array,
@@ -204,7 +223,10 @@ FUNCTIONS_AS_METHODS = (
     *(_reductions.max, _reductions.min, _reductions.var, _reductions.std, _reductions.any, _reductions.all),
     *(_reductions.equal, _reductions.isclose, _reductions.allclose),
     *(_functional.softmax, _functional.log_softmax),
+    *_linalg.METHODS,
     _random.bernoulli,
+    *_views.METHODS,
+    *_shaping.METHODS,
 )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from trigrad import ops
-from trigrad._docs import kernels, pointwise
+from trigrad._docs import kernels, pointwise, shaping
 
 __all__: list[str] = []
 
-ROOMS = (pointwise, kernels)
+ROOMS = (pointwise, kernels, shaping)
 
 
 def install() -> None:

@@ -74,6 +74,7 @@ def _formula(
     inputs: tuple[Tensor, ...],
     outputs: tuple[Tensor, ...],
     attributes: tuple[Any, ...],
+    wanted: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:
     function, ctx, n_inputs = attributes[0]
     if ctx._materialize:

@@ -1,0 +1,29 @@
+"""Handles of hooks."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+__all__ = ["RemovableHandle"]
+
+_numbers = itertools.count()
+
+
+class RemovableHandle:
+    """Takes the hook out again: by `remove()`, or at the end of a `with` block."""
+
+    def __init__(self, hooks: dict[int, Any], *others: dict[int, Any]) -> None:
+        self.id = next(_numbers)
+        self._tables = (hooks, *others)
+
+    def remove(self) -> None:
+        """The hook is not called any more."""
+        for table in self._tables:
+            table.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()

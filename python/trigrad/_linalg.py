@@ -1,0 +1,607 @@
+"""Products of vectors, matrices and batches of them. No numerics here: each is a few calls of rows.
+
+Every product is the row `matmul`, whose order of terms is that of docs/arithmetic.md, or, where nothing is summed, `mul`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from typing import Any, TypeAlias
+
+from trigrad import ops
+from trigrad._core import Tensor
+
+__all__ = [
+    "addbmm",
+    "addmm",
+    "addmv",
+    "addr",
+    "baddbmm",
+    "bilinear",
+    "bmm",
+    "dot",
+    "einsum",
+    "ger",
+    "inner",
+    "kron",
+    "linear",
+    "mm",
+    "mv",
+    "outer",
+    "tensordot",
+    "trace",
+    "vdot",
+]
+
+Number: TypeAlias = "int | float"
+Labels: TypeAlias = "tuple[Hashable, ...]"
+
+
+def refuse_ranks(op: str, expected: str, *given: tuple[str, Tensor]) -> None:
+    shapes = ", ".join(f"{name} {tuple(t.shape)}" for name, t in given)
+    raise RuntimeError(f"[{op}] got {shapes}, expected {expected}; for other ranks use matmul or einsum")
+
+
+# ---------------------------------------------------------------- products
+
+
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices.
+
+    input (M, K), mat2 (K, N) -> (M, N)
+
+    >>> import trigrad as tg
+    >>> tg.mm(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0], [4.0]]))
+    tensor([[11.]])
+    """
+    if input.ndim != 2 or mat2.ndim != 2:
+        refuse_ranks("mm", "two matrices (M, K) and (K, N)", ("input", input), ("mat2", mat2))
+    return ops.matmul(input, mat2)
+
+
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The products of the matrices of two batches, one by one.
+
+    input (B, M, K), mat2 (B, K, N) -> (B, M, N)
+
+    >>> import trigrad as tg
+    >>> tg.bmm(tg.ones(2, 1, 3), tg.ones(2, 3, 1)).shape
+    trigrad.Size([2, 1, 1])
+    """
+    if input.ndim != 3 or mat2.ndim != 3 or input.shape[0] != mat2.shape[0]:
+        refuse_ranks("bmm", "two batches (B, M, K) and (B, K, N)", ("input", input), ("mat2", mat2))
+    return ops.matmul(input, mat2)
+
+
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """The product of a matrix and a vector.
+
+    input (M, K), vec (K,) -> (M,)
+
+    >>> import trigrad as tg
+    >>> tg.mv(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 1.0]))
+    tensor([3., 7.])
+    """
+    if input.ndim != 2 or vec.ndim != 1:
+        refuse_ranks("mv", "a matrix (M, K) and a vector (K,)", ("input", input), ("vec", vec))
+    return ops.matmul(input, vec)
+
+
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
+    """The sum of the products of two vectors' elements, in the order of `matmul`.
+
+    input (K,), tensor (K,) -> ()
+
+    >>> import trigrad as tg
+    >>> tg.dot(tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
+    tensor(11.)
+    """
+    if input.ndim != 1 or tensor.ndim != 1:
+        refuse_ranks("dot", "two vectors (K,)", ("input", input), ("tensor", tensor))
+    return ops.matmul(input, tensor)
+
+
+def vdot(input: Tensor, other: Tensor) -> Tensor:
+    """`dot`: real numbers are their own conjugates.
+
+    >>> import trigrad as tg
+    >>> tg.vdot(tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
+    tensor(11.)
+    """
+    return dot(input, other)
+
+
+def inner(input: Tensor, other: Tensor) -> Tensor:
+    """The sums over the last axes of both; of numbers the product.
+
+    input (..., K), other (...', K) -> (..., ...')
+
+    >>> import trigrad as tg
+    >>> tg.inner(tg.tensor([1.0, 2.0]), tg.tensor([[3.0, 4.0], [5.0, 6.0]]))
+    tensor([11., 17.])
+    """
+    if input.ndim == 0 or other.ndim == 0:
+        return ops.mul(input, other)
+    if input.shape[-1] != other.shape[-1]:
+        raise RuntimeError(
+            f"[inner] the last axes have {input.shape[-1]} and {other.shape[-1]} elements: input {tuple(input.shape)}, "
+            f"other {tuple(other.shape)}, expected equal lengths"
+        )
+    return tensordot(input, other, ([-1], [-1]))
+
+
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """The products of each element of one vector with each of the other.
+
+    input (M,), vec2 (N,) -> (M, N)
+
+    >>> import trigrad as tg
+    >>> tg.outer(tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
+    if input.ndim != 1 or vec2.ndim != 1:
+        refuse_ranks("outer", "two vectors", ("input", input), ("vec2", vec2))
+    return ops.mul(input.unsqueeze(1), vec2)
+
+
+def ger(input: Tensor, vec2: Tensor) -> Tensor:
+    """`outer` under its old name.
+
+    >>> import trigrad as tg
+    >>> tg.ger(tg.tensor([1.0, 2.0]), tg.tensor([3.0]))
+    tensor([[3.],
+            [6.]])
+    """
+    return outer(input, vec2)
+
+
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """Kronecker's product: each element of `input` times the whole of `other`.
+
+    input (M, N), other (P, Q) -> (M P, N Q), and likewise for any number of axes
+
+    >>> import trigrad as tg
+    >>> tg.kron(tg.tensor([1, 10]), tg.tensor([1, 2, 3]))
+    tensor([ 1,  2,  3, 10, 20, 30])
+    """
+    rank = max(input.ndim, other.ndim)
+    a = [1] * (rank - input.ndim) + list(input.shape)
+    b = [1] * (rank - other.ndim) + list(other.shape)
+    left = input.reshape([n for m in a for n in (m, 1)])
+    right = other.reshape([n for m in b for n in (1, m)])
+    return ops.mul(left, right).reshape([m * n for m, n in zip(a, b, strict=True)])
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A dense layer: input Wᵀ + bias. The sum of each output starts at its bias.
+
+    input (..., K), weight (N, K), bias (N,) -> (..., N); weight (K,), bias () -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.linear(tg.tensor([1.0, 2.0]), tg.tensor([[3.0, 4.0]]), tg.tensor([0.5]))
+    tensor([11.5000])
+    """
+    if weight.ndim != 1:
+        return ops.dense(input, weight, bias)
+    return ops.dense(input, weight.unsqueeze(0), bias if bias is None else bias.reshape(1)).squeeze(-1)
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input1ᵀ W input2 for each output's matrix W, plus a bias.
+
+    input1 (..., I), input2 (..., J), weight (N, I, J), bias (N,) -> (..., N)
+
+    >>> import trigrad as tg
+    >>> tg.bilinear(tg.tensor([[1.0, 2.0]]), tg.tensor([[3.0]]), tg.ones(1, 2, 1))
+    tensor([[9.]])
+    """
+    if weight.ndim != 3 or input1.shape[:-1] != input2.shape[:-1]:
+        refuse_ranks(
+            "bilinear",
+            "input1 (..., I), input2 (..., J), weight (N, I, J)",
+            *(("input1", input1), ("input2", input2), ("weight", weight)),
+        )
+    y = einsum("...i,nij,...j->...n", input1, weight, input2)
+    return y if bias is None else ops.add(y, bias)
+
+
+def trace(input: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal.
+
+    input (M, N) -> ()
+
+    >>> import trigrad as tg
+    >>> tg.trace(tg.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(5.)
+    """
+    if input.ndim != 2:
+        refuse_ranks("trace", "a matrix", ("input", input))
+    n = min(input.shape)
+    return ops.sum(diagonal(input[:n, :n], 0, 1))
+
+
+def diagonal(x: Tensor, first: int, second: int) -> Tensor:
+    """The elements of a tensor at equal places of two axes of equal length, along a new last axis."""
+    n = x.shape[first]
+    order = [d for d in range(x.ndim) if d not in (first, second)]
+    rest = [x.shape[d] for d in order]
+    flat = x.permute([*order, first, second]).reshape([*rest, n * n])
+    return flat[..., :: n + 1]
+
+
+# ---------------------------------------------------------------- products that are added to something
+
+
+def fits(shape: Sequence[int], whole: Sequence[int]) -> bool:
+    """Can the one be expanded to the other?"""
+    if len(shape) > len(whole):
+        return False
+    return all(n in (1, m) for n, m in zip(reversed(shape), reversed(whole), strict=False))
+
+
+def combined(op: str, input: Tensor, product: Tensor, beta: Number, alpha: Number) -> Tensor:
+    """beta input + alpha product, written over `product`, which the caller has just made."""
+    if not product.is_floating_point() and not (isinstance(beta, int) and isinstance(alpha, int)):
+        raise RuntimeError(
+            f"[{op}] beta is {beta!r} and alpha is {alpha!r}, expected integers for tensors of {product.dtype}"
+        )
+    if input.dtype != product.dtype:
+        raise RuntimeError(
+            f"[{op}] input is {input.dtype} and the product {product.dtype}, expected one dtype; cast with .to()"
+        )
+    if input.shape != product.shape and not fits(input.shape, product.shape):
+        raise RuntimeError(
+            f"[{op}] input has shape {tuple(input.shape)}, expected {tuple(product.shape)} or what broadcasts to it"
+        )
+    if alpha != 1:
+        product.mul_(alpha)
+    if beta == 0:
+        return product
+    return product.add_(input if beta == 1 else ops.mul(input, beta))
+
+
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """beta input + alpha (mat1 mat2). The product comes first, in the order of `matmul`; it is multiplied by alpha, the
+    input by beta, and both are added, each step rounded. With beta = 0 the input is ignored, NaN or not.
+
+    input (M, N) or what can be expanded to it, mat1 (M, K), mat2 (K, N) -> (M, N)
+
+    >>> import trigrad as tg
+    >>> tg.addmm(tg.tensor([1.0, 2.0]), tg.ones(2, 3), tg.ones(3, 2), beta=2)
+    tensor([[5., 7.],
+            [5., 7.]])
+    """
+    if mat1.ndim != 2 or mat2.ndim != 2:
+        refuse_ranks("addmm", "two matrices (M, K) and (K, N)", ("mat1", mat1), ("mat2", mat2))
+    return combined("addmm", input, ops.matmul(mat1, mat2), beta, alpha)
+
+
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """beta input + alpha (mat vec), in the order of `addmm`.
+
+    input (M,), mat (M, K), vec (K,) -> (M,)
+
+    >>> import trigrad as tg
+    >>> tg.addmv(tg.tensor([1.0]), tg.tensor([[2.0, 3.0]]), tg.tensor([1.0, 1.0]))
+    tensor([6.])
+    """
+    return combined("addmv", input, mv(mat, vec), beta, alpha)
+
+
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """beta input + alpha (the sum of the products of the batches' matrices), which is the product of the matrices side by
+    side; in the order of `addmm`.
+
+    input (M, N), batch1 (B, M, K), batch2 (B, K, N) -> (M, N)
+
+    >>> import trigrad as tg
+    >>> tg.addbmm(tg.zeros(1, 1), tg.ones(2, 1, 3), tg.ones(2, 3, 1))
+    tensor([[6.]])
+    """
+    if batch1.ndim != 3 or batch2.ndim != 3 or batch1.shape[0] != batch2.shape[0] or batch1.shape[2] != batch2.shape[1]:
+        refuse_ranks("addbmm", "two batches (B, M, K) and (B, K, N)", ("batch1", batch1), ("batch2", batch2))
+    b, m, k = batch1.shape
+    side_by_side = batch1.transpose(0, 1).reshape(m, b * k)
+    return combined(
+        "addbmm", input, ops.matmul(side_by_side, batch2.reshape(b * k, -1 if b * k else batch2.shape[2])), beta, alpha
+    )
+
+
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """beta input + alpha (the products of the batches' matrices), in the order of `addmm`.
+
+    input (B, M, N), batch1 (B, M, K), batch2 (B, K, N) -> (B, M, N)
+
+    >>> import trigrad as tg
+    >>> tg.baddbmm(tg.ones(1), tg.ones(2, 1, 3), tg.ones(2, 3, 1)).flatten()
+    tensor([4., 4.])
+    """
+    if batch1.ndim != 3 or batch2.ndim != 3 or batch1.shape[0] != batch2.shape[0]:
+        refuse_ranks("baddbmm", "two batches (B, M, K) and (B, K, N)", ("batch1", batch1), ("batch2", batch2))
+    return combined("baddbmm", input, ops.matmul(batch1, batch2), beta, alpha)
+
+
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """beta input + alpha (the outer product of two vectors), in the order of `addmm`.
+
+    input (M, N), vec1 (M,), vec2 (N,) -> (M, N)
+
+    >>> import trigrad as tg
+    >>> tg.addr(tg.zeros(2, 1), tg.tensor([1.0, 2.0]), tg.tensor([3.0]))
+    tensor([[3.],
+            [6.]])
+    """
+    return combined("addr", input, outer(vec1, vec2), beta, alpha)
+
+
+# in place: the result must have the shape and dtype of what it overwrites
+
+
+def overwrite(op: str, self: Tensor, result: Tensor) -> Tensor:
+    if result.shape != self.shape:
+        raise RuntimeError(f"[{op}] the result has shape {tuple(result.shape)}, the tensor {tuple(self.shape)}")
+    return ops.copy_(self, result)
+
+
+def addmm_(self: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """`addmm`, written over the tensor."""
+    return overwrite("addmm_", self, addmm(self, mat1, mat2, beta=beta, alpha=alpha))
+
+
+def addmv_(self: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """`addmv`, written over the tensor."""
+    return overwrite("addmv_", self, addmv(self, mat, vec, beta=beta, alpha=alpha))
+
+
+def addbmm_(self: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """`addbmm`, written over the tensor."""
+    return overwrite("addbmm_", self, addbmm(self, batch1, batch2, beta=beta, alpha=alpha))
+
+
+def baddbmm_(self: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """`baddbmm`, written over the tensor."""
+    return overwrite("baddbmm_", self, baddbmm(self, batch1, batch2, beta=beta, alpha=alpha))
+
+
+def addr_(self: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """`addr`, written over the tensor."""
+    return overwrite("addr_", self, addr(self, vec1, vec2, beta=beta, alpha=alpha))
+
+
+METHODS = (
+    *(mm, bmm, mv, dot, vdot, inner, outer, ger, kron, trace),
+    *(addmm, addmv, addbmm, baddbmm, addr, addmm_, addmv_, addbmm_, baddbmm_, addr_),
+)
+
+
+# ---------------------------------------------------------------- sums of products over named axes
+
+
+def arranged(x: Tensor, labels: Labels, groups: Sequence[Sequence[Hashable]], joined: Sequence[bool]) -> Tensor:
+    """The axes of `x` in the order of the groups; the axes of a group to be joined become one."""
+    order = [label for group in groups for label in group]
+    if order != list(labels):
+        x = x.permute([labels.index(label) for label in order])
+    if all(len(group) == 1 for group, one in zip(groups, joined, strict=True) if one):
+        return x
+    size = dict(zip(order, x.shape, strict=True))
+    shape: list[int] = []
+    for group, one in zip(groups, joined, strict=True):
+        lengths = [size[label] for label in group]
+        shape += [product_of(lengths)] if one else lengths
+    return x.reshape(shape)
+
+
+def product_of(lengths: Sequence[int]) -> int:
+    n = 1
+    for length in lengths:
+        n *= length
+    return n
+
+
+def contract(a: Tensor, of_a: Labels, b: Tensor, of_b: Labels, kept: Sequence[Hashable]) -> tuple[Tensor, Labels]:
+    """The product of two tensors, summed over the shared labels that are not kept. An axis that only one of the two has
+    must be kept."""
+    shared = [label for label in of_a if label in of_b]
+    batch = [label for label in shared if label in kept]
+    summed = [label for label in shared if label not in kept]
+    left = [label for label in of_a if label not in shared]
+    right = [label for label in of_b if label not in shared]
+    of_result = (*batch, *left, *right)
+    if not summed:  # nothing to add up
+        x = arranged(a, of_a, (batch, left), (False, False))
+        y = arranged(b, of_b, (batch, right), (False, False))
+        for _ in right if left or batch else ():
+            x = x.unsqueeze(-1)
+        for _ in left if batch else ():
+            y = y.unsqueeze(len(batch))
+        return ops.mul(x, y), of_result
+    size = dict(zip((*of_a, *of_b), (*a.shape, *b.shape), strict=True))
+    x = arranged(a, of_a, (batch, left, summed), (False, True, True))
+    y = arranged(b, of_b, (batch, summed, right), (False, True, True))
+    z = ops.matmul(x, y)
+    if len(left) == 1 and len(right) == 1:
+        return z, of_result
+    return z.reshape([size[label] for label in of_result]), of_result
+
+
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """The sum of products that the equation names: one letter per axis, `...` for any further ones. Axes whose letter is
+    not in the output are summed; without `->` the output has the letters that occur once, in alphabetical order. Axes of
+    length 1 are broadcast. Two operands at a time are multiplied, those first whose product is the least work (by their
+    shapes alone), by `matmul` or, where nothing is summed, `mul`. The operands may be given in one list.
+
+    >>> import trigrad as tg
+    >>> a, b = tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 10.0])
+    >>> tg.einsum("ij,j->i", a, b)
+    tensor([21., 43.])
+    >>> tg.einsum("ii", a)
+    tensor(5.)
+    >>> tg.einsum("...i,...i->...", a, a)
+    tensor([ 5., 25.])
+    """
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
+    tensors, inputs, output = read_equation(equation, operands)
+    lengths = lengths_of(tensors, inputs)
+    terms = [single(x, labels, lengths) for x, labels in zip(tensors, inputs, strict=True)]
+    while True:
+        uses = Counter(label for _, labels in terms for label in labels)
+        terms = [
+            summed_over(x, labels, [label for label in labels if uses[label] == 1 and label not in output])
+            for x, labels in terms
+        ]
+        if len(terms) == 1:
+            break
+        i, j = cheapest(terms, lengths)
+        (b, of_b), (a, of_a) = terms.pop(j), terms.pop(i)
+        kept = {*output, *(label for _, labels in terms for label in labels)}
+        terms.insert(i, contract(a, of_a, b, of_b, kept))
+    x, labels = terms[0]
+    missing = [label for label in output if label not in labels]  # of length 1 in every operand
+    for _ in missing:
+        x = x.unsqueeze(-1)
+    labels = (*labels, *missing)
+    return x if labels == output else x.permute([labels.index(label) for label in output])
+
+
+def refuse_equation(equation: str, problem: str) -> None:
+    raise RuntimeError(f"[einsum] {equation!r} {problem}")
+
+
+def read_equation(equation: str, operands: tuple[Any, ...]) -> tuple[list[Tensor], list[Labels], Labels]:
+    """The operands, their axes' labels and the output's. The axes under an ellipsis are numbered from the last, 0."""
+    text = equation.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    subscripts = left.split(",")
+    if len(subscripts) != len(operands):
+        refuse_equation(equation, f"names {len(subscripts)} operands, got {len(operands)}, expected as many")
+    for part in (*subscripts, right):
+        letters = part.replace("...", "", 1)
+        if not all(c.isascii() and c.isalpha() for c in letters):
+            refuse_equation(equation, f"has the part {part!r}, expected letters and at most one '...'")
+    inputs: list[Labels] = []
+    for k, (part, x) in enumerate(zip(subscripts, operands, strict=True)):
+        before, dots, after = part.partition("...")
+        others = x.ndim - len(before) - len(after)
+        if others < 0 or (others > 0 and not dots):
+            refuse_equation(
+                equation, f"gives {part!r} for operand {k} of shape {tuple(x.shape)}, expected {x.ndim} axes"
+            )
+        inputs.append((*before, *range(others - 1, -1, -1), *after))
+    hidden = tuple(
+        range(max((len([n for n in labels if isinstance(n, int)]) for labels in inputs), default=0) - 1, -1, -1)
+    )
+    letters = "".join(subscripts).replace(".", "")
+    if not arrow:
+        return list(operands), inputs, (*hidden, *sorted(c for c in set(letters) if letters.count(c) == 1))
+    before, dots, after = right.partition("...")
+    output: Labels = (*before, *(hidden if dots else ()), *after)
+    for c in (*before, *after):
+        if c not in letters:
+            refuse_equation(equation, f"has {c!r} in the output, expected a letter of the operands")
+    if len(set(output)) < len(output):
+        refuse_equation(equation, "has a letter twice in the output, expected each once")
+    return list(operands), inputs, output
+
+
+def lengths_of(tensors: list[Tensor], inputs: list[Labels]) -> dict[Hashable, int]:
+    lengths: dict[Hashable, int] = {}
+    for k, (x, labels) in enumerate(zip(tensors, inputs, strict=True)):
+        for label, n in zip(labels, x.shape, strict=True):
+            known = lengths.setdefault(label, n)
+            if known == 1:
+                lengths[label] = n
+            elif n not in (1, known):
+                raise RuntimeError(
+                    f"[einsum] axis {label!r} has {n} elements in operand {k} of shape {tuple(x.shape)} and {known} "
+                    "before, expected equal lengths or 1"
+                )
+    return lengths
+
+
+def single(x: Tensor, labels: Labels, lengths: dict[Hashable, int]) -> tuple[Tensor, Labels]:
+    """One operand with each label once, and without axes of length 1, which count for nothing in a product."""
+    for label in [label for label, n in Counter(labels).items() if n > 1]:
+        while labels.count(label) > 1:
+            first = labels.index(label)
+            second = labels.index(label, first + 1)
+            if x.shape[first] != x.shape[second]:
+                raise RuntimeError(
+                    f"[einsum] {label!r} stands for axes of {x.shape[first]} and {x.shape[second]} elements of one "
+                    f"operand of shape {tuple(x.shape)}, expected equal lengths"
+                )
+            x = diagonal(x, first, second)
+            labels = (*(n for d, n in enumerate(labels) if d not in (first, second)), label)
+    dropped = [d for d, n in enumerate(x.shape) if n == 1]
+    if not dropped:
+        return x, labels
+    return x.squeeze(dropped), tuple(label for d, label in enumerate(labels) if d not in dropped)
+
+
+def summed_over(x: Tensor, labels: Labels, gone: list[Hashable]) -> tuple[Tensor, Labels]:
+    if not gone:
+        return x, labels
+    total = ops.sum(x, [labels.index(label) for label in gone])
+    return total if total.dtype is x.dtype else ops.cast(total, x.dtype), tuple(n for n in labels if n not in gone)
+
+
+def cheapest(terms: list[tuple[Tensor, Labels]], lengths: dict[Hashable, int]) -> tuple[int, int]:
+    """The two terms whose product takes the fewest multiplications; the first such two."""
+    pairs = [(i, j) for i in range(len(terms)) for j in range(i + 1, len(terms))]
+    if len(pairs) == 1:
+        return pairs[0]
+    return min(pairs, key=lambda p: product_of([lengths[label] for label in {*terms[p[0]][1], *terms[p[1]][1]}]))
+
+
+def tensordot(a: Tensor, b: Tensor, dims: int | Sequence[Any] = 2) -> Tensor:
+    """The sum of products over the last `dims` axes of a and the first of b, or over the axes dims = (of a, of b).
+
+    >>> import trigrad as tg
+    >>> tg.tensordot(tg.ones(2, 3, 4), tg.ones(3, 4, 5)).shape
+    trigrad.Size([2, 5])
+    >>> tg.tensordot(tg.ones(2, 3), tg.ones(2, 4), ([0], [0])).shape
+    trigrad.Size([3, 4])
+    """
+    if isinstance(dims, int):
+        if not 0 <= dims <= min(a.ndim, b.ndim):
+            raise RuntimeError(
+                f"[tensordot] dims is {dims}, expected 0 to {min(a.ndim, b.ndim)} for a {tuple(a.shape)} and b "
+                f"{tuple(b.shape)}"
+            )
+        of_a, of_b = list(range(a.ndim - dims, a.ndim)), list(range(dims))
+    else:
+        of_a, of_b = (axes_of(x, axes) for x, axes in zip((a, b), dims, strict=True))
+    if len(of_a) != len(of_b):
+        raise RuntimeError(f"[tensordot] dims has {len(of_a)} and {len(of_b)} axes, expected as many of a as of b")
+    labels_a: list[Hashable] = [("a", d) for d in range(a.ndim)]
+    labels_b: list[Hashable] = [("b", d) for d in range(b.ndim)]
+    for i, j in zip(of_a, of_b, strict=True):
+        if a.shape[i] != b.shape[j]:
+            if a.shape[i] == 1:
+                b = ops.sum(b, j, True)
+            elif b.shape[j] == 1:
+                a = ops.sum(a, i, True)
+            else:
+                raise RuntimeError(
+                    f"[tensordot] axis {i} of a {tuple(a.shape)} has {a.shape[i]} elements and axis {j} of b "
+                    f"{tuple(b.shape)} has {b.shape[j]}, expected equal lengths"
+                )
+        labels_b[j] = labels_a[i]
+    kept = [label for d, label in enumerate(labels_a) if d not in of_a] + [
+        n for d, n in enumerate(labels_b) if d not in of_b
+    ]
+    return contract(a, tuple(labels_a), b, tuple(labels_b), kept)[0]
+
+
+def axes_of(x: Tensor, axes: int | Sequence[int]) -> list[int]:
+    found = []
+    for d in [axes] if isinstance(axes, int) else axes:
+        if not -x.ndim <= d < x.ndim:
+            raise IndexError(f"[tensordot] axis {d} is out of range for a tensor of {x.ndim} dimensions")
+        found.append(d % x.ndim)
+    if len(set(found)) < len(found):
+        raise RuntimeError(f"[tensordot] axes {tuple(axes) if not isinstance(axes, int) else axes} name one twice")
+    return found

@@ -6,6 +6,7 @@
 #include "bind/dtype_type.h"
 #include "bind/numpy.h"
 #include "bind/size_type.h"
+#include "bind/tape.h"
 #include "bind/tensor_type.h"
 #include "core/float_env.h"
 #include "ops/table.h"
@@ -16,16 +17,16 @@ namespace {
 // ---- copies
 
 PyObject* contiguous(PyObject* self, PyObject*) {
-  return guarded([&] { return value_of(self).contiguous() ? Py_NewRef(self) : wrap(contiguous_copy(value_of(self))); });
+  return guarded([&] { return value_of(self).contiguous() ? Py_NewRef(self) : clone_object(self); });
 }
 PyObject* clone(PyObject* self, PyObject*) {
-  return guarded([&] { return wrap(contiguous_copy(value_of(self))); });
+  return guarded([&] { return clone_object(self); });
 }
 PyObject* zero_(PyObject* self, PyObject*) {
   return guarded([&] {
     Attrs zero;
     zero.add(Attr::integer(0));
-    call1(op(op_fill_), {value_of(self)}, zero);
+    overwrite_object(op(op_fill_), {&self, 1}, {&value_of(self), 1}, zero);
     return Py_NewRef(self);
   });
 }

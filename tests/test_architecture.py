@@ -138,7 +138,7 @@ MODULE_MAY_IMPORT = {
     },
     "_docs": {"ops"},
     "trigrad": {
-    "_ordering": {"_core", "ops", "_creation", "_reductions"},
+        "_ordering",
         "_core",
         "ops",
         "_device",

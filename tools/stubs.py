@@ -97,7 +97,7 @@ import numpy
 from trigrad import ops as ops
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
-from trigrad._reductions import Axes, MaxResult
+from trigrad._reductions import Axes, ValuesAndIndices
 from trigrad._random import Generator
 
 Dims: TypeAlias = builtins.int | Sequence[builtins.int]

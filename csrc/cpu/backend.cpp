@@ -56,6 +56,11 @@ constexpr Backend make_backend() {
   b.kernels[op_triu] = k_triu;
 
   // ---- ordering: sorts and scans
+  b.kernels[op_cumsum] = k_cumsum;
+  b.kernels[op_cumprod] = k_cumprod;
+  b.kernels[op_sort] = k_sort;
+  b.kernels[op_topk] = k_topk;
+  b.kernels[op_kthvalue] = k_kthvalue;
 
   // ---- norms
 

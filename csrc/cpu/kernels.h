@@ -66,6 +66,14 @@ void k_tril(const Call& call);
 void k_triu(const Call& call);
 
 // ---- ordering: sorts and scans
+// scan.cpp
+void k_cumsum(const Call& call);
+void k_cumprod(const Call& call);
+
+// sort.cpp, select.cpp
+void k_sort(const Call& call);
+void k_topk(const Call& call);
+void k_kthvalue(const Call& call);
 
 // ---- norms
 

@@ -171,6 +171,11 @@ enum KernelOp : OpId {
   op_triu,
 
   // ordering: sorts and scans
+  op_cumsum,
+  op_cumprod,
+  op_sort,
+  op_topk,
+  op_kthvalue,
 
   // norms
 

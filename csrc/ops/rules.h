@@ -41,6 +41,11 @@ void cat(Inference& c);
 void pad(Inference& c);
 void triangle(Inference& c);  // tril, triu
 
+void scan(Inference& c);  // cumsum, cumprod: integers become int64
+void sort(Inference& c);
+void topk(Inference& c);
+void kthvalue(Inference& c);
+
 // Pointwise rows: broadcast, promote, and per dtype class of the row.
 void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool);
 

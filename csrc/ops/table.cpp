@@ -107,6 +107,14 @@ const Row kKernelRows[] = {
     {op_triu, "triu(Tensor input, Int diagonal=0)", 1, rules::triangle, kInplace | kElementwise},
 
     // ---- ordering: sorts and scans
+    {op_cumsum, "cumsum(Tensor input, Int dim, Type? dtype=None)", 1, rules::scan},
+    {op_cumprod, "cumprod(Tensor input, Int dim, Type? dtype=None)", 1, rules::scan},
+    // Outputs of these three: values, and their indices along dim. Equal values stand in the order of their indices.
+    {op_sort, "native_sort(Tensor input, Int dim=-1, Bool descending=False)", 2, rules::sort},
+    {op_topk, "native_topk(Tensor input, Int k, Int dim=-1, Bool largest=True)", 2, rules::topk},
+    // The k-th smallest; without k the median, the lower of two, of a line without NaN or (skip_nan) of its other values.
+    {op_kthvalue, "native_kthvalue(Tensor input, Int? k=None, Int dim=-1, Bool keepdim=False, Bool skip_nan=False)", 2,
+     rules::kthvalue},
 
     // ---- norms
 };

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from trigrad import ops
 from trigrad._core import Tensor, int64
 from trigrad._vjp.rule import (
@@ -94,7 +96,10 @@ def _cross_entropy_backward(
         share = ops.cast(counted, x.dtype)  # Q: the weight of the row
         if weight is not None:
             known = ops.cast(ops.where(counted, target, 0), int64)
-            share = ops.mul(share, ops.add(ops.mul(ops.gather(weight, 0, known), 1 - smoothing), ops.mul(ops.mean(weight), smoothing)))
+            share = ops.mul(
+                share,
+                ops.add(ops.mul(ops.gather(weight, 0, known), 1 - smoothing), ops.mul(ops.mean(weight), smoothing)),
+            )
         scale = ops.mul(share, ops.div(grad, total) if reduction == "mean" else grad)
         dx = ops.mul(ops.softmax_backward(v, ops.softmax(x, 1), 1), scale.unsqueeze(1))
     return dg, dx, None, None, None, None
@@ -143,9 +148,7 @@ def spread_over(x: Tensor, like: Tensor) -> Tensor:
 
 
 @rule(BCE + "_backward", "i1 i2 i3 i4", "i0 i1 i2 i3 i4", "i0 i1 i3 i4", "i0 i1 i2 i4", "i0 i1 i2 i3")
-def _bce_backward(
-    grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted
-) -> Gradients:
+def _bce_backward(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
     """Each element's slope: weight ((1 - t) - (1 + (pos_weight - 1) t) sigmoid(-x))"""
     (v,), (g, x, target, weight, positive), (reduction,) = grads, inputs, attributes
     backward = ops.binary_cross_entropy_with_logits_backward
@@ -173,7 +176,7 @@ def _bce_backward(
 # ---- batch normalisation: x (N, C, ...), everything else (C,)
 
 
-def per_channel(x: Tensor | None, like: Tensor) -> Tensor | None:
+def per_channel(x: Any, like: Tensor) -> Any:
     """(C,) beside (N, C, ...)"""
     return x if x is None else x.reshape((-1, *([1] * (like.ndim - 2))))
 
@@ -212,7 +215,7 @@ def _batch_norm_backward(
     centred = ops.mul(ops.sub(x, per_channel(mean, x)), r)
 
     def average(u: Tensor) -> Tensor:
-        return per_channel(ops.div(channels_of(u), n), x)  # type: ignore[return-value]
+        return per_channel(ops.div(channels_of(u), n), x)
 
     def projected(u: Tensor) -> Tensor:
         return ops.sub(ops.sub(u, average(u)), ops.mul(centred, average(ops.mul(u, centred))))

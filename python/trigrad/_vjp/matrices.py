@@ -6,12 +6,9 @@ from trigrad import ops
 from trigrad._core import op_table
 from trigrad._vjp.rule import Attributes, Gradients, Grads, Tensors, Wanted, rule, sum_to
 
-
 # of the rows that an activation can be
 NUMBER_OF_PARAMETERS = {
-    row["name"]: len(row["params"]) - 1
-    for row in op_table()
-    if row["pointwise"] and row["pointwise"]["arity"] == 1
+    row["name"]: len(row["params"]) - 1 for row in op_table() if row["pointwise"] and row["pointwise"]["arity"] == 1
 }
 
 
@@ -57,20 +54,26 @@ def _dense(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attribut
 
 
 @rule("dense_grad_input", "i1", "i0")
-def _dense_grad_input(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
+def _dense_grad_input(
+    grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted
+) -> Gradients:
     """dx = g W"""
     (v,), (g, weight) = grads, inputs
     return ops.dense(v, weight) if wanted[0] else None, ops.dense_grad_weight(g, v) if wanted[1] else None
 
 
 @rule("dense_grad_weight", "i1", "i0")
-def _dense_grad_weight(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
+def _dense_grad_weight(
+    grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted
+) -> Gradients:
     """dW = gᵀ x"""
     (v,), (g, x) = grads, inputs
     return ops.dense(x, v) if wanted[0] else None, ops.dense_grad_input(g, v) if wanted[1] else None
 
 
 @rule("dense_grad_bias", "")
-def _dense_grad_bias(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
+def _dense_grad_bias(
+    grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted
+) -> Gradients:
     """db = g summed over the rows"""
     return (grads[0].expand(inputs[0].shape),)

@@ -129,7 +129,7 @@ def _scatter(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attrib
 @rule("scatter_add", "", "", "i1")
 def _scatter_add(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
     (g,), (_, index, source), (dim,) = grads, inputs, attributes
-    return g, None, gathered(g, index, dim, source) if wanted[2] else None
+    return g if wanted[0] else None, None, gathered(g, index, dim, source) if wanted[2] else None
 
 
 @rule("masked_fill", "i1", "")

@@ -31,14 +31,12 @@ Row = dict[str, Any]
 
 
 def install() -> None:
-    """A rule for every row that has none of its own."""
+    """A rule for every row that has none of its own below."""
     table = {row["name"]: row for row in op_table() if row["pointwise"]}
     for name, row in table.items():
         if row["pointwise"]["to_bool"] or (name + "_backward" not in table and name + "_backward_a" not in table):
             NOT_DIFFERENTIABLE.add(name)
-    for name, row in table.items():
-        if name in RULES:
-            continue
+    for name in table:
         if f"{name}_backward" in table:
             of_first(name, [table[f"{name}_backward"]])
             of_backward(f"{name}_backward", [table[f"{name}_double_backward"]])
@@ -48,7 +46,11 @@ def install() -> None:
             for k, pairs in (("a", ("aa", "ab")), ("b", ("ab", "bb"))):
                 of_backward(f"{name}_backward_{k}", [table[f"{name}_double_backward_{pair}"] for pair in pairs])
             for pair in ("aa", "ab", "bb"):
-                of_double(f"{name}_double_backward_{pair}", table[f"{name}_double_backward_{pair}"], THIRD.get(f"{name}_{pair}"))
+                of_double(
+                    f"{name}_double_backward_{pair}",
+                    table[f"{name}_double_backward_{pair}"],
+                    THIRD.get(f"{name}_{pair}"),
+                )
     NOT_DIFFERENTIABLE.difference_update(RULES)
 
 
@@ -69,6 +71,8 @@ def present(row: Row, values: Sequence[Any], instead: Tensor) -> list[Any]:
 
 
 def of_first(name: str, slopes: list[Row]) -> None:
+    if name in RULES:
+        return
     calls = [(row, getattr(ops, row["name"])) for row in slopes]
 
     def function(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
@@ -116,7 +120,7 @@ def of_double(name: str, own: Row, third: Callable[..., Sequence[Tensor | None]]
             returned(curvature(v, grad_grad, *present(own, rest, v), *attributes), grad) if wanted[1] else None,
         ]
         further: Sequence[Tensor | None] = [None] * arity
-        if any(wanted[2:-1]):
+        if any(wanted[2:-1]) and own["pointwise"]["reads"]:  # else f'' is constant
             if third is None:
                 raise NotImplementedError(f"[{name}] has no further derivative; the row can be differentiated twice")
             scale = ops.mul(ops.mul(v, grad_grad), grad)
@@ -151,6 +155,12 @@ def same(g: Tensor) -> Tensor:
 rule("add", "", "")(linear(same, same))
 rule("sub", "", "")(linear(same, ops.neg))
 rule("neg", "")(linear(ops.neg, same))
+
+
+@rule("relu", "o0")
+def _relu(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
+    """y > 0 where x > 0: the input may have been overwritten by the output."""
+    return (ops.relu_backward(grads[0], outputs[0], outputs[0]),)
 
 
 # ---- third derivatives, in rows: f'''(x, y, parameters), for two arguments both derivatives of the second derivative

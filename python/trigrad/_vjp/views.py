@@ -65,7 +65,9 @@ def extent(x: Tensor) -> tuple[int, int]:
 
 def repeats(y: Tensor) -> bool:
     """May two elements of y share one place?"""
-    axes: Sequence[tuple[int, int]] = sorted((abs(step), n) for n, step in zip(y.shape, y.stride(), strict=True) if n > 1)
+    axes: Sequence[tuple[int, int]] = sorted(
+        (abs(step), n) for n, step in zip(y.shape, y.stride(), strict=True) if n > 1
+    )
     reach = 0
     for step, n in axes:
         if step <= reach:

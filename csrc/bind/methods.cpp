@@ -4,6 +4,7 @@
 #include "bind/dlpack.h"
 #include "bind/door.h"
 #include "bind/dtype_type.h"
+#include "bind/indexing.h"
 #include "bind/numpy.h"
 #include "bind/size_type.h"
 #include "bind/tape.h"
@@ -127,6 +128,10 @@ PyMethodDef tensor_methods[] = {
      "contiguous() -> Tensor\n\nThe tensor itself, or a copy laid out row by row."},
     {"clone", clone, METH_NOARGS, "clone() -> Tensor\n\nA copy with its own memory."},
     {"zero_", zero_, METH_NOARGS, "zero_() -> Tensor\n\nAll elements set to 0."},
+    {"index_put_", keywords(index_put), kKeywords,
+     "index_put_(indices, values, accumulate=False) -> Tensor\n\nWrites values, or adds them, at the places that "
+     "tensors "
+     "of indices address."},
     {"item", item, METH_NOARGS, "item() -> float | int | bool\n\nThe single element as a Python number."},
     {"tolist", tolist, METH_NOARGS, "tolist() -> list\n\nThe elements as nested lists of Python numbers."},
     {"size", keywords(size), kKeywords, "size(dim=None) -> Size | int\n\nThe shape, or one length of it."},

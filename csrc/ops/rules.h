@@ -37,6 +37,16 @@ void bernoulli(Inference& c);
 void integers(Inference& c);
 void permutation(Inference& c);
 
+// indexing
+void index(Inference& c);
+void index_put(Inference& c);
+void gather(Inference& c);
+void scatter(Inference& c);  // scatter, scatter_add
+void masked_fill(Inference& c);
+void nonzero(Inference& c);
+void count_nonzero(Inference& c);
+void searchsorted(Inference& c);
+
 void cat(Inference& c);
 void pad(Inference& c);
 void triangle(Inference& c);  // tril, triu

@@ -39,6 +39,7 @@ from trigrad._views import *
 from trigrad._shaping import *
 from trigrad._linalg import *
 from trigrad._ordering import *
+from trigrad._indexing import *
 from trigrad._functional import *  # type: ignore[assignment]
 from trigrad._printing import *
 from trigrad import _docs, _methods

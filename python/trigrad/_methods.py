@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any
 
-from trigrad import _core, _functional, _linalg, _ordering, _random, _reductions, _shaping, _views, ops
+from trigrad import _core, _functional, _indexing, _linalg, _ordering, _random, _reductions, _shaping, _views, ops
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
@@ -228,6 +228,7 @@ FUNCTIONS_AS_METHODS = (
     _random.bernoulli,
     *_views.METHODS,
     *_shaping.METHODS,
+    *_indexing.METHODS,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import copy as copies
 from typing import TYPE_CHECKING, Any
 
 from trigrad import _core, _functional, _indexing, _linalg, _ordering, _random, _reductions, _shaping, _views, ops
@@ -191,12 +192,38 @@ def copy(self: Tensor) -> Tensor:
 
 
 def deepcopy(self: Tensor, memo: dict[Any, Any]) -> Tensor:
-    result = memo[id(self)] = self.clone()
+    """A leaf on memory of its own, with its gradient; what was made of others has no copy of its history."""
+    if not self.is_leaf:
+        raise RuntimeError(
+            "[deepcopy] got a tensor made of others that require gradients, expected a leaf; copy x.detach() instead"
+        )
+    result = memo[id(self)] = _rebuilt(self.detach().clone(), self.requires_grad, self._role)
+    if self.grad is not None and not self._role:
+        result.grad = copies.deepcopy(self.grad, memo)
     return result
 
 
+def _rebuilt(data: Tensor, requires_grad: builtins.bool, role: builtins.int) -> Tensor:
+    if requires_grad:
+        data.requires_grad_()
+    data._role = role
+    return data
+
+
+def rebuild(data: bytes, dtype: DTypeArgument, shape: tuple[builtins.int, ...], *marks: Any) -> Tensor:
+    """What `reduce` took apart."""
+    return _rebuilt(_core.from_bytes(data, dtype, shape), *marks)
+
+
 def reduce(self: Tensor) -> tuple[Any, ...]:
-    return _core.from_bytes, (self._bytes(), self.dtype, tuple(self.shape))
+    if not self.is_leaf:
+        raise RuntimeError(
+            "[pickle] got a tensor made of others that require gradients, expected a leaf; pickle x.detach() instead"
+        )
+    made = self._bytes(), self.dtype, tuple(self.shape)
+    if self.requires_grad or self._role:
+        return rebuild, (*made, self.requires_grad, self._role)
+    return _core.from_bytes, made
 
 
 def format(self: Tensor, spec: str) -> str:

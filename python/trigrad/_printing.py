@@ -11,6 +11,8 @@ from trigrad._core import Tensor
 
 __all__ = ["set_printoptions"]
 
+PARAMETER = 1  # the role of a Parameter (nn/parameter.py)
+
 
 class _Options:
     precision = 4
@@ -136,6 +138,8 @@ def tensor_repr(t: Tensor) -> str:
         data = _edges(t) if t.ndim and t.numel() > _Options.threshold else t.tolist()
         format, width = _format_of(_leaves(data), t.is_floating_point())
         text = _body(data, t.ndim, indent, format, width)
+    if t.requires_grad and t.is_leaf:
+        suffixes.append("requires_grad=True")
     text = prefix + text
     line = len(text) - (text.rfind("\n") + 1)
     for suffix in suffixes:
@@ -145,4 +149,4 @@ def tensor_repr(t: Tensor) -> str:
         else:
             text += ", " + suffix
             line += len(suffix) + 2
-    return text + ")"
+    return ("Parameter containing:\n" if t._role == PARAMETER else "") + text + ")"

@@ -105,8 +105,9 @@ class Sequential(_ListOfModules):
             self.add_module(str(name), module)
 
     def forward(self, input: Any) -> Any:
-        for module in self._modules.values():
-            input = cast(Module, module)(input)
+        modules: dict[str, Any] = self._modules  # type: ignore[assignment]
+        for module in modules.values():
+            input = module(input)
         return input
 
     def __getitem__(self, index: Any) -> Any:

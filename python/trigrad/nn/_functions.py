@@ -1,0 +1,61 @@
+"""Functions of layers that are more than one call, for `trigrad.nn.functional`."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+from trigrad import ops
+from trigrad._core import Tensor
+from trigrad._functional import dropout_mask
+from trigrad._random import Generator
+
+__all__ = ["alpha_dropout", "normalize"]
+
+SELU_LOWEST = 1.7580993408473766  # minus SELU's limit at -infinity
+
+
+def alpha_dropout(
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Elements take SELU's lowest value with probability `p`, then all are scaled and moved so that mean 0 and variance 1
+    stay.
+
+    >>> import trigrad as tg
+    >>> tg.nn.functional.alpha_dropout(tg.ones(2), 0.5, training=False)
+    tensor([1., 1.])
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"[alpha_dropout] dropout probability has to be between 0 and 1, but got {p}")
+    if not training or p == 0:
+        return input
+    if p == 1:
+        made = input * 0.0
+    else:
+        scale = 1 / math.sqrt((SELU_LOWEST**2 * p + 1) * (1 - p))
+        kept = dropout_mask(tuple(input.shape), p, generator=generator)
+        made = ops.where(kept, input * scale, -SELU_LOWEST * scale) + SELU_LOWEST * scale * p
+    return cast(Tensor, input.copy_(made)) if inplace else made
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """Vectors along `dim` divided by their p-norm, which counts as eps at least.
+
+    >>> import trigrad as tg
+    >>> tg.nn.functional.normalize(tg.tensor([3.0, 4.0]), dim=0)
+    tensor([0.6000, 0.8000])
+    """
+    if p == 2:
+        length = ops.sqrt(ops.sum(ops.square(input), dim, True))
+    elif p == 1:
+        length = ops.sum(ops.abs(input), dim, True)
+    elif p == math.inf:
+        length = ops.amax(ops.abs(input), dim, True)
+    else:
+        length = ops.pow(ops.sum(ops.pow(ops.abs(input), p), dim, True), 1 / p)
+    return input / ops.clamp(length, eps)

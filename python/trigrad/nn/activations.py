@@ -1,0 +1,539 @@
+"""Activations as modules. The functions are in `trigrad.nn.functional`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from trigrad import ops
+from trigrad._core import Tensor
+from trigrad._creation import DeviceArgument, DTypeArgument, full
+from trigrad._device import require_cpu
+from trigrad._random import rand_like
+from trigrad.autograd.function import Function
+from trigrad.nn import functional as F
+from trigrad.nn.linear import Linear
+from trigrad.nn.module import Module
+from trigrad.nn.parameter import Parameter
+
+__all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "SELU",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "LeakyReLU",
+    "LogSigmoid",
+    "LogSoftmax",
+    "Maxout",
+    "Mish",
+    "PReLU",
+    "RReLU",
+    "ReLU",
+    "ReLU6",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softmax2d",
+    "Softmin",
+    "Softplus",
+    "Softshrink",
+    "Softsign",
+    "Square",
+    "Step",
+    "Tanh",
+    "Tanhshrink",
+    "Threshold",
+]
+
+
+# ---- one number after the other
+
+
+class _Pointwise(Module):
+    """A function of `trigrad.nn.functional`, or with `inplace` the method of Tensor that overwrites its input."""
+
+    function: str
+    names: tuple[str, ...] = ()  # of its parameters, which are attributes
+    bare = False  # does repr leave out their names?
+
+    def __init__(self, inplace: bool = False, **parameters: Any) -> None:
+        super().__init__()
+        self.__dict__.update(parameters)
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        parameters = [getattr(self, name) for name in self.names]
+        made: Tensor
+        if self.inplace:
+            made = getattr(input, self.function + "_")(*parameters)
+        else:
+            made = getattr(F, self.function)(input, *parameters)
+        return made
+
+    def extra_repr(self) -> str:
+        shown = [f"{getattr(self, name)}" if self.bare else f"{name}={getattr(self, name)}" for name in self.names]
+        return ", ".join(shown + ["inplace=True"] * self.inplace)
+
+
+class ReLU(_Pointwise):
+    """max(0, x)
+
+    >>> import trigrad as tg
+    >>> tg.nn.ReLU()(tg.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+
+    function = "relu"
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input.relu_() if self.inplace else ops.relu(input)
+
+
+class ReLU6(_Pointwise):
+    """min(max(0, x), 6)"""
+
+    function = "relu6"
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input.clamp_(0, 6) if self.inplace else F.relu6(input)
+
+
+class LeakyReLU(_Pointwise):
+    """x where it is positive, negative_slope x elsewhere
+
+    >>> import trigrad as tg
+    >>> tg.nn.LeakyReLU(0.1)(tg.tensor([-1.0, 2.0]))
+    tensor([-0.1000,  2.0000])
+    """
+
+    function = "leaky_relu"
+    names = ("negative_slope",)
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__(inplace, negative_slope=negative_slope)
+
+
+class ELU(_Pointwise):
+    """x where it is positive, alpha (exp(x) - 1) elsewhere"""
+
+    function = "elu"
+    names = ("alpha",)
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace, alpha=alpha)
+
+
+class CELU(_Pointwise):
+    """x where it is positive, alpha (exp(x / alpha) - 1) elsewhere"""
+
+    function = "celu"
+    names = ("alpha",)
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace, alpha=alpha)
+
+
+class SELU(_Pointwise):
+    """ELU, scaled so that activations of mean 0 and variance 1 stay so"""
+
+    function = "selu"
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace)
+
+
+class SiLU(_Pointwise):
+    """x sigmoid(x), the swish"""
+
+    function = "silu"
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace)
+
+
+class Mish(_Pointwise):
+    """x tanh(softplus(x))"""
+
+    function = "mish"
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace)
+
+
+class GELU(_Pointwise):
+    """x Φ(x), with the normal distribution function; approximate="tanh" is nearly that.
+
+    >>> import trigrad as tg
+    >>> tg.nn.GELU()(tg.tensor([0.0, 100.0]))
+    tensor([  0., 100.])
+    """
+
+    function = "gelu"
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__(approximate=approximate)
+        self.approximate: str
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.gelu(input) if self.approximate == "none" else F.gelu(input, approximate=self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class Sigmoid(_Pointwise):
+    """1 / (1 + exp(-x))
+
+    >>> import trigrad as tg
+    >>> tg.nn.Sigmoid()(tg.zeros(1))
+    tensor([0.5000])
+    """
+
+    function = "sigmoid"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.sigmoid(input)
+
+
+class Tanh(_Pointwise):
+    """tanh(x)"""
+
+    function = "tanh"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.tanh(input)
+
+
+class LogSigmoid(_Pointwise):
+    """log(sigmoid(x))"""
+
+    function = "logsigmoid"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class Softsign(_Pointwise):
+    """x / (1 + |x|)"""
+
+    function = "softsign"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class Tanhshrink(_Pointwise):
+    """x - tanh(x)"""
+
+    function = "tanhshrink"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class Softplus(_Pointwise):
+    """log(1 + exp(beta x)) / beta, and x where beta x is beyond the threshold"""
+
+    function = "softplus"
+    names = ("beta", "threshold")
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__(beta=beta, threshold=threshold)
+
+
+class Hardshrink(_Pointwise):
+    """x where |x| > lambd, 0 elsewhere"""
+
+    function = "hardshrink"
+    names = ("lambd",)
+    bare = True
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__(lambd=lambd)
+
+
+class Softshrink(_Pointwise):
+    """x moved by lambd towards 0, where it stops"""
+
+    function = "softshrink"
+    names = ("lambd",)
+    bare = True
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__(lambd=lambd)
+
+
+class Hardsigmoid(_Pointwise):
+    """x / 6 + ½, from 0 to 1"""
+
+    function = "hardsigmoid"
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace)
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+class Hardswish(_Pointwise):
+    """x hardsigmoid(x)"""
+
+    function = "hardswish"
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace)
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+class Hardtanh(_Pointwise):
+    """x, from min_val to max_val"""
+
+    function = "hardtanh"
+    names = ("min_val", "max_val")
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        if not min_val < max_val:
+            raise ValueError(f"[Hardtanh] min_val is {min_val}, expected less than max_val, {max_val}")
+        super().__init__(inplace, min_val=min_val, max_val=max_val)
+
+
+class Threshold(_Pointwise):
+    """x where it is beyond the threshold, value elsewhere"""
+
+    function = "threshold"
+    names = ("threshold", "value")
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__(inplace, threshold=threshold, value=value)
+
+
+class Square(_Pointwise):
+    """x²
+
+    >>> import trigrad as tg
+    >>> tg.nn.Square()(tg.tensor([3.0]))
+    tensor([9.])
+    """
+
+    function = "square"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.square(input)
+
+
+class _Stepping(Function):
+    """1 where the input is at least 0. It has no gradient, and says so."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor) -> Tensor:
+        return (input >= 0).to(input.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        raise RuntimeError(
+            "[Step] cannot be trained through: its derivative is 0 wherever it has one, so no parameter before it would ever "
+            "change; train with a Sigmoid and put the Step in its place afterwards, or evaluate inside trigrad.no_grad()"
+        )
+
+
+class Step(Module):
+    """1 where the input is at least 0, else 0. Training through it is refused.
+
+    >>> import trigrad as tg
+    >>> tg.nn.Step()(tg.tensor([-1.0, 0.0, 2.0]))
+    tensor([0., 1., 1.])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        made: Tensor = _Stepping.apply(input)
+        return made
+
+
+class RReLU(Module):
+    """x where it is positive; elsewhere x times a slope drawn anew from lower … upper, in evaluation the mean of the two"""
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower, self.upper, self.inplace = lower, upper, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training:
+            made = ops.where(input < 0, input * (rand_like(input) * (self.upper - self.lower) + self.lower), input)
+        else:
+            made = ops.leaky_relu(input, (self.lower + self.upper) / 2)
+        return input.copy_(made) if self.inplace else made
+
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")
+
+
+# ---- along an axis
+
+
+def _axis(name: str, input: Tensor, dim: int | None) -> int:
+    if dim is not None:
+        return dim
+    warnings.warn(
+        f"[{name}] Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        stacklevel=4,
+    )
+    return 0 if input.ndim in (0, 1, 3) else 1
+
+
+class Softmax(Module):
+    """exp(x) divided by its sum along `dim`
+
+    >>> import trigrad as tg
+    >>> tg.nn.Softmax(dim=0)(tg.tensor([0.0, 0.0]))
+    tensor([0.5000, 0.5000])
+    """
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.softmax(input, _axis("softmax", input, self.dim))
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Module):
+    """The logarithm of the softmax along `dim`"""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.log_softmax(input, _axis("log_softmax", input, self.dim))
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmin(Module):
+    """The softmax of -x along `dim`"""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return ops.softmax(-input, _axis("softmin", input, self.dim))
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmax2d(Module):
+    """The softmax over the channels of (N, C, H, W) or (C, H, W)"""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in (3, 4):
+            raise ValueError(f"[Softmax2d] expected input to be 3D or 4D, got {input.ndim}D instead")
+        return ops.softmax(input, -3)
+
+
+class GLU(Module):
+    """a sigmoid(b), where a and b are the halves of the input along `dim`"""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.glu(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+# ---- with parameters
+
+
+class PReLU(Module):
+    """x where it is positive; elsewhere x times a slope that is learned, one for all or one per channel
+
+    >>> import trigrad as tg
+    >>> tg.nn.PReLU()(tg.tensor([-1.0, 2.0])).tolist()
+    [-0.25, 2.0]
+    """
+
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        device: DeviceArgument = None,
+        dtype: DTypeArgument | None = None,
+    ) -> None:
+        require_cpu("PReLU", device)
+        super().__init__()
+        self.num_parameters, self.init = num_parameters, init
+        self.weight = Parameter(full((num_parameters,), float(init), dtype=dtype))
+
+    def reset_parameters(self) -> None:
+        """The slopes as they were at first."""
+        self.weight.data.fill_(self.init)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+class Maxout(Module):
+    """The greatest of `pieces` affine functions of the input, per output: a convex activation that is learned.
+
+    input (..., in_features) -> (..., out_features)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Maxout(2, 3, pieces=4)(tg.zeros(5, 2)).shape
+    trigrad.Size([5, 3])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        pieces: int = 2,
+        bias: bool = True,
+        device: DeviceArgument = None,
+        dtype: DTypeArgument | None = None,
+    ) -> None:
+        if pieces < 1:
+            raise ValueError(f"[Maxout] got {pieces} pieces, expected 1 or more")
+        super().__init__()
+        self.in_features, self.out_features, self.pieces = in_features, out_features, pieces
+        self.affine = Linear(in_features, out_features * pieces, bias, device, dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        pieces = self.affine(input)
+        return ops.amax(pieces.reshape(*pieces.shape[:-1], self.out_features, self.pieces), -1)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, pieces={self.pieces}"

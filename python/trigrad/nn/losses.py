@@ -1,0 +1,512 @@
+"""Losses as modules: what they are called with goes to the function of `trigrad.nn.functional`.
+
+Each call takes `sample_weight` besides, one weight per event.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trigrad import _losses
+from trigrad._core import Tensor
+from trigrad._losses import reduction_of
+from trigrad.nn.module import Module
+
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
+    "CrossEntropyLoss",
+    "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
+    "HingeLoss",
+    "HuberLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "MSELoss",
+    "MarginRankingLoss",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
+    "NLLLoss",
+    "PairwiseDistance",
+    "PoissonNLLLoss",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
+    "TripletMarginLoss",
+]
+
+
+class _Loss(Module):
+    """A loss function with its settings. `buffers` are tensors, which move and are saved with the module."""
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        buffers: dict[str, Tensor | None] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        self.reduction = reduction_of(size_average, reduce, reduction)
+        for name, tensor in (buffers or {}).items():
+            self.register_buffer(name, tensor)
+        self.__dict__.update(settings)
+
+
+class L1Loss(_Loss):
+    """|input - target|"""
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(size_average, reduce, reduction)
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.l1_loss(input, target, reduction=self.reduction, sample_weight=sample_weight)
+
+
+class MSELoss(_Loss):
+    """(input - target)²
+
+    >>> import trigrad as tg
+    >>> tg.nn.MSELoss()(tg.tensor([1.0, 2.0]), tg.tensor([0.0, 4.0]))
+    tensor(2.5000)
+    """
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(size_average, reduce, reduction)
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.mse_loss(input, target, reduction=self.reduction, sample_weight=sample_weight)
+
+
+class SmoothL1Loss(_Loss):
+    """½ d² / beta where d = |input - target| is below beta, d - ½ beta elsewhere"""
+
+    beta: float
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, beta=beta)
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.smooth_l1_loss(
+            input, target, reduction=self.reduction, beta=self.beta, sample_weight=sample_weight
+        )
+
+
+class HuberLoss(_Loss):
+    """½ d² where d = |input - target| is at most delta, delta (d - ½ delta) elsewhere"""
+
+    delta: float
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction=reduction, delta=delta)
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.huber_loss(input, target, self.reduction, self.delta, sample_weight=sample_weight)
+
+
+class PoissonNLLLoss(_Loss):
+    """The negative log-likelihood of counts, for the logarithm of their mean (or the mean, with log_input=False)"""
+
+    log_input: bool
+    full: bool
+    eps: float
+
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        size_average: bool | None = None,
+        eps: float = 1e-8,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, log_input=log_input, full=full, eps=eps)
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.poisson_nll_loss(
+            input,
+            target,
+            self.log_input,
+            self.full,
+            eps=self.eps,
+            reduction=self.reduction,
+            sample_weight=sample_weight,
+        )
+
+
+class GaussianNLLLoss(_Loss):
+    """The negative log-likelihood of normal targets, for their mean and variance"""
+
+    full: bool
+    eps: float
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction, full=full, eps=eps)
+
+    def forward(
+        self, input: Tensor, target: Tensor, var: Tensor | float, *, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        return _losses.gaussian_nll_loss(
+            input, target, var, self.full, self.eps, self.reduction, sample_weight=sample_weight
+        )
+
+
+class BCELoss(_Loss):
+    """The binary cross-entropy of probabilities"""
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, {"weight": weight})
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.binary_cross_entropy(
+            input, target, self.weight, reduction=self.reduction, sample_weight=sample_weight
+        )
+
+
+class BCEWithLogitsLoss(_Loss):
+    """The binary cross-entropy of the sigmoid of logits
+
+    >>> import trigrad as tg
+    >>> tg.nn.BCEWithLogitsLoss()(tg.zeros(2), tg.tensor([0.0, 1.0]))
+    tensor(0.6931)
+    """
+
+    weight: Tensor | None
+    pos_weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, {"weight": weight, "pos_weight": pos_weight})
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.binary_cross_entropy_with_logits(
+            input,
+            target,
+            self.weight,
+            reduction=self.reduction,
+            pos_weight=self.pos_weight,
+            sample_weight=sample_weight,
+        )
+
+
+class CrossEntropyLoss(_Loss):
+    """-log softmax(input)[target]
+
+    >>> import trigrad as tg
+    >>> tg.nn.CrossEntropyLoss()(tg.tensor([[1.0, 2.0, 3.0]]), tg.tensor([2]))
+    tensor(0.4076)
+    """
+
+    weight: Tensor | None
+    ignore_index: int
+    label_smoothing: float
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(
+            size_average,
+            reduce,
+            reduction,
+            {"weight": weight},
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+        )
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.cross_entropy(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+            sample_weight=sample_weight,
+        )
+
+
+class NLLLoss(_Loss):
+    """-input[target] for log-probabilities"""
+
+    weight: Tensor | None
+    ignore_index: int
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, {"weight": weight}, ignore_index=ignore_index)
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.nll_loss(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            sample_weight=sample_weight,
+        )
+
+
+class KLDivLoss(_Loss):
+    """The divergence of a target distribution from log-probabilities; reduction="batchmean" is the mathematical one"""
+
+    log_target: bool
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, log_target=log_target)
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.kl_div(
+            input, target, reduction=self.reduction, log_target=self.log_target, sample_weight=sample_weight
+        )
+
+
+class HingeLoss(_Loss):
+    """max(0, margin - target input) for targets of ±1"""
+
+    margin: float
+
+    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction, margin=margin)
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.hinge_loss(input, target, self.margin, self.reduction, sample_weight=sample_weight)
+
+
+class HingeEmbeddingLoss(_Loss):
+    """input where target is 1, max(0, margin - input) where it is -1"""
+
+    margin: float
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, margin=margin)
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.hinge_embedding_loss(
+            input, target, self.margin, reduction=self.reduction, sample_weight=sample_weight
+        )
+
+
+class MarginRankingLoss(_Loss):
+    """max(0, margin - target (input1 - input2))"""
+
+    margin: float
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, margin=margin)
+
+    def forward(
+        self, input1: Tensor, input2: Tensor, target: Tensor, *, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        return _losses.margin_ranking_loss(
+            input1, input2, target, self.margin, reduction=self.reduction, sample_weight=sample_weight
+        )
+
+
+class SoftMarginLoss(_Loss):
+    """log(1 + exp(-target input)) for targets of ±1"""
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(size_average, reduce, reduction)
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.soft_margin_loss(input, target, reduction=self.reduction, sample_weight=sample_weight)
+
+
+class MultiMarginLoss(_Loss):
+    """Σ max(0, margin - input[target] + input[j])**p / C over the wrong classes j"""
+
+    p: int
+    margin: float
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        if p not in (1, 2):
+            raise ValueError(f"[MultiMarginLoss] only p == 1 and p == 2 supported, got {p}")
+        super().__init__(size_average, reduce, reduction, {"weight": weight}, p=p, margin=margin)
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.multi_margin_loss(
+            input,
+            target,
+            self.p,
+            self.margin,
+            self.weight,
+            reduction=self.reduction,
+            sample_weight=sample_weight,
+        )
+
+
+class MultiLabelMarginLoss(_Loss):
+    """Σ max(0, 1 - input[t] + input[j]) / C over the right classes t and the wrong ones j"""
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(size_average, reduce, reduction)
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.multilabel_margin_loss(input, target, reduction=self.reduction, sample_weight=sample_weight)
+
+
+class MultiLabelSoftMarginLoss(_Loss):
+    """The binary cross-entropy from logits, averaged over the classes"""
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, {"weight": weight})
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
+        return _losses.multilabel_soft_margin_loss(
+            input, target, self.weight, reduction=self.reduction, sample_weight=sample_weight
+        )
+
+
+class TripletMarginLoss(_Loss):
+    """max(0, margin + |anchor - positive| - |anchor - negative|)"""
+
+    margin: float
+    p: float
+    eps: float
+    swap: bool
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        if margin <= 0:
+            raise ValueError(f"[TripletMarginLoss] expected margin to be greater than 0, got {margin} instead")
+        super().__init__(size_average, reduce, reduction, margin=margin, p=p, eps=eps, swap=swap)
+
+    def forward(
+        self, anchor: Tensor, positive: Tensor, negative: Tensor, *, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        return _losses.triplet_margin_loss(
+            anchor,
+            positive,
+            negative,
+            self.margin,
+            self.p,
+            self.eps,
+            self.swap,
+            reduction=self.reduction,
+            sample_weight=sample_weight,
+        )
+
+
+class CosineEmbeddingLoss(_Loss):
+    """1 - cos(input1, input2) where target is 1, max(0, cos - margin) where it is -1"""
+
+    margin: float
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, margin=margin)
+
+    def forward(
+        self, input1: Tensor, input2: Tensor, target: Tensor, *, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        return _losses.cosine_embedding_loss(
+            input1, input2, target, self.margin, reduction=self.reduction, sample_weight=sample_weight
+        )
+
+
+# ---- distances
+
+
+class CosineSimilarity(Module):
+    """The cosine of the angle between vectors along `dim`"""
+
+    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.dim, self.eps = dim, eps
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return _losses.cosine_similarity(x1, x2, self.dim, self.eps)
+
+
+class PairwiseDistance(Module):
+    """The p-norm of x1 - x2 + eps along the last axis"""
+
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
+        super().__init__()
+        self.norm, self.eps, self.keepdim = p, eps, keepdim
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return _losses.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)

@@ -76,7 +76,7 @@ Tensor from_nested(PyObject* data, const Dtype* dtype) {
     fail(ErrorKind::Runtime, "[tensor] the lists changed while they were read");
   Number::Kind kind = numbers.empty() ? Number::Kind::Float : Number::Kind::Bool;
   for (const Number& n : numbers) kind = std::max(kind, n.kind);
-  const Dtype natural = kind == Number::Kind::Float ? Dtype::Float32
+  const Dtype natural = kind == Number::Kind::Float ? default_dtype()
                         : kind == Number::Kind::Int ? Dtype::Int64
                                                     : Dtype::Bool;
   const Tensor t = empty(shape, dtype ? *dtype : natural);

@@ -144,13 +144,16 @@ Tensor empty_tensor(py::handle shape, py::handle dtype) {
 }
 
 // The opposite of Tensor._bytes().
-py::object from_bytes(const std::string& bytes, py::handle dtype, py::handle shape) {
-  Tensor t = empty_tensor(shape, dtype);
-  const auto expected = static_cast<size_t>(t.numel() * size_of(t.dtype));
-  if (bytes.size() != expected)
-    fail(ErrorKind::Value, "[from_bytes] got ", bytes.size(), " bytes, expected ", expected, " for shape ", t.shape,
-         " of ", name(t.dtype));
-  std::memcpy(t.data(), bytes.data(), expected);
+py::object from_bytes(const py::buffer& bytes, py::handle dtype, py::handle shape) {
+  const py::buffer_info info = bytes.request();
+  const Dims lengths = to_dims("from_bytes", "shape", shape.ptr());
+  const Dtype type = to_dtype("from_bytes", "dtype", dtype.ptr());
+  const auto given = info.size * info.itemsize;
+  if (!info.ptr || !PyBuffer_IsContiguous(info.view(), 'C') || given != count(lengths) * size_of(type))
+    fail(ErrorKind::Value, "[from_bytes] got ", given, " bytes, expected ", count(lengths) * size_of(type),
+         " in one piece for shape ", lengths, " of ", name(type));
+  Tensor t = empty(lengths, type);
+  std::memcpy(t.data(), info.ptr, static_cast<size_t>(given));
   return as_object(std::move(t));
 }
 
@@ -169,9 +172,13 @@ void add_functions(py::module_& m) {
       "memory_stats",
       [] {
         const MemoryStats s = memory_stats();
-        return py::dict(py::arg("in_use") = s.in_use, py::arg("cached") = s.cached);
+        return py::dict(py::arg("in_use") = s.in_use, py::arg("peak") = s.peak, py::arg("cached") = s.cached,
+                        py::arg("cache_limit") = s.cache_limit, py::arg("allocations") = s.allocations);
       },
-      "Bytes in use by tensors, and bytes kept for reuse.");
+      "Bytes that tensors hold now (in_use) and held at most (peak), bytes kept for reuse (cached) and the most that "
+      "are "
+      "kept (cache_limit), and how many blocks were handed out so far (allocations).");
+  m.def("reset_peak_memory_stats", reset_peak, "Count the peak of memory_stats() anew.");
   m.def("empty_cache", empty_cache, "Give kept memory back to the system.");
 
   m.def(
@@ -192,6 +199,19 @@ void add_functions(py::module_& m) {
         return py::reinterpret_borrow<py::object>(dtype_object(to_dtype("dtype", "dtype", value.ptr())));
       },
       py::arg("value"), "The dtype that a numpy dtype or Python type stands for.");
+  m.def(
+      "promote_types",
+      [](py::handle a, py::handle b) {
+        return py::reinterpret_borrow<py::object>(dtype_object(
+            promote(to_dtype("promote_types", "type1", a.ptr()), to_dtype("promote_types", "type2", b.ptr()))));
+      },
+      py::arg("type1"), py::arg("type2"), "The dtype that holds both.");
+  m.def(
+      "get_default_dtype", [] { return py::reinterpret_borrow<py::object>(dtype_object(default_dtype())); },
+      "What Python floats become: float32 unless set otherwise.");
+  m.def(
+      "set_default_dtype", [](py::handle d) { set_default_dtype(to_dtype("set_default_dtype", "d", d.ptr())); },
+      py::arg("d"), "Let Python floats become float32 or float64.");
   m.def(
       "from_numpy", [](py::handle array) { return as_object(from_buffer("from_numpy", array.ptr())); },
       py::arg("array"), "A tensor on the array's memory.");

@@ -9,4 +9,7 @@ namespace tg::bind {
 // bools bool, as in PyTorch.
 Tensor from_nested(PyObject* data, const Dtype* dtype);
 
+// What is called often, without the conversions of pybind11.
+extern PyMethodDef creation_functions[];
+
 }  // namespace tg::bind

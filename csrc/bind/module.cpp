@@ -139,10 +139,6 @@ py::object raw_call(const std::string& name, py::handle tensors, py::handle attr
   return as_object(call_op(*op, a));
 }
 
-Tensor empty_tensor(py::handle shape, py::handle dtype) {
-  return empty(to_dims("empty", "size", shape.ptr()), to_dtype("empty", "dtype", dtype.ptr()));
-}
-
 // The opposite of Tensor._bytes().
 py::object from_bytes(const py::buffer& bytes, py::handle dtype, py::handle shape) {
   const py::buffer_info info = bytes.request();
@@ -181,9 +177,6 @@ void add_functions(py::module_& m) {
   m.def("reset_peak_memory_stats", reset_peak, "Count the peak of memory_stats() anew.");
   m.def("empty_cache", empty_cache, "Give kept memory back to the system.");
 
-  m.def(
-      "empty", [](py::handle shape, py::handle dtype) { return as_object(empty_tensor(shape, dtype)); },
-      py::arg("shape"), py::arg("dtype"), "An uninitialised tensor.");
   m.def("from_bytes", from_bytes, py::arg("bytes"), py::arg("dtype"), py::arg("shape"), "A tensor of raw elements.");
   m.def(
       "from_nested",
@@ -206,9 +199,6 @@ void add_functions(py::module_& m) {
             promote(to_dtype("promote_types", "type1", a.ptr()), to_dtype("promote_types", "type2", b.ptr()))));
       },
       py::arg("type1"), py::arg("type2"), "The dtype that holds both.");
-  m.def(
-      "get_default_dtype", [] { return py::reinterpret_borrow<py::object>(dtype_object(default_dtype())); },
-      "What Python floats become: float32 unless set otherwise.");
   m.def(
       "set_default_dtype", [](py::handle d) { set_default_dtype(to_dtype("set_default_dtype", "d", d.ptr())); },
       py::arg("d"), "Let Python floats become float32 or float64.");
@@ -249,6 +239,7 @@ PYBIND11_MODULE(_core, m) {
   } catch (const PythonError&) {
     throw py::error_already_set();
   }
+  if (PyModule_AddFunctions(m.ptr(), creation_functions) < 0) throw py::error_already_set();
   add_functions(m);
   py::module_ testing = m.def_submodule("testing", "Doors for the test suite.");
   init_testing(testing.ptr());

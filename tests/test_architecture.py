@@ -140,7 +140,7 @@ MODULE_MAY_IMPORT = {
         "_functional",
     },
     "_docs": {"ops"},
-    "_saving": {"_core", "_dtypes"},
+    "_saving": {"_core"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
     "trigrad": {
         "_ordering",

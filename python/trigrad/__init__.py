@@ -46,6 +46,7 @@ from trigrad._ordering import *
 from trigrad._indexing import *
 from trigrad._functional import *  # type: ignore[assignment]
 from trigrad._printing import *
+from trigrad._saving import *
 from trigrad import _docs, _methods
 
 float = float32

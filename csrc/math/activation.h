@@ -123,12 +123,6 @@ TG_FN typename lane<V>::M is_infinite(V x) {
   return typename lane<V>::M{};
 }
 
-// 1 where the condition holds, else 0.
-template <class V>
-TG_FN V indicator(typename lane<V>::M m) {
-  return select(m, constant<V>(1), V{});
-}
-
 // ---- activations ------------------------------------------------------------------------------------------
 // x sigmoid(x); for negative x the factor x enters before the power of two, so that the tail keeps its
 // digits.

@@ -31,14 +31,19 @@ TG_FN V cosh(V x) {
   return h + constant<V>(0.25) / h;
 }
 
-// log(1 + v + low) for u = 1 + v, 0 <= v < 2^60 and |low| below v's last place; where `far`, log(2x).
+// log(1 + v + low) for u = 1 + v, 0 <= v < 2^60 and |low| below v's last place; where `far`, log(2x). `low` comes in last:
+// it is below the last place of f, too.
 template <class V>
 TG_FN V log1p_of_parts(V u, V v, V low, typename lane<V>::M far, V x) {
   const V one = constant<V>(1);
   log_reduced<V> e = log_reduce(select(far, x, u));
   V back = pow2(-e.k);
-  V f = fma(v, back, fma(low, back, back - one));
-  return log_of_reduced(select(far, e.k + one, e.k), select(far, e.m - one, f));
+  V f = select(far, e.m - one, fma(v, back, back - one)), k = select(far, e.k + one, e.k);
+  V rest = select(far, V{}, low / u);
+  if constexpr (lane<V>::wide) rest = log_tail(f) + rest;
+  else rest = fma(log_tail(f), f * f, rest);
+  constexpr double ln2 = 0x1.62e42fefa39efp-1, ln2_low = 0x1.abc9e3b39803fp-56;
+  return fma(k, constant<V>(ln2), f + fma(k, constant_rest<V>(ln2, ln2_low), rest));
 }
 // From here on log(2x) is asinh x and acosh x to the last bit.
 template <class V>

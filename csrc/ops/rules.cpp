@@ -32,10 +32,13 @@ void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool) {
       compute = best[level];
       started = true;
     }
+  if ((cls == PointwiseClass::Integral || cls == PointwiseClass::Bits) && is_floating(compute))
+    refuse(c, ErrorKind::NotImplemented, "got ", name(compute), ", expected integers",
+           cls == PointwiseClass::Bits ? " or bool" : "", "; cast them first, for instance .to(int64)");
   bool real_bound = false;  // clamp(min=0.5): a number counts as a Python number does
   for (int k = 0; k < c.attrs.n; k++) real_bound |= c.attrs.values[k].kind == Attr::Kind::Float;
   if ((cls == PointwiseClass::Floating || real_bound) && !is_floating(compute)) compute = default_dtype();
-  if (cls == PointwiseClass::Arithmetic && compute == Dtype::Bool)
+  if ((cls == PointwiseClass::Arithmetic || cls == PointwiseClass::Integral) && compute == Dtype::Bool)
     refuse(c, ErrorKind::Type, "got bool, expected a number type; cast it first, for instance .to(int64)");
   c.outs[0].shape = shape;
   c.outs[0].dtype = to_bool ? Dtype::Bool : compute;
@@ -127,9 +130,14 @@ void dense(Inference& c) {
   const char* activation = c.attrs.text(0);
   if (std::strcmp(activation, "identity")) {
     const Op* a = find_op(activation);
-    if (!a || a->id >= kPointwiseOps || a->n_tensors() != 1 || kPointwiseInfo[a->id].to_bool)
+    if (!a || a->id >= kPointwiseOps || a->n_tensors() != 1 || kPointwiseInfo[a->id].to_bool ||
+        !kPointwiseInfo[a->id].differentiable)
       refuse(c, ErrorKind::Value, "activation is '", activation,
              "', expected 'identity' or a pointwise op of one tensor, such as 'relu', 'tanh' or 'sigmoid'");
+    for (int k = 0; k < static_cast<int>(a->attributes.size()); k++)
+      if (!a->attribute(k).has_default && !c.attrs.has(1 + k))
+        refuse(c, ErrorKind::Type, "activation '", activation, "' needs a number for ", a->attribute(k).name,
+               ", expected it as ", k ? "q" : "p");
   }
   Dims shape = x.shape;
   shape.back() = w.shape[0];

@@ -148,8 +148,10 @@ Attr parse_default(const std::string& signature, Param::Kind kind, const std::st
   if (text == "None") return Attr{};
   switch (kind) {
     case Param::Kind::Int: return Attr::integer(std::strtoll(text.c_str(), nullptr, 10));
-    case Param::Kind::Float:
-    case Param::Kind::Number: return Attr::real(std::strtod(text.c_str(), nullptr));
+    case Param::Kind::Number:
+      if (text.find('.') == std::string::npos) return Attr::integer(std::strtoll(text.c_str(), nullptr, 10));
+      [[fallthrough]];
+    case Param::Kind::Float: return Attr::real(std::strtod(text.c_str(), nullptr));
     case Param::Kind::Bool: return Attr::boolean(text == "True");
     case Param::Kind::Text: return Attr::word(intern(text.substr(1, text.size() - 2)));
     case Param::Kind::Type:
@@ -225,7 +227,7 @@ std::vector<Op> build() {
   for (int i = 0; i < kPointwiseOps; i++) {
     const PointwiseInfo& row = kPointwiseInfo[i];
     all.push_back(parse(static_cast<OpId>(i), pointwise_signature(row), 1, infer_pointwise,
-                        row.to_bool ? kElementwise : kElementwise | kInplace));
+                        row.to_bool && row.arity == 1 && i != id_logical_not ? kElementwise : kElementwise | kInplace));
   }
   for (const Row& r : kKernelRows) {
     if (r.id != static_cast<OpId>(all.size())) broken(r.signature, "row out of order");

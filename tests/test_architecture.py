@@ -115,7 +115,7 @@ MODULE_MAY_IMPORT = {
     "_printing": {"_core"},
     "_creation": {"_core", "ops", "_device"},
     "_random": {"_core", "ops", "_device", "_creation"},
-    "_reductions": {"_core", "ops"},
+    "_reductions": {"_core", "ops", "_creation"},
     "_ordering": {"_core", "ops", "_creation", "_reductions"},
     "_dtypes": {"_core"},
     "_views": {"_core", "_reductions"},

@@ -29,6 +29,9 @@ constexpr Backend make_backend() {
   b.kernels[op_logsumexp] = k_logsumexp;
   b.kernels[op_argmax] = k_argmax;
   b.kernels[op_argmin] = k_argmin;
+  b.kernels[op_any] = k_any;
+  b.kernels[op_all] = k_all;
+  b.kernels[op_norm] = k_norm;
   b.kernels[op_softmax] = k_softmax;
   b.kernels[op_softmax_backward] = k_softmax_backward;
   b.kernels[op_log_softmax] = k_log_softmax;

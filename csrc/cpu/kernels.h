@@ -31,6 +31,9 @@ void k_var(const Call& call);
 void k_logsumexp(const Call& call);
 void k_argmax(const Call& call);
 void k_argmin(const Call& call);
+void k_any(const Call& call);
+void k_all(const Call& call);
+void k_norm(const Call& call);
 
 // softmax.cpp
 void k_softmax(const Call& call);

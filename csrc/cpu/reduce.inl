@@ -21,6 +21,8 @@ TG_FN V step(V acc, V x, V y, V center) {
   if constexpr (K == Reduce::squares) {
     const V d = x - center;
     return fma(d, d, acc);
+  } else if constexpr (K == Reduce::absolute) {
+    return acc + abs(x);
   } else if constexpr (K == Reduce::dot) {
     return fma(y, x - center, acc);
   } else if constexpr (K == Reduce::exps) {
@@ -173,6 +175,7 @@ static void reduce_rows_of(const ReduceRows<typename lane<V>::S>& a) {
     case Reduce::prod: return rows_of_kind<Reduce::prod, V>(a);
     case Reduce::max: return rows_of_kind<Reduce::max, V>(a);
     case Reduce::min: return rows_of_kind<Reduce::min, V>(a);
+    case Reduce::absolute: return rows_of_kind<Reduce::absolute, V>(a);
     case Reduce::squares: return rows_of_kind<Reduce::squares, V>(a);
     case Reduce::exps: return rows_of_kind<Reduce::exps, V>(a);
     case Reduce::dot: return;  // columns only
@@ -247,6 +250,7 @@ static void reduce_columns_of(const ReduceColumns<typename lane<V>::S>& a) {
     case Reduce::prod: return columns_of_kind<Reduce::prod, V>(a);
     case Reduce::max: return columns_of_kind<Reduce::max, V>(a);
     case Reduce::min: return columns_of_kind<Reduce::min, V>(a);
+    case Reduce::absolute: return columns_of_kind<Reduce::absolute, V>(a);
     case Reduce::squares: return columns_of_kind<Reduce::squares, V>(a);
     case Reduce::exps: return columns_of_kind<Reduce::exps, V>(a);
     case Reduce::dot: return columns_of_kind<Reduce::dot, V>(a);

@@ -114,6 +114,19 @@ void arg_extremum(Inference& c) {
   c.outs[0].dtype = Dtype::Int64;
 }
 
+void truth(Inference& c) {
+  require_compute(c, c.in[0].dtype);
+  reduce_shape(c);
+  c.outs[0].dtype = c.in[0].dtype == Dtype::UInt8 ? Dtype::UInt8 : Dtype::Bool;  // as in PyTorch
+}
+
+void norm(Inference& c) {
+  c.outs[0].dtype = same_floating(c, {0});
+  reduce_shape(c);
+  const double p = c.attrs.real(2);
+  if (p != 1 && p != 2) refuse(c, ErrorKind::Value, "p is ", p, ", expected 1 or 2");
+}
+
 // ---------------------------------------------------------------- dense and matmul
 
 void dense(Inference& c) {

@@ -41,6 +41,11 @@ const Row kKernelRows[] = {
     {op_argmax, "argmax(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::arg_extremum},
     {op_argmin, "argmin(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::arg_extremum},
 
+    {op_any, "any(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::truth},
+    {op_all, "all(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::truth},
+    // The norm of order p = 1 or 2; the others are made of other rows.
+    {op_norm, "native_norm(Tensor input, Axes? dim=None, Bool keepdim=False, Float p=2.0)", 1, rules::norm},
+
     // y = activation(x Wᵀ + b): x (..., K), weight (N, K), bias (N,). `activation` is any one-argument row of
     // pointwise.def, or "identity"; p and q are its parameters, by default that row's own.
     {op_dense,

@@ -67,6 +67,11 @@ def ref_sum(input: Array, dim: Any = None, keepdim: bool = False, dtype: str | N
 
 
 @row
+def ref_nansum(input: Array, dim: Any = None, keepdim: bool = False, dtype: str | None = None) -> Array:
+    return np.asarray(np.nansum(_as(input, dtype), axis=_axes(input, dim), keepdims=keepdim))
+
+
+@row
 def ref_mean(input: Array, dim: Any = None, keepdim: bool = False, dtype: str | None = None) -> Array:
     axes = _axes(input, dim)
     return np.divide(_sum(_as(input, dtype), axes, keepdim), _count(input, axes))

@@ -124,6 +124,17 @@ def _var(t: str, plain: Maker = SAMPLES["var"]) -> Iterator[Sample]:
         yield Sample(f"correction {correction}", (real((7, 33), "var", t),), {"dim": 1, "correction": correction})
 
 
+@of("nansum")
+def _nansum(t: str) -> Iterator[Sample]:
+    for s in SAMPLES["sum"](t):
+        x = np.array(s.tensors[0])
+        x[whole(x.shape, "nan", "int64", 0, 4) == 0] = np.nan
+        yield Sample(s.label, (x,), s.attrs)
+
+
+LARGE["nansum"] = LARGE["sum"]
+
+
 @of("native_norm")
 def _norm(t: str, plain: Maker = SAMPLES["native_norm"]) -> Iterator[Sample]:
     for s in plain(t):

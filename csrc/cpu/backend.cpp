@@ -22,6 +22,7 @@ constexpr Backend make_backend() {
 
   b.kernels[op_sum] = k_sum;
   b.kernels[op_mean] = k_mean;
+  b.kernels[op_nansum] = k_nansum;
   b.kernels[op_prod] = k_prod;
   b.kernels[op_amax] = k_amax;
   b.kernels[op_amin] = k_amin;

@@ -24,6 +24,7 @@ void k_arange(const Call& call);
 // reduce.cpp
 void k_sum(const Call& call);
 void k_mean(const Call& call);
+void k_nansum(const Call& call);
 void k_prod(const Call& call);
 void k_amax(const Call& call);
 void k_amin(const Call& call);

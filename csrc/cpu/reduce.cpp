@@ -392,6 +392,13 @@ void k_sum(const Call& c) {
                 [&](auto t) { reduce<decltype(t)>(Reduce::sum, a, nullptr, c.out[0].data<decltype(t)>()); });
 }
 
+void k_nansum(const Call& c) {
+  if (c.in[0].dtype == Dtype::Int64) return k_sum(c);
+  const Arranged a = arrange(c);
+  with_floating(c.in[0].dtype,
+                [&](auto t) { reduce<decltype(t)>(Reduce::present, a, nullptr, c.out[0].data<decltype(t)>()); });
+}
+
 void k_prod(const Call& c) {
   const Arranged a = arrange(c);
   if (c.in[0].dtype == Dtype::Int64)

@@ -132,6 +132,7 @@ enum KernelOp : OpId {
   op_arange,
   op_sum,
   op_mean,
+  op_nansum,
   op_prod,
   op_amax,
   op_amin,

@@ -33,6 +33,7 @@ const Row kKernelRows[] = {
 
     {op_sum, "sum(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::sum},
     {op_mean, "mean(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::mean},
+    {op_nansum, "nansum(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::sum},
     {op_prod, "prod(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::sum},
     {op_amax, "amax(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::extremum},
     {op_amin, "amin(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::extremum},

@@ -21,7 +21,6 @@ __all__ = [
     "max",
     "min",
     "nanmean",
-    "nansum",
     "norm",
     "std",
     "std_mean",
@@ -192,17 +191,6 @@ def aminmax(input: Tensor, *, dim: Axes = None, keepdim: bool = False) -> Extrem
 
 
 @takes_axis
-def nansum(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DTypeArgument | None = None) -> Tensor:
-    """The sum of what is not NaN.
-
-    >>> import trigrad as tg
-    >>> tg.nansum(tg.tensor([1.0, float("nan"), 2.0]))
-    tensor(3.)
-    """
-    return ops.sum(_without_nan(input), dim, keepdim, dtype)
-
-
-@takes_axis
 def nanmean(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DTypeArgument | None = None) -> Tensor:
     """The mean of what is not NaN.
 
@@ -212,12 +200,8 @@ def nanmean(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DT
     """
     if not input.is_floating_point():
         raise RuntimeError(f"[nanmean] got {input.dtype}, expected a floating dtype; cast it with .float()")
-    total = ops.sum(_without_nan(input), dim, keepdim, dtype)
+    total = ops.nansum(input, dim, keepdim, dtype)
     return ops.div(total, ops.sum(ops.eq(input, input), dim, keepdim, total.dtype))
-
-
-def _without_nan(input: Tensor) -> Tensor:
-    return ops.where(ops.isnan(input), 0, input) if input.is_floating_point() else input
 
 
 @takes_axis
@@ -295,6 +279,6 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-
 
 
 METHODS = (
-    *(max, min, var, std, aminmax, nansum, nanmean, norm),
+    *(max, min, var, std, aminmax, nanmean, norm),
     *(equal, isclose, allclose),
 )

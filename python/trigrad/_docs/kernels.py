@@ -30,6 +30,14 @@ tensor(10.)
 >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), 0)
 tensor([4., 6.])
 """,
+    "nansum": """The sum of what is not NaN over the axes `dim` (all if None).
+
+input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
+>>> import trigrad as tg
+>>> tg.nansum(tg.tensor([1.0, float("nan"), 2.0]))
+tensor(3.)
+""",
     "mean": """The mean over the axes `dim` (all if None).
 
 input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)

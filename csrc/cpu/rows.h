@@ -8,8 +8,8 @@
 
 namespace tg {
 
-// What is accumulated over elements x: squares of x - center, exp(x - center), y (x - center).
-enum class Reduce { sum, prod, max, min, squares, exps, dot };
+// What is accumulated over elements x: x where it is not NaN, |x|, squares of x - center, exp(x - center), y (x - center).
+enum class Reduce { sum, prod, max, min, present, absolute, squares, exps, dot };
 
 // out[r] = the reduction of row r, x[r x_row + i] for i < n, in row order; center[r] where the kind needs it.
 template <class T>

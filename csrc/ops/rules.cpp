@@ -24,7 +24,7 @@ void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool) {
     best[level] = have[level] ? promote(best[level], t.dtype) : t.dtype;
     have[level] = true;
   }
-  if (have[2] && category(best[2]) == Category::Floating) best[2] = Dtype::Float32;  // the default dtype
+  if (have[2] && category(best[2]) == Category::Floating) best[2] = default_dtype();
   Dtype compute = Dtype::Bool;
   bool started = false;
   for (int level = 0; level < 3; level++)
@@ -32,10 +32,13 @@ void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool) {
       compute = best[level];
       started = true;
     }
+  if ((cls == PointwiseClass::Integral || cls == PointwiseClass::Bits) && is_floating(compute))
+    refuse(c, ErrorKind::NotImplemented, "got ", name(compute), ", expected integers",
+           cls == PointwiseClass::Bits ? " or bool" : "", "; cast them first, for instance .to(int64)");
   bool real_bound = false;  // clamp(min=0.5): a number counts as a Python number does
   for (int k = 0; k < c.attrs.n; k++) real_bound |= c.attrs.values[k].kind == Attr::Kind::Float;
-  if ((cls == PointwiseClass::Floating || real_bound) && !is_floating(compute)) compute = Dtype::Float32;
-  if (cls == PointwiseClass::Arithmetic && compute == Dtype::Bool)
+  if ((cls == PointwiseClass::Floating || real_bound) && !is_floating(compute)) compute = default_dtype();
+  if ((cls == PointwiseClass::Arithmetic || cls == PointwiseClass::Integral) && compute == Dtype::Bool)
     refuse(c, ErrorKind::Type, "got bool, expected a number type; cast it first, for instance .to(int64)");
   c.outs[0].shape = shape;
   c.outs[0].dtype = to_bool ? Dtype::Bool : compute;
@@ -111,6 +114,19 @@ void arg_extremum(Inference& c) {
   c.outs[0].dtype = Dtype::Int64;
 }
 
+void truth(Inference& c) {
+  require_compute(c, c.in[0].dtype);
+  reduce_shape(c);
+  c.outs[0].dtype = c.in[0].dtype == Dtype::UInt8 ? Dtype::UInt8 : Dtype::Bool;  // as in PyTorch
+}
+
+void norm(Inference& c) {
+  c.outs[0].dtype = same_floating(c, {0});
+  reduce_shape(c);
+  const double p = c.attrs.real(2);
+  if (p != 1 && p != 2) refuse(c, ErrorKind::Value, "p is ", p, ", expected 1 or 2");
+}
+
 // ---------------------------------------------------------------- dense and matmul
 
 void dense(Inference& c) {
@@ -127,9 +143,14 @@ void dense(Inference& c) {
   const char* activation = c.attrs.text(0);
   if (std::strcmp(activation, "identity")) {
     const Op* a = find_op(activation);
-    if (!a || a->id >= kPointwiseOps || a->n_tensors() != 1 || kPointwiseInfo[a->id].to_bool)
+    if (!a || a->id >= kPointwiseOps || a->n_tensors() != 1 || kPointwiseInfo[a->id].to_bool ||
+        !kPointwiseInfo[a->id].differentiable)
       refuse(c, ErrorKind::Value, "activation is '", activation,
              "', expected 'identity' or a pointwise op of one tensor, such as 'relu', 'tanh' or 'sigmoid'");
+    for (int k = 0; k < static_cast<int>(a->attributes.size()); k++)
+      if (!a->attribute(k).has_default && !c.attrs.has(1 + k))
+        refuse(c, ErrorKind::Type, "activation '", activation, "' needs a number for ", a->attribute(k).name,
+               ", expected it as ", k ? "q" : "p");
   }
   Dims shape = x.shape;
   shape.back() = w.shape[0];

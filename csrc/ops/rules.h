@@ -14,6 +14,8 @@ void sum(Inference& c);       // sum, prod: integers become int64
 void mean(Inference& c);      // mean, var, logsumexp: floating only
 void extremum(Inference& c);  // amax, amin: keep the dtype, refuse an empty reduction
 void arg_extremum(Inference& c);
+void truth(Inference& c);  // any, all
+void norm(Inference& c);
 
 void dense(Inference& c);
 void dense_grad_input(Inference& c);

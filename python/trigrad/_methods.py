@@ -5,7 +5,19 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any
 
-from trigrad import _core, _functional, _indexing, _linalg, _ordering, _random, _reductions, _shaping, _views, ops
+from trigrad import (
+    _core,
+    _functional,
+    _indexing,
+    _linalg,
+    _ordering,
+    _random,
+    _reductions,
+    _shaping,
+    _tensor_grad,
+    _views,
+    ops,
+)
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
@@ -208,6 +220,7 @@ def format(self: Tensor, spec: str) -> str:
 METHODS = (
     *(to, type, type_as, float, double, half, bfloat16, long, int, bool, cpu, expand_as, view_as, reshape_as),
     *(fill_diagonal_, is_same_size, where, uniform_, normal_),
+    *_tensor_grad.METHODS,
 )
 SPECIAL_METHODS = {
     "__array__": array,

@@ -47,7 +47,9 @@ from trigrad._indexing import *
 from trigrad._functional import *  # type: ignore[assignment]
 from trigrad._printing import *
 from trigrad._saving import *
-from trigrad import _docs, _methods
+from trigrad._autograd import *
+from trigrad import _autograd, _docs, _methods
+from trigrad import autograd as autograd
 
 float = float32
 double = float64
@@ -59,6 +61,7 @@ short = int16
 __version__: str = _core.build_info()["version"]
 arithmetic_version = _core.build_info()["arithmetic_version"]
 
+_autograd.install()
 _docs.install()
 _methods.install()
 del annotations

@@ -17,6 +17,7 @@ from trigrad import (
     _random,
     _reductions,
     _shaping,
+    _tensor_grad,
     _views,
     ops,
 )
@@ -317,6 +318,7 @@ METHODS = (
     *(new_empty, new_zeros, new_ones, new_full, new_tensor, short, char, byte),
     *(to, type, type_as, float, double, half, bfloat16, long, int, bool, cpu, expand_as, view_as, reshape_as),
     *(fill_diagonal_, is_same_size, where, uniform_, normal_),
+    *_tensor_grad.METHODS,
 )
 SPECIAL_METHODS = {
     "__array__": array,

@@ -86,9 +86,14 @@ def _reduced(op: str, losses: Tensor, reduction: str, sample_weight: Tensor | No
 
 
 def _elementwise(
-    op: str, losses: Tensor, reduction: str, weight: Tensor | None = None, sample_weight: Tensor | None = None
+    op: str,
+    losses: Tensor,
+    reduction: str,
+    weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    by_weight: bool = True,
 ) -> Tensor:
-    """With PyTorch's `weight` of the elements, whose mean is / Σ weight."""
+    """With PyTorch's `weight` of the elements, whose mean is / Σ weight (not for huber_loss)."""
     if weight is None:
         return _reduced(op, losses, reduction, sample_weight)
     if weight.shape != losses.shape:
@@ -97,7 +102,7 @@ def _elementwise(
             "for one weight per event use sample_weight"
         )
     losses = _weighted(op, losses * weight, sample_weight)
-    if reduction == "mean":
+    if reduction == "mean" and by_weight:
         return ops.sum(losses) / ops.sum(weight)
     return _reduced(op, losses, reduction)
 
@@ -241,7 +246,7 @@ def huber_loss(
     _warn_broadcast("huber_loss", input, target)
     d = ops.abs(input - target)
     losses = ops.where(d <= delta, ops.square(d) * 0.5, (d - 0.5 * delta) * delta)
-    return _elementwise("huber_loss", losses, reduction, weight, sample_weight)
+    return _elementwise("huber_loss", losses, reduction, weight, sample_weight, by_weight=False)
 
 
 def poisson_nll_loss(

@@ -120,8 +120,7 @@ class Sequential(_ListOfModules):
         gone = names[index] if isinstance(index, slice) else [names[_place("Sequential", index, len(names))]]
         for name in gone:
             delattr(self, name)
-        if all(name.isdigit() for name in names):
-            self._renumber(self._items())
+        self._renumber(self._items())
 
     def extend(self, sequential: Iterable[Module]) -> Sequential:
         """Add modules at the end."""

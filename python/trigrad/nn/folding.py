@@ -84,9 +84,17 @@ def _joined(model: M, join: Callable[[Module, Module], Module | None]) -> M:
                     i += 1
                     continue
                 part[i] = one
-                del part[i + 1]
+                _take_out(part, i + 1)
                 i = max(i - 1, 0)
     return made
+
+
+def _take_out(part: Sequential, place: int) -> None:
+    """Names that are numbers follow on, others stay."""
+    names = list(part._modules)
+    del part._modules[names[place]]
+    if all(name.isdigit() for name in names):
+        part._renumber(part)
 
 
 def fold_batchnorm(model: M) -> M:

@@ -77,9 +77,9 @@ class Module(Hooked, Stateful):
         if not isinstance(name, str):
             raise TypeError(f"[register_{what}] {what} name should be a string, got a {type(name).__name__}")
         if "." in name:
-            raise KeyError(f'[register_{what}] {what} name can\'t contain ".", got: {name}')
+            raise KeyError(f"[register_{what}] got the name {name}, expected no dot in the name of a {what}")
         if name == "":
-            raise KeyError(f'[register_{what}] {what} name can\'t be empty string ""')
+            raise KeyError(f"[register_{what}] got an empty name, expected one for the {what}")
         if name not in registry and hasattr(self, name):
             raise KeyError(f"[register_{what}] attribute '{name}' already exists")
 

@@ -1,0 +1,313 @@
+"""Losses against PyTorch: values of all reductions, gradients, weights, bad input; weights of events."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import trigrad as tg
+from pairs import assert_near, ours, theirs
+from trigrad import _losses, nn
+
+torch = pytest.importorskip("torch")
+
+rng = np.random.default_rng(5)
+REDUCTIONS = ("none", "mean", "sum")
+
+
+def normal(*shape: int) -> np.ndarray[Any, Any]:
+    return rng.standard_normal(shape)
+
+
+def unit(*shape: int) -> np.ndarray[Any, Any]:
+    return rng.uniform(0.02, 0.98, shape)
+
+
+def signs(*shape: int) -> np.ndarray[Any, Any]:
+    return rng.choice([-1.0, 1.0], shape)
+
+
+def log_p(*shape: int) -> np.ndarray[Any, Any]:
+    x = normal(*shape)
+    return x - np.log(np.exp(x).sum(1, keepdims=True))
+
+
+def classes(n: int, *shape: int) -> np.ndarray[Any, Any]:
+    return rng.integers(0, n, shape)
+
+
+SHAPE = (4, 3)
+#         class, arguments of the constructor, inputs
+CASES: list[tuple[str, dict[str, Any], tuple[Any, ...]]] = [
+    ("L1Loss", {}, (normal(*SHAPE), normal(*SHAPE))),
+    ("MSELoss", {}, (normal(*SHAPE), normal(*SHAPE))),
+    ("SmoothL1Loss", {}, (2 * normal(*SHAPE), normal(*SHAPE))),
+    ("SmoothL1Loss", {"beta": 0.3}, (normal(*SHAPE), normal(*SHAPE))),
+    ("SmoothL1Loss", {"beta": 0.0}, (normal(*SHAPE), normal(*SHAPE))),
+    ("HuberLoss", {"delta": 0.7}, (normal(*SHAPE), normal(*SHAPE))),
+    ("BCELoss", {}, (unit(*SHAPE), unit(*SHAPE))),
+    ("BCELoss", {"weight": unit(3)}, (unit(*SHAPE), unit(*SHAPE))),
+    ("BCEWithLogitsLoss", {}, (4 * normal(*SHAPE), unit(*SHAPE))),
+    ("BCEWithLogitsLoss", {"weight": unit(4, 1), "pos_weight": unit(3)}, (normal(*SHAPE), unit(*SHAPE))),
+    ("CrossEntropyLoss", {}, (normal(4, 5), classes(5, 4))),
+    ("CrossEntropyLoss", {}, (normal(5), classes(5))),
+    ("CrossEntropyLoss", {}, (normal(4, 5, 2, 3), classes(5, 4, 2, 3))),
+    ("CrossEntropyLoss", {"weight": unit(5), "label_smoothing": 0.2}, (normal(4, 5), classes(5, 4))),
+    ("CrossEntropyLoss", {"weight": unit(5), "ignore_index": 2}, (normal(9, 5), classes(5, 9))),
+    ("CrossEntropyLoss", {}, (normal(4, 5), unit(4, 5))),
+    ("CrossEntropyLoss", {}, (normal(5), unit(5))),
+    ("CrossEntropyLoss", {"weight": unit(5), "label_smoothing": 0.1}, (normal(4, 5, 2), unit(4, 5, 2))),
+    ("NLLLoss", {}, (log_p(4, 5), classes(5, 4))),
+    ("NLLLoss", {}, (normal(5), classes(5))),
+    ("NLLLoss", {"weight": unit(5), "ignore_index": 1}, (log_p(9, 5), classes(5, 9))),
+    ("NLLLoss", {"weight": unit(5)}, (log_p(4, 5, 2, 3), classes(5, 4, 2, 3))),
+    ("KLDivLoss", {}, (log_p(4, 5), unit(4, 5))),
+    ("KLDivLoss", {"log_target": True}, (log_p(4, 5), log_p(4, 5))),
+    ("PoissonNLLLoss", {}, (normal(*SHAPE), rng.poisson(3.0, SHAPE).astype(float))),
+    # from 1 on: PyTorch's gradient with respect to a target of 0 is NaN there, ours is not
+    ("PoissonNLLLoss", {"log_input": False, "full": True}, (unit(*SHAPE), 1.0 + rng.poisson(2.0, SHAPE))),
+    ("GaussianNLLLoss", {}, (normal(*SHAPE), normal(*SHAPE), unit(*SHAPE))),
+    ("GaussianNLLLoss", {"full": True, "eps": 0.3}, (normal(*SHAPE), normal(*SHAPE), unit(4))),
+    ("GaussianNLLLoss", {}, (normal(*SHAPE), normal(*SHAPE), unit(4, 1))),
+    ("HingeEmbeddingLoss", {"margin": 0.5}, (normal(*SHAPE), signs(*SHAPE))),
+    ("MarginRankingLoss", {"margin": 0.2}, (normal(6), normal(6), signs(6))),
+    ("SoftMarginLoss", {}, (5 * normal(*SHAPE), signs(*SHAPE))),
+    ("MultiMarginLoss", {}, (normal(4, 5), classes(5, 4))),
+    ("MultiMarginLoss", {"p": 2, "margin": 0.7, "weight": unit(5)}, (normal(4, 5), classes(5, 4))),
+    ("MultiMarginLoss", {}, (normal(5), classes(5))),
+    ("TripletMarginLoss", {}, (normal(*SHAPE), normal(*SHAPE), normal(*SHAPE))),
+    ("TripletMarginLoss", {"swap": True, "p": 3.0, "margin": 2.0}, (normal(*SHAPE), normal(*SHAPE), normal(*SHAPE))),
+    ("CosineEmbeddingLoss", {"margin": 0.1}, (normal(*SHAPE), normal(*SHAPE), signs(4))),
+    ("CosineEmbeddingLoss", {}, (normal(3), normal(3), signs())),
+    ("MultiLabelMarginLoss", {}, (normal(3, 4), np.array([[3, 0, -1, 1], [-1, 0, 1, 2], [1, 2, 3, 0]]))),
+    ("MultiLabelMarginLoss", {}, (normal(4), np.array([3, 0, -1, 1]))),
+    ("MultiLabelSoftMarginLoss", {}, (normal(*SHAPE), unit(*SHAPE))),
+    ("MultiLabelSoftMarginLoss", {"weight": unit(3)}, (normal(*SHAPE), unit(*SHAPE))),
+]
+NO_TARGET_GRADIENT = {"MultiLabelMarginLoss", "HingeEmbeddingLoss", "MarginRankingLoss", "CosineEmbeddingLoss", "SoftMarginLoss"}
+
+
+def ids(case: tuple[str, dict[str, Any], tuple[Any, ...]]) -> str:
+    name, settings, inputs = case
+    return "-".join([name, *settings, *("x".join(map(str, np.shape(x))) for x in inputs[:1])])
+
+
+@pytest.fixture(autouse=True)
+def _warnings_come_again() -> Any:
+    _losses._warned.clear()
+    yield
+    _losses._warned.clear()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("case", CASES, ids=ids)
+def test_loss_is_that_of_torch(case: Any, reduction: str) -> None:
+    name, settings, inputs = case
+    results = []
+    for lib, convert in ((nn, ours), (torch.nn, theirs)):
+        made = {k: convert(v) if isinstance(v, np.ndarray) else v for k, v in settings.items()}
+        loss = getattr(lib, name)(**made, reduction=reduction)
+        learn = [np.asarray(x).dtype.kind == "f" and not (i and name in NO_TARGET_GRADIENT) for i, x in enumerate(inputs)]
+        args = [convert(np.asarray(x), l) for x, l in zip(inputs, learn, strict=True)]
+        value = loss(*args)
+        (value * value).sum().backward()
+        results.append((value, [a.grad for a, l in zip(args, learn, strict=True) if l]))
+    (mine, mine_grads), (other, other_grads) = results
+    assert_near(mine, other)
+    for g, h in zip(mine_grads, other_grads, strict=True):
+        assert_near(g, h, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("case", CASES[::2], ids=ids)
+def test_float32_and_repr(case: Any) -> None:
+    name, settings, inputs = case
+    results = []
+    for lib, convert in ((nn, ours), (torch.nn, theirs)):
+        made = {k: convert(np.float32(v)) if isinstance(v, np.ndarray) else v for k, v in settings.items()}
+        loss = getattr(lib, name)(**made)
+        args = [convert(np.float32(x) if np.asarray(x).dtype.kind == "f" else np.asarray(x)) for x in inputs]
+        results.append((loss(*args), repr(loss), list(loss.state_dict())))
+    assert_near(results[0][0], results[1][0], rtol=2e-6, atol=1e-6)
+    assert results[0][1:] == results[1][1:]
+
+
+def test_batchmean() -> None:
+    x, t = log_p(4, 5), unit(4, 5)
+    mine = nn.functional.kl_div(ours(x), ours(t), reduction="batchmean")
+    assert_near(mine, torch.nn.functional.kl_div(theirs(x), theirs(t), reduction="batchmean"))
+
+
+def test_saturated_probabilities_have_finite_gradients() -> None:
+    x, t = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0])
+    mine, other = ours(x, True), theirs(x, True)
+    a, b = nn.functional.binary_cross_entropy(mine, ours(t)), torch.nn.functional.binary_cross_entropy(other, theirs(t))
+    a.backward()
+    b.backward()
+    assert_near(a, b)
+    assert_near(mine.grad, other.grad, rtol=1e-7)  # PyTorch's bound of 1e-12 is a float32
+
+
+def test_old_flags_mean_reductions() -> None:
+    x, y = tg.ones(2), tg.zeros(2)
+    assert nn.MSELoss(size_average=False)(x, y).item() == 2.0
+    assert nn.MSELoss(reduce=False)(x, y).tolist() == [1.0, 1.0]
+    assert nn.functional.mse_loss(x, y, True).item() == 1.0
+
+
+def test_elementwise_weights_are_those_of_torch() -> None:
+    x, y, w = normal(4, 3), normal(4, 3), unit(4, 3)
+    for name in ("l1_loss", "mse_loss", "huber_loss"):
+        for reduction in REDUCTIONS:
+            mine = getattr(nn.functional, name)(ours(x), ours(y), reduction=reduction, weight=ours(w))
+            other = getattr(torch.nn.functional, name)(theirs(x), theirs(y), reduction=reduction, weight=theirs(w))
+            assert_near(mine, other)
+    with pytest.raises(ValueError, match="sample_weight"):
+        nn.functional.mse_loss(ours(x), ours(y), weight=tg.ones(4))
+
+
+# ---- weights of events
+
+
+EVENTS: list[tuple[str, tuple[Any, ...]]] = [
+    ("mse_loss", (normal(4, 3), normal(4, 3))),
+    ("l1_loss", (normal(4), normal(4))),
+    ("smooth_l1_loss", (normal(4), normal(4))),
+    ("huber_loss", (normal(4), normal(4))),
+    ("binary_cross_entropy", (unit(4), unit(4))),
+    ("binary_cross_entropy_with_logits", (normal(4), unit(4))),
+    ("cross_entropy", (normal(4, 5), classes(5, 4))),
+    ("cross_entropy", (normal(4, 5), unit(4, 5))),
+    ("nll_loss", (log_p(4, 5), classes(5, 4))),
+    ("kl_div", (log_p(4, 5), unit(4, 5))),
+    ("poisson_nll_loss", (normal(4), rng.poisson(3.0, 4).astype(float))),
+    ("gaussian_nll_loss", (normal(4), normal(4), unit(4))),
+    ("hinge_loss", (normal(4), signs(4))),
+    ("hinge_embedding_loss", (normal(4), signs(4))),
+    ("margin_ranking_loss", (normal(4), normal(4), signs(4))),
+    ("soft_margin_loss", (normal(4), signs(4))),
+    ("multi_margin_loss", (normal(4, 5), classes(5, 4))),
+    ("multilabel_soft_margin_loss", (normal(4, 5), unit(4, 5))),
+    ("triplet_margin_loss", (normal(4, 3), normal(4, 3), normal(4, 3))),
+    ("cosine_embedding_loss", (normal(4, 3), normal(4, 3), signs(4))),
+]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(("name", "inputs"), EVENTS, ids=[f"{n}-{np.ndim(x[1])}" for n, x in EVENTS])
+def test_event_weights(name: str, inputs: Any) -> None:
+    """Σ w l, and that divided by n, never by Σ w: weights that sum to 0 are as good as any."""
+    w = np.array([2.0, -1.0, 0.5, -1.5])
+    loss = getattr(nn.functional, name)
+    args = [ours(x) for x in inputs]
+    plain = loss(*args, reduction="none").numpy()
+    weighted = plain * w.reshape(-1, *(1,) * (plain.ndim - 1))
+    close = {"rtol": 1e-12, "atol": 1e-14}
+    np.testing.assert_allclose(loss(*args, reduction="none", sample_weight=ours(w)).numpy(), weighted, **close)
+    np.testing.assert_allclose(loss(*args, reduction="sum", sample_weight=ours(w)).item(), weighted.sum(), **close)
+    np.testing.assert_allclose(loss(*args, sample_weight=ours(w)).item(), weighted.mean(), **close)
+    with pytest.raises((ValueError, RuntimeError), match="shape|broadcast"):
+        loss(*args, sample_weight=ours(w[:3]))
+
+
+def test_event_weights_beside_class_weights() -> None:
+    x, t, c, w = normal(4, 3), np.array([0, 2, 1, -100]), unit(3), np.array([2.0, -1.0, 0.5, 3.0])
+    per_event = torch.nn.functional.cross_entropy(theirs(x), theirs(t), theirs(c), reduction="none").numpy()
+    expected = (per_event * w).sum() / c[t[:3]].sum()
+    mine = nn.CrossEntropyLoss(ours(c))(ours(x), ours(t), sample_weight=ours(w))
+    np.testing.assert_allclose(mine.item(), expected, rtol=1e-12)
+    mine = nn.functional.cross_entropy(ours(x), ours(t), sample_weight=ours(w))
+    plain = torch.nn.functional.cross_entropy(theirs(x), theirs(t), reduction="none").numpy()
+    np.testing.assert_allclose(mine.item(), (plain * w).sum() / 3, rtol=1e-12)
+
+
+# ---- bad input
+
+
+def test_class_indices_out_of_range_are_refused() -> None:
+    for loss in (nn.functional.nll_loss, nn.functional.cross_entropy, nn.functional.multi_margin_loss):
+        for bad in (5, -1):
+            with pytest.raises(IndexError, match="out of bounds|expected a class"):
+                loss(tg.zeros(2, 5), tg.tensor([0, bad]))
+
+
+def test_shapes_and_settings_are_checked() -> None:
+    x = tg.zeros(2, 3)
+    F = nn.functional
+    with pytest.raises(ValueError, match="must be the same as input size"):
+        F.binary_cross_entropy_with_logits(x, tg.zeros(2))
+    with pytest.raises(ValueError, match="must be the same as input size"):
+        F.binary_cross_entropy(x, tg.zeros(2))
+    with pytest.raises(RuntimeError, match="between 0 and 1"):
+        F.binary_cross_entropy(x + 2, x)
+    with pytest.raises(ValueError, match="reduction"):
+        F.mse_loss(x, x, reduction="average")
+    with pytest.raises(ValueError, match="target has shape"):
+        F.cross_entropy(x, tg.zeros(3))
+    with pytest.raises(ValueError, match="target has shape"):
+        F.nll_loss(x, tg.zeros(3).long())
+    with pytest.raises(RuntimeError, match="one weight per class"):
+        F.nll_loss(x, tg.zeros(2).long(), tg.ones(4))
+    with pytest.raises(RuntimeError, match="delta"):
+        F.huber_loss(x, x, delta=0.0)
+    with pytest.raises(RuntimeError, match="beta"):
+        F.smooth_l1_loss(x, x, beta=-1.0)
+    with pytest.raises(ValueError, match="negative"):
+        F.gaussian_nll_loss(x, x, tg.full((2, 3), -1.0))
+    with pytest.raises(ValueError, match="incorrect size"):
+        F.gaussian_nll_loss(x, x, tg.ones(5))
+    with pytest.raises(ValueError, match="p == 1"):
+        F.multi_margin_loss(x, tg.zeros(2).long(), p=3)
+    with pytest.raises(ValueError, match="greater than 0"):
+        nn.TripletMarginLoss(margin=0.0)
+    with pytest.raises(RuntimeError, match="same dimension"):
+        F.margin_ranking_loss(x, x, tg.ones(2))
+    with pytest.warns(UserWarning, match="different to the input size"):
+        F.mse_loss(x, tg.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "words"),
+    [
+        ("hinge_embedding_loss", (tg.zeros(2), tg.tensor([0.3, 1.0])), "1 or -1"),
+        ("soft_margin_loss", (tg.zeros(2), tg.tensor([0.0, 1.0])), "1 or -1"),
+        ("poisson_nll_loss", (tg.zeros(2), tg.tensor([-1.0, 1.0])), "counts"),
+        ("binary_cross_entropy_with_logits", (tg.zeros(2), tg.tensor([2.0, 1.0])), "probabilities"),
+        ("cross_entropy", (tg.zeros(1, 2), tg.tensor([[2.0, 1.0]])), "probabilities"),
+    ],
+)
+def test_targets_outside_the_domain_warn_once(name: str, args: Any, words: str) -> None:
+    loss = getattr(nn.functional, name)
+    with pytest.warns(UserWarning, match=words):
+        first = loss(*args)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert loss(*args).item() == first.item()
+    expected = getattr(torch.nn.functional, name)(*(theirs(a) for a in args))
+    np.testing.assert_allclose(first.item(), expected.item(), rtol=1e-6)
+
+
+def test_kl_div_fed_with_anything_says_so() -> None:
+    with pytest.warns(UserWarning, match="log-probabilities"):
+        nn.KLDivLoss(reduction="sum")(tg.tensor([1.0]), tg.tensor([3.0]))
+    with pytest.warns(UserWarning, match="batchmean"):
+        nn.KLDivLoss()(tg.tensor([-1.0]), tg.tensor([0.3]))
+
+
+# ---- distances
+
+
+def test_distances_are_those_of_torch() -> None:
+    a, b = normal(4, 3), normal(4, 3)
+    for p in (1.0, 2.0, 3.0, float("inf")):
+        assert_near(
+            nn.PairwiseDistance(p, keepdim=True)(ours(a), ours(b)),
+            torch.nn.PairwiseDistance(p, keepdim=True)(theirs(a), theirs(b)),
+        )
+        assert_near(
+            nn.functional.normalize(ours(a), p, dim=0), torch.nn.functional.normalize(theirs(a), p, dim=0)
+        )
+    assert_near(nn.CosineSimilarity()(ours(a), ours(b)), torch.nn.CosineSimilarity()(theirs(a), theirs(b)))

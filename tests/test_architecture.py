@@ -142,10 +142,13 @@ MODULE_MAY_IMPORT = {
     "_docs": {"ops"},
     "_saving": {"_core"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
+    "nn": {"_core", "ops", "_functional", "_indexing", "_linalg", "_shaping"},
     "trigrad": {
         "_ordering",
         "_dtypes",
         "_saving",
+        "nn",
+        "testing",
         "_core",
         "ops",
         "_device",

@@ -134,7 +134,7 @@ class _Comparison:
         both = TOLERANCES.get(a, (0.0, 0.0)), TOLERANCES.get(b, (0.0, 0.0))
         return max(t[0] for t in both), max(t[1] for t in both)
 
-    def of_numbers(self, actual: float, expected: float, place: str) -> Difference:
+    def of_numbers(self, actual: Any, expected: Any, place: str) -> Difference:
         if self.check_dtype and type(actual) is not type(expected):
             return f"The (d)types do not match: {type(actual)} != {type(expected)}.", place
         floats = isinstance(actual, float) or isinstance(expected, float)

@@ -142,10 +142,17 @@ MODULE_MAY_IMPORT = {
     "_docs": {"ops"},
     "_saving": {"_core"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
+    "_losses": {"_core", "ops", "_creation", "_functional", "_autograd", "autograd"},
+    "nn": {
+        *{"_core", "ops", "_device", "_creation", "_random", "_shaping", "_indexing", "_linalg", "_functional"},
+        *{"_losses", "_hooks", "_autograd", "autograd"},
+    },
     "trigrad": {
         "_ordering",
         "_dtypes",
         "_saving",
+        "nn",
+        "testing",
         "_core",
         "ops",
         "_device",

@@ -76,6 +76,8 @@ constexpr Backend make_backend() {
   b.kernels[op_kthvalue] = k_kthvalue;
 
   // ---- norms
+  b.kernels[op_layer_norm] = k_layer_norm;
+  b.kernels[op_layer_norm_backward] = k_layer_norm_backward;
 
   return b;
 }

@@ -93,5 +93,8 @@ void k_topk(const Call& call);
 void k_kthvalue(const Call& call);
 
 // ---- norms
+// layer_norm.cpp
+void k_layer_norm(const Call& call);
+void k_layer_norm_backward(const Call& call);
 
 }  // namespace tg

@@ -95,7 +95,10 @@ TG_FN void row_pieces(const typename lane<V>::S* x, int64_t apart, int count, co
   };
   int i = 0;
   for (; i + row_lanes <= count; i += row_lanes)
-    for (int r = 0; r < R; r++) row.sixteen(acc[r], i, term(r));
+    for (int r = 0; r < R; r++) {
+      __builtin_prefetch(x + (r + R) * apart + i);
+      row.sixteen(acc[r], i, term(r));
+    }
   if (i < count)
     for (int r = 0; r < R; r++) row.fewer(acc[r], i, count - i, term(r));
 }

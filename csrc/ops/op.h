@@ -191,6 +191,8 @@ enum KernelOp : OpId {
   op_kthvalue,
 
   // norms
+  op_layer_norm,
+  op_layer_norm_backward,
 
   kOps
 };

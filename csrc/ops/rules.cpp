@@ -337,6 +337,51 @@ void batch_norm_backward(Inference& c) {
   c.outs[2] = {channels, t};
 }
 
+// ---------------------------------------------------------------- layer normalisation
+
+namespace {
+// The shape of the statistics: the input's with its last axes, those of the attribute normalized_shape, reduced to 1.
+Dims row_statistics(const Inference& c, const Tensor& x) {
+  const Dims& last = c.attrs.list;
+  const int kept = x.rank() - last.size();
+  bool match = !last.empty() && kept >= 0;
+  for (int i = 0; match && i < last.size(); i++) match = x.shape[kept + i] == last[i];
+  if (!match)
+    refuse(c, ErrorKind::Runtime, "input has shape ", x.shape, ", expected one that ends in normalized_shape ", last);
+  Dims shape = x.shape;
+  for (int i = kept; i < x.rank(); i++) shape[i] = 1;
+  return shape;
+}
+
+void require_shape(const Inference& c, int input, const char* what, const Dims& shape) {
+  if (c.in[input].defined() && !(c.in[input].shape == shape))
+    refuse(c, ErrorKind::Runtime, what, " has shape ", c.in[input].shape, ", expected ", shape);
+}
+}  // namespace
+
+void layer_norm(Inference& c) {
+  const Dtype t = same_floating(c, {0, 1, 2});
+  const Dims statistics = row_statistics(c, c.in[0]);
+  require_shape(c, 1, "weight", c.attrs.list);
+  require_shape(c, 2, "bias", c.attrs.list);
+  if (!(c.attrs.real(1) >= 0)) refuse(c, ErrorKind::Value, "eps is ", c.attrs.real(1), ", expected 0 or more");
+  c.n_outs = 3;
+  c.outs[0] = {c.in[0].shape, t};
+  c.outs[1] = c.outs[2] = {statistics, t};
+}
+
+void layer_norm_backward(Inference& c) {
+  const Dtype t = same_floating(c, {0, 1, 2, 3, 4});
+  const Dims statistics = row_statistics(c, c.in[1]);
+  require_shape(c, 0, "grad", c.in[1].shape);
+  require_shape(c, 2, "mean", statistics);
+  require_shape(c, 3, "rstd", statistics);
+  require_shape(c, 4, "weight", c.attrs.list);
+  c.n_outs = 3;
+  c.outs[0] = {c.in[1].shape, t};
+  c.outs[1] = c.outs[2] = {c.attrs.list, t};
+}
+
 // ---------------------------------------------------------------- random
 
 namespace {

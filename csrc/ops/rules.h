@@ -58,6 +58,9 @@ void sort(Inference& c);
 void topk(Inference& c);
 void kthvalue(Inference& c);
 
+void layer_norm(Inference& c);
+void layer_norm_backward(Inference& c);
+
 // Pointwise rows: broadcast, promote, and per dtype class of the row.
 void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool);
 

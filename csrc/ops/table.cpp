@@ -141,6 +141,14 @@ const Row kKernelRows[] = {
      rules::kthvalue},
 
     // ---- norms
+    // Outputs: y, and of each row of the last axes its mean and 1/sqrt(var + eps).
+    {op_layer_norm,
+     "native_layer_norm(Tensor input, Shape normalized_shape, Tensor? weight=None, Tensor? bias=None, Float eps=1e-05)",
+     3, rules::layer_norm},
+    {op_layer_norm_backward,
+     "layer_norm_backward(Tensor grad, Tensor input, Shape normalized_shape, Tensor mean, Tensor rstd, "
+     "Tensor? weight=None)",
+     3, rules::layer_norm_backward},
 };
 static_assert(std::size(kKernelRows) == static_cast<size_t>(kOps) - kPointwiseOps, "one row per kernel op");
 

@@ -8,9 +8,9 @@ from typing import cast
 from trigrad import ops
 from trigrad._core import Tensor
 from trigrad._functional import dropout_mask
-from trigrad._random import Generator
+from trigrad._random import Generator, rand_like
 
-__all__ = ["alpha_dropout", "normalize"]
+__all__ = ["alpha_dropout", "normalize", "prelu", "rrelu"]
 
 SELU_LOWEST = 1.7580993408473766  # minus SELU's limit at -infinity
 
@@ -59,3 +59,50 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     else:
         length = ops.pow(ops.sum(ops.pow(ops.abs(input), p), dim, True), 1 / p)
     return input / ops.clamp(length, eps)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """input where it is positive, weight input elsewhere; one weight, or one per channel (axis 1).
+
+    >>> import trigrad as tg
+    >>> tg.nn.functional.prelu(tg.tensor([-2.0, 2.0]), tg.tensor([0.5]))
+    tensor([-1.,  2.])
+    """
+    if weight.ndim > 1:
+        raise RuntimeError(f"[prelu] weight has shape {tuple(weight.shape)}, expected one number or one per channel")
+    if weight.numel() != 1:
+        channels = input.shape[1] if input.ndim > 1 else 1
+        if weight.numel() != channels:
+            raise RuntimeError(
+                f"[prelu] Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.numel()} "
+                f"and channel size = {channels}."
+            )
+        weight = weight.reshape(-1, *(1,) * (input.ndim - 2))
+    elif weight.ndim:
+        weight = weight.reshape(())
+    return ops.where(input > 0, input, weight * input)
+
+
+def rrelu(
+    input: Tensor,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """input where it is positive; elsewhere times a slope drawn from lower ... upper, or their mean unless `training`.
+
+    >>> import trigrad as tg
+    >>> tg.nn.functional.rrelu(tg.tensor([-2.0, 2.0]), 0.25, 0.75)
+    tensor([-1.,  2.])
+    """
+    if lower > upper:
+        raise RuntimeError(f"[rrelu] Lower bound should be less than or equal to the upper bound, got {lower} and {upper}")
+    if training:
+        slopes = rand_like(input.detach(), generator=generator) * (upper - lower) + lower
+        made = ops.where(input > 0, input, input * slopes)
+    else:
+        made = ops.leaky_relu(input, (lower + upper) / 2)
+    return cast(Tensor, input.copy_(made)) if inplace else made

@@ -9,7 +9,6 @@ from trigrad import ops
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument, full
 from trigrad._device import require_cpu
-from trigrad._random import rand_like
 from trigrad.autograd.function import Function
 from trigrad.nn import functional as F
 from trigrad.nn.linear import Linear
@@ -379,11 +378,7 @@ class RReLU(Module):
         self.lower, self.upper, self.inplace = lower, upper, inplace
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.training:
-            made = ops.where(input < 0, input * (rand_like(input) * (self.upper - self.lower) + self.lower), input)
-        else:
-            made = ops.leaky_relu(input, (self.lower + self.upper) / 2)
-        return input.copy_(made) if self.inplace else made
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
 
     def extra_repr(self) -> str:
         return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")

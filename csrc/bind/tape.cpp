@@ -1,5 +1,6 @@
 #include "bind/tape.h"
 
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <string>
@@ -56,6 +57,7 @@ struct Edge {
 struct Saved {
   Tensor value;
   uint64_t version = 0;
+  bool absent = false;  // an optional tensor that was not given
 };
 
 struct Node {
@@ -88,9 +90,11 @@ TensorObject& object_of(PyObject* tensor) { return *reinterpret_cast<TensorObjec
 Ref new_node() {
   Ref self = owned(node_type->tp_alloc(node_type, 0));
   new (&node_of(self.get())) Node();
-  node_of(self.get()).sequence = next_sequence++;
   return self;
 }
+
+// To be called when the edges are known: finding them may make nodes, for views whose base has changed.
+void number(Node& n) { n.sequence = next_sequence++; }
 
 // A chain of any length is freed without recursion: the first node to die frees, one by one, what the others leave here.
 void dealloc(PyObject* self) {
@@ -124,7 +128,7 @@ Tensor geometry(const Tensor& t) {
 
 uint64_t version_of(const Tensor& t) { return t.defined() ? t.storage->version() : 0; }
 
-Saved save(const Tensor& t, bool value, uint64_t version) { return {value ? t : geometry(t), version}; }
+Saved save(const Tensor& t, bool value, uint64_t version) { return {value ? t : geometry(t), version, !t.defined()}; }
 
 bool bit(uint32_t mask, size_t i, size_t last) { return mask >> (i < last ? i : last) & 1; }
 
@@ -147,8 +151,9 @@ Ref view_node(PyObject* parent, const Tensor& view, const char* kind) {
   n.name = intern(kind);
   n.formula = borrowed(formula);
   n.edges.push_back(edge_of(parent));
-  n.in.push_back({geometry(value_of(parent)), 0});
-  n.out.push_back({geometry(view), 0});
+  n.in.push_back({geometry(value_of(parent)), 0, false});
+  n.out.push_back({geometry(view), 0, false});
+  number(n);
   return self;
 }
 
@@ -188,9 +193,10 @@ void overwritten(PyObject* tensor, const Ref& node) {
   for (size_t i = 1; i < inner.edges.size(); i++)
     p.edges.push_back(inner.edges[i].target ? Edge{borrowed(inner.edges[i].target.get()), inner.edges[i].output}
                                             : Edge{});
-  p.in.push_back({geometry(value_of(base)), 0});
-  p.out.push_back({geometry(t.value), 0});
+  p.in.push_back({geometry(value_of(base)), 0, false});
+  p.out.push_back({geometry(t.value), 0, false});
   p.extra = borrowed(node.get());
+  number(p);
   set_history(base, patch, 0);
   refresh(tensor);
 }
@@ -230,6 +236,7 @@ Ref call_node(const Op& op, std::span<PyObject* const> objects, std::span<const 
     n.edges.push_back(objects[i] && is_tensor(objects[i]) ? edge_of(objects[i]) : Edge{});
     n.in.push_back(save(in[i], bit(r.inputs, i, last), before.of[i]));
   }
+  number(n);
   return self;
 }
 
@@ -280,7 +287,7 @@ void tape_call(const Op& op, std::span<PyObject* const> objects, std::span<const
   Node& n = node_of(self.get());
   for (size_t k = 0; k < made.size(); k++)
     n.out.push_back(made[k] == Py_None
-                        ? Saved{}
+                        ? Saved{{}, 0, true}
                         : save(value_of(made[k]), n.reads_outputs >> k & 1, version_of(value_of(made[k]))));
   for (size_t k = 0; k < made.size(); k++) {
     if (made[k] == Py_None || !(f.carries >> k & 1) || !is_floating(value_of(made[k]).dtype)) continue;
@@ -395,16 +402,23 @@ void check_unchanged(const Node& n, const Saved& s, const char* what, size_t i) 
          s.version, "; change a copy (x.clone()) or use the op that is not in place");
 }
 
+// What was not kept, as a tensor that may be handed to a row which does not read it: of its shape, all NaN (or 0).
+Tensor with_values(const Tensor& t) {
+  if (t.defined()) return t;
+  static Tensor nothing[kDtypes];
+  Tensor& one = nothing[static_cast<int>(t.dtype)];
+  if (!one.defined()) one = is_floating(t.dtype) ? scalar(std::nan(""), t.dtype) : scalar(int64_t{0}, t.dtype);
+  return as_strided(one, t.shape, Dims::filled(t.rank(), 0), 0);
+}
+
 // The input as the formula sees it. With `graph` it has its place in the graph, so that what is done with it is recorded.
 Ref input_of(Node& n, size_t i, bool graph) {
   const Saved& s = n.in[i];
   check_unchanged(n, s, "input", i);
-  if (!s.value.defined() && s.value.shape.empty() && !n.edges[i].target && n.op &&
-      n.op->input(static_cast<int>(i)).kind == Param::Kind::OptionalTensor)
-    return borrowed(Py_None);
+  if (s.absent) return borrowed(Py_None);
   const Edge& e = n.edges[i];
   if (graph && e.target && !is_node(e.target.get())) return borrowed(e.target.get());
-  Ref t = owned(wrap(s.value));
+  Ref t = owned(wrap(n.op ? with_values(s.value) : s.value));
   if (graph && e.target) set_history(t.get(), e.target, e.output);
   return t;
 }
@@ -425,7 +439,7 @@ PyObject* apply(PyObject* self, PyObject* const* args, Py_ssize_t n_args) {
     Ref outputs = owned(PyTuple_New(static_cast<Py_ssize_t>(n.out.size())));
     for (size_t k = 0; k < n.out.size(); k++) {
       check_unchanged(n, n.out[k], "output", k);
-      Ref t = owned(wrap(n.out[k].value));
+      Ref t = owned(wrap(n.op && !n.out[k].absent ? with_values(n.out[k].value) : n.out[k].value));
       if (graph && (n.carries >> k & 1)) set_history(t.get(), borrowed(self), static_cast<int>(k));
       PyTuple_SET_ITEM(outputs.get(), static_cast<Py_ssize_t>(k), t.release());
     }
@@ -688,11 +702,12 @@ PyObject* record(PyObject*, PyObject* const* args, Py_ssize_t n) {
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(inputs.get()); i++) {
       PyObject* t = PySequence_Fast_GET_ITEM(inputs.get(), i);
       node.edges.push_back(is_tensor(t) ? edge_of(t) : Edge{});
-      node.in.push_back({is_tensor(t) ? geometry(value_of(t)) : Tensor{}, 0});
+      node.in.push_back({is_tensor(t) ? geometry(value_of(t)) : Tensor{}, 0, !is_tensor(t)});
     }
+    number(node);
     for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(outputs.get()); k++) {
       PyObject* t = PySequence_Fast_GET_ITEM(outputs.get(), k);
-      node.out.push_back({is_tensor(t) ? geometry(value_of(t)) : Tensor{}, 0});
+      node.out.push_back({is_tensor(t) ? geometry(value_of(t)) : Tensor{}, 0, !is_tensor(t)});
       if (is_tensor(t) && is_floating(value_of(t).dtype)) set_history(t, self, static_cast<int>(k));
     }
     return self.release();

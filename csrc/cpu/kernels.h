@@ -24,6 +24,7 @@ void k_arange(const Call& call);
 // reduce.cpp
 void k_sum(const Call& call);
 void k_mean(const Call& call);
+void k_nansum(const Call& call);
 void k_prod(const Call& call);
 void k_amax(const Call& call);
 void k_amin(const Call& call);
@@ -31,6 +32,9 @@ void k_var(const Call& call);
 void k_logsumexp(const Call& call);
 void k_argmax(const Call& call);
 void k_argmin(const Call& call);
+void k_any(const Call& call);
+void k_all(const Call& call);
+void k_norm(const Call& call);
 
 // softmax.cpp
 void k_softmax(const Call& call);
@@ -89,5 +93,8 @@ void k_topk(const Call& call);
 void k_kthvalue(const Call& call);
 
 // ---- norms
+// layer_norm.cpp
+void k_layer_norm(const Call& call);
+void k_layer_norm_backward(const Call& call);
 
 }  // namespace tg

@@ -24,6 +24,8 @@ namespace tg::TG_ISA_NS {
   void cross_entropy_backward(const CrossEntropyBackward<T>&);    \
   void bce_with_logits(const BceWithLogits<T>&);                  \
   void bce_with_logits_backward(const BceWithLogitsBackward<T>&); \
+  void layer_norm(const LayerNorm<T>&);                           \
+  void layer_norm_backward(const LayerNormBackward<T>&);          \
   void channel_affine(const ChannelAffine<T>&);                   \
   void channel_norm_backward(const ChannelNormBackward<T>&);      \
   void uniform(const RandomUniform<T>&);                          \

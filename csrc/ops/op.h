@@ -132,6 +132,7 @@ enum KernelOp : OpId {
   op_arange,
   op_sum,
   op_mean,
+  op_nansum,
   op_prod,
   op_amax,
   op_amin,
@@ -139,6 +140,9 @@ enum KernelOp : OpId {
   op_logsumexp,
   op_argmax,
   op_argmin,
+  op_any,
+  op_all,
+  op_norm,
   op_dense,
   op_dense_grad_input,
   op_dense_grad_weight,
@@ -187,9 +191,14 @@ enum KernelOp : OpId {
   op_kthvalue,
 
   // norms
+  op_layer_norm,
+  op_layer_norm_backward,
 
   kOps
 };
+
+// What an empty list of axes means: all of them, as does None, or, for these ops, none (as in PyTorch).
+inline bool no_axes_means_none(OpId id) { return id == op_logsumexp || id == op_any || id == op_all; }
 
 struct Op {
   OpId id = 0;

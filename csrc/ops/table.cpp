@@ -33,6 +33,7 @@ const Row kKernelRows[] = {
 
     {op_sum, "sum(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::sum},
     {op_mean, "mean(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::mean},
+    {op_nansum, "nansum(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::sum},
     {op_prod, "prod(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::sum},
     {op_amax, "amax(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::extremum},
     {op_amin, "amin(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::extremum},
@@ -40,6 +41,11 @@ const Row kKernelRows[] = {
     {op_logsumexp, "logsumexp(Tensor input, Axes dim, Bool keepdim=False)", 1, rules::mean},
     {op_argmax, "argmax(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::arg_extremum},
     {op_argmin, "argmin(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::arg_extremum},
+
+    {op_any, "any(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::truth},
+    {op_all, "all(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::truth},
+    // The norm of order p = 1 or 2; the others are made of other rows.
+    {op_norm, "native_norm(Tensor input, Axes? dim=None, Bool keepdim=False, Float p=2.0)", 1, rules::norm},
 
     // y = activation(x Wᵀ + b): x (..., K), weight (N, K), bias (N,). `activation` is any one-argument row of
     // pointwise.def, or "identity"; p and q are its parameters, by default that row's own.
@@ -135,6 +141,14 @@ const Row kKernelRows[] = {
      rules::kthvalue},
 
     // ---- norms
+    // Outputs: y, and of each row of the last axes its mean and 1/sqrt(var + eps).
+    {op_layer_norm,
+     "native_layer_norm(Tensor input, Shape normalized_shape, Tensor? weight=None, Tensor? bias=None, Float eps=1e-05)",
+     3, rules::layer_norm},
+    {op_layer_norm_backward,
+     "layer_norm_backward(Tensor grad, Tensor input, Shape normalized_shape, Tensor mean, Tensor rstd, "
+     "Tensor? weight=None)",
+     3, rules::layer_norm_backward},
 };
 static_assert(std::size(kKernelRows) == static_cast<size_t>(kOps) - kPointwiseOps, "one row per kernel op");
 
@@ -148,8 +162,10 @@ Attr parse_default(const std::string& signature, Param::Kind kind, const std::st
   if (text == "None") return Attr{};
   switch (kind) {
     case Param::Kind::Int: return Attr::integer(std::strtoll(text.c_str(), nullptr, 10));
-    case Param::Kind::Float:
-    case Param::Kind::Number: return Attr::real(std::strtod(text.c_str(), nullptr));
+    case Param::Kind::Number:
+      if (text.find('.') == std::string::npos) return Attr::integer(std::strtoll(text.c_str(), nullptr, 10));
+      [[fallthrough]];
+    case Param::Kind::Float: return Attr::real(std::strtod(text.c_str(), nullptr));
     case Param::Kind::Bool: return Attr::boolean(text == "True");
     case Param::Kind::Text: return Attr::word(intern(text.substr(1, text.size() - 2)));
     case Param::Kind::Type:
@@ -225,7 +241,7 @@ std::vector<Op> build() {
   for (int i = 0; i < kPointwiseOps; i++) {
     const PointwiseInfo& row = kPointwiseInfo[i];
     all.push_back(parse(static_cast<OpId>(i), pointwise_signature(row), 1, infer_pointwise,
-                        row.to_bool ? kElementwise : kElementwise | kInplace));
+                        row.to_bool && row.arity == 1 && i != id_logical_not ? kElementwise : kElementwise | kInplace));
   }
   for (const Row& r : kKernelRows) {
     if (r.id != static_cast<OpId>(all.size())) broken(r.signature, "row out of order");

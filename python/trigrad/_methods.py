@@ -235,7 +235,7 @@ def where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
 
 
 def contains(self: Tensor, element: Any) -> Any:
-    return _reductions.any(ops.eq(self, element)).item()
+    return ops.any(ops.eq(self, element)).item()
 
 
 def uniform_(self: Tensor, a: Any = 0.0, b: Any = 1.0, *, generator: _random.Generator | None = None) -> Tensor:
@@ -304,8 +304,7 @@ SPECIAL_METHODS = {
 }
 PROPERTIES = (device, is_cuda)
 FUNCTIONS_AS_METHODS = (
-    *(_reductions.max, _reductions.min, _reductions.var, _reductions.std, _reductions.any, _reductions.all),
-    *(_reductions.equal, _reductions.isclose, _reductions.allclose),
+    *_reductions.METHODS,
     *_ordering.METHODS,
     *(_functional.softmax, _functional.log_softmax),
     *_linalg.METHODS,

@@ -27,6 +27,8 @@ constexpr RowsTable<T> rows_table = {
     cross_entropy_backward,
     bce_with_logits,
     bce_with_logits_backward,
+    layer_norm,
+    layer_norm_backward,
     channel_affine,
     channel_norm_backward,
     uniform,

@@ -54,7 +54,6 @@ from trigrad._saving import *
 from trigrad._autograd import *
 from trigrad import _autograd, _docs, _methods
 from trigrad import autograd as autograd
-from trigrad import nn as nn
 
 float = float32
 double = float64

@@ -433,6 +433,13 @@ class Module(Hooked, Stateful):
             return f"{self._get_name()}({extra})"
         return _bracketed(self._get_name(), lines + [f"({name}): {child!r}" for name, child in self._modules.items()])
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles take: numbers that were computed and kept as attributes go without their history."""
+        return {
+            name: value.detach() if type(value) is Tensor and not value.is_leaf else value
+            for name, value in self.__dict__.items()
+        }
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 

@@ -91,14 +91,16 @@ CORE = """\
 import builtins
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Any, SupportsIndex, TypeAlias, final, overload
+from typing import Any, Literal, SupportsIndex, TypeAlias, final, overload
 
 import numpy
 from trigrad import ops as ops
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
 from trigrad._elementwise import Rounding
-from trigrad._reductions import Axes, ValuesAndIndices
+from trigrad._linalg import Number
+from trigrad._ordering import Interpolation
+from trigrad._reductions import Axes, Extrema, ValuesAndIndices
 from trigrad._random import Generator
 
 Dims: TypeAlias = builtins.int | Sequence[builtins.int]

@@ -45,6 +45,15 @@ void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool) {
   for (int i = 0; i < arity; i++) c.cast[i] = static_cast<int>(compute);
 }
 
+void pointwise_parameters(const Inference& c) {
+  const double p = c.attrs.real(0), q = c.attrs.real(1);
+  if (c.id == id_celu && p == 0)
+    refuse(c, ErrorKind::Runtime, "alpha is 0, expected another number; relu is the limit");
+  if (c.id == id_softshrink && !(p >= 0)) refuse(c, ErrorKind::Runtime, "lambd is ", p, ", expected 0 or more");
+  if (c.id == id_hardtanh && p > q)
+    refuse(c, ErrorKind::Value, "min_val is ", p, " and max_val ", q, ", expected min_val not above max_val");
+}
+
 void where(Inference& c) {
   if (c.in[0].dtype != Dtype::Bool)
     refuse(c, ErrorKind::Type, "condition is ", name(c.in[0].dtype),
@@ -184,6 +193,14 @@ void dense_grad_bias(Inference& c) {
   const Dtype t = same_floating(c, {0});
   if (c.in[0].rank() < 1) refuse(c, ErrorKind::Runtime, "grad has shape (), expected (..., out features)");
   c.outs[0] = {{c.in[0].shape.back()}, t};
+}
+
+void dot(Inference& c) {
+  const Dims &a = c.in[0].shape, &b = c.in[1].shape;
+  const Dtype t = same_floating(c, {0, 1});
+  if (a.empty() || !(a == b))
+    refuse(c, ErrorKind::Runtime, "got shapes ", a, " and ", b, ", expected one shape (..., n) for both");
+  c.outs[0] = {Dims(a.begin(), a.size() - 1), t};
 }
 
 void matmul(Inference& c) {

@@ -21,6 +21,7 @@ void dense(Inference& c);
 void dense_grad_input(Inference& c);
 void dense_grad_weight(Inference& c);
 void dense_grad_bias(Inference& c);
+void dot(Inference& c);
 void matmul(Inference& c);
 
 void softmax(Inference& c);
@@ -63,5 +64,6 @@ void layer_norm_backward(Inference& c);
 
 // Pointwise rows: broadcast, promote, and per dtype class of the row.
 void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool);
+void pointwise_parameters(const Inference& c);  // of the rows that refuse some
 
 }  // namespace tg::rules

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 from trigrad import ops
 from trigrad._core import Tensor
@@ -105,7 +105,7 @@ class ReLU6(_Pointwise):
         super().__init__(inplace)
 
     def forward(self, input: Tensor) -> Tensor:
-        return input.clamp_(0, 6) if self.inplace else F.relu6(input)
+        return F.relu6(input, self.inplace)
 
 
 class LeakyReLU(_Pointwise):
@@ -180,12 +180,12 @@ class GELU(_Pointwise):
 
     function = "gelu"
 
-    def __init__(self, approximate: str = "none") -> None:
-        super().__init__(approximate=approximate)
-        self.approximate: str
+    def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
+        super().__init__()
+        self.approximate: Literal["none", "tanh"] = approximate
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.gelu(input) if self.approximate == "none" else F.gelu(input, approximate=self.approximate)
+        return F.gelu(input, self.approximate)
 
     def extra_repr(self) -> str:
         return f"approximate={self.approximate!r}"

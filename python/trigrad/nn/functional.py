@@ -7,6 +7,7 @@ from typing import Any
 
 from trigrad import _losses, ops
 from trigrad._core import Tensor
+from trigrad._elementwise import gelu, tanhshrink
 from trigrad._functional import (
     batch_norm,
     dropout,
@@ -21,7 +22,7 @@ from trigrad._indexing import embedding, one_hot
 from trigrad._linalg import bilinear, linear
 from trigrad._losses import *
 from trigrad._shaping import pad
-from trigrad.nn._functions import alpha_dropout, normalize, prelu, rrelu
+from trigrad.nn._functions import alpha_dropout, normalize, prelu, relu6, rrelu
 
 __all__ = [
     *_losses.__all__,
@@ -53,6 +54,7 @@ __all__ = [
     "pad",
     "prelu",
     "relu",
+    "relu6",
     "relu_",
     "rms_norm",
     "rrelu",
@@ -66,6 +68,7 @@ __all__ = [
     "softshrink",
     "softsign",
     "tanh",
+    "tanhshrink",
     "threshold",
     "threshold_",
 ]
@@ -109,5 +112,5 @@ selu_: Activation = Tensor.selu_
 threshold_: Activation = Tensor.threshold_
 
 # The others.
-gelu, sigmoid, softplus, tanh = ops.gelu, ops.sigmoid, ops.softplus, ops.tanh
+sigmoid, softplus, tanh = ops.sigmoid, ops.softplus, ops.tanh
 hardshrink, softshrink, softsign, logsigmoid = ops.hardshrink, ops.softshrink, ops.softsign, ops.logsigmoid

@@ -189,6 +189,11 @@ def ref_matmul(input: Array, other: Array) -> Array:
     return np.matmul(input, other)
 
 
+@row
+def ref_native_dot(input: Array, other: Array) -> Array:
+    return np.asarray((input * other).sum(-1))
+
+
 # ---------------------------------------------------------------- softmax and losses
 
 

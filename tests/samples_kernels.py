@@ -313,6 +313,19 @@ def _matmul(t: str) -> Iterator[Sample]:
 
 LARGE["matmul"] = lambda t: Sample("large", (real((3, 131, 130), "mm.a", t), real((130, 70), "mm.b", t)))
 
+
+@of("native_dot")
+def _dot(t: str) -> Iterator[Sample]:
+    for n in SIZES:
+        yield Sample(f"{n}", (real(n, "dot.a", t), real(n, "dot.b", t)))
+        yield Sample(f"3x{n}", (real((3, n), "dot.a", t), real((3, n), "dot.b", t)))
+    for shape in ((1040,), (5, 1100), (2, 3, 5), (0, 3), (2, 0), (4100,), (65, 7)):
+        yield Sample(f"{shape}", (real(shape, "dot.a", t), real(shape, "dot.b", t)))
+    yield Sample("turned", (real((9, 4), "dot.a", t).T, real((4, 9), "dot.b", t)))
+
+
+LARGE["native_dot"] = lambda t: Sample("large", (real((3, 170_003), "dot.a", t), real((3, 170_003), "dot.b", t)))
+
 # shape, dim
 SOFTMAX: tuple[tuple[tuple[int, ...], int], ...] = (
     ((), 0),

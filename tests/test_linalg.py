@@ -384,3 +384,13 @@ def test_tensordot_broadcasts_and_checks(torch: Any) -> None:
         tg.tensordot(ours(a), ours(b), ([0, 0], [0, 1]))
     with pytest.raises(RuntimeError, match="1 and 2 axes"):
         tg.tensordot(ours(a), ours(b), ([0], [0, 1]))
+
+
+@pytest.mark.parametrize("n", [0, 1, 15, 16, 17, 1024, 1025, 40_000, 300_007])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_dot_has_the_order_of_sum(n: int, dtype: str) -> None:
+    x, ones = ours(real(n, "order", dtype)), tg.ones(n, dtype=getattr(tg, dtype))
+    want = tg.sum(x)
+    for a, b in ((x, ones), (ones, x)):
+        assert tg.dot(a, b).numpy().tobytes() == want.numpy().tobytes()
+    assert tg.einsum("bi,bi->b", x.expand(3, n), ones.expand(3, n)).numpy().tobytes() == 3 * want.numpy().tobytes()

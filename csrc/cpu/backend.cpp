@@ -19,6 +19,7 @@ constexpr Backend make_backend() {
   b.kernels[op_dense_grad_weight] = k_dense_grad_weight;
   b.kernels[op_dense_grad_bias] = k_dense_grad_bias;
   b.kernels[op_matmul] = k_matmul;
+  b.kernels[op_dot] = k_dot;
 
   b.kernels[op_sum] = k_sum;
   b.kernels[op_mean] = k_mean;

@@ -14,6 +14,7 @@ void k_dense_grad_input(const Call& call);
 void k_dense_grad_weight(const Call& call);
 void k_dense_grad_bias(const Call& call);
 void k_matmul(const Call& call);
+void k_dot(const Call& call);
 
 // copy.cpp
 void k_cast(const Call& call);

@@ -96,32 +96,63 @@ constexpr int64_t kPiece = 16 * row_lanes * row_shard;
 constexpr int64_t kPieceShards = 8;
 constexpr int64_t kStrip = 128;  // columns of one task
 
-template <class T>
-void reduce_rows(Reduce kind, int64_t rows, int64_t n, const T* x, int64_t x_row, const T* center, T* out) {
-  const RowsTable<T>& table = isa().rows<T>();
-  const double cost = nanoseconds_of(kind, sizeof(T));
-  if (n <= kPiece || rows >= 8) {
-    split(rows, cost * static_cast<double>(n) + 2, [&](int64_t first, int64_t last) {
-      table.reduce_rows(
-          {kind, last - first, n, x + first * x_row, x_row, center ? center + first : nullptr, out + first});
-    });
-    return;
-  }
+// Shares out whole rows, `whole(first, last)`, or where those are few and long the pieces of each: `part(r, i, count,
+// lanes)` gives the totals of the 16 lanes over the elements i .. i + count - 1 of row r.
+template <class T, class Whole, class Part>
+void share_rows(Reduce kind, int64_t rows, int64_t n, double cost, T* out, Whole whole, Part part) {
+  if (n <= kPiece || rows >= 8) return split(rows, cost * static_cast<double>(n) + 2, whole);
   const int64_t pieces = (n + kPiece - 1) / kPiece;
   const Tensor partial = empty({pieces, row_lanes}, sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64);
   T* lanes = partial.data<T>();
   for (int64_t r = 0; r < rows; r++) {
-    const T* row = x + r * x_row;
     split(pieces, cost * kPiece, [&](int64_t first, int64_t last) {
       for (int64_t p = first; p < last; p++)
-        table.reduce_rows({kind, 1, p + 1 < pieces ? kPiece : n - p * kPiece, row + p * kPiece, 0,
-                           center ? center + r : nullptr, lanes + p * row_lanes, false});
+        part(r, p * kPiece, p + 1 < pieces ? kPiece : n - p * kPiece, lanes + p * row_lanes);
     });
     join_tree(kind, pieces, row_lanes, lanes);
     for (int half = row_lanes / 2; half > 0; half /= 2)
       for (int l = 0; l < half; l++) lanes[l] = join(kind, lanes[l], lanes[l + half]);
     out[r] = lanes[0];
   }
+}
+
+template <class T>
+void reduce_rows(Reduce kind, int64_t rows, int64_t n, const T* x, int64_t x_row, const T* center, T* out) {
+  const RowsTable<T>& table = isa().rows<T>();
+  share_rows(
+      kind, rows, n, nanoseconds_of(kind, sizeof(T)), out,
+      [&](int64_t first, int64_t last) {
+        table.reduce_rows(
+            {kind, last - first, n, x + first * x_row, x_row, center ? center + first : nullptr, out + first});
+      },
+      [&](int64_t r, int64_t i, int64_t count, T* lanes) {
+        table.reduce_rows({kind, 1, count, x + r * x_row + i, 0, center ? center + r : nullptr, lanes, false});
+      });
+}
+
+// (..., n) as rows of unit stride
+Tensor rows_of(const Tensor& x) {
+  const int64_t n = x.shape.back();
+  Tensor flat = x.numel() ? try_view("dot", x, {-1, n}) : Tensor{};
+  return flat.defined() && (n == 1 || flat.strides[1] == 1) ? flat : contiguous(x);
+}
+
+template <class T>
+void dot(const Call& c) {
+  const Tensor x = rows_of(c.in[0]), y = rows_of(c.in[1]);
+  const int64_t n = c.in[0].shape.back(), rows = c.out[0].numel();
+  const int64_t x_row = x.rank() == 2 ? x.strides[0] : n, y_row = y.rank() == 2 ? y.strides[0] : n;
+  const T *px = x.data<T>(), *py = y.data<T>();
+  T* out = c.out[0].data<T>();
+  const RowsTable<T>& table = isa().rows<T>();
+  share_rows(
+      Reduce::sum, rows, n, 2 * nanoseconds_of(Reduce::sum, sizeof(T)), out,
+      [&](int64_t first, int64_t last) {
+        table.dot_rows({last - first, n, px + first * x_row, x_row, py + first * y_row, y_row, out + first});
+      },
+      [&](int64_t r, int64_t i, int64_t count, T* lanes) {
+        table.dot_rows({1, count, px + r * x_row + i, 0, py + r * y_row + i, 0, lanes, false});
+      });
 }
 
 template <class T>
@@ -456,6 +487,11 @@ void k_norm(const Call& c) {
 
 void k_any(const Call& c) { truth<false>(c); }
 void k_all(const Call& c) { truth<true>(c); }
+
+void k_dot(const Call& c) {
+  with_floating(c.out[0].dtype, [&](auto t) { dot<decltype(t)>(c); });
+}
+
 void k_amax(const Call& c) { extremum(c, false); }
 void k_amin(const Call& c) { extremum(c, true); }
 void k_argmax(const Call& c) { arg_extremum(c, false); }

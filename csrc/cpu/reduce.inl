@@ -193,6 +193,52 @@ static void reduce_rows_of(const ReduceRows<typename lane<V>::S>& a) {
   }
 }
 
+// ---- products of two rows ------------------------------------------------------------------------------------------
+// R blocks of count <= row_block elements side by side, block r at r * row_block: the totals of their lanes.
+template <class V, int R>
+TG_FN void dot_blocks(const typename lane<V>::S* x, const typename lane<V>::S* y, int count, row16<V>* acc) {
+  const Along<V> row{count};
+  for (int r = 0; r < R; r++) acc[r] = row16_broadcast<V>(0);
+  auto term = [&](int r) __attribute__((always_inline)) {
+    const auto *p = x + r * row_block, *q = y + r * row_block;
+    return [=](V a, int64_t i, auto k)
+               __attribute__((always_inline)) { return fma(row.get(p, i, k), row.get(q, i, k), a); };
+  };
+  int i = 0;
+  for (; i + row_lanes <= count; i += row_lanes)
+    for (int r = 0; r < R; r++) row.sixteen(acc[r], i, term(r));
+  if (i < count)
+    for (int r = 0; r < R; r++) row.fewer(acc[r], i, count - i, term(r));
+}
+
+template <class V>
+static void dot_rows_of(const DotRows<typename lane<V>::S>& a) {
+  constexpr int L = lane<V>::n, side = row16<V>::n > 2 ? 2 : 4;
+  auto join16 = [](row16<V> p, row16<V> q) __attribute__((always_inline)) { return row16_join(p, q, add<V>); };
+  for (int64_t r = 0; r < a.rows; r++) {
+    const auto *x = a.x + r * a.x_row, *y = a.y + r * a.y_row;
+    row16<V> acc[side];
+    if (a.n <= row_block) {
+      dot_blocks<V, 1>(x, y, int(a.n), acc);
+    } else {
+      PieceTree<row16<V>, decltype(join16)> tree(join16);
+      int64_t i = 0;
+      for (; i + side * row_block <= a.n; i += side * row_block) {
+        dot_blocks<V, side>(x + i, y + i, row_block, acc);
+        for (int s = 0; s < side; s++) tree.push(acc[s]);
+      }
+      for (; i < a.n; i += row_block) {
+        dot_blocks<V, 1>(x + i, y + i, a.n - i < row_block ? int(a.n - i) : row_block, acc);
+        tree.push(acc[0]);
+      }
+      acc[0] = tree.total();
+    }
+    if (a.fold) a.out[r] = row16_fold(acc[0], add<V>);
+    else
+      for (int j = 0; j < row16<V>::n; j++) store(a.out + r * row_lanes + j * L, acc[0].v[j]);
+  }
+}
+
 // ---- columns -------------------------------------------------------------------------------------------------------
 // W vectors of columns from c on (the last `count` lanes wide), R shards side by side.
 template <class V, int W>

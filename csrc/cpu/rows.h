@@ -23,6 +23,18 @@ struct ReduceRows {
   bool fold = true;  // false: out(rows, 16) takes the totals of the 16 lanes
 };
 
+// out[r] = the sum over i < n of x[r x_row + i] y[r y_row + i], each step an fma, in row order.
+template <class T>
+struct DotRows {
+  int64_t rows, n;
+  const T* x;
+  int64_t x_row;
+  const T* y;
+  int64_t y_row;
+  T* out;
+  bool fold = true;  // as above
+};
+
 // out[c] = the reduction of column c of x(M,N) in batch order, with shards of `shard` rows; kind dot: also y(M,N).
 template <class T>
 struct ReduceColumns {
@@ -210,6 +222,7 @@ template <class T>
 struct RowsTable {
   void (*reduce_rows)(const ReduceRows<T>&);
   void (*reduce_columns)(const ReduceColumns<T>&);
+  void (*dot_rows)(const DotRows<T>&);
   void (*arg_rows)(const ArgRows<T>&);
   void (*arg_columns)(const ArgColumns<T>&);
   void (*add_log)(int64_t n, const T* sum, T* inout);  // inout[i] += log(sum[i])

@@ -15,6 +15,7 @@ namespace tg::TG_ISA_NS {
 #define TG_ROWS_KERNELS(T)                                        \
   void reduce_rows(const ReduceRows<T>&);                         \
   void reduce_columns(const ReduceColumns<T>&);                   \
+  void dot_rows(const DotRows<T>&);                               \
   void arg_rows(const ArgRows<T>&);                               \
   void arg_columns(const ArgColumns<T>&);                         \
   void add_log(int64_t n, const T* sum, T* inout);                \

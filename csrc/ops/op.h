@@ -148,6 +148,7 @@ enum KernelOp : OpId {
   op_dense_grad_weight,
   op_dense_grad_bias,
   op_matmul,
+  op_dot,
   op_softmax,
   op_softmax_backward,
   op_log_softmax,

@@ -186,6 +186,14 @@ void dense_grad_bias(Inference& c) {
   c.outs[0] = {{c.in[0].shape.back()}, t};
 }
 
+void dot(Inference& c) {
+  const Dims &a = c.in[0].shape, &b = c.in[1].shape;
+  const Dtype t = same_floating(c, {0, 1});
+  if (a.empty() || !(a == b))
+    refuse(c, ErrorKind::Runtime, "got shapes ", a, " and ", b, ", expected one shape (..., n) for both");
+  c.outs[0] = {Dims(a.begin(), a.size() - 1), t};
+}
+
 void matmul(Inference& c) {
   const Dims a = c.in[0].shape, b = c.in[1].shape;
   const Dtype t = c.in[0].dtype;

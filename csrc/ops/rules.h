@@ -21,6 +21,7 @@ void dense(Inference& c);
 void dense_grad_input(Inference& c);
 void dense_grad_weight(Inference& c);
 void dense_grad_bias(Inference& c);
+void dot(Inference& c);
 void matmul(Inference& c);
 
 void softmax(Inference& c);

@@ -56,6 +56,7 @@ const Row kKernelRows[] = {
     {op_dense_grad_weight, "dense_grad_weight(Tensor grad, Tensor input)", 1, rules::dense_grad_weight},
     {op_dense_grad_bias, "dense_grad_bias(Tensor grad)", 1, rules::dense_grad_bias},
     {op_matmul, "matmul(Tensor input, Tensor other)", 1, rules::matmul},
+    {op_dot, "native_dot(Tensor input, Tensor other)", 1, rules::dot},  // (..., n) and (..., n) -> (...)
 
     {op_softmax, "softmax(Tensor input, Int dim)", 1, rules::softmax},
     {op_softmax_backward, "softmax_backward(Tensor grad, Tensor output, Int dim)", 1, rules::softmax_backward},

@@ -1,12 +1,13 @@
 """Products of vectors, matrices and batches of them. No numerics here: each is a few calls of rows.
 
-Every product is the row `matmul`, whose order of terms is that of docs/arithmetic.md, or, where nothing is summed, `mul`.
+Every product is the row `matmul`, or `native_dot` where only vectors meet vectors, whose orders of terms are those of
+docs/arithmetic.md, or, where nothing is summed, `mul`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Any, TypeAlias
 
 from trigrad import ops
@@ -89,7 +90,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 
 
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
-    """The sum of the products of two vectors' elements, in the order of `matmul`.
+    """The sum of the products of two vectors' elements, in row order as `sum`. (`matmul` has an order of its own.)
 
     input (K,), tensor (K,) -> ()
 
@@ -99,7 +100,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """
     if input.ndim != 1 or tensor.ndim != 1:
         refuse_ranks("dot", "two vectors (K,)", ("input", input), ("tensor", tensor))
-    return ops.matmul(input, tensor)
+    return ops.native_dot(input, tensor) if input.is_floating_point() else ops.matmul(input, tensor)
 
 
 def vdot(input: Tensor, other: Tensor) -> Tensor:
@@ -391,7 +392,7 @@ def product_of(lengths: Sequence[int]) -> int:
     return n
 
 
-def contract(a: Tensor, of_a: Labels, b: Tensor, of_b: Labels, kept: Sequence[Hashable]) -> tuple[Tensor, Labels]:
+def contract(a: Tensor, of_a: Labels, b: Tensor, of_b: Labels, kept: Collection[Hashable]) -> tuple[Tensor, Labels]:
     """The product of two tensors, summed over the shared labels that are not kept. An axis that only one of the two has
     must be kept."""
     shared = [label for label in of_a if label in of_b]
@@ -408,6 +409,9 @@ def contract(a: Tensor, of_a: Labels, b: Tensor, of_b: Labels, kept: Sequence[Ha
         for _ in left if batch else ():
             y = y.unsqueeze(len(batch))
         return ops.mul(x, y), of_result
+    if not left and not right and a.is_floating_point():
+        x, y = (arranged(t, labels, (batch, summed), (False, True)) for t, labels in ((a, of_a), (b, of_b)))
+        return ops.native_dot(x, y), of_result
     size = dict(zip((*of_a, *of_b), (*a.shape, *b.shape), strict=True))
     x = arranged(a, of_a, (batch, left, summed), (False, True, True))
     y = arranged(b, of_b, (batch, summed, right), (False, True, True))
@@ -421,7 +425,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     """The sum of products that the equation names: one letter per axis, `...` for any further ones. Axes whose letter is
     not in the output are summed; without `->` the output has the letters that occur once, in alphabetical order. Axes of
     length 1 are broadcast. Two operands at a time are multiplied, those first whose product is the least work (by their
-    shapes alone), by `matmul` or, where nothing is summed, `mul`. The operands may be given in one list.
+    shapes alone), by
+    `matmul`, `dot` or, where nothing is summed, `mul`. The operands may be given in one list.
 
     >>> import trigrad as tg
     >>> a, b = tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 10.0])

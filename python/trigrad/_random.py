@@ -348,6 +348,8 @@ def randperm(
     [0, 1, 2, 3]
     """
     require_cpu("randperm", device)
+    if n < 0:
+        raise RuntimeError(f"[randperm] n is {n}, expected 0 or more")
     dtype = _core.int64 if dtype is None else _core.as_dtype(dtype)
     return draw(generator, lambda seed, stream, step: ops.permutation(n, seed, stream, step).to(dtype))
 

@@ -18,6 +18,7 @@ template <class T>
 constexpr RowsTable<T> rows_table = {
     reduce_rows,
     reduce_columns,
+    dot_rows,
     arg_rows,
     arg_columns,
     add_log,

@@ -264,6 +264,21 @@ def pow_bb(a: Tensor, b: Tensor, y: Tensor) -> Sequence[Tensor | None]:
     return ops.pow(a, b - 1) * log * (2 + b * log), ops.pow(a, b) * log * log * log
 
 
+def hypot3(a: Tensor, b: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """aaa, aab, abb, bbb"""
+    fifth = y * y * (y * y) * y
+    aa, bb = a * a, b * b
+    return -3 * a * bb / fifth, b * (2 * aa - bb) / fifth, a * (2 * bb - aa) / fifth, -3 * b * aa / fifth
+
+
+def atan2_3(a: Tensor, b: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """aaa, aab, abb, bbb"""
+    aa, bb = a * a, b * b
+    cube = power_of(aa + bb, 3)
+    aaa, aab = 2 * b * (3 * aa - bb) / cube, 2 * a * (3 * bb - aa) / cube
+    return aaa, aab, -aaa, -aab
+
+
 def one(f: Callable[..., Tensor]) -> Callable[..., Sequence[Tensor | None]]:
     return lambda *arguments: (f(*arguments),)
 
@@ -271,6 +286,13 @@ def one(f: Callable[..., Tensor]) -> Callable[..., Sequence[Tensor | None]]:
 THIRD: dict[str, Callable[..., Sequence[Tensor | None]]] = {
     "div_ab": lambda a, b, y: (None, 2 / (b * b * b)),
     "div_bb": lambda a, b, y: (2 / (b * b * b), -6 * y / (b * b * b)),
+    "hypot_aa": lambda a, b, y: hypot3(a, b, y)[:2],
+    "hypot_ab": lambda a, b, y: hypot3(a, b, y)[1:3],
+    "hypot_bb": lambda a, b, y: hypot3(a, b, y)[2:],
+    "atan2_aa": lambda a, b, y: atan2_3(a, b, y)[:2],
+    "atan2_ab": lambda a, b, y: atan2_3(a, b, y)[1:3],
+    "atan2_bb": lambda a, b, y: atan2_3(a, b, y)[2:],
+    "hardswish": one(lambda x, y: 0 * x),
     "pow_aa": pow_aa,
     "pow_ab": pow_ab,
     "pow_bb": pow_bb,

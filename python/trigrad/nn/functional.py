@@ -12,8 +12,12 @@ from trigrad._functional import (
     binary_cross_entropy_with_logits,
     cross_entropy,
     dropout,
+    glu,
+    layer_norm,
     log_softmax,
+    rms_norm,
     softmax,
+    softmin,
 )
 from trigrad._indexing import embedding, one_hot
 from trigrad._linalg import bilinear, linear
@@ -23,27 +27,44 @@ __all__ = [
     "batch_norm",
     "bilinear",
     "binary_cross_entropy_with_logits",
+    "celu",
+    "celu_",
     "cross_entropy",
     "dropout",
     "elu",
     "elu_",
     "embedding",
     "gelu",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "hardtanh_",
+    "layer_norm",
     "leaky_relu",
     "leaky_relu_",
     "linear",
     "log_softmax",
+    "logsigmoid",
+    "mish",
     "one_hot",
     "pad",
     "relu",
     "relu_",
+    "rms_norm",
     "selu",
     "selu_",
     "sigmoid",
     "silu",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
+    "softsign",
     "tanh",
+    "threshold",
+    "threshold_",
 ]
 
 Activation = Callable[..., Tensor]
@@ -64,16 +85,26 @@ def _activation(name: str, parameters: int = 0) -> Activation:
 
 
 # Activations that may overwrite their input.
+celu = _activation("celu", 1)
 elu = _activation("elu", 1)
+hardsigmoid = _activation("hardsigmoid")
+hardswish = _activation("hardswish")
+hardtanh = _activation("hardtanh", 2)
 leaky_relu = _activation("leaky_relu", 1)
+mish = _activation("mish")
 relu = _activation("relu")
 selu = _activation("selu")
 silu = _activation("silu")
+threshold = _activation("threshold", 2)
 
+celu_: Activation = Tensor.celu_
 elu_: Activation = Tensor.elu_
+hardtanh_: Activation = Tensor.hardtanh_
 leaky_relu_: Activation = Tensor.leaky_relu_
 relu_: Activation = Tensor.relu_
 selu_: Activation = Tensor.selu_
+threshold_: Activation = Tensor.threshold_
 
 # The others.
 gelu, sigmoid, softplus, tanh = ops.gelu, ops.sigmoid, ops.softplus, ops.tanh
+hardshrink, logsigmoid, softshrink, softsign = ops.hardshrink, ops.logsigmoid, ops.softshrink, ops.softsign

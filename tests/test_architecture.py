@@ -115,6 +115,7 @@ MODULE_MAY_IMPORT = {
     "_printing": {"_core"},
     "_creation": {"_core", "ops", "_device"},
     "_random": {"_core", "ops", "_device", "_creation"},
+    "_elementwise": {"_core", "ops", "_creation", "_dtypes"},
     "_reductions": {"_core", "ops", "_creation"},
     "_ordering": {"_core", "ops", "_creation", "_reductions"},
     "_dtypes": {"_core"},
@@ -125,6 +126,7 @@ MODULE_MAY_IMPORT = {
     "_functional": {"_core", "ops", "_creation", "_random", "_reductions"},
     "_vjp": {"_core", "ops"},
     "_methods": {
+        "_elementwise",
         "_core",
         "ops",
         "_device",
@@ -144,6 +146,7 @@ MODULE_MAY_IMPORT = {
     "testing": {"_core", "ops", "_creation", "_reductions"},
     "nn": {"_core", "ops", "_functional", "_indexing", "_linalg", "_shaping"},
     "trigrad": {
+        "_elementwise",
         "_ordering",
         "_dtypes",
         "_saving",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from trigrad import _core, _methods
+from trigrad import _core, _elementwise, _methods
 
 PACKAGE = Path(__file__).resolve().parents[1] / "python" / "trigrad"
 HEADER = "# Written by tools/stubs.py from the op table; change it there.\n"
@@ -91,13 +91,16 @@ CORE = """\
 import builtins
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Any, SupportsIndex, TypeAlias, final, overload
+from typing import Any, Literal, SupportsIndex, TypeAlias, final, overload
 
 import numpy
 from trigrad import ops as ops
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
-from trigrad._reductions import Axes, ValuesAndIndices
+from trigrad._elementwise import Rounding
+from trigrad._linalg import Number
+from trigrad._ordering import Interpolation
+from trigrad._reductions import Axes, Extrema, ValuesAndIndices
 from trigrad._random import Generator
 
 Dims: TypeAlias = builtins.int | Sequence[builtins.int]
@@ -320,13 +323,18 @@ def core_stub() -> Iterator[str]:
     for name, f in {**in_python, **_methods.SPECIAL_METHODS}.items():
         if name not in ("__format__", "__repr__"):
             yield python_method(f, name)
+    of_type = vars(_core.Tensor)
     for row in _core.op_table():
         name = row["name"]
-        made = vars(_core.Tensor).get(name)
-        if isinstance(made, _core.Op):
-            yield method(row)
-        if isinstance(vars(_core.Tensor).get(f"{name}_"), _core.Op) and row["inplace"]:
-            yield method(row, "_")
+        for called in (name, *(alias for alias, first in _elementwise.ALIASES.items() if first == name)):
+            if isinstance(of_type.get(called), _core.Op):
+                yield method({**row, "name": called})
+            if isinstance(of_type.get(f"{called}_"), _core.Op) and row["inplace"]:
+                yield method({**row, "name": called}, "_")
+    for alias in _elementwise.ALIASES:
+        for suffix in ("", "_"):
+            if not isinstance(of_type[alias + suffix], _core.Op):
+                yield python_method(of_type[alias + suffix], alias + suffix)
 
 
 def stubs() -> dict[Path, str]:

@@ -45,6 +45,15 @@ void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool) {
   for (int i = 0; i < arity; i++) c.cast[i] = static_cast<int>(compute);
 }
 
+void pointwise_parameters(const Inference& c) {
+  const double p = c.attrs.real(0), q = c.attrs.real(1);
+  if (c.id == id_celu && p == 0)
+    refuse(c, ErrorKind::Runtime, "alpha is 0, expected another number; relu is the limit");
+  if (c.id == id_softshrink && !(p >= 0)) refuse(c, ErrorKind::Runtime, "lambd is ", p, ", expected 0 or more");
+  if (c.id == id_hardtanh && p > q)
+    refuse(c, ErrorKind::Value, "min_val is ", p, " and max_val ", q, ", expected min_val not above max_val");
+}
+
 void where(Inference& c) {
   if (c.in[0].dtype != Dtype::Bool)
     refuse(c, ErrorKind::Type, "condition is ", name(c.in[0].dtype),

@@ -64,5 +64,6 @@ void layer_norm_backward(Inference& c);
 
 // Pointwise rows: broadcast, promote, and per dtype class of the row.
 void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool);
+void pointwise_parameters(const Inference& c);  // of the rows that refuse some
 
 }  // namespace tg::rules

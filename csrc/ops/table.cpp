@@ -226,6 +226,7 @@ Op parse(OpId id, std::string signature, int n_outputs, void (*infer)(Inference&
 void infer_pointwise(Inference& c) {
   const PointwiseInfo& row = kPointwiseInfo[c.id];
   rules::pointwise(c, row.arity, row.cls, row.to_bool);
+  if (*row.params) rules::pointwise_parameters(c);
 }
 
 // "tanh(Tensor input)", "add(Tensor input, Tensor other)", "tanh_backward(Tensor grad, Tensor input, Tensor output)", ...

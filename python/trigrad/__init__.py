@@ -42,6 +42,7 @@ from trigrad._creation import *
 from trigrad._random import *
 
 # After the ops: softmax, var, ... take more than the rows of these names.
+from trigrad._elementwise import *
 from trigrad._reductions import *  # type: ignore[assignment]
 from trigrad._views import *
 from trigrad._shaping import *

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trigrad import (
     _core,
     _creation,
+    _elementwise,
     _functional,
     _indexing,
     _linalg,
@@ -304,6 +305,7 @@ SPECIAL_METHODS = {
 }
 PROPERTIES = (device, is_cuda)
 FUNCTIONS_AS_METHODS = (
+    *_elementwise.METHODS,
     *_reductions.METHODS,
     *_ordering.METHODS,
     *(_functional.softmax, _functional.log_softmax),
@@ -319,6 +321,9 @@ def install() -> None:
     """Give them to the type."""
     for method in (*METHODS, *FUNCTIONS_AS_METHODS):
         setattr(Tensor, method.__name__, method)
+    for alias, name in _elementwise.ALIASES.items():
+        for suffix in ("", "_"):
+            setattr(Tensor, alias + suffix, getattr(Tensor, name + suffix))
     for name, special in SPECIAL_METHODS.items():
         setattr(Tensor, name, special)
     for getter in PROPERTIES:

@@ -225,10 +225,10 @@ def norm(
         input = ops.cast(input, dtype)
     if not input.is_floating_point():
         raise RuntimeError(f"[norm] got {input.dtype}, expected a floating dtype; cast it with .float() or pass dtype=")
-    if p == "fro":
+    if isinstance(p, str):
+        if p != "fro":
+            raise ValueError(f"[norm] p is {p!r}, expected a number or 'fro'")
         p = 2
-    elif isinstance(p, str):
-        raise ValueError(f"[norm] p is {p!r}, expected a number or 'fro'")
     if p in (1, 2):
         return ops.native_norm(input, dim, keepdim, p)
     if p == 0:

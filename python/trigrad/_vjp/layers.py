@@ -214,7 +214,7 @@ def _batch_norm_backward(
     r = per_channel(invstd, x)
     centred = ops.mul(ops.sub(x, per_channel(mean, x)), r)
 
-    def average(u: Tensor) -> Tensor:
+    def average(u: Tensor) -> Any:
         return per_channel(ops.div(channels_of(u), n), x)
 
     def projected(u: Tensor) -> Tensor:

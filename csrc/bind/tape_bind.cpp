@@ -196,6 +196,16 @@ PyObject* set_data(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
+// rejoin(tensor, other): the tensor gets the other's place in the graph.
+PyObject* rejoin(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&]() -> PyObject* {
+    if (n != 2 || !is_tensor(args[0]) || !is_tensor(args[1])) fail(ErrorKind::Type, "[rejoin] takes two tensors");
+    const Edge e = edge_of(args[1]);
+    if (e.target && is_node(e.target.get())) set_history(args[0], e.target, e.output);
+    Py_RETURN_NONE;
+  });
+}
+
 // record(name, formula, extra, inputs, outputs): the outputs were made from the inputs by a function of Python, and
 // formula(grads, inputs, outputs, (extra,)) gives a gradient or None per input.
 PyObject* record(PyObject*, PyObject* const* args, Py_ssize_t n) {
@@ -235,6 +245,7 @@ PyMethodDef functions[] = {
     {"edge", edge, METH_O, nullptr},
     {"set_data", cfunction(set_data), METH_FASTCALL, nullptr},
     {"record", cfunction(record), METH_FASTCALL, nullptr},
+    {"rejoin", cfunction(rejoin), METH_FASTCALL, nullptr},
     {},
 };
 

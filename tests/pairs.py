@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import trigrad as tg
 
 torch = pytest.importorskip("torch")

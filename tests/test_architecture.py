@@ -147,7 +147,7 @@ MODULE_MAY_IMPORT = {
     "_losses": {"_core", "ops", "_creation", "_functional", "_autograd", "autograd"},
     "nn": {
         *{"_core", "ops", "_device", "_creation", "_random", "_shaping", "_indexing", "_linalg", "_functional"},
-        *{"_losses", "_hooks", "_autograd", "autograd"},
+        *{"_elementwise", "_losses", "_hooks", "_autograd", "autograd"},
     },
     "trigrad": {
         "_elementwise",

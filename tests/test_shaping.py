@@ -285,10 +285,13 @@ def test_what_is_a_view_and_what_is_not() -> None:
         assert x._version == before
 
 
-def test_data_is_not_replaced() -> None:
+def test_data_is_replaced() -> None:
     x = tg.ones(2)
-    with pytest.raises(AttributeError, match="copy_"):
-        x.data = tg.zeros(2)
+    x.data = y = tg.zeros(3)
+    y += 1
+    assert x.tolist() == [1.0, 1.0, 1.0]
+    with pytest.raises(TypeError, match="expected a Tensor"):
+        x.data = 3  # type: ignore[assignment]
 
 
 def test_axis_is_dim() -> None:

@@ -58,4 +58,7 @@ PyObject* wrap_view(PyObject* parent, Tensor view, const char* kind);
 // Does the tensor require a gradient, be it a leaf or made of such?
 bool requires_grad(PyObject* tensor);
 
+// The leaf `tensor` gets the memory, shape and dtype of `source`, and stays the same object.
+void set_data(PyObject* tensor, PyObject* source);
+
 }  // namespace tg::bind

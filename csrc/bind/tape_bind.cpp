@@ -181,21 +181,6 @@ PyObject* edge(PyObject*, PyObject* tensor) {
   });
 }
 
-// set_data(leaf, source): from now on the leaf is the memory, shape and dtype of `source`, and the same object as before.
-PyObject* set_data(PyObject*, PyObject* const* args, Py_ssize_t n) {
-  return guarded([&]() -> PyObject* {
-    if (n != 2 || !is_tensor(args[0]) || !is_tensor(args[1])) fail(ErrorKind::Type, "[set_data] takes two tensors");
-    TensorObject& t = object_of(args[0]);
-    if (t.node || t.base)
-      fail(ErrorKind::Runtime, "[set_data] got a view or a tensor made of others, expected a leaf; use .detach()");
-    if (t.requires_grad && !is_floating(value_of(args[1]).dtype))
-      fail(ErrorKind::Runtime, "[set_data] got a tensor of ", name(value_of(args[1]).dtype),
-           " for a leaf that requires a gradient, expected a floating dtype");
-    t.value = value_of(args[1]);
-    Py_RETURN_NONE;
-  });
-}
-
 // rejoin(tensor, other): the tensor gets the other's place in the graph.
 PyObject* rejoin(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
@@ -243,13 +228,24 @@ PyMethodDef functions[] = {
     {"set_formula", cfunction(set_formula), METH_FASTCALL, nullptr},
     {"set_view_formula", cfunction(set_view_formula), METH_FASTCALL, nullptr},
     {"edge", edge, METH_O, nullptr},
-    {"set_data", cfunction(set_data), METH_FASTCALL, nullptr},
     {"record", cfunction(record), METH_FASTCALL, nullptr},
     {"rejoin", cfunction(rejoin), METH_FASTCALL, nullptr},
     {},
 };
 
 }  // namespace
+
+void set_data(PyObject* tensor, PyObject* source) {
+  if (!source || !is_tensor(source))
+    fail(ErrorKind::Type, "[data] got ", source ? Py_TYPE(source)->tp_name : "nothing", ", expected a Tensor");
+  TensorObject& t = object_of(tensor);
+  if (t.node || t.base)
+    fail(ErrorKind::Runtime, "[data] got a view or a tensor made of others, expected a leaf; use .detach()");
+  if (t.requires_grad && !is_floating(value_of(source).dtype))
+    fail(ErrorKind::Runtime, "[data] got a tensor of ", name(value_of(source).dtype),
+         " for a leaf that requires a gradient, expected a floating dtype");
+  t.value = value_of(source);
+}
 
 PyGetSetDef tape_attributes[] = {
     {"requires_grad", get_requires_grad, set_requires_grad, "Is a gradient with respect to this tensor wanted?",

@@ -341,9 +341,13 @@ PyObject* matrix_transpose(PyObject* self, void*) {
 PyObject* data(PyObject* self, void*) {
   return guarded([&] { return wrap(value_of(self)); });
 }
-int refuse_data(PyObject*, PyObject*, void*) {
-  PyErr_SetString(PyExc_AttributeError, "[data] cannot be replaced: write into the tensor with x.copy_(values)");
-  return -1;
+int replace_data(PyObject* self, PyObject* source, void*) {
+  return guarded(
+      [&] {
+        set_data(self, source);
+        return 0;
+      },
+      -1);
 }
 
 }  // namespace
@@ -388,7 +392,7 @@ PyMethodDef tensor_views[] = {
 PyGetSetDef tensor_view_attributes[] = {
     {"T", reversed, nullptr, "The axes in reverse order, as a view.", nullptr},
     {"mT", matrix_transpose, nullptr, "The last two axes swapped, as a view.", nullptr},
-    {"data", data, refuse_data, "The same memory, apart from any history.", nullptr},
+    {"data", data, replace_data, "The same memory, apart from any history.", nullptr},
     {},
 };
 

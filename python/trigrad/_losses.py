@@ -151,7 +151,9 @@ def _indices(op: str, target: Tensor, classes: int, ignore_index: int) -> tuple[
     if safe.numel():
         for bound in (int(ops.amin(safe)), int(ops.amax(safe))):
             if not 0 <= bound < classes:
-                raise IndexError(f"[{op}] Target {bound} is out of bounds: expected class indices from 0 to {classes - 1}")
+                raise IndexError(
+                    f"[{op}] Target {bound} is out of bounds: expected class indices from 0 to {classes - 1}"
+                )
     return counts, safe
 
 
@@ -533,7 +535,9 @@ def kl_div(
             "'batchmean' divides only by the batch size, and aligns with the KL div math definition.",
             stacklevel=2,
         )
-    expected = "input is expected to hold log-probabilities, and target probabilities (log-probabilities with log_target)"
+    expected = (
+        "input is expected to hold log-probabilities, and target probabilities (log-probabilities with log_target)"
+    )
     bad_targets = (lambda: target > 0) if log_target else (lambda: ops.ne(ops.clamp(target, 0, 1), target))
     _domain("kl_div", lambda: (input > 1e-4).any() | bad_targets().any(), expected)
     if log_target:

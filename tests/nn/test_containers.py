@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import Any
 
 import pytest
+
 import trigrad as tg
 from trigrad import nn
 
@@ -43,8 +44,7 @@ def test_sequential_is_edited_as_torchs() -> None:
 
 def test_sequential_with_names() -> None:
     def build(lib: Any) -> Any:
-        net = lib.nn.Sequential(OrderedDict(a=lib.nn.Linear(1, 2), b=lib.nn.ReLU(), c=lib.nn.Linear(2, 1)))
-        return net
+        return lib.nn.Sequential(OrderedDict(a=lib.nn.Linear(1, 2), b=lib.nn.ReLU(), c=lib.nn.Linear(2, 1)))
 
     mine, other = each(build)
     assert repr(mine) == repr(other)
@@ -66,7 +66,7 @@ def test_places_are_checked() -> None:
     with pytest.raises(TypeError, match="not a Module"):
         net.append(3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="add operator"):
-        net + [nn.ReLU()]
+        net + [nn.ReLU()]  # noqa: RUF005
     with pytest.raises(TypeError, match="extend"):
         nn.ModuleList().extend(3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="factor"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import trigrad as tg
 from trigrad import nn
 
@@ -54,7 +55,12 @@ def test_batch_norm_is_folded(settings: Any) -> None:
 
 def test_what_cannot_be_folded_stays() -> None:
     net = nn.Sequential(
-        nn.Linear(4, 4), nn.ReLU(), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False)
+        nn.Linear(4, 4),
+        nn.ReLU(),
+        nn.BatchNorm1d(4),
+        nn.ReLU(),
+        nn.Linear(4, 4),
+        nn.BatchNorm1d(4, track_running_stats=False),
     )
     net = trained(net)
     folded = nn.fold_batchnorm(net)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import trigrad as tg
 from trigrad import nn
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import trigrad as tg
 from pairs import assert_near, ours, theirs
 from trigrad import _losses, nn
@@ -86,7 +87,13 @@ CASES: list[tuple[str, dict[str, Any], tuple[Any, ...]]] = [
     ("MultiLabelSoftMarginLoss", {}, (normal(*SHAPE), unit(*SHAPE))),
     ("MultiLabelSoftMarginLoss", {"weight": unit(3)}, (normal(*SHAPE), unit(*SHAPE))),
 ]
-NO_TARGET_GRADIENT = {"MultiLabelMarginLoss", "HingeEmbeddingLoss", "MarginRankingLoss", "CosineEmbeddingLoss", "SoftMarginLoss"}
+NO_TARGET_GRADIENT = {
+    "MultiLabelMarginLoss",
+    "HingeEmbeddingLoss",
+    "MarginRankingLoss",
+    "CosineEmbeddingLoss",
+    "SoftMarginLoss",
+}
 
 
 def ids(case: tuple[str, dict[str, Any], tuple[Any, ...]]) -> str:
@@ -110,7 +117,9 @@ def test_loss_is_that_of_torch(case: Any, reduction: str) -> None:
     for lib, convert in ((nn, ours), (torch.nn, theirs)):
         made = {k: convert(v) if isinstance(v, np.ndarray) else v for k, v in settings.items()}
         loss = getattr(lib, name)(**made, reduction=reduction)
-        learn = [np.asarray(x).dtype.kind == "f" and not (i and name in NO_TARGET_GRADIENT) for i, x in enumerate(inputs)]
+        learn = [
+            np.asarray(x).dtype.kind == "f" and not (i and name in NO_TARGET_GRADIENT) for i, x in enumerate(inputs)
+        ]
         args = [convert(np.asarray(x), l) for x, l in zip(inputs, learn, strict=True)]
         value = loss(*args)
         (value * value).sum().backward()
@@ -209,7 +218,7 @@ def test_event_weights(name: str, inputs: Any) -> None:
     np.testing.assert_allclose(loss(*args, reduction="none", sample_weight=ours(w)).numpy(), weighted, **close)
     np.testing.assert_allclose(loss(*args, reduction="sum", sample_weight=ours(w)).item(), weighted.sum(), **close)
     np.testing.assert_allclose(loss(*args, sample_weight=ours(w)).item(), weighted.mean(), **close)
-    with pytest.raises((ValueError, RuntimeError), match="shape|broadcast"):
+    with pytest.raises((ValueError, RuntimeError), match=r"shape|broadcast"):
         loss(*args, sample_weight=ours(w[:3]))
 
 
@@ -230,7 +239,7 @@ def test_event_weights_beside_class_weights() -> None:
 def test_class_indices_out_of_range_are_refused() -> None:
     for loss in (nn.functional.nll_loss, nn.functional.cross_entropy, nn.functional.multi_margin_loss):
         for bad in (5, -1):
-            with pytest.raises(IndexError, match="out of bounds|expected a class"):
+            with pytest.raises(IndexError, match=r"out of bounds|expected a class"):
                 loss(tg.zeros(2, 5), tg.tensor([0, bad]))
 
 
@@ -307,7 +316,5 @@ def test_distances_are_those_of_torch() -> None:
             nn.PairwiseDistance(p, keepdim=True)(ours(a), ours(b)),
             torch.nn.PairwiseDistance(p, keepdim=True)(theirs(a), theirs(b)),
         )
-        assert_near(
-            nn.functional.normalize(ours(a), p, dim=0), torch.nn.functional.normalize(theirs(a), p, dim=0)
-        )
+        assert_near(nn.functional.normalize(ours(a), p, dim=0), torch.nn.functional.normalize(theirs(a), p, dim=0))
     assert_near(nn.CosineSimilarity()(ours(a), ours(b)), torch.nn.CosineSimilarity()(theirs(a), theirs(b)))

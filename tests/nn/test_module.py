@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import trigrad as tg
 from trigrad import nn
 
@@ -463,3 +464,19 @@ def test_ordered_dict_state_is_not_needed() -> None:
         warnings.simplefilter("error")
         layer.load_state_dict(OrderedDict(layer.state_dict()))
         layer.load_state_dict(dict(layer.state_dict()))
+
+
+def test_data_is_replaced_as_scripts_do() -> None:
+    p = nn.Parameter(tg.ones(2))
+    (p * 3).sum().backward()
+    p.data -= 0.5 * p.grad
+    assert p.tolist() == [-0.5, -0.5]
+    p.data = tg.zeros(3)
+    assert p.shape == (3,)
+    assert p.is_leaf
+    assert isinstance(p, nn.Parameter)
+    for wrong, error in ((3, TypeError), (tg.arange(3), RuntimeError)):
+        with pytest.raises(error, match=r"\[data\]"):
+            p.data = wrong
+    with pytest.raises(RuntimeError, match="expected a leaf"):
+        (p * 2).data = tg.zeros(3)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import trigrad as tg
 from pairs import assert_near, ours, same_weights, theirs
 from trigrad import nn

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from trigrad.nn import functional as functional, init as init, parameter as parameter, utils as utils
+from trigrad.nn import functional as functional
+from trigrad.nn import init as init
+from trigrad.nn import parameter as parameter
+from trigrad.nn import utils as utils
 from trigrad.nn.activations import *
 from trigrad.nn.blocks import *
 from trigrad.nn.classic import *
@@ -13,4 +16,5 @@ from trigrad.nn.linear import *
 from trigrad.nn.losses import *
 from trigrad.nn.module import *
 from trigrad.nn.normalization import *
-from trigrad.nn.parameter import Buffer as Buffer, Parameter as Parameter
+from trigrad.nn.parameter import Buffer as Buffer
+from trigrad.nn.parameter import Parameter as Parameter

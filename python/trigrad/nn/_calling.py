@@ -97,7 +97,9 @@ class Hooked:
             result = self.forward(*args, **kwargs)
             for key, hook in tuple(self._hooks.get("forward", {}).items()):
                 called.add(key)
-                changed = hook.function(self, args, kwargs, result) if hook.with_kwargs else hook.function(self, args, result)
+                changed = (
+                    hook.function(self, args, kwargs, result) if hook.with_kwargs else hook.function(self, args, result)
+                )
                 if changed is not None:
                     result = changed
             return result if border is None else border.leave(result)
@@ -106,10 +108,12 @@ class Hooked:
                 if hook.always_call and key not in called:
                     try:
                         changed = (
-                            hook.function(self, args, kwargs, result) if hook.with_kwargs else hook.function(self, args, result)
+                            hook.function(self, args, kwargs, result)
+                            if hook.with_kwargs
+                            else hook.function(self, args, result)
                         )
                         result = result if changed is None else changed
-                    except Exception as second:
+                    except Exception as second:  # noqa: BLE001 -- the first error is raised
                         warnings.warn(
                             f"[{type(self).__name__}] a forward hook with always_call=True raised as well and was silenced: "
                             f"{second}",
@@ -202,5 +206,7 @@ class _Border:
 def _as_many(module: str, grads: Any, n: int) -> Gradients:
     listed = grads if isinstance(grads, tuple) else (grads,)
     if len(listed) != n:
-        raise RuntimeError(f"[{module}] Backward hook returned an invalid number of grad, got {len(listed)}, but expected {n}")
+        raise RuntimeError(
+            f"[{module}] Backward hook returned an invalid number of grad, got {len(listed)}, but expected {n}"
+        )
     return listed

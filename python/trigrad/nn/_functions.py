@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import cast
-
 from trigrad import ops
 from trigrad._core import Tensor
 from trigrad._functional import dropout_mask
@@ -40,7 +38,7 @@ def alpha_dropout(
         scale = 1 / math.sqrt((SELU_LOWEST**2 * p + 1) * (1 - p))
         kept = dropout_mask(tuple(input.shape), p, generator=generator)
         made = ops.where(kept, input * scale, -SELU_LOWEST * scale) + SELU_LOWEST * scale * p
-    return cast(Tensor, input.copy_(made)) if inplace else made
+    return input.copy_(made) if inplace else made
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
@@ -109,10 +107,12 @@ def rrelu(
     tensor([-1.,  2.])
     """
     if lower > upper:
-        raise RuntimeError(f"[rrelu] Lower bound should be less than or equal to the upper bound, got {lower} and {upper}")
+        raise RuntimeError(
+            f"[rrelu] Lower bound should be less than or equal to the upper bound, got {lower} and {upper}"
+        )
     if training:
         slopes = rand_like(input.detach(), generator=generator) * (upper - lower) + lower
         made = ops.where(input > 0, input, input * slopes)
     else:
         made = ops.leaky_relu(input, (lower + upper) / 2)
-    return cast(Tensor, input.copy_(made)) if inplace else made
+    return input.copy_(made) if inplace else made

@@ -11,7 +11,7 @@ from trigrad._core import Tensor
 from trigrad._creation import as_tensor
 from trigrad._hooks import RemovableHandle
 from trigrad.nn._calling import Hook
-from trigrad.nn.parameter import Parameter
+from trigrad.nn.parameter import Parameter, is_parameter
 
 if TYPE_CHECKING:
     from trigrad.nn.module import Module
@@ -26,11 +26,10 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
     def __repr__(self) -> str:
+        """As PyTorch's."""
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
         return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
-
-    __str__ = __repr__
 
 
 class Stateful:
@@ -87,7 +86,9 @@ class Stateful:
             hook.function(module, found, prefix, {})
         return found
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
         """Copy the numbers of a `state_dict` (tensors or arrays) into this module's. If anything does not fit, all of it
         is named in one error, and nothing has changed. `strict=False` leaves keys out on either side. `assign` takes the
         tensors themselves.
@@ -146,7 +147,8 @@ class Stateful:
             problems.insert(0, f"Unexpected key(s) in state_dict: {_quoted(unexpected)}.")
         if problems:
             raise RuntimeError(
-                f"[load_state_dict] Error(s) in loading state_dict for {type(module).__name__}:\n\t" + "\n\t".join(problems)
+                f"[load_state_dict] Error(s) in loading state_dict for {type(module).__name__}:\n\t"
+                + "\n\t".join(problems)
             )
         _take(plan, assign)
         for part, extra in extras:
@@ -195,7 +197,7 @@ def _take(plan: list[tuple[Module, str, Tensor, Tensor]], assign: bool) -> None:
         for module, name, tensor, value in plan:
             if not assign:
                 tensor.copy_(value)
-            elif isinstance(tensor, Parameter):
+            elif is_parameter(tensor):
                 module._parameters[name] = Parameter(value, tensor.requires_grad)
             else:
                 module._buffers[name] = value.detach()

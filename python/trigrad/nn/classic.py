@@ -37,7 +37,8 @@ class _Unit(Module):
 
     def score(self, input: Tensor) -> Tensor:
         """w·x + b: input (..., in_features) -> (...)"""
-        return ops.matmul(input, self.weight) + self.bias
+        made: Tensor = ops.matmul(input, self.weight) + self.bias
+        return made
 
     def forward(self, input: Tensor) -> Tensor:
         return _signs(self.score(input))

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from operator import index as as_index
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, cast, overload
 
 from trigrad._core import Tensor
 from trigrad.nn.module import Module, _bracketed
-from trigrad.nn.parameter import Parameter
+from trigrad.nn.parameter import Parameter, is_parameter
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
-
-Listed = TypeVar("Listed", bound="_ListOfModules")
 
 
 def _place(container: str, key: Any, length: int, end: bool = False) -> int:
@@ -64,7 +62,7 @@ class _ListOfModules(Module):
         del kept[index]
         self._renumber(kept)
 
-    def append(self: Listed, module: Module) -> Listed:
+    def append(self, module: Module) -> Self:
         """Add a module at the end."""
         self.add_module(str(len(self)), module)
         return self
@@ -94,13 +92,11 @@ class Sequential(_ListOfModules):
     ReLU()
     """
 
-    @overload
-    def __init__(self, *args: Module) -> None: ...
-    @overload
-    def __init__(self, arg: Mapping[str, Module]) -> None: ...
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: Module | Mapping[str, Module]) -> None:
         super().__init__()
-        named = args[0].items() if len(args) == 1 and isinstance(args[0], Mapping) else enumerate(args)
+        named: Iterable[tuple[Any, Any]] = enumerate(args)
+        if len(args) == 1 and isinstance(args[0], Mapping):
+            named = args[0].items()
         for name, module in named:
             self.add_module(str(name), module)
 
@@ -112,7 +108,7 @@ class Sequential(_ListOfModules):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return type(self)(OrderedDict(list(self._modules.items())[index]))  # type: ignore[arg-type]
+            return type(self)(OrderedDict(list(self._modules.items())[index]))
         return super().__getitem__(index)
 
     def __delitem__(self, index: int | slice) -> None:
@@ -122,7 +118,7 @@ class Sequential(_ListOfModules):
             delattr(self, name)
         self._renumber(self._items())
 
-    def extend(self, sequential: Iterable[Module]) -> Sequential:
+    def extend(self, sequential: Iterable[Module]) -> Self:
         """Add modules at the end."""
         for module in sequential:
             self.append(module)
@@ -130,12 +126,12 @@ class Sequential(_ListOfModules):
 
     def __add__(self, other: Sequential) -> Sequential:
         if not isinstance(other, Sequential):
-            raise ValueError(f"[Sequential] add operator supports only objects of Sequential class, got {type(other)}")
+            raise ValueError(f"[Sequential] add operator supports only objects of Sequential class, got {type(other)}")  # noqa: TRY004
         return Sequential(*self, *other)
 
-    def __iadd__(self, other: Sequential) -> Sequential:
+    def __iadd__(self, other: Sequential) -> Self:
         if not isinstance(other, Sequential):
-            raise ValueError(f"[Sequential] add operator supports only objects of Sequential class, got {type(other)}")
+            raise ValueError(f"[Sequential] add operator supports only objects of Sequential class, got {type(other)}")  # noqa: TRY004
         return self.extend(list(other))
 
     def __mul__(self, other: int) -> Sequential:
@@ -144,7 +140,7 @@ class Sequential(_ListOfModules):
 
     __rmul__ = __mul__
 
-    def __imul__(self, other: int) -> Sequential:
+    def __imul__(self, other: int) -> Self:
         _check_times(other)
         return self.extend(list(self) * (other - 1))
 
@@ -175,7 +171,7 @@ class ModuleList(_ListOfModules):
         """Add a module before that at `index`."""
         super().insert(index, module)
 
-    def extend(self, modules: Iterable[Module]) -> ModuleList:
+    def extend(self, modules: Iterable[Module]) -> Self:
         """Add modules at the end."""
         if not isinstance(modules, Iterable):
             raise TypeError(f"[ModuleList] extend got a {type(modules).__name__}, expected an iterable of modules")
@@ -186,7 +182,7 @@ class ModuleList(_ListOfModules):
     def __add__(self, other: Iterable[Module]) -> ModuleList:
         return ModuleList([*self, *other])
 
-    def __iadd__(self, other: Iterable[Module]) -> ModuleList:
+    def __iadd__(self, other: Iterable[Module]) -> Self:
         return self.extend(other)
 
     def __repr__(self) -> str:
@@ -262,7 +258,9 @@ class ModuleDict(Module):
 
 def _pairs(container: str, given: Any) -> list[tuple[Any, Any]]:
     if not isinstance(given, Iterable):
-        raise TypeError(f"[{container}] update got a {type(given).__name__}, expected a mapping or an iterable of pairs")
+        raise TypeError(
+            f"[{container}] update got a {type(given).__name__}, expected a mapping or an iterable of pairs"
+        )
     if hasattr(given, "items"):
         return list(given.items())
     pairs = [tuple(pair) if isinstance(pair, Iterable) else (pair,) for pair in given]
@@ -274,13 +272,13 @@ def _pairs(container: str, given: Any) -> list[tuple[Any, Any]]:
 
 def _as_parameter(value: Any) -> Any:
     """Tensors become parameters; anything else stays as it is."""
-    return Parameter(value) if type(value) is Tensor and not isinstance(value, Parameter) else value
+    return Parameter(value) if isinstance(value, Tensor) and not is_parameter(value) else value
 
 
 def _described(value: Any) -> str:
     if not isinstance(value, Tensor):
         return f"Object of type: {type(value).__name__}"
-    kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
+    kind = "Parameter" if is_parameter(value) else "Tensor"
     return f"{kind} containing: [{value.dtype} of size {'x'.join(map(str, value.shape))}]"
 
 
@@ -317,13 +315,13 @@ class ParameterList(Module):
     def __setitem__(self, index: int, value: Any) -> None:
         setattr(self, str(_place("ParameterList", index, self._size)), _as_parameter(value))
 
-    def append(self, value: Any) -> ParameterList:
+    def append(self, value: Any) -> Self:
         """Add a parameter at the end."""
         self._size += 1
         self[self._size - 1] = value
         return self
 
-    def extend(self, values: Iterable[Any]) -> ParameterList:
+    def extend(self, values: Iterable[Any]) -> Self:
         """Add parameters at the end."""
         if not isinstance(values, Iterable) or isinstance(values, Tensor):
             raise TypeError(f"[ParameterList] extend got a {type(values).__name__}, expected an iterable of tensors")
@@ -331,7 +329,7 @@ class ParameterList(Module):
             self.append(value)
         return self
 
-    def __iadd__(self, values: Iterable[Any]) -> ParameterList:
+    def __iadd__(self, values: Iterable[Any]) -> Self:
         return self.extend(values)
 
     def extra_repr(self) -> str:
@@ -363,7 +361,9 @@ class ParameterDict(Module):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
-            raise TypeError(f"[ParameterDict] Index given to ParameterDict cannot be used as a key as it is not a string: {key!r}")
+            raise TypeError(
+                f"[ParameterDict] Index given to ParameterDict cannot be used as a key as it is not a string: {key!r}"
+            )
         if key not in self._keys and hasattr(self, key):
             raise KeyError(f"[ParameterDict] attribute '{key}' already exists; take another name")
         setattr(self, key, _as_parameter(value))
@@ -442,7 +442,7 @@ class ParameterDict(Module):
         made.update(other)
         return made
 
-    def __ior__(self, other: ParameterDict) -> ParameterDict:
+    def __ior__(self, other: ParameterDict) -> Self:
         self.update(other)
         return self
 
@@ -451,5 +451,3 @@ class ParameterDict(Module):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("[ParameterDict] should not be called; index it")
-
-

@@ -14,9 +14,7 @@ class _Dropping(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         if p < 0 or p > 1:
-            raise ValueError(
-                f"[{type(self).__name__}] dropout probability has to be between 0 and 1, but got {p}"
-            )
+            raise ValueError(f"[{type(self).__name__}] dropout probability has to be between 0 and 1, but got {p}")
         self.p, self.inplace = p, inplace
 
     def extra_repr(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from trigrad import ops
 from trigrad._autograd import no_grad
@@ -109,8 +109,8 @@ def fold_batchnorm(model: M) -> M:
     )
     """
     if isinstance(model, BatchNorm1d):
-        raise ValueError("[fold_batchnorm] got a batch norm by itself, expected a model with a Linear next to it")
-    return cast(M, _joined(model, _fold_pair).eval())
+        raise ValueError("[fold_batchnorm] got a batch norm by itself, expected a model with a Linear next to it")  # noqa: TRY004
+    return _joined(model, _fold_pair).eval()
 
 
 def collapse(model: M) -> M:

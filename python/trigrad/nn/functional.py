@@ -25,7 +25,6 @@ from trigrad._shaping import pad
 from trigrad.nn._functions import alpha_dropout, normalize, prelu, relu6, rrelu
 
 __all__ = [
-    *_losses.__all__,
     "alpha_dropout",
     "batch_norm",
     "bilinear",
@@ -72,6 +71,7 @@ __all__ = [
     "threshold",
     "threshold_",
 ]
+__all__ += _losses.__all__
 
 Activation = Callable[..., Tensor]
 

@@ -252,7 +252,9 @@ def kaiming_normal_(
     """
     if _empty("kaiming_normal_", tensor):
         return tensor
-    return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan("kaiming_normal_", tensor, mode)), generator)
+    return normal_(
+        tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan("kaiming_normal_", tensor, mode)), generator
+    )
 
 
 def lecun_uniform_(tensor: Tensor, generator: Generator | None = None) -> Tensor:

@@ -82,7 +82,9 @@ class Unflatten(Module):
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
         if not isinstance(dim, int):
-            raise TypeError(f"[Unflatten] dim is a {type(dim).__name__}, expected an int; names of axes are not supported")
+            raise TypeError(
+                f"[Unflatten] dim is a {type(dim).__name__}, expected an int; names of axes are not supported"
+            )
         if not isinstance(unflattened_size, Sequence) or not all(isinstance(n, int) for n in unflattened_size):
             raise TypeError(f"[Unflatten] unflattened_size is {unflattened_size!r}, expected a tuple of ints")
         self.dim, self.unflattened_size = dim, unflattened_size
@@ -121,7 +123,9 @@ class Linear(Module):
     ) -> None:
         require_cpu("Linear", device)
         if in_features < 0 or out_features < 0:
-            raise ValueError(f"[{type(self).__name__}] got {in_features} to {out_features} features, expected 0 or more")
+            raise ValueError(
+                f"[{type(self).__name__}] got {in_features} to {out_features} features, expected 0 or more"
+            )
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(empty(out_features, in_features, dtype=dtype))
@@ -272,13 +276,14 @@ class Embedding(Module):
             self.weight = Parameter(_weight, not _freeze)
 
     @classmethod
-    def from_pretrained(
-        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None, **unsupported: Any
-    ) -> Embedding:
+    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
         """A layer on the rows of a matrix, which it learns no further unless freeze=False."""
         if embeddings.ndim != 2:
-            raise ValueError(f"[from_pretrained] got shape {tuple(embeddings.shape)}, expected a matrix: (rows, features)")
-        return cls(*embeddings.shape, padding_idx=padding_idx, _weight=embeddings, _freeze=freeze, **unsupported)
+            raise ValueError(
+                f"[from_pretrained] got shape {tuple(embeddings.shape)}, expected a matrix: (rows, features)"
+            )
+        rows, features = embeddings.shape
+        return cls(rows, features, padding_idx=padding_idx, _weight=embeddings, _freeze=freeze)
 
     def reset_parameters(self) -> None:
         """Draw the rows anew."""
@@ -296,5 +301,3 @@ class Embedding(Module):
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
-
-

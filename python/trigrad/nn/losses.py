@@ -347,9 +347,7 @@ class MarginRankingLoss(_Loss):
     ) -> None:
         super().__init__(size_average, reduce, reduction, margin=margin)
 
-    def forward(
-        self, input1: Tensor, input2: Tensor, target: Tensor, *, sample_weight: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
         return _losses.margin_ranking_loss(
             input1, input2, target, self.margin, reduction=self.reduction, sample_weight=sample_weight
         )
@@ -479,9 +477,7 @@ class CosineEmbeddingLoss(_Loss):
     ) -> None:
         super().__init__(size_average, reduce, reduction, margin=margin)
 
-    def forward(
-        self, input1: Tensor, input2: Tensor, target: Tensor, *, sample_weight: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor, *, sample_weight: Tensor | None = None) -> Tensor:
         return _losses.cosine_embedding_loss(
             input1, input2, target, self.margin, reduction=self.reduction, sample_weight=sample_weight
         )

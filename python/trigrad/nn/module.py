@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, overload
+from typing import Any, Self, overload
 
 from trigrad import _autograd, _core
 from trigrad._core import Tensor
@@ -12,11 +12,9 @@ from trigrad._device import device as Device
 from trigrad._device import require_cpu
 from trigrad.nn._calling import Hooked
 from trigrad.nn._state import Stateful
-from trigrad.nn.parameter import Parameter, is_persistent
+from trigrad.nn.parameter import is_parameter, is_persistent
 
 __all__ = ["Module"]
-
-Self = TypeVar("Self", bound="Module")
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 
@@ -87,7 +85,7 @@ class Module(Hooked, Stateful):
         """Add a parameter under a name; None is a parameter that is left out."""
         registry = self._registry("_parameters", "parameter")
         self._check_name("parameter", name, registry)
-        if param is not None and not isinstance(param, Parameter):
+        if param is not None and not is_parameter(param):
             raise TypeError(
                 f"[register_parameter] cannot assign a {type(param).__name__} as parameter '{name}', expected a Parameter "
                 "or None; use trigrad.nn.Parameter(tensor)"
@@ -128,7 +126,7 @@ class Module(Hooked, Stateful):
     def __setattr__(self, name: str, value: Any) -> None:
         kind = type(value)
         if kind is Tensor and value._role:
-            if isinstance(value, Parameter):
+            if is_parameter(value):
                 registry = self._registry("_parameters", "parameter")
                 self._forget(name, keep="_parameters")
                 self.register_parameter(name, value)
@@ -265,7 +263,7 @@ class Module(Hooked, Stateful):
                 raise AttributeError(f"{type(module).__name__} has no attribute `{name}`")
             module = getattr(module, name)
             if not isinstance(module, Module):
-                raise AttributeError(f"`{name}` is not an nn.Module")
+                raise AttributeError(f"`{name}` is not an nn.Module")  # noqa: TRY004 -- as PyTorch
         return module
 
     def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
@@ -273,7 +271,7 @@ class Module(Hooked, Stateful):
         if not target:
             raise ValueError("[set_submodule] got an empty path, expected that of a module below this one")
         if not isinstance(module, Module):
-            raise ValueError(f"[set_submodule] got a {type(module).__name__}, expected a Module")
+            raise ValueError(f"[set_submodule] got a {type(module).__name__}, expected a Module")  # noqa: TRY004 -- as PyTorch
         path, _, name = target.rpartition(".")
         parent = self.get_submodule(path)
         if strict and not hasattr(parent, name):
@@ -300,27 +298,27 @@ class Module(Hooked, Stateful):
 
     # ---- all at once
 
-    def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
         """Call `fn` with every module below, and with this one last."""
         for child in self.children():
             child.apply(fn)
         fn(self)
         return self
 
-    def train(self: Self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> Self:
         """Training or, with False, evaluation: dropout and batch norm ask for it."""
         if not isinstance(mode, bool):
-            raise ValueError("training mode is expected to be boolean")
+            raise ValueError("training mode is expected to be boolean")  # noqa: TRY004 -- as PyTorch
         self.training = mode
         for child in self.children():
             child.train(mode)
         return self
 
-    def eval(self: Self) -> Self:
+    def eval(self) -> Self:
         """Evaluation: dropout and batch norm stop depending on the batch."""
         return self.train(False)
 
-    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Are the parameters learned, or frozen?"""
         for p in self.parameters():
             p.requires_grad_(requires_grad)
@@ -337,7 +335,7 @@ class Module(Hooked, Stateful):
                 p.grad = p.grad.detach()
                 p.grad.zero_()
 
-    def _apply(self: Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Every parameter (which stays the same object), gradient and buffer becomes fn(it)."""
         with _autograd.no_grad():
             for module in self.modules() if recurse else (self,):
@@ -347,7 +345,7 @@ class Module(Hooked, Stateful):
                         made = fn(p.detach())
                         if made is not p:
                             p.grad = None
-                            _core.set_data(p, made)
+                            p.data = made
                         p.grad = None if grad is None else fn(grad)
                 for name, b in module._buffers.items():
                     if b is not None:
@@ -355,12 +353,12 @@ class Module(Hooked, Stateful):
         return self
 
     @overload
-    def to(self: Self, device: DeviceArgument = ..., dtype: DTypeArgument | None = ..., **kwargs: Any) -> Self: ...
+    def to(self, device: DeviceArgument = ..., dtype: DTypeArgument | None = ..., **kwargs: Any) -> Self: ...
     @overload
-    def to(self: Self, dtype: DTypeArgument, **kwargs: Any) -> Self: ...
+    def to(self, dtype: DTypeArgument, **kwargs: Any) -> Self: ...
     @overload
-    def to(self: Self, tensor: Tensor, **kwargs: Any) -> Self: ...
-    def to(self: Self, *args: Any, **kwargs: Any) -> Self:
+    def to(self, tensor: Tensor, **kwargs: Any) -> Self: ...
+    def to(self, *args: Any, **kwargs: Any) -> Self:
         """All floating parameters and buffers with another dtype: to(dtype), to(device), to(device, dtype), to(tensor).
 
         >>> import trigrad as tg
@@ -370,11 +368,15 @@ class Module(Hooked, Stateful):
         device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
         kwargs.pop("non_blocking", None)
         if kwargs:
-            raise TypeError(f"[to] got an unexpected argument {next(iter(kwargs))!r}, expected device, dtype or a tensor")
+            raise TypeError(
+                f"[to] got an unexpected argument {next(iter(kwargs))!r}, expected device, dtype or a tensor"
+            )
         for argument in args:
             if isinstance(argument, Tensor):
                 dtype = argument.dtype
-            elif isinstance(argument, Device) or (isinstance(argument, str) and argument.split(":")[0] in ("cpu", "cuda")):
+            elif isinstance(argument, Device) or (
+                isinstance(argument, str) and argument.split(":")[0] in ("cpu", "cuda")
+            ):
                 device = argument
             elif argument is not None and not isinstance(argument, bool):
                 dtype = argument
@@ -389,31 +391,31 @@ class Module(Hooked, Stateful):
             )
         return self._apply(lambda t: t.to(wanted) if t.is_floating_point() else t)
 
-    def type(self: Self, dst_type: DTypeArgument) -> Self:
+    def type(self, dst_type: DTypeArgument) -> Self:
         """All parameters and buffers with another dtype."""
         return self._apply(lambda t: t.to(dst_type))
 
-    def float(self: Self) -> Self:
+    def float(self) -> Self:
         """The floating parameters and buffers as float32."""
         return self.to(_core.float32)
 
-    def double(self: Self) -> Self:
+    def double(self) -> Self:
         """The floating parameters and buffers as float64."""
         return self.to(_core.float64)
 
-    def half(self: Self) -> Self:
+    def half(self) -> Self:
         """The floating parameters and buffers as float16, which is storage only."""
         return self.to(_core.float16)
 
-    def bfloat16(self: Self) -> Self:
+    def bfloat16(self) -> Self:
         """The floating parameters and buffers as bfloat16, which is storage only."""
         return self.to(_core.bfloat16)
 
-    def cpu(self: Self) -> Self:
+    def cpu(self) -> Self:
         """The module on the CPU."""
         return self.to("cpu")
 
-    def cuda(self: Self, device: int | DeviceArgument = None) -> Self:
+    def cuda(self, device: int | DeviceArgument = None) -> Self:
         """The module on a GPU."""
         return self.to(f"cuda:{device}" if isinstance(device, int) else device or "cuda")
 

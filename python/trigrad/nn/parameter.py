@@ -72,6 +72,11 @@ class Buffer(metaclass=_Marked):
         return _marked(data, False, BUFFER if persistent else TRANSIENT_BUFFER)
 
 
+def is_parameter(value: object) -> bool:
+    """The same as isinstance(value, Parameter), for type checkers that know no marks."""
+    return type(value) is Tensor and value._role == PARAMETER
+
+
 def is_persistent(buffer: Tensor) -> bool:
     """Does a module that gets this buffer save it?"""
     return cast(int, buffer._role) != TRANSIENT_BUFFER

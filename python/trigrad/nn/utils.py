@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from trigrad import _autograd, _core, ops
 from trigrad._core import Tensor
@@ -104,9 +104,7 @@ def clip_grad_norm_(
 
 
 @_autograd.no_grad()
-def clip_grad_value_(
-    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
-) -> None:
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Clip every entry of the gradients to -clip_value … clip_value.
 
     >>> import trigrad as tg
@@ -195,7 +193,9 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     hook = WeightNorm(name, dim)
     weight = module._parameters.get(name)
     if weight is None:
-        raise ValueError(f"[weight_norm] {type(module).__name__} has no parameter '{name}'; it has {list(module._parameters)}")
+        raise ValueError(
+            f"[weight_norm] {type(module).__name__} has no parameter '{name}'; it has {list(module._parameters)}"
+        )
     with _autograd.no_grad():
         g, v = Parameter(_norm_except(weight, hook.dim)), Parameter(weight.clone())
     delattr(module, name)
@@ -224,7 +224,7 @@ def remove_weight_norm(module: M, name: str = "weight") -> M:
     key = _norm_hook(module, name)
     if key is None:
         raise ValueError(f"[remove_weight_norm] weight_norm of '{name}' not found in {module}")
-    hook = module._hooks["forward_pre"].pop(key).function
+    hook = cast(WeightNorm, module._hooks["forward_pre"].pop(key).function)
     with _autograd.no_grad():
         weight = hook.weight(module)
     delattr(module, name)

@@ -538,8 +538,12 @@ def kl_div(
     expected = (
         "input is expected to hold log-probabilities, and target probabilities (log-probabilities with log_target)"
     )
-    bad_targets = (lambda: target > 0) if log_target else (lambda: ops.ne(ops.clamp(target, 0, 1), target))
-    _domain("kl_div", lambda: (input > 1e-4).any() | bad_targets().any(), expected)
+
+    def outside() -> Tensor:
+        bad_targets = target > 0 if log_target else ops.ne(ops.clamp(target, 0, 1), target)
+        return (input > 1e-4).any() | bad_targets.any()
+
+    _domain("kl_div", outside, expected)
     if log_target:
         losses = ops.exp(target) * (target - input)
     else:

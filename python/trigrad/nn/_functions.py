@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+
 from trigrad import ops
 from trigrad._core import Tensor
 from trigrad._functional import dropout_mask

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from operator import index as as_index
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Any, Self, cast, overload
 
 from trigrad._core import Tensor
 from trigrad.nn.module import Module, _bracketed
@@ -101,14 +101,15 @@ class Sequential(_ListOfModules):
             self.add_module(str(name), module)
 
     def forward(self, input: Any) -> Any:
-        modules: dict[str, Any] = self._modules  # type: ignore[assignment]
-        for module in modules.values():
+        modules: Any = self._modules.values()
+        for module in modules:
             input = module(input)
         return input
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return type(self)(OrderedDict(list(self._modules.items())[index]))
+            named: list[tuple[str, Any]] = list(self._modules.items())
+            return type(self)(OrderedDict(named[index]))
         return super().__getitem__(index)
 
     def __delitem__(self, index: int | slice) -> None:
@@ -323,7 +324,7 @@ class ParameterList(Module):
 
     def extend(self, values: Iterable[Any]) -> Self:
         """Add parameters at the end."""
-        if not isinstance(values, Iterable) or isinstance(values, Tensor):
+        if isinstance(values, Tensor) or not hasattr(values, "__iter__"):
             raise TypeError(f"[ParameterList] extend got a {type(values).__name__}, expected an iterable of tensors")
         for value in values:
             self.append(value)

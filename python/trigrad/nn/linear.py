@@ -85,7 +85,7 @@ class Unflatten(Module):
             raise TypeError(
                 f"[Unflatten] dim is a {type(dim).__name__}, expected an int; names of axes are not supported"
             )
-        if not isinstance(unflattened_size, Sequence) or not all(isinstance(n, int) for n in unflattened_size):
+        if not hasattr(unflattened_size, "__iter__") or not all(type(n) is int for n in unflattened_size):
             raise TypeError(f"[Unflatten] unflattened_size is {unflattened_size!r}, expected a tuple of ints")
         self.dim, self.unflattened_size = dim, unflattened_size
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from trigrad import _core
 from trigrad._core import Tensor
@@ -79,4 +79,4 @@ def is_parameter(value: object) -> bool:
 
 def is_persistent(buffer: Tensor) -> bool:
     """Does a module that gets this buffer save it?"""
-    return cast(int, buffer._role) != TRANSIENT_BUFFER
+    return buffer._role != TRANSIENT_BUFFER

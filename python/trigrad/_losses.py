@@ -788,8 +788,8 @@ def triplet_margin_loss(
     that is less.
 
     >>> import trigrad as tg
-    >>> tg.nn.functional.triplet_margin_loss(tg.zeros(1, 2), tg.ones(1, 2), tg.ones(1, 2))
-    tensor(1.)
+    >>> tg.nn.functional.triplet_margin_loss(tg.zeros(1, 2), tg.ones(1, 2), 2 * tg.ones(1, 2), margin=1.5)
+    tensor(0.0858)
     """
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise RuntimeError(
@@ -823,7 +823,7 @@ def cosine_embedding_loss(
     >>> import trigrad as tg
     >>> x = tg.tensor([[1.0, 0.0]])
     >>> tg.nn.functional.cosine_embedding_loss(x, x, tg.tensor([-1]))
-    tensor(1.0000)
+    tensor(1.)
     """
     if target.ndim > 1 or input1.ndim != target.ndim + 1 or input2.ndim != target.ndim + 1:
         raise RuntimeError(

@@ -140,6 +140,9 @@ class Linear(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
+        held: Any = self._parameters  # looked into directly: this is the hottest line of all
+        if "weight" in held and "bias" in held:
+            return linear(input, held["weight"], held["bias"])
         return linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:

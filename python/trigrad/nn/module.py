@@ -117,10 +117,11 @@ class Module(Hooked, Stateful):
     register_module = add_module
 
     def __getattr__(self, name: str) -> Any:
-        for registry in _REGISTRIES:
-            held = self.__dict__.get(registry)
-            if held is not None and name in held:
-                return held[name]
+        own = self.__dict__
+        if "_modules" in own:
+            for held in (own["_parameters"], own["_modules"], own["_buffers"]):
+                if name in held:
+                    return held[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'", name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -125,7 +125,12 @@ MODULE_MAY_IMPORT = {
     "_linalg": {"_core", "ops"},
     "_functional": {"_core", "ops", "_creation", "_random", "_reductions"},
     "_vjp": {"_core", "ops"},
+    "_autograd": {"_core", "ops", "_vjp"},
+    "_hooks": set(),
+    "_tensor_grad": {"_core", "_autograd", "_hooks"},
+    "autograd": {"_core", "ops", "_autograd"},
     "_methods": {
+        "_tensor_grad",
         "_elementwise",
         "_core",
         "ops",
@@ -146,6 +151,8 @@ MODULE_MAY_IMPORT = {
     "testing": {"_core", "ops", "_creation", "_reductions"},
     "nn": {"_core", "ops", "_functional", "_indexing", "_linalg", "_shaping"},
     "trigrad": {
+        "_autograd",
+        "autograd",
         "_elementwise",
         "_ordering",
         "_dtypes",

@@ -89,15 +89,17 @@ def ops_stub() -> Iterator[str]:
 
 CORE = """\
 import builtins
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, Literal, SupportsIndex, TypeAlias, final, overload
 
 import numpy
 from trigrad import ops as ops
+from trigrad._autograd import Gradients, Tensors
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
 from trigrad._elementwise import Rounding
+from trigrad._hooks import RemovableHandle
 from trigrad._linalg import Number
 from trigrad._ordering import Interpolation
 from trigrad._reductions import Axes, Extrema, ValuesAndIndices

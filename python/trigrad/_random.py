@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from trigrad import _core, ops
 from trigrad._core import Tensor
-from trigrad._creation import DTypeArgument, DeviceArgument, Size, leaf, sizes
+from trigrad._creation import DeviceArgument, DTypeArgument, Size, leaf, sizes
 from trigrad._device import device as Device
 from trigrad._device import require_cpu
 

@@ -399,23 +399,23 @@ def repeat_interleave(
                 f"[repeat_interleave] repeats is {repeats.dtype} of shape {tuple(repeats.shape)}, "
                 f"expected integers of shape {(n,)}"
             )
-        counts = repeats.reshape(-1).tolist()
-    else:
-        counts = [repeats]
-    if counts and min(counts) < 0:
+        if repeats.numel() == 1 and n != 1:
+            repeats = int(repeats)
+    least = repeats if isinstance(repeats, int) else int(ops.amin(repeats)) if n else 0
+    if least < 0:
         raise RuntimeError("[repeat_interleave] repeats has a negative element, expected 0 or more")
-    total = sum(counts) if len(counts) == n else counts[0] * n
+    total = repeats * n if isinstance(repeats, int) else int(ops.sum(repeats))
     if output_size is not None and output_size != total:
         raise RuntimeError(f"[repeat_interleave] output_size is {output_size}, but the repeats sum to {total}")
     around, behind = x.shape[:axis], x.shape[axis + 1 :]
-    if len(counts) == 1:
+    if isinstance(repeats, int):
         rows = x.reshape(around.numel(), n, 1, behind.numel())
-        return rows.expand(-1, -1, counts[0], -1).clone().view(*around, total, *behind)
+        return rows.expand(-1, -1, repeats, -1).clone().view(*around, total, *behind)
     if total == 0:
         return x.narrow(axis, 0, 0).clone()
     rows = x.reshape(around.numel(), n, behind.numel())
-    parts = [rows.narrow(1, i, 1).expand(-1, k, -1) for i, k in enumerate(counts) if k]
-    return ops.cat(parts, 1).view(*around, total, *behind)
+    places = ops.native_searchsorted(ops.cumsum(repeats.reshape(-1), 0), ops.native_arange(0, 1, total, int64), True)
+    return ops.native_index(rows, [places], 1, False).view(*around, total, *behind)
 
 
 # ---- padding
@@ -521,11 +521,11 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
         a, b, offset = b, a, -offset
     n = input.shape[-1]
     m = n + abs(offset)
-    # n rows of m + 1 elements, laid out as m rows of m: element i of the input moves to (i, i), behind the offset.
-    skipped = offset if offset >= 0 else -offset * m
-    rows = ops.native_pad(input.unsqueeze(-1), (0, m), 0).flatten(-2)
-    matrix = ops.native_pad(rows, (skipped, m * m - skipped - n * (m + 1)), 0)
-    return matrix.unflatten(-1, (m, m)).movedim((-2, -1), (a, b)).contiguous()
+    # Rows of m + 1 elements, read as rows of m: what lies below each other moves one place to the right.
+    row, column = (0, offset) if offset >= 0 else (-offset - 1, n + 1)
+    rows = ops.native_pad(input.unsqueeze(-1), (column, m - column, row, m - n - row), 0).flatten(-2)
+    matrix = rows.narrow(-1, 0, m * m).unflatten(-1, (m, m))
+    return matrix if (a, b) == (rank - 2, rank - 1) else matrix.movedim((-2, -1), (a, b)).contiguous()
 
 
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:

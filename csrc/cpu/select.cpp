@@ -16,11 +16,49 @@ struct Candidate {
 using Candidates = std::vector<Candidate>;
 
 // ---- the first k
+constexpr int64_t kFewWanted = 16;
 
-// Leaves the k first; k < some.size().
+// Leaves the k first, the k-th at the end; k <= some.size().
 void keep_first(Candidates& some, int64_t k) {
   std::nth_element(some.begin(), some.begin() + k - 1, some.end());
   some.resize(static_cast<size_t>(k));
+}
+
+// f(key, index) for the elements of x[first..last) whose keys are below `limit`, a reference that f may lower.
+template <class T, class F>
+void below(const T* x, int64_t first, int64_t last, KeyOf<T> flip, const KeyOf<T>& limit, F f) {
+  using Key = KeyOf<T>;
+  constexpr int64_t block = 32;
+  for (int64_t i = first; i < last; i += block) {
+    const int64_t end = std::min(last, i + block);
+    const Key bound = limit;
+    Key some = 0;
+    for (int64_t j = i; j < end; j++) some |= key_of(x[j], flip) < bound;
+    if (!some) continue;
+    for (int64_t j = i; j < end; j++) {
+      const Key key = key_of(x[j], flip);
+      if (key < limit) f(key, j);
+    }
+  }
+}
+
+// Adds the k first of x[first..last) to `best`, 1 <= k <= kFewWanted: they are kept in order.
+template <class T>
+void add_few(const T* x, int64_t first, int64_t last, int64_t k, KeyOf<T> flip, Candidates& best) {
+  using Key = KeyOf<T>;
+  Candidate some[kFewWanted];
+  int64_t held = 0;
+  Key limit = 0;
+  auto insert = [&](Key key, int64_t index) {
+    int64_t at = held < k ? held++ : k - 1;
+    for (; at > 0 && key < some[at - 1].key; at--) some[at] = some[at - 1];
+    some[at] = {key, index};
+    limit = static_cast<Key>(some[held - 1].key);
+  };
+  const int64_t filled = std::min(last, first + k);
+  for (int64_t i = first; i < filled; i++) insert(key_of(x[i], flip), i);
+  below(x, filled, last, flip, limit, insert);
+  best.insert(best.end(), some, some + held);
 }
 
 // Adds the k first of x[first..last) to `best`, k >= 1. Once k are known, only keys below the greatest of them count: an
@@ -28,28 +66,22 @@ void keep_first(Candidates& some, int64_t k) {
 template <class T>
 void add_first(const T* x, int64_t first, int64_t last, int64_t k, KeyOf<T> flip, Candidates& best) {
   using Key = KeyOf<T>;
-  constexpr int64_t block = 32;
-  const size_t room = static_cast<size_t>(2 * k + block);
+  if (k <= kFewWanted) return add_few(x, first, last, k, flip, best);
+  const size_t room = static_cast<size_t>(2 * k);
   Candidates some;
-  some.reserve(room + block);
-  int64_t i = first;
-  for (; i < last && i < first + k; i++) some.push_back({key_of(x[i], flip), i});
-  auto limit_of = [&] {
-    if (static_cast<int64_t>(some.size()) > k) keep_first(some, k);
-    return static_cast<Key>(std::max_element(some.begin(), some.end())->key);
+  some.reserve(room + 1);
+  Key limit = 0;
+  auto tighten = [&] {
+    keep_first(some, k);
+    limit = static_cast<Key>(some.back().key);
   };
-  Key limit = i < last ? limit_of() : Key{0};
-  for (; i < last; i += block) {
-    const int64_t end = std::min(last, i + block);
-    Key below = 0;
-    for (int64_t j = i; j < end; j++) below |= key_of(x[j], flip) < limit;
-    if (!below) continue;
-    for (int64_t j = i; j < end; j++) {
-      const Key key = key_of(x[j], flip);
-      if (key < limit) some.push_back({key, j});
-    }
-    if (some.size() > room) limit = limit_of();
-  }
+  const int64_t filled = std::min(last, first + k);
+  for (int64_t i = first; i < filled; i++) some.push_back({key_of(x[i], flip), i});
+  if (filled < last) tighten();
+  below(x, filled, last, flip, limit, [&](Key key, int64_t index) {
+    some.push_back({key, index});
+    if (some.size() > room) tighten();
+  });
   if (static_cast<int64_t>(some.size()) > k) keep_first(some, k);
   best.insert(best.end(), some.begin(), some.end());
 }
@@ -101,7 +133,8 @@ void first_of_line(const T* x, int64_t n, int64_t k, bool largest, T* values, in
 template <class T>
 int64_t kth_of_line(const T* x, int64_t n, int64_t k) {
   using Key = KeyOf<T>;
-  constexpr int digits = 10, buckets = 1 << digits;
+  const int digits = n < kLongLine ? 8 : 10;
+  const int64_t buckets = int64_t{1} << digits;
   const int parts = n < kLongLine ? 1 : num_threads();
   std::vector<KeyRange<Key>> ranges(static_cast<size_t>(parts), {~Key{0}, Key{0}});
   over_parts(n, parts, [&](int part, int64_t first, int64_t last) {

@@ -4,6 +4,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "core/memory.h"
@@ -56,19 +57,28 @@ KeyRange<KeyOf<T>> key_range(const T* x, int64_t n, KeyOf<T> flip) {  // n >= 1
 
 inline constexpr int64_t kLongLine = 1 << 15;  // elements of a line that is shared by the threads
 
-// rank[i] = the place of x[i] in the sorted line, by counting what comes before: no branch depends on the values.
+// rank[i] = the place of x[i] in the sorted line: the elements with lower keys are counted, then equal ones stand in line.
+// No branch depends on the values.
 inline constexpr int kFew = 64;
 template <class T>
 void ranks(const T* x, int n, KeyOf<T> flip, int32_t* rank) {  // n <= kFew
   using Key = KeyOf<T>;
-  Key key[kFew];
-  for (int i = 0; i < n; i++) key[i] = key_of(x[i], flip);
+  using Signed = std::make_signed_t<Key>;  // its comparison is an instruction of every processor
+  constexpr int lanes = 16 / sizeof(Key);
+  typedef Signed Vector __attribute__((vector_size(16)));
+  constexpr Key sign = Key{1} << (8 * sizeof(Key) - 1);
+  alignas(16) Signed key[kFew];
+  for (int i = 0; i < n; i++) key[i] = static_cast<Signed>(key_of(x[i], flip) ^ sign);
+  const int vectors = (n + lanes - 1) / lanes;
+  for (int i = n; i < vectors * lanes; i++) key[i] = std::numeric_limits<Signed>::max();
+  uint8_t met[kFew] = {};
   for (int i = 0; i < n; i++) {
-    const Key own = key[i];
-    Key before = 0;
-    for (int j = 0; j < i; j++) before += key[j] <= own;
-    for (int j = i + 1; j < n; j++) before += key[j] < own;
-    rank[i] = static_cast<int32_t>(before);
+    const Vector own = key[i] - Vector{};
+    Vector lower = {};
+    for (int v = 0; v < vectors; v++) lower -= reinterpret_cast<const Vector*>(key)[v] < own;
+    Signed before = 0;
+    for (int l = 0; l < lanes; l++) before += lower[l];
+    rank[i] = static_cast<int32_t>(before) + met[before]++;
   }
 }
 

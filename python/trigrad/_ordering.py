@@ -207,11 +207,12 @@ def diff(
     if n < 0:
         raise RuntimeError(f"[diff] n is {n}, expected 0 or more")
     parts = [part for part in (prepend, input, append) if part is not None]
-    lines = (ops.cat(parts, dim) if len(parts) > 1 and n else input).transpose(dim, -1)
-    for _ in range(min(n, lines.shape[-1])):
-        minus = ops.ne if input.dtype is boolean else ops.sub
-        lines = minus(lines[..., 1:], lines[..., :-1])
-    return lines.transpose(dim, -1)
+    result = ops.cat(parts, dim) if len(parts) > 1 and n else input
+    minus = ops.ne if input.dtype is boolean else ops.sub
+    before = (slice(None),) * (dim % input.ndim)
+    for _ in range(min(n, result.shape[dim])):
+        result = minus(result[(*before, slice(1, None))], result[(*before, slice(-1))])
+    return result
 
 
 @takes_axis

@@ -24,20 +24,24 @@ void keep_first(Candidates& some, int64_t k) {
   some.resize(static_cast<size_t>(k));
 }
 
-// f(key, index) for the elements of x[first..last) whose keys are below `limit`, a reference that f may lower.
+// f(key, index) for the elements of x[first..last) whose keys are below that of `limit`, which f may lower. Comparing the
+// values themselves, which takes the fewest instructions, passes over most blocks; NaN is looked into.
 template <class T, class F>
-void below(const T* x, int64_t first, int64_t last, KeyOf<T> flip, const KeyOf<T>& limit, F f) {
+void below(const T* x, int64_t first, int64_t last, KeyOf<T> flip, const Candidate& limit, F f) {
   using Key = KeyOf<T>;
   constexpr int64_t block = 32;
   for (int64_t i = first; i < last; i += block) {
     const int64_t end = std::min(last, i + block);
-    const Key bound = limit;
+    const T bound = x[limit.index];
     Key some = 0;
-    for (int64_t j = i; j < end; j++) some |= key_of(x[j], flip) < bound;
+    if (flip)
+      for (int64_t j = i; j < end; j++) some |= static_cast<Key>(!(x[j] <= bound));
+    else
+      for (int64_t j = i; j < end; j++) some |= static_cast<Key>(!(x[j] >= bound));
     if (!some) continue;
     for (int64_t j = i; j < end; j++) {
       const Key key = key_of(x[j], flip);
-      if (key < limit) f(key, j);
+      if (key < limit.key) f(key, j);
     }
   }
 }
@@ -48,12 +52,12 @@ void add_few(const T* x, int64_t first, int64_t last, int64_t k, KeyOf<T> flip, 
   using Key = KeyOf<T>;
   Candidate some[kFewWanted];
   int64_t held = 0;
-  Key limit = 0;
+  Candidate limit{};
   auto insert = [&](Key key, int64_t index) {
     int64_t at = held < k ? held++ : k - 1;
     for (; at > 0 && key < some[at - 1].key; at--) some[at] = some[at - 1];
     some[at] = {key, index};
-    limit = static_cast<Key>(some[held - 1].key);
+    limit = some[held - 1];
   };
   const int64_t filled = std::min(last, first + k);
   for (int64_t i = first; i < filled; i++) insert(key_of(x[i], flip), i);
@@ -70,10 +74,10 @@ void add_first(const T* x, int64_t first, int64_t last, int64_t k, KeyOf<T> flip
   const size_t room = static_cast<size_t>(2 * k);
   Candidates some;
   some.reserve(room + 1);
-  Key limit = 0;
+  Candidate limit{};
   auto tighten = [&] {
     keep_first(some, k);
-    limit = static_cast<Key>(some.back().key);
+    limit = some.back();
   };
   const int64_t filled = std::min(last, first + k);
   for (int64_t i = first; i < filled; i++) some.push_back({key_of(x[i], flip), i});
@@ -91,13 +95,12 @@ void first_of_line(const T* x, int64_t n, int64_t k, bool largest, T* values, in
   using Key = KeyOf<T>;
   const Key flip = largest ? ~Key{0} : Key{0};
   if (n <= kFew) {
-    int32_t rank[kFew];
-    ranks(x, static_cast<int>(n), flip, rank);
-    for (int64_t i = 0; i < n; i++)
-      if (rank[i] < k) {
-        values[rank[i]] = x[i];
-        indices[rank[i]] = i;
-      }
+    int32_t order[kFew];
+    order_few(x, static_cast<int>(n), flip, order);
+    for (int64_t p = 0; p < k; p++) {
+      values[p] = x[order[p]];
+      indices[p] = order[p];
+    }
     return;
   }
   if (k > n / 8) {
@@ -171,11 +174,9 @@ int64_t kth_of_line(const T* x, int64_t n, int64_t k) {
 template <class T>
 int64_t kth_place(const T* x, int64_t n, int64_t k) {
   if (n > kFew) return kth_of_line(x, n, k);
-  int32_t rank[kFew];
-  ranks(x, static_cast<int>(n), KeyOf<T>{0}, rank);
-  int64_t i = 0;
-  while (rank[i] != k) i++;
-  return i;
+  int32_t order[kFew];
+  order_few(x, static_cast<int>(n), KeyOf<T>{0}, order);
+  return order[k];
 }
 
 template <class T>

@@ -223,6 +223,8 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     >>> tg.round(tg.tensor([123.456]), decimals=-1)
     tensor([120.])
     """
+    if not isinstance(decimals, int):
+        raise TypeError(f"[round] decimals is a {type(decimals).__name__}, expected an integer")
     if decimals == 0:
         return ops.round(input)
     if not input.is_floating_point():

@@ -292,6 +292,8 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
     tensor([4, 1, 2, 3])
     """
     steps, axes = pair(shifts), () if dims is None else pair(dims)
+    if not steps:
+        raise RuntimeError("[roll] got no shifts, expected at least one")
     if not axes and len(steps) == 1:
         return roll(input.reshape(-1), steps, 0).reshape(input.shape)
     if len(steps) != len(axes):
@@ -391,8 +393,11 @@ def repeat_interleave(
     if dim is None:
         input, dim = input.reshape(-1), 0
     axis = axis_of("repeat_interleave", dim, input.ndim)
-    x = input if input.ndim else input.reshape(1)
-    n = x.shape[axis]
+    if not input.ndim:
+        raise IndexError(
+            "[repeat_interleave] got a tensor without dimensions and a dim, expected at least one; leave out dim"
+        )
+    x, n = input, input.shape[axis]
     if isinstance(repeats, Tensor):
         if repeats.is_floating_point() or repeats.ndim > 1 or repeats.numel() not in (1, n):
             raise RuntimeError(

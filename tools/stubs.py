@@ -290,8 +290,8 @@ class Tensor:
     def zero_(self) -> Tensor: ...
 """
 
-BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
-IN_PLACE = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
+BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
+IN_PLACE = tuple(name for name in BINARY if name != "matmul")
 
 
 def operators() -> Iterator[str]:

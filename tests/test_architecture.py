@@ -125,7 +125,12 @@ MODULE_MAY_IMPORT = {
     "_linalg": {"_core", "ops"},
     "_functional": {"_core", "ops", "_creation", "_random", "_reductions"},
     "_vjp": {"_core", "ops"},
+    "_autograd": {"_core", "ops", "_vjp"},
+    "_hooks": set(),
+    "_tensor_grad": {"_core", "_autograd", "_hooks"},
+    "autograd": {"_core", "ops", "_autograd"},
     "_methods": {
+        "_tensor_grad",
         "_elementwise",
         "_core",
         "ops",
@@ -150,6 +155,8 @@ MODULE_MAY_IMPORT = {
         *{"_elementwise", "_losses", "_hooks", "_autograd", "autograd"},
     },
     "trigrad": {
+        "_autograd",
+        "autograd",
         "_elementwise",
         "_ordering",
         "_dtypes",

@@ -11,7 +11,10 @@ import pytest
 
 from trigrad import nn
 
-MODULES = ["trigrad._losses", *(f"trigrad.nn.{m.name}" for m in pkgutil.iter_modules(nn.__path__))]
+MODULES = [
+    *(f"trigrad._losses.{m}" for m in ("base", "classification", "margins", "regression")),
+    *(f"trigrad.nn.{m.name}" for m in pkgutil.iter_modules(nn.__path__)),
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

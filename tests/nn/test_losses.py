@@ -103,9 +103,9 @@ def ids(case: tuple[str, dict[str, Any], tuple[Any, ...]]) -> str:
 
 @pytest.fixture(autouse=True)
 def _warnings_come_again() -> Any:
-    _losses._warned.clear()
+    _losses.base.warned.clear()
     yield
-    _losses._warned.clear()
+    _losses.base.warned.clear()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

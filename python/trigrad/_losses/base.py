@@ -1,0 +1,125 @@
+"""What all losses share: reductions, weights, and words about targets outside of what they are made for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+from trigrad import ops
+from trigrad._autograd import no_grad
+from trigrad._core import Tensor
+
+
+def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction that PyTorch's old pair of flags means."""
+    if size_average is None and reduce is None:
+        return reduction
+    if reduce is False:
+        return "none"
+    return "sum" if size_average is False else "mean"
+
+
+def check_reduction(op: str, reduction: str, allowed: Sequence[str] = ("none", "mean", "sum")) -> None:
+    if reduction not in allowed:
+        raise ValueError(f"[{op}] {reduction} is not a valid value for reduction, expected one of {', '.join(allowed)}")
+
+
+def weighted(op: str, losses: Tensor, sample_weight: Tensor | None) -> Tensor:
+    """losses (N, ...) times sample_weight (N,) or of any shape that goes with it."""
+    if sample_weight is None:
+        return losses
+    if sample_weight.ndim == 1 and losses.ndim > 1:
+        sample_weight = sample_weight.reshape(-1, *(1,) * (losses.ndim - 1))
+    made = losses * sample_weight
+    if made.shape != losses.shape:
+        raise ValueError(
+            f"[{op}] sample_weight has shape {tuple(sample_weight.shape)}, expected one weight per event for losses of shape "
+            f"{tuple(losses.shape)}"
+        )
+    return made
+
+
+def reduced(op: str, losses: Tensor, reduction: str, sample_weight: Tensor | None = None) -> Tensor:
+    losses = weighted(op, losses, sample_weight)
+    if reduction == "mean":
+        return ops.mean(losses)
+    if reduction == "sum":
+        return ops.sum(losses)
+    check_reduction(op, reduction)
+    return losses
+
+
+def elementwise(
+    op: str,
+    losses: Tensor,
+    reduction: str,
+    weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    by_weight: bool = True,
+) -> Tensor:
+    """With PyTorch's `weight` of the elements, whose mean is / Σ weight (not for huber_loss)."""
+    if weight is None:
+        return reduced(op, losses, reduction, sample_weight)
+    if weight.shape != losses.shape:
+        raise ValueError(
+            f"[{op}] weight has shape {tuple(weight.shape)}, expected that of the losses: {tuple(losses.shape)}; "
+            "for one weight per event use sample_weight"
+        )
+    losses = weighted(op, losses * weight, sample_weight)
+    if reduction == "mean" and by_weight:
+        return ops.sum(losses) / ops.sum(weight)
+    return reduced(op, losses, reduction)
+
+
+def warn_broadcast(op: str, input: Tensor, target: Tensor) -> None:
+    if input.shape != target.shape:
+        warnings.warn(
+            f"[{op}] Using a target size ({tuple(target.shape)}) that is different to the input size ({tuple(input.shape)}). "
+            "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            stacklevel=3,
+        )
+
+
+def require_same(op: str, input: Tensor, target: Tensor) -> None:
+    if input.shape != target.shape:
+        raise ValueError(
+            f"[{op}] Target size ({tuple(target.shape)}) must be the same as input size ({tuple(input.shape)})"
+        )
+
+
+warned: set[str] = set()
+
+
+def domain(op: str, outside: Callable[[], Tensor], expected: str) -> None:
+    """Warn, once per process, that values are outside of what the loss is made for. The loss is computed all the same."""
+    if op in warned:
+        return
+    with no_grad():
+        found = outside()
+        bad = found.numel() > 0 and bool(ops.amax(found))
+    if bad:
+        warned.add(op)
+        warnings.warn(f"[{op}] {expected}; others are computed all the same, but mean little", stacklevel=4)
+
+
+def signs(op: str, target: Tensor) -> None:
+    domain(op, lambda: ops.ne(ops.abs(target), 1), "targets are expected to be 1 or -1")
+
+
+def probabilities(op: str, target: Tensor) -> None:
+    domain(op, lambda: ops.ne(ops.clamp(target, 0, 1), target), "targets are expected to be probabilities, 0 to 1")
+
+
+def indices(op: str, target: Tensor, classes: int, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Which targets count, and the targets with 0 in place of the others. Class indices out of range are refused."""
+    if target.dtype.is_floating_point:
+        raise RuntimeError(f"[{op}] target has {target.dtype}, expected class indices: int64; use target.long()")
+    counts = ops.ne(target, ignore_index)
+    safe = ops.where(counts, target, 0)
+    if safe.numel():
+        for bound in (int(ops.amin(safe)), int(ops.amax(safe))):
+            if not 0 <= bound < classes:
+                raise IndexError(
+                    f"[{op}] Target {bound} is out of bounds: expected class indices from 0 to {classes - 1}"
+                )
+    return counts, safe

@@ -59,6 +59,9 @@ constexpr Backend make_backend() {
 
   // ---- norms
 
+  // ---- optimizers
+  for (int i = op_sgd; i <= op_rprop; i++) b.kernels[i] = k_update;
+
   return b;
 }
 

@@ -69,4 +69,7 @@ void k_triu(const Call& call);
 
 // ---- norms
 
+// update.cpp
+void k_update(const Call& call);  // the step of every optimizer
+
 }  // namespace tg

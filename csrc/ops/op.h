@@ -122,6 +122,7 @@ enum OpFlags : uint32_t {
   kRandom = 2,   // takes (seed, stream, step): a pure function of them
   kElementwise =
       4,  // element i of the output needs element i of the inputs alone: an input may be the view it overwrites
+  kUpdates = 8,  // has no output: overwrites members of its list, ops/update.h says which
 };
 
 enum KernelOp : OpId {
@@ -173,6 +174,18 @@ enum KernelOp : OpId {
   // ordering: sorts and scans
 
   // norms
+
+  // optimizers: their steps, in the order of UpdateTable (cpu/update.h)
+  op_sgd,
+  op_adagrad,
+  op_adadelta,
+  op_rmsprop,
+  op_adam,
+  op_adamax,
+  op_nadam,
+  op_radam,
+  op_asgd,
+  op_rprop,
 
   kOps
 };

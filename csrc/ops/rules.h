@@ -41,6 +41,8 @@ void cat(Inference& c);
 void pad(Inference& c);
 void triangle(Inference& c);  // tril, triu
 
+void update(Inference& c);  // the steps of the optimizers
+
 // Pointwise rows: broadcast, promote, and per dtype class of the row.
 void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool);
 

@@ -14,13 +14,21 @@ from typing import Any
 
 import numpy as np
 
+import reference_indexing
 import reference_kernels
+import reference_ordering
 import reference_random
 import reference_shaping
 from reference_base import REFERENCE, Array, quiet
 from reference_pointwise import BINARY
 
-ROOMS = (reference_kernels, reference_random, reference_shaping)  # each fills REFERENCE
+ROOMS = (
+    reference_kernels,
+    reference_indexing,
+    reference_random,
+    reference_shaping,
+    reference_ordering,
+)  # each fills REFERENCE
 
 # ---------------------------------------------------------------- derivatives of pointwise rows, by finite differences
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+import samples_indexing
 import samples_kernels
+import samples_ordering
 import samples_shaping
 from samples_base import LARGE, SAMPLES
 from values import BROADCASTS, SIZES, Array, Sample, real, whole
 
-ROOMS = (samples_kernels, samples_shaping)  # each fills SAMPLES and LARGE
+ROOMS = (samples_kernels, samples_indexing, samples_shaping, samples_ordering)  # each fills SAMPLES and LARGE
 
 # ---------------------------------------------------------------- signatures
 

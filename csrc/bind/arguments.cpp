@@ -97,7 +97,7 @@ void add_attribute(const Op& op, const Param& p, PyObject* value, Arguments& res
     case Param::Kind::Number: {
       const Number n = is_tensor(value) ? element(o, value_of(value)) : read_number(value);
       if (n.kind == Number::Kind::None) to_real(o, name, value);  // raises
-      if (op.id == op_fill_) require_fits(o, n, result.in[0].dtype);
+      if (op.id == op_fill_ || op.id == op_masked_fill) require_fits(o, n, result.in[0].dtype);
       attrs.add(n.attr());
       return;
     }

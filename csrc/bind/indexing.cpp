@@ -1,4 +1,6 @@
 // x[...] and x[...] = value: integers, slices of any step, None, Ellipsis and tuples of them, as views.
+#include "bind/indexing.h"
+
 #include "bind/convert.h"
 #include "bind/door.h"
 #include "bind/numpy.h"
@@ -6,11 +8,9 @@
 #include "ops/table.h"
 
 namespace tg::bind {
-namespace {
-
-constexpr const char* kOp = "getitem";
 
 bool is_integer(PyObject* item) {
+  if (PyLong_CheckExact(item)) return true;
   if (is_tensor(item)) return value_of(item).rank() == 0 && category(value_of(item).dtype) == Category::Integer;
   return !PyBool_Check(item) && !is_numpy_array(item) && PyIndex_Check(item);
 }
@@ -21,81 +21,89 @@ int64_t integer(PyObject* item) {
   return i;
 }
 
-Tensor take_slice(const Tensor& t, int axis, PyObject* item) {
+Tensor take_slice(const char* op, const Tensor& t, int axis, PyObject* item) {
   Py_ssize_t start, stop, step;
   if (PySlice_Unpack(item, &start, &stop, &step) < 0) throw PythonError{};
   const Py_ssize_t length = PySlice_AdjustIndices(t.shape[axis], &start, &stop, step);
-  return slice(kOp, t, axis, start, length, step);
+  return slice(op, t, axis, start, length, step);
 }
 
-[[noreturn]] void refuse(PyObject* item) {
-  const char* remedy =
-      PyBool_Check(item) || (is_tensor(item) && value_of(item).dtype == Dtype::Bool)
-          ? "for a mask use trigrad.where(mask, x, 0), or index the array: trigrad.from_numpy(x.numpy()[mask.numpy()])"
-          : "index the array: trigrad.from_numpy(x.numpy()[indices])";
-  fail(ErrorKind::Index, "[", kOp, "] got a ", Py_TYPE(item)->tp_name, ", expected integers, slices, None or ...; ",
-       remedy);
+void write_view(const char* name, const Tensor& view, PyObject* value) {
+  if (const Number n = read_number(value); n.kind != Number::Kind::None) {
+    require_fits(name, n, view.dtype);
+    Attrs attrs;
+    attrs.add(n.attr());
+    call1(op(op_fill_), {view}, attrs);
+    return;
+  }
+  Tensor source = source_of(name, value);
+  while (source.rank() > view.rank() && source.shape[0] == 1) source = select(name, source, 0, 0);
+  call1(op(op_copy_), {view, source});
 }
 
-Tensor view_at(const Tensor& source, PyObject* key) {
-  if (PyLong_CheckExact(key)) return select(kOp, source, 0, integer(key));
-  PyObject* single[1] = {key};
+namespace {
+
+// The items of a key, which need not be a tuple.
+struct Key {
+  PyObject* single[1];
   PyObject** items = single;
   Py_ssize_t n = 1;
-  if (PyTuple_Check(key)) {
-    items = reinterpret_cast<PyTupleObject*>(key)->ob_item;
-    n = PyTuple_GET_SIZE(key);
-  }
-  int used = 0;  // axes that the items consume
-  bool ellipsis = false;
-  for (Py_ssize_t i = 0; i < n; i++) {
-    if (items[i] == Py_Ellipsis) {
-      if (ellipsis) fail(ErrorKind::Index, "[", kOp, "] got ... twice, expected it once");
-      ellipsis = true;
-    } else if (items[i] != Py_None) {
-      used++;
+  int used = 0;  // axes that integers and slices consume
+  bool ellipsis = false, arrays = false;
+
+  Key(const char* op, PyObject* key) : single{key} {
+    if (PyTuple_Check(key)) {
+      items = reinterpret_cast<PyTupleObject*>(key)->ob_item;
+      n = PyTuple_GET_SIZE(key);
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+      if (items[i] == Py_Ellipsis) {
+        if (ellipsis) fail(ErrorKind::Index, "[", op, "] got ... twice, expected it once");
+        ellipsis = true;
+      } else if (items[i] != Py_None) {
+        used++;
+        arrays = arrays || !(PySlice_Check(items[i]) || is_integer(items[i]));
+      }
     }
   }
-  if (used > source.rank())
-    fail(ErrorKind::Index, "[", kOp, "] got ", used, " indices for a tensor of ", source.rank(), " dimensions, shape ",
-         source.shape);
+};
+
+Tensor view_at(const char* op, const Tensor& source, const Key& key) {
+  if (key.used > source.rank())
+    fail(ErrorKind::Index, "[", op, "] got ", key.used, " indices for a tensor of ", source.rank(),
+         " dimensions, shape ", source.shape);
   Tensor t = as_strided(source, source.shape, source.strides, source.offset);
   int axis = 0;
-  for (Py_ssize_t i = 0; i < n; i++) {
-    PyObject* item = items[i];
-    if (item == Py_Ellipsis) axis += source.rank() - used;
-    else if (item == Py_None) t = unsqueeze(kOp, t, axis++);
-    else if (PySlice_Check(item)) t = take_slice(t, axis, item), axis++;
-    else if (is_integer(item)) t = select(kOp, t, axis, integer(item));
-    else refuse(item);
+  for (Py_ssize_t i = 0; i < key.n; i++) {
+    PyObject* item = key.items[i];
+    if (item == Py_Ellipsis) axis += source.rank() - key.used;
+    else if (item == Py_None) t = unsqueeze(op, t, axis++);
+    else if (PySlice_Check(item)) t = take_slice(op, t, axis, item), axis++;
+    else t = select(op, t, axis, integer(item));
   }
   return t;
 }
 
 PyObject* get(PyObject* self, PyObject* key) {
-  return guarded([&] { return wrap(view_at(value_of(self), key)); });
+  return guarded([&] {
+    const Tensor& source = value_of(self);
+    if (PyLong_CheckExact(key)) return wrap(select("getitem", source, 0, integer(key)));
+    const Key k("getitem", key);
+    if (!k.arrays) return wrap(view_at("getitem", source, k));
+    return wrap(read_selection("getitem", select_by_arrays("getitem", source, k.items, k.n)));
+  });
 }
 
 int set(PyObject* self, PyObject* key, PyObject* value) {
   return guarded(
       [&] {
         if (!value) fail(ErrorKind::Type, "[setitem] elements cannot be deleted");
-        const Tensor target = view_at(value_of(self), key);
-        if (const Number n = read_number(value); n.kind != Number::Kind::None) {
-          require_fits("setitem", n, target.dtype);
-          Attrs attrs;
-          attrs.add(n.attr());
-          call1(op(op_fill_), {target}, attrs);
+        const Key k("setitem", key);
+        if (k.arrays) {
+          write_selection("setitem", select_by_arrays("setitem", value_of(self), k.items, k.n), value);
           return 0;
         }
-        Tensor source;
-        if (is_tensor(value)) source = value_of(value);
-        else if (is_numpy_array(value)) source = from_buffer("setitem", value);
-        else
-          fail(ErrorKind::Type, "[setitem] got a ", Py_TYPE(value)->tp_name,
-               ", expected a number, a Tensor or a numpy array; make a tensor with trigrad.tensor(data)");
-        while (source.rank() > target.rank() && source.shape[0] == 1) source = select("setitem", source, 0, 0);
-        call1(op(op_copy_), {target, source});
+        write_view("setitem", view_at("setitem", value_of(self), k), value);
         return 0;
       },
       -1);
@@ -109,7 +117,7 @@ Py_ssize_t length(PyObject* self) {
 }
 
 PyObject* item_at(PyObject* self, Py_ssize_t i) {
-  return guarded([&] { return wrap(select(kOp, value_of(self), 0, i)); });
+  return guarded([&] { return wrap(select("getitem", value_of(self), 0, i)); });
 }
 
 PyObject* iterate(PyObject* self) {

@@ -4,8 +4,10 @@
 #include "bind/dlpack.h"
 #include "bind/door.h"
 #include "bind/dtype_type.h"
+#include "bind/indexing.h"
 #include "bind/numpy.h"
 #include "bind/size_type.h"
+#include "bind/tape.h"
 #include "bind/tensor_type.h"
 #include "core/float_env.h"
 #include "ops/table.h"
@@ -16,16 +18,16 @@ namespace {
 // ---- copies
 
 PyObject* contiguous(PyObject* self, PyObject*) {
-  return guarded([&] { return value_of(self).contiguous() ? Py_NewRef(self) : wrap(contiguous_copy(value_of(self))); });
+  return guarded([&] { return value_of(self).contiguous() ? Py_NewRef(self) : clone_object(self); });
 }
 PyObject* clone(PyObject* self, PyObject*) {
-  return guarded([&] { return wrap(contiguous_copy(value_of(self))); });
+  return guarded([&] { return clone_object(self); });
 }
 PyObject* zero_(PyObject* self, PyObject*) {
   return guarded([&] {
     Attrs zero;
     zero.add(Attr::integer(0));
-    call1(op(op_fill_), {value_of(self)}, zero);
+    overwrite_object(op(op_fill_), {&self, 1}, {&value_of(self), 1}, zero);
     return Py_NewRef(self);
   });
 }
@@ -126,6 +128,10 @@ PyMethodDef tensor_methods[] = {
      "contiguous() -> Tensor\n\nThe tensor itself, or a copy laid out row by row."},
     {"clone", clone, METH_NOARGS, "clone() -> Tensor\n\nA copy with its own memory."},
     {"zero_", zero_, METH_NOARGS, "zero_() -> Tensor\n\nAll elements set to 0."},
+    {"index_put_", keywords(index_put), kKeywords,
+     "index_put_(indices, values, accumulate=False) -> Tensor\n\nWrites values, or adds them, at the places that "
+     "tensors "
+     "of indices address."},
     {"item", item, METH_NOARGS, "item() -> float | int | bool\n\nThe single element as a Python number."},
     {"tolist", tolist, METH_NOARGS, "tolist() -> list\n\nThe elements as nested lists of Python numbers."},
     {"size", keywords(size), kKeywords, "size(dim=None) -> Size | int\n\nThe shape, or one length of it."},

@@ -19,6 +19,7 @@
 #include "core/version.h"
 #include "cpu/isa.h"
 #include "cpu/pool.h"
+#include "math/pointwise_reads.h"
 #include "ops/backends.h"
 #include "ops/table.h"
 
@@ -116,6 +117,13 @@ py::list op_table() {
       pointwise["arity"] = info.arity;
       pointwise["dtypes"] = classes[static_cast<int>(info.cls)];
       pointwise["to_bool"] = info.to_bool;
+      const PointwiseReads& reads = kPointwiseReads[op.id];
+      py::list read;
+      if (reads.input) read.append("input");
+      if (reads.other) read.append("other");
+      if (reads.output) read.append("output");
+      pointwise["reads"] = read;  // of a derivative: the variables of its formula
+      pointwise["zero"] = reads.zero;
       row["pointwise"] = pointwise;
     }
     rows.append(row);

@@ -188,9 +188,9 @@ void init_op_functions(PyObject* core_module, PyObject* ops_module) {
     const Ref f = make_function(op, false);
     set(ops_module, op.name, f.get());
     if (is_public(op) && PyList_Append(names.get(), cast_self(f.get())->name) < 0) throw PythonError{};
-    if (!is_method(op)) continue;
-    set(type.get(), op.name, f.get());
-    if (op.flags & kInplace) set(type.get(), op.name + "_", make_function(op, true).get());
+    if (is_method(op)) set(type.get(), op.name, f.get());
+    if ((op.flags & kInplace) && (is_method(op) || op.name.starts_with("native_")))
+      set(type.get(), op.name + "_", make_function(op, true).get());
   }
 }
 

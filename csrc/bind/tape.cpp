@@ -139,7 +139,7 @@ void set_history(PyObject* tensor, const Ref& node, int output) {
   t.history++;
 }
 
-Ref view_node(PyObject* parent, const Tensor& view, const char* kind, const Dims& arguments) {
+Ref view_node(PyObject* parent, const Tensor& view, const char* kind) {
   PyObject* formula = view_formula(kind);
   if (!formula) fail(ErrorKind::NotImplemented, "[", kind, "] this view has no gradient formula");
   Ref self = new_node();
@@ -149,7 +149,6 @@ Ref view_node(PyObject* parent, const Tensor& view, const char* kind, const Dims
   n.edges.push_back(edge_of(parent));
   n.in.push_back({geometry(value_of(parent)), 0});
   n.out.push_back({geometry(view), 0});
-  n.attrs.add(arguments);
   return self;
 }
 
@@ -159,7 +158,7 @@ void refresh(PyObject* tensor) {
   if (!t.base || t.base_history == object_of(t.base).history) return;
   t.base_history = object_of(t.base).history;
   if (requires_grad(t.base)) {
-    const Ref node = view_node(t.base, t.value, "as_strided", {});
+    const Ref node = view_node(t.base, t.value, "strided");
     Py_XSETREF(t.node, Py_NewRef(node.get()));
     t.output = 0;
   }
@@ -189,7 +188,6 @@ void overwritten(PyObject* tensor, const Ref& node) {
   for (size_t i = 1; i < inner.edges.size(); i++)
     p.edges.push_back(inner.edges[i].target ? Edge{borrowed(inner.edges[i].target.get()), inner.edges[i].output}
                                             : Edge{});
-  inner.edges.clear();
   p.in.push_back({geometry(value_of(base)), 0});
   p.out.push_back({geometry(t.value), 0});
   p.extra = borrowed(node.get());
@@ -315,12 +313,32 @@ void call_object_inplace(const Op& op, std::span<PyObject* const> objects, std::
   tape_inplace(op, objects, in, before, attrs);
 }
 
-PyObject* wrap_view(PyObject* parent, Tensor view, const char* kind, const Dims& arguments) {
+void overwrite_object(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,
+                      const Attrs& attrs) {
+  check_overwritable(op.name.c_str(), objects[0]);
+  Tensor out[kMaxOutputs];
+  const bool taped = is_taped(objects);
+  Versions before;
+  if (taped) before = versions(in);
+  call(op, in, attrs, {out, 1});
+  if (taped) tape_call(op, objects, in, before, attrs, {objects.data(), 1});
+}
+
+PyObject* clone_object(PyObject* tensor) {
+  const Tensor& t = value_of(tensor);
+  const Tensor in[2] = {empty(t.shape, t.dtype, t.device()), t};
+  Ref copy = owned(wrap(in[0]));
+  PyObject* objects[2] = {copy.get(), tensor};
+  overwrite_object(op(op_copy_), objects, in);
+  return copy.release();
+}
+
+PyObject* wrap_view(PyObject* parent, Tensor view, const char* kind) {
   Ref self = owned(wrap(std::move(view)));
   TensorObject& t = object_of(self.get());
   if (!recording || !is_floating(t.value.dtype)) return self.release();
   if (requires_grad(parent)) {
-    const Ref node = view_node(parent, t.value, kind, arguments);
+    const Ref node = view_node(parent, t.value, kind);
     t.node = Py_NewRef(node.get());
   }
   PyObject* base = object_of(parent).base ? object_of(parent).base : parent;

@@ -46,8 +46,14 @@ PyObject* call_object(const Op& op, std::span<PyObject* const> objects, std::spa
 void call_object_inplace(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,
                          const Attrs& attrs = {});
 
-// A view of `parent`. `kind` names its formula; `arguments` are what that formula wants besides the shapes.
-PyObject* wrap_view(PyObject* parent, Tensor view, const char* kind, const Dims& arguments = {});
+// The same for a row whose output 0 is what it overwrites (copy_, fill_).
+void overwrite_object(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,
+                      const Attrs& attrs = {});
+// A copy with its own memory.
+PyObject* clone_object(PyObject* tensor);
+
+// A view of `parent`. `kind` names the rule by which it is differentiated: "reshape", "expand", or for all others "strided".
+PyObject* wrap_view(PyObject* parent, Tensor view, const char* kind);
 
 // Does the tensor require a gradient, be it a leaf or made of such?
 bool requires_grad(PyObject* tensor);

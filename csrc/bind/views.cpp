@@ -6,6 +6,7 @@
 #include "bind/convert.h"
 #include "bind/door.h"
 #include "bind/dtype_type.h"
+#include "bind/tape.h"
 #include "bind/tensor_type.h"
 
 namespace tg::bind {
@@ -55,28 +56,34 @@ PyObject* view(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* ke
     if (!v.defined())
       fail(ErrorKind::Runtime, "[view] shape ", shape, " needs a copy: the tensor has shape ", t.shape, " and strides ",
            t.strides, ", expected one whose axes lie behind each other; use .reshape()");
-    return wrap(std::move(v));
+    return wrap_view(self, std::move(v), "reshape");
   });
 }
 
+// The view where there is one, else that of a copy.
+PyObject* view_or_copy(const char* op, PyObject* self, const Dims& shape) {
+  Tensor v = try_view(op, value_of(self), shape);
+  if (v.defined()) return wrap_view(self, std::move(v), "reshape");
+  const Ref copy = owned(clone_object(self));
+  return wrap_view(copy.get(), try_view(op, value_of(copy.get()), shape), "reshape");
+}
+
 PyObject* reshape(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
-  return guarded([&] {
-    const Tensor& t = value_of(self);
-    const Dims shape = dims_argument("reshape", "shape", args, n, keywords);
-    Tensor v = try_view("reshape", t, shape);
-    return wrap(v.defined() ? std::move(v) : try_view("reshape", contiguous_copy(t), shape));
-  });
+  return guarded([&] { return view_or_copy("reshape", self, dims_argument("reshape", "shape", args, n, keywords)); });
 }
 
 PyObject* permute(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
   return guarded([&] {
-    return wrap(tg::permute("permute", value_of(self), dims_argument("permute", "dims", args, n, keywords)));
+    return wrap_view(self, tg::permute("permute", value_of(self), dims_argument("permute", "dims", args, n, keywords)),
+                     "strided");
   });
 }
 
 PyObject* expand(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
-  return guarded(
-      [&] { return wrap(tg::expand("expand", value_of(self), dims_argument("expand", "size", args, n, keywords))); });
+  return guarded([&] {
+    return wrap_view(self, tg::expand("expand", value_of(self), dims_argument("expand", "size", args, n, keywords)),
+                     "expand");
+  });
 }
 
 // Two axes swapped, under each of PyTorch's names.
@@ -88,7 +95,8 @@ PyObject* swapped(const char* op, std::initializer_list<const char*> names, PyOb
     read_names(op, names, args, n, keywords, dims);
     if (!dims[0] || !dims[1])
       fail(ErrorKind::Type, "[", op, "] expected two dimensions: ", op, "(", first, ", ", second, ")");
-    return wrap(tg::transpose(op, value_of(self), to_int(op, first, dims[0]), to_int(op, second, dims[1])));
+    return wrap_view(self, tg::transpose(op, value_of(self), to_int(op, first, dims[0]), to_int(op, second, dims[1])),
+                     "strided");
   });
 }
 PyObject* transpose(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
@@ -107,7 +115,7 @@ PyObject* t(PyObject* self, PyObject*) {
     if (x.rank() > 2)
       fail(ErrorKind::Runtime, "[t] got shape ", x.shape,
            ", expected at most 2 dimensions; use .transpose(dim0, dim1) or .mT");
-    return wrap(x.rank() < 2 ? x : tg::transpose("t", x, 0, 1));
+    return wrap_view(self, x.rank() < 2 ? x : tg::transpose("t", x, 0, 1), "strided");
   });
 }
 
@@ -115,9 +123,9 @@ PyObject* squeeze(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject*
   return guarded([&] {
     PyObject* dim[1];
     read_names("squeeze", {"dim"}, args, n, keywords, dim);
-    if (!dim[0]) return wrap(tg::squeeze("squeeze", value_of(self), nullptr));
+    if (!dim[0]) return wrap_view(self, tg::squeeze("squeeze", value_of(self), nullptr), "reshape");
     const Dims dims = to_dims("squeeze", "dim", dim[0]);
-    return wrap(tg::squeeze("squeeze", value_of(self), &dims));
+    return wrap_view(self, tg::squeeze("squeeze", value_of(self), &dims), "reshape");
   });
 }
 
@@ -126,7 +134,7 @@ PyObject* unsqueeze(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObjec
     PyObject* dim[1];
     read_names("unsqueeze", {"dim"}, args, n, keywords, dim);
     if (!dim[0]) fail(ErrorKind::Type, "[unsqueeze] dim is missing: unsqueeze(dim)");
-    return wrap(tg::unsqueeze("unsqueeze", value_of(self), to_int("unsqueeze", "dim", dim[0])));
+    return wrap_view(self, tg::unsqueeze("unsqueeze", value_of(self), to_int("unsqueeze", "dim", dim[0])), "reshape");
   });
 }
 
@@ -143,16 +151,11 @@ PyObject* flatten(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject*
     for (int i = first; i <= last && i < x.rank(); i++) joined *= x.shape[i];
     shape.push_back(joined);
     for (int i = last + 1; i < x.rank(); i++) shape.push_back(x.shape[i]);
-    Tensor v = try_view("flatten", x, shape);
-    return wrap(v.defined() ? std::move(v) : try_view("flatten", contiguous_copy(x), shape));
+    return view_or_copy("flatten", self, shape);
   });
 }
 PyObject* ravel(PyObject* self, PyObject*) {
-  return guarded([&] {
-    const Tensor& x = value_of(self);
-    Tensor v = try_view("ravel", x, {x.numel()});
-    return wrap(v.defined() ? std::move(v) : try_view("ravel", contiguous_copy(x), {x.numel()}));
-  });
+  return guarded([&] { return view_or_copy("ravel", self, {value_of(self).numel()}); });
 }
 
 PyObject* narrow(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
@@ -161,8 +164,10 @@ PyObject* narrow(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
     read_names("narrow", {"dim", "start", "length"}, args, n, keywords, given);
     if (!given[0] || !given[1] || !given[2])
       fail(ErrorKind::Type, "[narrow] expected three arguments: narrow(dim, start, length)");
-    return wrap(tg::narrow("narrow", value_of(self), to_int("narrow", "dim", given[0]),
-                           to_int("narrow", "start", given[1]), to_int("narrow", "length", given[2])));
+    return wrap_view(self,
+                     tg::narrow("narrow", value_of(self), to_int("narrow", "dim", given[0]),
+                                to_int("narrow", "start", given[1]), to_int("narrow", "length", given[2])),
+                     "strided");
   });
 }
 
@@ -171,8 +176,10 @@ PyObject* select(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
     PyObject* given[2];
     read_names("select", {"dim", "index"}, args, n, keywords, given);
     if (!given[0] || !given[1]) fail(ErrorKind::Type, "[select] expected two arguments: select(dim, index)");
-    return wrap(
-        tg::select("select", value_of(self), to_int("select", "dim", given[0]), to_int("select", "index", given[1])));
+    return wrap_view(
+        self,
+        tg::select("select", value_of(self), to_int("select", "dim", given[0]), to_int("select", "index", given[1])),
+        "strided");
   });
 }
 
@@ -181,8 +188,10 @@ PyObject* movedim(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject*
     PyObject* given[2];
     read_names("movedim", {"source", "destination"}, args, n, keywords, given);
     if (!given[0] || !given[1]) fail(ErrorKind::Type, "[movedim] expected two arguments: movedim(source, destination)");
-    return wrap(tg::movedim("movedim", value_of(self), to_dims("movedim", "source", given[0]),
-                            to_dims("movedim", "destination", given[1])));
+    return wrap_view(self,
+                     tg::movedim("movedim", value_of(self), to_dims("movedim", "source", given[0]),
+                                 to_dims("movedim", "destination", given[1])),
+                     "strided");
   });
 }
 
@@ -190,9 +199,11 @@ PyObject* diagonal(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject
   return guarded([&] {
     PyObject* given[3];
     read_names("diagonal", {"offset", "dim1", "dim2"}, args, n, keywords, given);
-    return wrap(tg::diagonal("diagonal", value_of(self), given[0] ? to_int("diagonal", "offset", given[0]) : 0,
-                             given[1] ? to_int("diagonal", "dim1", given[1]) : 0,
-                             given[2] ? to_int("diagonal", "dim2", given[2]) : 1));
+    return wrap_view(self,
+                     tg::diagonal("diagonal", value_of(self), given[0] ? to_int("diagonal", "offset", given[0]) : 0,
+                                  given[1] ? to_int("diagonal", "dim1", given[1]) : 0,
+                                  given[2] ? to_int("diagonal", "dim2", given[2]) : 1),
+                     "strided");
   });
 }
 
@@ -202,8 +213,10 @@ PyObject* unfold(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
     read_names("unfold", {"dimension", "size", "step"}, args, n, keywords, given);
     if (!given[0] || !given[1] || !given[2])
       fail(ErrorKind::Type, "[unfold] expected three arguments: unfold(dimension, size, step)");
-    return wrap(tg::unfold("unfold", value_of(self), to_int("unfold", "dimension", given[0]),
-                           to_int("unfold", "size", given[1]), to_int("unfold", "step", given[2])));
+    return wrap_view(self,
+                     tg::unfold("unfold", value_of(self), to_int("unfold", "dimension", given[0]),
+                                to_int("unfold", "size", given[1]), to_int("unfold", "step", given[2])),
+                     "strided");
   });
 }
 
@@ -215,9 +228,11 @@ PyObject* as_strided(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObje
       fail(ErrorKind::Type, "[as_strided] expected as_strided(size, stride, storage_offset=None)");
     const Tensor& t = value_of(self);
     const bool has_offset = given[2] && given[2] != Py_None;
-    return wrap(tg::strided_view("as_strided", t, to_dims("as_strided", "size", given[0]),
-                                 to_dims("as_strided", "stride", given[1]),
-                                 has_offset ? to_int("as_strided", "storage_offset", given[2]) : t.offset));
+    return wrap_view(self,
+                     tg::strided_view("as_strided", t, to_dims("as_strided", "size", given[0]),
+                                      to_dims("as_strided", "stride", given[1]),
+                                      has_offset ? to_int("as_strided", "storage_offset", given[2]) : t.offset),
+                     "strided");
   });
 }
 
@@ -225,12 +240,12 @@ PyObject* as_strided(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObje
 
 // Piece i has the length that `length(i)` says; together they cover the axis.
 template <class Length>
-PyObject* pieces(const char* op, const Tensor& t, int axis, int64_t n, Length length) {
+PyObject* pieces(const char* op, PyObject* self, int axis, int64_t n, Length length) {
   Ref tuple = owned(PyTuple_New(n));
   int64_t start = 0;
   for (int64_t i = 0; i < n; i++) {
     const int64_t here = length(i);
-    PyTuple_SET_ITEM(tuple.get(), i, wrap(slice(op, t, axis, start, here, 1)));
+    PyTuple_SET_ITEM(tuple.get(), i, wrap_view(self, slice(op, value_of(self), axis, start, here, 1), "strided"));
     start += here;
   }
   return tuple.release();
@@ -242,9 +257,9 @@ int axis_of_pieces(const char* op, const Tensor& t, PyObject* dim) {
 }
 
 // In pieces of `size`, the last one shorter.
-PyObject* split_evenly(const char* op, const Tensor& t, int axis, int64_t size) {
-  const int64_t all = t.shape[axis], n = all == 0 ? 1 : (all + size - 1) / size;
-  return pieces(op, t, axis, n, [&](int64_t i) { return std::min(size, all - i * size); });
+PyObject* split_evenly(const char* op, PyObject* self, int axis, int64_t size) {
+  const int64_t all = value_of(self).shape[axis], n = all == 0 ? 1 : (all + size - 1) / size;
+  return pieces(op, self, axis, n, [&](int64_t i) { return std::min(size, all - i * size); });
 }
 
 PyObject* split(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
@@ -260,7 +275,7 @@ PyObject* split(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* k
       if (size < 0 || (size == 0 && all > 0))
         fail(ErrorKind::Runtime, "[split] split_size is ", size, ", expected 1 or more for dimension ", axis,
              " of length ", all);
-      return split_evenly("split", t, axis, size);
+      return split_evenly("split", self, axis, size);
     }
     const Ref list = owned(PySequence_Fast(given[0], "expected a list of lengths"));
     std::vector<int64_t> lengths;
@@ -273,7 +288,7 @@ PyObject* split(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* k
     if (least < 0 || sum != all)
       fail(ErrorKind::Runtime, "[split] the lengths sum to ", sum, least < 0 ? " and one is negative" : "",
            ", expected lengths of 0 or more that sum to ", all, ", the length of dimension ", axis);
-    return pieces("split", t, axis, static_cast<int64_t>(lengths.size()),
+    return pieces("split", self, axis, static_cast<int64_t>(lengths.size()),
                   [&](int64_t i) { return lengths[static_cast<size_t>(i)]; });
   });
 }
@@ -287,8 +302,8 @@ PyObject* chunk(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* k
     const int axis = axis_of_pieces("chunk", t, given[1]);
     const int64_t chunks = to_int("chunk", "chunks", given[0]), all = t.shape[axis];
     if (chunks < 1) fail(ErrorKind::Runtime, "[chunk] chunks is ", chunks, ", expected 1 or more");
-    if (all == 0) return pieces("chunk", t, axis, chunks, [](int64_t) { return int64_t{0}; });
-    return split_evenly("chunk", t, axis, (all - 1) / chunks + 1);
+    if (all == 0) return pieces("chunk", self, axis, chunks, [](int64_t) { return int64_t{0}; });
+    return split_evenly("chunk", self, axis, (all - 1) / chunks + 1);
   });
 }
 
@@ -302,7 +317,7 @@ PyObject* unbind(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
     const int axis = normalize_axis("unbind", dim, t.rank());
     Ref tuple = owned(PyTuple_New(t.shape[axis]));
     for (int64_t i = 0; i < t.shape[axis]; i++)
-      PyTuple_SET_ITEM(tuple.get(), i, wrap(tg::select("unbind", t, axis, i)));
+      PyTuple_SET_ITEM(tuple.get(), i, wrap_view(self, tg::select("unbind", t, axis, i), "strided"));
     return tuple.release();
   });
 }
@@ -313,14 +328,14 @@ PyObject* reversed(PyObject* self, void*) {
   return guarded([&] {
     Dims order;
     for (int i = value_of(self).rank(); i-- > 0;) order.push_back(i);
-    return wrap(tg::permute("T", value_of(self), order));
+    return wrap_view(self, tg::permute("T", value_of(self), order), "strided");
   });
 }
 PyObject* matrix_transpose(PyObject* self, void*) {
   return guarded([&] {
     const Tensor& x = value_of(self);
     if (x.rank() < 2) fail(ErrorKind::Runtime, "[mT] got shape ", x.shape, ", expected at least 2 dimensions");
-    return wrap(tg::transpose("mT", x, -2, -1));
+    return wrap_view(self, tg::transpose("mT", x, -2, -1), "strided");
   });
 }
 PyObject* data(PyObject* self, void*) {
@@ -330,7 +345,6 @@ int refuse_data(PyObject*, PyObject*, void*) {
   PyErr_SetString(PyExc_AttributeError, "[data] cannot be replaced: write into the tensor with x.copy_(values)");
   return -1;
 }
-PyObject* detach(PyObject* self, PyObject*) { return data(self, nullptr); }
 
 }  // namespace
 
@@ -368,7 +382,6 @@ PyMethodDef tensor_views[] = {
      "split(split_size, dim=0) -> tuple\n\nViews of so many elements, or of the lengths in a list."},
     {"chunk", keywords(chunk), kKeywords, "chunk(chunks, dim=0) -> tuple\n\nAt most so many views of one length."},
     {"unbind", keywords(unbind), kKeywords, "unbind(dim=0) -> tuple\n\nA view for each index of `dim`."},
-    {"detach", detach, METH_NOARGS, "detach() -> Tensor\n\nThe same memory, apart from any history."},
     {},
 };
 

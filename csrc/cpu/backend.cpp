@@ -48,6 +48,15 @@ constexpr Backend make_backend() {
   b.kernels[op_permutation] = k_permutation;
 
   // ---- indexing
+  b.kernels[op_index] = k_index;
+  b.kernels[op_index_put] = k_index_put;
+  b.kernels[op_gather] = k_gather;
+  b.kernels[op_scatter] = k_scatter;
+  b.kernels[op_scatter_add] = k_scatter_add;
+  b.kernels[op_masked_fill] = k_masked_fill;
+  b.kernels[op_nonzero] = k_nonzero;
+  b.kernels[op_count_nonzero] = k_count_nonzero;
+  b.kernels[op_searchsorted] = k_searchsorted;
 
   // ---- shaping
   b.kernels[op_cat] = k_cat;
@@ -56,6 +65,11 @@ constexpr Backend make_backend() {
   b.kernels[op_triu] = k_triu;
 
   // ---- ordering: sorts and scans
+  b.kernels[op_cumsum] = k_cumsum;
+  b.kernels[op_cumprod] = k_cumprod;
+  b.kernels[op_sort] = k_sort;
+  b.kernels[op_topk] = k_topk;
+  b.kernels[op_kthvalue] = k_kthvalue;
 
   // ---- norms
 

@@ -1,6 +1,7 @@
-// cast, copy_, fill_ and native_arange.
+// cast, copy_, fill_, masked_fill and native_arange.
 #include "cpu/contiguous.h"
 #include "cpu/convert.h"
+#include "cpu/isa.h"
 #include "cpu/kernels.h"
 #include "cpu/strided.h"
 #include "math/lane.h"
@@ -41,6 +42,14 @@ T value_of(const Attr& a) {
   return a.kind == Attr::Kind::Float ? convert<T>(a.f) : convert<T>(a.i);
 }
 
+// The number that attribute 0 is, as an element of the output.
+Tensor filling(const Call& c) {
+  const Tensor value = empty({}, c.out[0].dtype);
+  with_element(value.dtype,
+               [&](auto like) { *value.data<decltype(like)>() = value_of<decltype(like)>(c.attrs.values[0]); });
+  return value;
+}
+
 }  // namespace
 
 void k_cast(const Call& c) {
@@ -51,12 +60,13 @@ void k_cast(const Call& c) {
 
 void k_copy_(const Call& c) { copy(c.out[0], c.in[1]); }
 
-void k_fill_(const Call& c) {
+void k_fill_(const Call& c) { copy(c.out[0], filling(c)); }
+
+void k_masked_fill(const Call& c) {
   const Tensor& out = c.out[0];
-  const Tensor value = empty({}, out.dtype);
-  with_element(out.dtype,
-               [&](auto like) { *value.data<decltype(like)>() = value_of<decltype(like)>(c.attrs.values[0]); });
-  copy(out, value);
+  const Tensor in[3] = {c.in[1], filling(c), c.in[0]};
+  elementwise(isa().pointwise->where[static_cast<int>(out.dtype)], in, out, 0, 0,
+              0.03 * static_cast<double>(size_of(out.dtype)));
 }
 
 void k_arange(const Call& c) {

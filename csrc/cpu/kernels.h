@@ -58,6 +58,19 @@ void k_integers(const Call& call);
 void k_permutation(const Call& call);
 
 // ---- indexing
+void k_masked_fill(const Call& call);  // copy.cpp
+
+// indexing.cpp
+void k_index(const Call& call);
+void k_index_put(const Call& call);
+void k_gather(const Call& call);
+void k_scatter(const Call& call);
+void k_scatter_add(const Call& call);
+
+// search.cpp
+void k_nonzero(const Call& call);
+void k_count_nonzero(const Call& call);
+void k_searchsorted(const Call& call);
 
 // ---- shaping.cpp
 void k_cat(const Call& call);
@@ -66,6 +79,14 @@ void k_tril(const Call& call);
 void k_triu(const Call& call);
 
 // ---- ordering: sorts and scans
+// scan.cpp
+void k_cumsum(const Call& call);
+void k_cumprod(const Call& call);
+
+// sort.cpp, select.cpp
+void k_sort(const Call& call);
+void k_topk(const Call& call);
+void k_kthvalue(const Call& call);
 
 // ---- norms
 

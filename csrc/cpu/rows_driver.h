@@ -22,6 +22,18 @@ void with_floating(Dtype t, F f) {
   else f(double{});
 }
 
+// A contiguous tensor as (outer, n, inner) around one axis; a 0-d tensor is one line of one element.
+struct Lines {
+  int64_t outer = 1, n = 1, inner = 1;
+  Lines(const Dims& shape, int axis) {
+    if (shape.empty()) return;
+    for (int i = 0; i < axis; i++) outer *= shape[i];
+    for (int i = axis + 1; i < shape.size(); i++) inner *= shape[i];
+    n = shape[axis];
+  }
+  int64_t count() const { return outer * inner; }
+};
+
 // The data of an optional input.
 template <class T>
 const T* data_or_null(const Tensor& t) {

@@ -6,25 +6,15 @@
 namespace tg {
 namespace {
 
-// A contiguous tensor as (outer, n, inner) around the axis `dim`.
-struct Lines {
-  int64_t outer = 1, n = 1, inner = 1;
-};
 Lines lines(const Call& c) {
   const Dims& shape = c.out[0].shape;
-  Lines l;
-  if (shape.empty()) return l;
-  const int axis = normalize_axis(c.op.name.c_str(), c.attrs.integer(0), shape.size());
-  for (int i = 0; i < axis; i++) l.outer *= shape[i];
-  for (int i = axis + 1; i < shape.size(); i++) l.inner *= shape[i];
-  l.n = shape[axis];
-  return l;
+  return Lines(shape, normalize_axis(c.op.name.c_str(), c.attrs.integer(0), shape.size()));
 }
 
 // f(first, last) over the rows.
 template <class T, class F>
 void over_rows(const Lines& l, F f) {
-  split(l.outer * l.inner, 0.15 * sizeof(T) * static_cast<double>(l.n), f);
+  split(l.count(), 0.15 * sizeof(T) * static_cast<double>(l.n), f);
 }
 
 void softmax(const Call& c, bool log) {

@@ -214,8 +214,10 @@ Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs
   check_writable(op, target, "the tensor");
   cast_inputs(op, p, in);
   bool direct = spec.dtype == target.dtype;
-  for (size_t i = 0; i < p.in.size() && direct; i++)
-    if (p.in[i].defined() && overlaps(p.in[i], target) && !same_view(p.in[i], target)) direct = false;
+  for (size_t i = 0; i < p.in.size() && direct; i++) {
+    if (!p.in[i].defined() || !overlaps(p.in[i], target)) continue;
+    direct = (i == 0 || (op.flags & kElementwise)) && same_view(p.in[i], target);
+  }
   if (!direct) {
     Tensor out[1] = {empty(spec.shape, spec.dtype, target.device())};
     run(op, p.kernel, p.inputs(), attrs, out);

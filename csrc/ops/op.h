@@ -164,6 +164,15 @@ enum KernelOp : OpId {
   op_permutation,
 
   // indexing
+  op_index,
+  op_index_put,
+  op_gather,
+  op_scatter,
+  op_scatter_add,
+  op_masked_fill,
+  op_nonzero,
+  op_count_nonzero,
+  op_searchsorted,
 
   // shaping
   op_cat,
@@ -172,6 +181,11 @@ enum KernelOp : OpId {
   op_triu,
 
   // ordering: sorts and scans
+  op_cumsum,
+  op_cumprod,
+  op_sort,
+  op_topk,
+  op_kthvalue,
 
   // norms
 

@@ -37,11 +37,26 @@ void bernoulli(Inference& c);
 void integers(Inference& c);
 void permutation(Inference& c);
 
+// indexing
+void index(Inference& c);
+void index_put(Inference& c);
+void gather(Inference& c);
+void scatter(Inference& c);  // scatter, scatter_add
+void masked_fill(Inference& c);
+void nonzero(Inference& c);
+void count_nonzero(Inference& c);
+void searchsorted(Inference& c);
+
 void cat(Inference& c);
 void pad(Inference& c);
 void triangle(Inference& c);  // tril, triu
 
 void update(Inference& c);  // the steps of the optimizers
+
+void scan(Inference& c);  // cumsum, cumprod: integers become int64
+void sort(Inference& c);
+void topk(Inference& c);
+void kthvalue(Inference& c);
 
 // Pointwise rows: broadcast, promote, and per dtype class of the row.
 void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool);

@@ -98,6 +98,24 @@ const Row kKernelRows[] = {
     {op_permutation, "permutation(Int n, Int seed, Int stream, Int step)", 1, rules::permutation, kRandom},
 
     // ---- indexing
+    // k index tensors, of one shape B after broadcasting, address the axes dim .. dim + k - 1:
+    // result input.shape[:dim] + B + input.shape[dim + k:]. `wrap`: negative indices count from the end.
+    {op_index, "native_index(Tensor input, Tensors indices, Int dim=0, Bool wrap=True)", 1, rules::index},
+    {op_index_put,
+     "native_index_put(Tensor input, Tensor values, Tensors indices, Int dim=0, Bool accumulate=False, "
+     "Bool wrap=True)",
+     1, rules::index_put, kInplace},
+    {op_gather, "gather(Tensor input, Int dim, Tensor index)", 1, rules::gather},
+    {op_scatter, "scatter(Tensor input, Int dim, Tensor index, Tensor src)", 1, rules::scatter, kInplace},
+    {op_scatter_add, "scatter_add(Tensor input, Int dim, Tensor index, Tensor src)", 1, rules::scatter, kInplace},
+    {op_masked_fill, "masked_fill(Tensor input, Tensor mask, Number value)", 1, rules::masked_fill,
+     kElementwise | kInplace},
+    // Output: (dimensions, n), the coordinates of the n elements that are not 0, in order.
+    {op_nonzero, "native_nonzero(Tensor input, Int n)", 1, rules::nonzero},
+    {op_count_nonzero, "native_count_nonzero(Tensor input)", 1, rules::count_nonzero},
+    {op_searchsorted,
+     "native_searchsorted(Tensor sorted_sequence, Tensor input, Bool right=False, Bool out_int32=False)", 1,
+     rules::searchsorted},
 
     // ---- shaping
     {op_cat, "cat(Tensors tensors, Int dim=0)", 1, rules::cat},
@@ -107,6 +125,14 @@ const Row kKernelRows[] = {
     {op_triu, "triu(Tensor input, Int diagonal=0)", 1, rules::triangle, kInplace | kElementwise},
 
     // ---- ordering: sorts and scans
+    {op_cumsum, "cumsum(Tensor input, Int dim, Type? dtype=None)", 1, rules::scan},
+    {op_cumprod, "cumprod(Tensor input, Int dim, Type? dtype=None)", 1, rules::scan},
+    // Outputs of these three: values, and their indices along dim. Equal values stand in the order of their indices.
+    {op_sort, "native_sort(Tensor input, Int dim=-1, Bool descending=False)", 2, rules::sort},
+    {op_topk, "native_topk(Tensor input, Int k, Int dim=-1, Bool largest=True)", 2, rules::topk},
+    // The k-th smallest; without k the median, the lower of two, of a line without NaN or (skip_nan) of its other values.
+    {op_kthvalue, "native_kthvalue(Tensor input, Int? k=None, Int dim=-1, Bool keepdim=False, Bool skip_nan=False)", 2,
+     rules::kthvalue},
 
     // ---- norms
 

@@ -38,6 +38,8 @@ from trigrad._reductions import *  # type: ignore[assignment]
 from trigrad._views import *
 from trigrad._shaping import *
 from trigrad._linalg import *
+from trigrad._ordering import *
+from trigrad._indexing import *
 from trigrad._functional import *  # type: ignore[assignment]
 from trigrad._printing import *
 from trigrad import _docs, _methods

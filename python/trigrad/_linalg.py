@@ -218,17 +218,7 @@ def trace(input: Tensor) -> Tensor:
     """
     if input.ndim != 2:
         refuse_ranks("trace", "a matrix", ("input", input))
-    n = min(input.shape)
-    return ops.sum(diagonal(input[:n, :n], 0, 1))
-
-
-def diagonal(x: Tensor, first: int, second: int) -> Tensor:
-    """The elements of a tensor at equal places of two axes of equal length, along a new last axis."""
-    n = x.shape[first]
-    order = [d for d in range(x.ndim) if d not in (first, second)]
-    rest = [x.shape[d] for d in order]
-    flat = x.permute([*order, first, second]).reshape([*rest, n * n])
-    return flat[..., :: n + 1]
+    return ops.sum(input.diagonal())
 
 
 # ---------------------------------------------------------------- products that are added to something
@@ -533,7 +523,7 @@ def single(x: Tensor, labels: Labels, lengths: dict[Hashable, int]) -> tuple[Ten
                     f"[einsum] {label!r} stands for axes of {x.shape[first]} and {x.shape[second]} elements of one "
                     f"operand of shape {tuple(x.shape)}, expected equal lengths"
                 )
-            x = diagonal(x, first, second)
+            x = x.diagonal(0, first, second)
             labels = (*(n for d, n in enumerate(labels) if d not in (first, second)), label)
     dropped = [d for d, n in enumerate(x.shape) if n == 1]
     if not dropped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any
 
-from trigrad import _core, _functional, _linalg, _random, _reductions, _shaping, _views, ops
+from trigrad import _core, _functional, _indexing, _linalg, _ordering, _random, _reductions, _shaping, _views, ops
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
@@ -222,11 +222,13 @@ PROPERTIES = (device, is_cuda)
 FUNCTIONS_AS_METHODS = (
     *(_reductions.max, _reductions.min, _reductions.var, _reductions.std, _reductions.any, _reductions.all),
     *(_reductions.equal, _reductions.isclose, _reductions.allclose),
+    *_ordering.METHODS,
     *(_functional.softmax, _functional.log_softmax),
     *_linalg.METHODS,
     _random.bernoulli,
     *_views.METHODS,
     *_shaping.METHODS,
+    *_indexing.METHODS,
 )
 
 

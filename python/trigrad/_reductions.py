@@ -10,7 +10,7 @@ from trigrad import ops
 from trigrad._core import Tensor
 
 __all__ = [
-    "MaxResult",
+    "ValuesAndIndices",
     "all",
     "allclose",
     "any",
@@ -46,15 +46,15 @@ def takes_axis(function: F) -> F:
     return cast(F, renamed)
 
 
-class MaxResult(NamedTuple):
-    """What `max` and `min` along an axis return."""
+class ValuesAndIndices(NamedTuple):
+    """What `max`, `sort` and the like return along an axis."""
 
     values: Tensor
     indices: Tensor
 
 
 @takes_axis
-def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | MaxResult:
+def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
     """The greatest element; max(input, dim) also tells its place; max(input, other) compares elementwise.
 
     input (..., n, ...) -> values and indices (..., ...), with keepdim (..., 1, ...)
@@ -70,11 +70,11 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
         return ops.amax(input)
     if isinstance(dim, Tensor):
         return ops.maximum(input, dim)
-    return MaxResult(ops.amax(input, dim, keepdim), ops.argmax(input, dim, keepdim))
+    return ValuesAndIndices(ops.amax(input, dim, keepdim), ops.argmax(input, dim, keepdim))
 
 
 @takes_axis
-def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | MaxResult:
+def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
     """The least element; min(input, dim) also tells its place; min(input, other) compares elementwise.
 
     input (..., n, ...) -> values and indices (..., ...), with keepdim (..., 1, ...)
@@ -87,7 +87,7 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
         return ops.amin(input)
     if isinstance(dim, Tensor):
         return ops.minimum(input, dim)
-    return MaxResult(ops.amin(input, dim, keepdim), ops.argmin(input, dim, keepdim))
+    return ValuesAndIndices(ops.amin(input, dim, keepdim), ops.argmin(input, dim, keepdim))
 
 
 @takes_axis

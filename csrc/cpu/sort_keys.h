@@ -1,0 +1,137 @@
+// What sorting and selection share: elements as unsigned keys in the order of the values. NaN is the greatest, -0 equals
+// +0. Elements of equal keys are ordered by their indices: a total order, so the result is unique and neither the
+// algorithm nor the sharing of its work shows in it.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include "core/memory.h"
+#include "cpu/pool.h"
+#include "cpu/rows_driver.h"
+#include "math/lane.h"
+#include "ops/op.h"
+
+namespace tg {
+
+template <class T>
+using KeyOf = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
+
+// The key of x; `flip` is 0, or all ones for the reversed order.
+template <class T>
+KeyOf<T> key_of(T x, KeyOf<T> flip) {
+  using Key = KeyOf<T>;
+  constexpr Key sign = Key{1} << (8 * sizeof(Key) - 1);
+  if constexpr (std::is_floating_point_v<T>) {
+    const Key b = static_cast<Key>(bits(x + T(0)));  // -0 + 0 is +0
+    const Key ordered = b ^ ((b & sign) ? ~Key{0} : sign);
+    return (x != x ? ~Key{0} : ordered) ^ flip;
+  } else if constexpr (std::is_signed_v<T>) {
+    return (static_cast<Key>(x) ^ sign) ^ flip;
+  } else {
+    return static_cast<Key>(x) ^ flip;
+  }
+}
+
+template <class Key>
+struct KeyRange {
+  Key least, greatest;
+  // Binary digits that tell the keys apart once `least` is taken off.
+  int width() const {
+    const uint64_t span = greatest - least;
+    return span ? 64 - __builtin_clzll(span) : 0;
+  }
+};
+template <class T>
+KeyRange<KeyOf<T>> key_range(const T* x, int64_t n, KeyOf<T> flip) {  // n >= 1
+  using Key = KeyOf<T>;
+  Key least = ~Key{0}, greatest = 0;
+  for (int64_t i = 0; i < n; i++) {
+    const Key k = key_of(x[i], flip);
+    least = k < least ? k : least;
+    greatest = k > greatest ? k : greatest;
+  }
+  return {least, greatest};
+}
+
+inline constexpr int64_t kLongLine = 1 << 15;  // elements of a line that is shared by the threads
+
+// rank[i] = the place of x[i] in the sorted line, by counting what comes before: no branch depends on the values.
+inline constexpr int kFew = 64;
+template <class T>
+void ranks(const T* x, int n, KeyOf<T> flip, int32_t* rank) {  // n <= kFew
+  using Key = KeyOf<T>;
+  Key key[kFew];
+  for (int i = 0; i < n; i++) key[i] = key_of(x[i], flip);
+  for (int i = 0; i < n; i++) {
+    const Key own = key[i];
+    Key before = 0;
+    for (int j = 0; j < i; j++) before += key[j] <= own;
+    for (int j = i + 1; j < n; j++) before += key[j] < own;
+    rank[i] = static_cast<int32_t>(before);
+  }
+}
+
+struct Block {  // of memory that is not initialised
+  explicit Block(size_t bytes) : data(allocate(bytes)), bytes(bytes) {}
+  ~Block() { release(data, bytes); }
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+  void* data;
+  size_t bytes;
+};
+
+// f(part, first, last) over 0..n-1 cut into `parts`
+template <class F>
+void over_parts(int64_t n, int parts, F f) {
+  struct Work {
+    int64_t n, step;
+    F* f;
+  } work{n, (n + parts - 1) / parts, &f};
+  auto run = [](void* ctx, int64_t part) {
+    const Work& w = *static_cast<const Work*>(ctx);
+    (*w.f)(static_cast<int>(part), std::min(w.n, part * w.step), std::min(w.n, (part + 1) * w.step));
+  };
+  if (parts == 1) run(&work, 0);
+  else parallel(parts, run, &work);
+}
+
+// x[0..n) sorted, with the indices that the elements had; on several threads if n is large.
+template <class T>
+void sort_line(const T* x, int64_t n, bool descending, T* values, int64_t* indices);
+
+// The lines of a call's input, each contiguous, and where their values and indices go: the outputs themselves, or, if the
+// outputs have several elements along another axis than the last, tensors that finish() transposes into them.
+struct ContiguousLines {
+  const Call& call;
+  Dims order;  // the axes of the input, the one of the lines at the end
+  Tensor x, values, indices;
+  int64_t n, lines;  // elements of a line, lines
+
+  ContiguousLines(const Call& c, int dim_attribute);
+  // f(r, line) for every line; on several threads, unless the lines are so few and long that each is shared out itself.
+  template <class T, class F>
+  void each(double nanoseconds, F f) const {
+    const T* data = x.data<T>();
+    auto some = [&](int64_t first, int64_t last) {
+      for (int64_t r = first; r < last; r++) f(r, data + r * n);
+    };
+    if (n >= kLongLine && lines < 2 * num_threads()) some(0, lines);
+    else split(lines, nanoseconds * static_cast<double>(n) + 5, some);
+  }
+  void finish() const;
+};
+
+// Calls f(T{}) with the type of the elements; bool is 0 or 1.
+template <class F>
+void with_sortable(Dtype t, F f) {
+  switch (t) {
+    case Dtype::Float32: return f(float{});
+    case Dtype::Float64: return f(double{});
+    case Dtype::Int64: return f(int64_t{});
+    case Dtype::Int32: return f(int32_t{});
+    default: return f(uint8_t{});
+  }
+}
+
+}  // namespace tg

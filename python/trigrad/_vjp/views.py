@@ -1,0 +1,79 @@
+"""Gradients of views, which are no rows: VIEWS, by kind. The functions are called as those of rules are; of input and
+output they know shape, strides and offset alone.
+
+reshape    the same elements in the same order under another shape: view, squeeze, unsqueeze, flatten, ...
+expand     axes repeated
+strided    any other choice out of the input's memory: permute, transpose, slice, select, diagonal, unfold, as_strided
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trigrad import ops
+from trigrad._core import Tensor, int64
+from trigrad._vjp.rule import Attributes, Function, Gradients, Grads, Tensors, Wanted, fill, sum_to
+
+
+def reshape(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
+    return (grads[0].reshape(inputs[0].shape),)
+
+
+def expand(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
+    return (sum_to(grads[0], inputs[0].shape),)
+
+
+def strided(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
+    (g,), (x,), (y,) = grads, inputs, outputs
+    order = permutation(x, y)
+    if order is not None:
+        return (g.permute(order),)
+    if x.numel() == 0 or y.numel() == 0:
+        return (fill(x.shape, 0, g),)
+    # Memory that holds all of x, filled with zeros; then the gradient is put where the view had its elements.
+    low, size = extent(x)
+    memory = fill((size,), 0, g)
+    at = (y.shape, y.stride(), y.storage_offset() - low)
+    if repeats(y):
+        places = ops.native_arange(0, 1, size, int64).as_strided(*at).reshape(-1)
+        memory = ops.scatter_add(memory, 0, places, g.reshape(-1))
+    else:
+        ops.copy_(memory.as_strided(*at), g)
+    return (memory.as_strided(x.shape, x.stride(), x.storage_offset() - low),)
+
+
+def permutation(x: Tensor, y: Tensor) -> list[int] | None:
+    """Where the axes of x are in y, if y has the same ones in another order."""
+    axes_x = list(zip(x.shape, x.stride(), strict=True))
+    axes_y = list(zip(y.shape, y.stride(), strict=True))
+    if x.storage_offset() != y.storage_offset() or sorted(axes_x) != sorted(axes_y):
+        return None
+    order = []
+    for axis in axes_x:
+        at = axes_y.index(axis)
+        order.append(at)
+        axes_y[at] = (-1, -1)
+    return order
+
+
+def extent(x: Tensor) -> tuple[int, int]:
+    """The first place of memory that x has an element in, and how many places it is to the last."""
+    steps = [(n - 1) * step for n, step in zip(x.shape, x.stride(), strict=True)]
+    low = sum(step for step in steps if step < 0)
+    return x.storage_offset() + low, 1 + sum(map(abs, steps))
+
+
+def repeats(y: Tensor) -> bool:
+    """May two elements of y share one place?"""
+    axes: Sequence[tuple[int, int]] = sorted(
+        (abs(step), n) for n, step in zip(y.shape, y.stride(), strict=True) if n > 1
+    )
+    reach = 0
+    for step, n in axes:
+        if step <= reach:
+            return True
+        reach += step * (n - 1)
+    return False
+
+
+VIEWS: dict[str, Function] = {"reshape": reshape, "expand": expand, "strided": strided}

@@ -146,7 +146,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "too many dimensions": (
         lambda: tg.zeros(1, 1, 1, 1, 1, 1, 1, 1, 1),
         ValueError,
-        "[empty] size has 9 entries, but a tensor has at most 8 dimensions",
+        "[zeros] size has 9 entries, but a tensor has at most 8 dimensions",
     ),
     "index": (
         lambda: f(2, 3)[2],

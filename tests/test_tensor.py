@@ -561,7 +561,7 @@ def test_build_info_and_threads() -> None:
     assert info["isa"] in info["isa_available"] == _core.available_isas()
     tg.set_num_threads(2)
     assert tg.get_num_threads() == 2
-    assert set(_core.memory_stats()) == {"in_use", "cached"}
+    assert set(_core.memory_stats()) == {"in_use", "peak", "cached", "cache_limit", "allocations"}
 
 
 def test_nothing_leaks() -> None:

@@ -4,9 +4,13 @@
 #include <vector>
 
 #include "bind/convert.h"
+#include "bind/door.h"
+#include "bind/dtype_type.h"
+#include "bind/numpy.h"
 #include "bind/tensor_type.h"
 #include "core/float_env.h"
 #include "core/half.h"
+#include "ops/table.h"
 
 namespace tg::bind {
 namespace {
@@ -24,14 +28,31 @@ Dims shape_of(PyObject* data) {
   return shape;
 }
 
-void read_numbers(PyObject* data, const Dims& shape, int axis, std::vector<Number>& numbers) {
+struct Numbers {
+  std::vector<Number> values;
+  Dtype natural = Dtype::Bool;  // what holds them all
+};
+
+// The dtype of one number: a tensor's and a numpy scalar's own, otherwise by its Python type.
+Dtype natural_dtype(PyObject* data, Number::Kind kind) {
+  if (is_tensor(data)) return value_of(data).dtype;
+  if (!PyFloat_CheckExact(data) && numpy_scalar_kind(data)) {
+    const Ref dtype = owned(PyObject_GetAttrString(data, "dtype"));
+    return to_dtype("tensor", "data", dtype.get());
+  }
+  return kind == Number::Kind::Float ? default_dtype() : kind == Number::Kind::Int ? Dtype::Int64 : Dtype::Bool;
+}
+
+void read_numbers(PyObject* data, const Dims& shape, int axis, Numbers& numbers) {
   if (axis == shape.size()) {
     const Number n = is_tensor(data) ? element("tensor", value_of(data)) : read_number(data);
     if (n.kind == Number::Kind::None)
       fail(ErrorKind::Type, "[tensor] got a ", Py_TYPE(data)->tp_name,
            is_sequence(data) ? " where other rows have a number, expected rows of one depth"
                              : ", expected a number, a numpy array, or nested lists of numbers");
-    numbers.push_back(n);
+    const Dtype dtype = natural_dtype(data, n.kind);
+    numbers.natural = numbers.values.empty() ? dtype : promote(numbers.natural, dtype);
+    numbers.values.push_back(n);
     return;
   }
   if (!is_sequence(data))
@@ -69,20 +90,70 @@ void store(const Number& n, const Tensor& t, int64_t at) {
 
 Tensor from_nested(PyObject* data, const Dtype* dtype) {
   const Dims shape = shape_of(data);
-  std::vector<Number> numbers;
-  numbers.reserve(static_cast<size_t>(std::min<int64_t>(count(shape), 1 << 20)));
+  Numbers numbers;
+  std::vector<Number>& values = numbers.values;
+  values.reserve(static_cast<size_t>(std::min<int64_t>(count(shape), 1 << 20)));
   read_numbers(data, shape, 0, numbers);
-  if (static_cast<int64_t>(numbers.size()) != count(shape))
+  if (static_cast<int64_t>(values.size()) != count(shape))
     fail(ErrorKind::Runtime, "[tensor] the lists changed while they were read");
-  Number::Kind kind = numbers.empty() ? Number::Kind::Float : Number::Kind::Bool;
-  for (const Number& n : numbers) kind = std::max(kind, n.kind);
-  const Dtype natural = kind == Number::Kind::Float ? Dtype::Float32
-                        : kind == Number::Kind::Int ? Dtype::Int64
-                                                    : Dtype::Bool;
-  const Tensor t = empty(shape, dtype ? *dtype : natural);
+  const Tensor t = empty(shape, dtype ? *dtype : values.empty() ? default_dtype() : numbers.natural);
   const FloatEnv env;
-  for (size_t i = 0; i < numbers.size(); i++) store(numbers[i], t, static_cast<int64_t>(i));
+  for (size_t i = 0; i < values.size(); i++) store(values[i], t, static_cast<int64_t>(i));
   return t;
 }
+
+namespace {
+
+// dtype=None is the default dtype.
+Dtype chosen_dtype(const char* op, PyObject* dtype) {
+  return dtype == Py_None ? default_dtype() : to_dtype(op, "dtype", dtype);
+}
+
+void require_arguments(const char* signature, Py_ssize_t n, Py_ssize_t expected) {
+  if (n != expected) fail(ErrorKind::Type, "got ", n, " arguments, expected ", signature);
+}
+
+// The lengths in (2, 3) or in ((2, 3),): what f(2, 3) and f((2, 3)) hand on.
+Dims lengths(const char* op, PyObject* size) {
+  if (!PyTuple_CheckExact(size)) return to_dims(op, "size", size);
+  return to_dims(op, "size", reinterpret_cast<PyTupleObject*>(size)->ob_item, PyTuple_GET_SIZE(size));
+}
+
+PyObject* empty_function(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    require_arguments("empty(size, dtype)", n, 2);
+    return wrap(empty(lengths("empty", args[0]), chosen_dtype("empty", args[1])));
+  });
+}
+
+PyObject* filled_function(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    require_arguments("filled(op, size, value, dtype)", n, 4);
+    const char* op = checked(PyUnicode_AsUTF8(args[0]));
+    const Dims shape = lengths(op, args[1]);
+    const Number value = is_tensor(args[2]) ? element(op, value_of(args[2])) : read_number(args[2]);
+    if (value.kind == Number::Kind::None)
+      fail(ErrorKind::Type, "[", op, "] fill_value is a ", Py_TYPE(args[2])->tp_name, ", expected a number");
+    const Dtype dtype = chosen_dtype(op, args[3]);
+    require_fits(op, value, dtype);
+    Attrs attrs;
+    attrs.add(value.attr());
+    return wrap(call1(tg::op(op_fill_), {empty(shape, dtype)}, attrs));
+  });
+}
+
+PyObject* get_default_dtype_function(PyObject*, PyObject*) { return Py_NewRef(dtype_object(default_dtype())); }
+
+}  // namespace
+
+PyMethodDef creation_functions[] = {
+    {"empty", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(empty_function)), METH_FASTCALL,
+     "empty(size, dtype)\n\nAn uninitialised tensor."},
+    {"filled", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(filled_function)), METH_FASTCALL,
+     "filled(op, size, value, dtype)\n\nA tensor full of one number; errors name `op`."},
+    {"get_default_dtype", get_default_dtype_function, METH_NOARGS,
+     "get_default_dtype()\n\nWhat Python floats become: float32 unless set otherwise."},
+    {},
+};
 
 }  // namespace tg::bind

@@ -7,6 +7,7 @@
 #include "bind/door.h"
 #include "bind/indexing.h"
 #include "bind/numpy.h"
+#include "bind/tape.h"
 #include "bind/tensor_type.h"
 #include "ops/table.h"
 
@@ -133,7 +134,7 @@ Side side_by_side(const Selection& s, const Tensor* values) {
   return side;
 }
 
-void fill_mask(const char* op, const Selection& s, const Number& value) {
+void fill_mask(const char* op, PyObject* self, const Selection& s, const Number& value) {
   require_fits(op, value, s.view.dtype);
   Dims shape = s.mask.shape, strides = s.mask.strides;  // lined up with the view's last axis
   for (int i = s.mask_axis + s.mask.rank(); i < s.view.rank(); i++) {
@@ -143,7 +144,9 @@ void fill_mask(const char* op, const Selection& s, const Number& value) {
   const Tensor in[2] = {s.view, as_strided(s.mask, shape, strides, s.mask.offset)};
   Attrs attrs;
   attrs.add(value.attr());
-  call_inplace(tg::op(op_masked_fill), in, attrs);
+  const Ref target = owned(wrap_view(self, s.view, "strided"));
+  PyObject* objects[2] = {target.get(), nullptr};
+  call_object_inplace(tg::op(op_masked_fill), objects, in, attrs);
 }
 
 }  // namespace
@@ -213,32 +216,42 @@ Selection select_by_arrays(const char* op, const Tensor& source, PyObject* const
   return s;
 }
 
-Tensor read_selection(const char* op, Selection s) {
+PyObject* without_leading_ones(const char* op, PyObject* value, int rank) {
+  Ref object = is_tensor(value) ? borrowed(value) : owned(wrap(source_of(op, value)));
+  while (value_of(object.get()).rank() > rank && value_of(object.get()).shape[0] == 1)
+    object = owned(wrap_view(object.get(), tg::select(op, value_of(object.get()), 0, 0), "strided"));
+  return object.release();
+}
+
+PyObject* read_selection(const char* op, PyObject* self, Selection s) {
   if (s.mask.defined()) resolve_mask(s, s.mask, s.mask_axis);
-  if (!has_index(s)) return s.view;
+  if (!has_index(s)) return wrap_view(self, s.view, "strided");
   return speaking_as(op, [&] {
     const Side side = side_by_side(s, nullptr);
     Attrs attrs;
     attrs.add(Attr::integer(side.dim));
     attrs.add(Attr::boolean(true));
-    Tensor out[1];
-    call(tg::op(op_index), {side.in.data(), side.in.size()}, attrs, out);
-    return out[0];
+    const Ref view = owned(wrap_view(self, side.view, "strided"));
+    Few<PyObject*> objects;
+    objects.resize(side.in.size());
+    objects[0] = view.get();
+    return call_object(tg::op(op_index), {objects.data(), objects.size()}, {side.in.data(), side.in.size()}, attrs);
   });
 }
 
-void write_selection(const char* op, Selection s, PyObject* value, bool accumulate) {
-  if (!s.mask.defined() && !has_index(s)) return write_view(op, s.view, value);
+void write_selection(const char* op, PyObject* self, Selection s, PyObject* value, bool accumulate) {
+  if (!s.mask.defined() && !has_index(s)) return write_view(op, self, s.view, value);
   Number number = read_number(value);
   Tensor values;
   if (number.kind == Number::Kind::None) {
     values = source_of(op, value);
     if (!is_tensor(value) && values.dtype != s.view.dtype) values = cast(values, s.view.dtype);
-    if (values.numel() == 1 && values.rank() == 0) number = element(op, values);
+    if (values.numel() == 1 && values.rank() == 0 && !is_taped({&value, 1})) number = element(op, values);
   }
   speaking_as(op, [&] {
     if (s.mask.defined()) {
-      if (number.kind != Number::Kind::None && !accumulate && is_compute(s.view.dtype)) return fill_mask(op, s, number);
+      if (number.kind != Number::Kind::None && !accumulate && is_compute(s.view.dtype))
+        return fill_mask(op, self, s, number);
       resolve_mask(s, s.mask, s.mask_axis);
     }
     if (!values.defined()) {
@@ -246,13 +259,20 @@ void write_selection(const char* op, Selection s, PyObject* value, bool accumula
       values = number.kind == Number::Kind::Float ? scalar(number.f, s.view.dtype) : scalar(number.i, s.view.dtype);
     }
     Side side = side_by_side(s, &values);
-    while (values.rank() > side.rank && values.shape[0] == 1) values = tg::select(op, values, 0, 0);
-    side.in[1] = values;
+    const Ref given = is_tensor(value) ? borrowed(value) : owned(wrap(values));
+    const Ref source = owned(without_leading_ones(op, given.get(), side.rank));
+    side.in[1] = value_of(source.get());
     Attrs attrs;
     attrs.add(Attr::integer(side.dim));
     attrs.add(Attr::boolean(accumulate));
     attrs.add(Attr::boolean(true));
-    call_inplace(tg::op(op_index_put), {side.in.data(), side.in.size()}, attrs);
+    const Ref target = owned(wrap_view(self, side.view, "strided"));
+    Few<PyObject*> objects;
+    objects.resize(side.in.size());
+    objects[0] = target.get();
+    objects[1] = source.get();
+    call_object_inplace(tg::op(op_index_put), {objects.data(), objects.size()}, {side.in.data(), side.in.size()},
+                        attrs);
   });
 }
 
@@ -273,7 +293,7 @@ PyObject* index_put(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObjec
       if (!is_tensor(first[i]))
         fail(ErrorKind::Type, "[index_put_] indices holds a ", Py_TYPE(first[i])->tp_name, ", expected tensors");
     const bool accumulate = given[2] && to_bool("index_put_", "accumulate", given[2]);
-    write_selection("index_put_", select_by_arrays("index_put_", value_of(self), first, count, true), given[1],
+    write_selection("index_put_", self, select_by_arrays("index_put_", value_of(self), first, count, true), given[1],
                     accumulate);
     return Py_NewRef(self);
   });

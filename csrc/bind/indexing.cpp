@@ -4,6 +4,7 @@
 #include "bind/convert.h"
 #include "bind/door.h"
 #include "bind/numpy.h"
+#include "bind/tape.h"
 #include "bind/tensor_type.h"
 #include "ops/table.h"
 
@@ -28,17 +29,20 @@ Tensor take_slice(const char* op, const Tensor& t, int axis, PyObject* item) {
   return slice(op, t, axis, start, length, step);
 }
 
-void write_view(const char* name, const Tensor& view, PyObject* value) {
+void write_view(const char* name, PyObject* self, const Tensor& view, PyObject* value) {
+  const Ref target = owned(wrap_view(self, view, "strided"));
+  PyObject* objects[2] = {target.get(), value};
   if (const Number n = read_number(value); n.kind != Number::Kind::None) {
     require_fits(name, n, view.dtype);
     Attrs attrs;
     attrs.add(n.attr());
-    call1(op(op_fill_), {view}, attrs);
+    overwrite_object(op(op_fill_), {objects, 1}, {&view, 1}, attrs);
     return;
   }
-  Tensor source = source_of(name, value);
-  while (source.rank() > view.rank() && source.shape[0] == 1) source = select(name, source, 0, 0);
-  call1(op(op_copy_), {view, source});
+  const Ref source = owned(without_leading_ones(name, value, view.rank()));
+  objects[1] = source.get();
+  const Tensor in[2] = {view, value_of(source.get())};
+  overwrite_object(op(op_copy_), objects, in);
 }
 
 namespace {
@@ -87,10 +91,10 @@ Tensor view_at(const char* op, const Tensor& source, const Key& key) {
 PyObject* get(PyObject* self, PyObject* key) {
   return guarded([&] {
     const Tensor& source = value_of(self);
-    if (PyLong_CheckExact(key)) return wrap(select("getitem", source, 0, integer(key)));
+    if (PyLong_CheckExact(key)) return wrap_view(self, select("getitem", source, 0, integer(key)), "strided");
     const Key k("getitem", key);
-    if (!k.arrays) return wrap(view_at("getitem", source, k));
-    return wrap(read_selection("getitem", select_by_arrays("getitem", source, k.items, k.n)));
+    if (!k.arrays) return wrap_view(self, view_at("getitem", source, k), "strided");
+    return read_selection("getitem", self, select_by_arrays("getitem", source, k.items, k.n));
   });
 }
 
@@ -100,10 +104,10 @@ int set(PyObject* self, PyObject* key, PyObject* value) {
         if (!value) fail(ErrorKind::Type, "[setitem] elements cannot be deleted");
         const Key k("setitem", key);
         if (k.arrays) {
-          write_selection("setitem", select_by_arrays("setitem", value_of(self), k.items, k.n), value);
+          write_selection("setitem", self, select_by_arrays("setitem", value_of(self), k.items, k.n), value);
           return 0;
         }
-        write_view("setitem", view_at("setitem", value_of(self), k), value);
+        write_view("setitem", self, view_at("setitem", value_of(self), k), value);
         return 0;
       },
       -1);
@@ -117,7 +121,7 @@ Py_ssize_t length(PyObject* self) {
 }
 
 PyObject* item_at(PyObject* self, Py_ssize_t i) {
-  return guarded([&] { return wrap(select("getitem", value_of(self), 0, i)); });
+  return guarded([&] { return wrap_view(self, select("getitem", value_of(self), 0, i), "strided"); });
 }
 
 PyObject* iterate(PyObject* self) {

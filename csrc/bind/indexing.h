@@ -10,7 +10,8 @@ bool is_integer(PyObject* item);  // an integer of Python or numpy, or an intege
 int64_t integer(PyObject* item);
 Tensor take_slice(const char* op, const Tensor& t, int axis, PyObject* item);
 
-void write_view(const char* op, const Tensor& view, PyObject* value);
+// `view` is one of the memory of `self`.
+void write_view(const char* op, PyObject* self, const Tensor& view, PyObject* value);
 
 // x[key] where the key holds arrays: `view` is what the other items make of x, index[i] (if defined) selects along its
 // axis i. A lone mask stays one: then `mask` is defined, its first axis is `mask_axis` of the view, and there is no index.
@@ -24,11 +25,12 @@ struct Selection {
 Selection select_by_arrays(const char* op, const Tensor& source, PyObject* const* items, Py_ssize_t n,
                            bool scalars = false);
 
-Tensor read_selection(const char* op, Selection selection);
-void write_selection(const char* op, Selection selection, PyObject* value, bool accumulate = false);
+PyObject* read_selection(const char* op, PyObject* self, Selection selection);
+void write_selection(const char* op, PyObject* self, Selection selection, PyObject* value, bool accumulate = false);
 
-// The value of x[key] = value as a tensor, or a number.
+// The value of x[key] = value as a tensor; and without leading axes of length 1 beyond `rank`.
 Tensor source_of(const char* op, PyObject* value);
+PyObject* without_leading_ones(const char* op, PyObject* value, int rank);
 
 // index_put_(indices, values, accumulate=False)
 PyObject* index_put(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords);

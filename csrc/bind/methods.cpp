@@ -91,8 +91,13 @@ PyObject* data_ptr(PyObject* self, PyObject*) {
 
 // ---- other libraries
 
-PyObject* numpy(PyObject* self, PyObject*) {
-  return guarded([&] { return to_numpy(self); });
+PyObject* numpy(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] {
+    if (n) fail(ErrorKind::Type, "[numpy] takes keywords only: numpy(force=True)");
+    PyObject* force[1];  // PyTorch's: a tensor elsewhere, or one that is recorded, would be copied
+    if (keywords) read_names("numpy", {"force"}, args, n, keywords, force);
+    return to_numpy(self);
+  });
 }
 PyObject* dlpack(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
   return guarded([&] {
@@ -146,8 +151,8 @@ PyMethodDef tensor_methods[] = {
     {"is_contiguous", is_contiguous, METH_NOARGS, "is_contiguous() -> bool\n\nDo the elements lie row by row?"},
     {"is_floating_point", is_floating_point, METH_NOARGS, "is_floating_point() -> bool"},
     {"data_ptr", data_ptr, METH_NOARGS, "data_ptr() -> int\n\nThe address of the first element."},
-    {"numpy", numpy, METH_NOARGS,
-     "numpy() -> numpy.ndarray\n\nAn array on the same memory; read-only if the tensor is."},
+    {"numpy", keywords(numpy), kKeywords,
+     "numpy(*, force=False) -> numpy.ndarray\n\nAn array on the same memory; read-only if the tensor is."},
     {"_bytes", bytes, METH_NOARGS, nullptr},
     {"__dlpack__", keywords(dlpack), kKeywords, nullptr},
     {"__dlpack_device__", dlpack_device, METH_NOARGS, nullptr},

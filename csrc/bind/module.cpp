@@ -140,18 +140,17 @@ py::object raw_call(const std::string& name, py::handle tensors, py::handle attr
   return as_object(call_op(*op, a));
 }
 
-Tensor empty_tensor(py::handle shape, py::handle dtype) {
-  return empty(to_dims("empty", "size", shape.ptr()), to_dtype("empty", "dtype", dtype.ptr()));
-}
-
 // The opposite of Tensor._bytes().
-py::object from_bytes(const std::string& bytes, py::handle dtype, py::handle shape) {
-  Tensor t = empty_tensor(shape, dtype);
-  const auto expected = static_cast<size_t>(t.numel() * size_of(t.dtype));
-  if (bytes.size() != expected)
-    fail(ErrorKind::Value, "[from_bytes] got ", bytes.size(), " bytes, expected ", expected, " for shape ", t.shape,
-         " of ", name(t.dtype));
-  std::memcpy(t.data(), bytes.data(), expected);
+py::object from_bytes(const py::buffer& bytes, py::handle dtype, py::handle shape) {
+  const py::buffer_info info = bytes.request();
+  const Dims lengths = to_dims("from_bytes", "shape", shape.ptr());
+  const Dtype type = to_dtype("from_bytes", "dtype", dtype.ptr());
+  const auto given = info.size * info.itemsize;
+  if (!info.ptr || !PyBuffer_IsContiguous(info.view(), 'C') || given != count(lengths) * size_of(type))
+    fail(ErrorKind::Value, "[from_bytes] got ", given, " bytes, expected ", count(lengths) * size_of(type),
+         " in one piece for shape ", lengths, " of ", name(type));
+  Tensor t = empty(lengths, type);
+  std::memcpy(t.data(), info.ptr, static_cast<size_t>(given));
   return as_object(std::move(t));
 }
 
@@ -170,14 +169,15 @@ void add_functions(py::module_& m) {
       "memory_stats",
       [] {
         const MemoryStats s = memory_stats();
-        return py::dict(py::arg("in_use") = s.in_use, py::arg("cached") = s.cached);
+        return py::dict(py::arg("in_use") = s.in_use, py::arg("peak") = s.peak, py::arg("cached") = s.cached,
+                        py::arg("cache_limit") = s.cache_limit, py::arg("allocations") = s.allocations);
       },
-      "Bytes in use by tensors, and bytes kept for reuse.");
+      "Bytes that tensors hold now (in_use) and held at most (peak), bytes kept for reuse (cached) and the most that "
+      "are "
+      "kept (cache_limit), and how many blocks were handed out so far (allocations).");
+  m.def("reset_peak_memory_stats", reset_peak, "Count the peak of memory_stats() anew.");
   m.def("empty_cache", empty_cache, "Give kept memory back to the system.");
 
-  m.def(
-      "empty", [](py::handle shape, py::handle dtype) { return as_object(empty_tensor(shape, dtype)); },
-      py::arg("shape"), py::arg("dtype"), "An uninitialised tensor.");
   m.def("from_bytes", from_bytes, py::arg("bytes"), py::arg("dtype"), py::arg("shape"), "A tensor of raw elements.");
   m.def(
       "from_nested",
@@ -193,6 +193,16 @@ void add_functions(py::module_& m) {
         return py::reinterpret_borrow<py::object>(dtype_object(to_dtype("dtype", "dtype", value.ptr())));
       },
       py::arg("value"), "The dtype that a numpy dtype or Python type stands for.");
+  m.def(
+      "promote_types",
+      [](py::handle a, py::handle b) {
+        return py::reinterpret_borrow<py::object>(dtype_object(
+            promote(to_dtype("promote_types", "type1", a.ptr()), to_dtype("promote_types", "type2", b.ptr()))));
+      },
+      py::arg("type1"), py::arg("type2"), "The dtype that holds both.");
+  m.def(
+      "set_default_dtype", [](py::handle d) { set_default_dtype(to_dtype("set_default_dtype", "d", d.ptr())); },
+      py::arg("d"), "Let Python floats become float32 or float64.");
   m.def(
       "from_numpy", [](py::handle array) { return as_object(from_buffer("from_numpy", array.ptr())); },
       py::arg("array"), "A tensor on the array's memory.");
@@ -231,6 +241,7 @@ PYBIND11_MODULE(_core, m) {
   } catch (const PythonError&) {
     throw py::error_already_set();
   }
+  if (PyModule_AddFunctions(m.ptr(), creation_functions) < 0) throw py::error_already_set();
   add_functions(m);
   py::module_ testing = m.def_submodule("testing", "Doors for the test suite.");
   init_testing(testing.ptr());

@@ -1,8 +1,11 @@
 #include "bind/numpy.h"
 
+#include <pybind11/numpy.h>
+
 #include <cstring>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "bind/size_type.h"
 #include "bind/tensor_type.h"
@@ -79,6 +82,19 @@ void drop_buffer(void* owner) {
   PyGILState_Release(gil);
 }
 
+void require_numpy(const char* op, const Tensor& t) {
+  if (t.device() != Device::Cpu)
+    fail(ErrorKind::Type, "[", op, "] the tensor is on ", name(t.device()), ", expected cpu; move it with .to('cpu')");
+  if (!info(t.dtype).interface)
+    fail(ErrorKind::Type, "[", op, "] got ", name(t.dtype), ", which numpy does not have; cast it first with .float()");
+}
+
+Dims byte_strides(const Tensor& t) {
+  Dims strides = t.strides;
+  for (int64_t& s : strides) s *= size_of(t.dtype);
+  return strides;
+}
+
 }  // namespace
 
 bool is_numpy_array(PyObject* value) { return is_instance(value, numpy_types().array); }
@@ -143,13 +159,9 @@ Tensor from_buffer(const char* op, PyObject* array) {
 }
 
 PyObject* array_interface(const char* op, const Tensor& t) {
-  if (t.device() != Device::Cpu)
-    fail(ErrorKind::Type, "[", op, "] the tensor is on ", name(t.device()), ", expected cpu; move it with .to('cpu')");
+  require_numpy(op, t);
   const char* typestr = info(t.dtype).interface;
-  if (!typestr)
-    fail(ErrorKind::Type, "[", op, "] got ", name(t.dtype), ", which numpy does not have; cast it first with .float()");
-  Dims strides = t.strides;
-  for (int64_t& s : strides) s *= size_of(t.dtype);
+  const Dims strides = byte_strides(t);
   const Ref shape = owned(make_tuple(t.shape)), steps = owned(make_tuple(strides));
   PyObject* result = checked(Py_BuildValue("{s:i,s:O,s:O,s:s,s:(NO)}", "version", 3, "shape", shape.get(), "strides",
                                            steps.get(), "typestr", typestr, "data", PyLong_FromVoidPtr(t.data()),
@@ -159,12 +171,25 @@ PyObject* array_interface(const char* op, const Tensor& t) {
 }
 
 PyObject* to_numpy(PyObject* tensor) {
-  static PyObject* asarray = nullptr;
-  if (!asarray) {
-    const Ref numpy = owned(PyImport_ImportModule("numpy"));
-    asarray = checked(PyObject_GetAttrString(numpy.get(), "asarray"));
+  namespace py = pybind11;
+  using Lengths = std::vector<py::ssize_t>;
+  static py::handle dtypes[kDtypes] = {};  // numpy's, looked up once and never freed
+  const Tensor& t = value_of(tensor);
+  require_numpy("numpy", t);
+  try {
+    py::handle& dtype = dtypes[static_cast<int>(t.dtype)];
+    if (!dtype) dtype = py::dtype(info(t.dtype).interface).release();
+    const Dims strides = byte_strides(t);
+    py::array array(py::reinterpret_borrow<py::dtype>(dtype), Lengths(t.shape.begin(), t.shape.end()),
+                    Lengths(strides.begin(), strides.end()), t.data(), tensor);
+    if (!t.storage->writable())
+      py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+    t.storage->share_outside();
+    return array.release().ptr();
+  } catch (py::error_already_set& e) {
+    e.restore();
+    throw PythonError{};
   }
-  return checked(PyObject_CallOneArg(asarray, tensor));
 }
 
 }  // namespace tg::bind

@@ -195,6 +195,22 @@ void overwritten(PyObject* tensor, const Ref& node) {
   refresh(tensor);
 }
 
+// Which inputs' values the gradients need that the inputs ask for; bit i, the members of a list sharing one.
+struct Reads {
+  uint32_t inputs = 0, outputs = 0;
+};
+Reads reads(const Op& op, std::span<PyObject* const> objects) {
+  const Formula& f = row_formulas[op.id];
+  const size_t last = op.tensors.size() - 1;
+  Reads r;
+  for (size_t i = 0; i < objects.size(); i++)
+    if (objects[i] && is_tensor(objects[i]) && requires_grad(objects[i])) {
+      r.inputs |= f.reads_inputs[i < last ? i : last];
+      r.outputs |= f.reads_outputs[i < last ? i : last];
+    }
+  return r;
+}
+
 Ref call_node(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in, const Versions& before,
               const Attrs& attrs) {
   const Formula& f = row_formulas[op.id];
@@ -206,16 +222,14 @@ Ref call_node(const Op& op, std::span<PyObject* const> objects, std::span<const 
   n.attrs = attrs;
   n.carries = f.carries;
   const size_t last = op.tensors.size() - 1;
-  uint32_t reads = 0;
+  const Reads r = reads(op, objects);
+  n.reads_outputs = r.outputs;
   n.edges.reserve(in.size());
+  n.in.reserve(in.size());
   for (size_t i = 0; i < in.size(); i++) {
     n.edges.push_back(objects[i] && is_tensor(objects[i]) ? edge_of(objects[i]) : Edge{});
-    if (!n.edges.back().target) continue;
-    reads |= f.reads_inputs[i < last ? i : last];
-    n.reads_outputs |= f.reads_outputs[i < last ? i : last];
+    n.in.push_back(save(in[i], bit(r.inputs, i, last), before.of[i]));
   }
-  n.in.reserve(in.size());
-  for (size_t i = 0; i < in.size(); i++) n.in.push_back(save(in[i], bit(reads, i, last), before.of[i]));
   return self;
 }
 
@@ -308,9 +322,19 @@ void call_object_inplace(const Op& op, std::span<PyObject* const> objects, std::
     call_inplace(op, in, attrs);
     return;
   }
-  const Versions before = versions(in);
+  Versions before = versions(in);
+  if ((reads(op, objects).inputs & 1) == 0) {
+    call_inplace(op, in, attrs);
+    tape_inplace(op, objects, in, before, attrs);
+    return;
+  }
+  Few<Tensor> kept;  // what is overwritten is needed: a copy of it is saved
+  kept.resize(in.size());
+  for (size_t i = 1; i < in.size(); i++) kept[i] = in[i];
+  kept[0] = contiguous_copy(in[0]);
+  before.of[0] = version_of(kept[0]);
   call_inplace(op, in, attrs);
-  tape_inplace(op, objects, in, before, attrs);
+  tape_inplace(op, objects, {kept.data(), kept.size()}, before, attrs);
 }
 
 void overwrite_object(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,

@@ -1,6 +1,18 @@
 #include "core/dtype.h"
 
+#include <atomic>
+
 namespace tg {
+namespace {
+std::atomic<Dtype> current_default{Dtype::Float32};
+}  // namespace
+
+Dtype default_dtype() { return current_default.load(std::memory_order_relaxed); }
+void set_default_dtype(Dtype t) {
+  if (t != Dtype::Float32 && t != Dtype::Float64)
+    fail(ErrorKind::Type, "[set_default_dtype] got ", name(t), ", expected float32 or float64");
+  current_default.store(t, std::memory_order_relaxed);
+}
 
 Dtype promote(Dtype a, Dtype b) {
   if (a == b) return a;

@@ -54,6 +54,10 @@ inline Category category(Dtype t) {
 // The type that holds both (PyTorch's promotion lattice).
 Dtype promote(Dtype a, Dtype b);
 
+// What Python floats become where no tensor says otherwise: float32, or float64 once set so. One for the process.
+Dtype default_dtype();
+void set_default_dtype(Dtype t);
+
 // May a result of type `from` be written into `to` in place? (PyTorch: never down a category.)
 inline bool can_cast(Dtype from, Dtype to) { return category(from) <= category(to); }
 

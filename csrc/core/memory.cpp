@@ -44,6 +44,8 @@ class Cache {
   void* take(size_t rounded) {
     std::lock_guard lock(mutex_);
     in_use_ += rounded;
+    peak_ = std::max(peak_, in_use_);
+    allocations_++;
     auto& bin = bins_[class_index(rounded)];
     if (rounded > kLargestCached || bin.empty()) return nullptr;
     void* block = bin.back();
@@ -74,7 +76,11 @@ class Cache {
   }
   MemoryStats stats() {
     std::lock_guard lock(mutex_);
-    return {in_use_, cached_};
+    return {in_use_, peak_, cached_, kCacheLimit, allocations_};
+  }
+  void reset_peak() {
+    std::lock_guard lock(mutex_);
+    peak_ = in_use_;
   }
 
  private:
@@ -88,7 +94,7 @@ class Cache {
 
   std::mutex mutex_;
   std::vector<void*> bins_[kClasses];
-  size_t in_use_ = 0, cached_ = 0;
+  size_t in_use_ = 0, peak_ = 0, cached_ = 0, allocations_ = 0;
 };
 
 // Fresh memory of the system. A fault per 4 KiB page would cost more than most ops over the block: large blocks ask for
@@ -130,5 +136,6 @@ void release(void* block, size_t bytes) {
 
 MemoryStats memory_stats() { return Cache::instance().stats(); }
 void empty_cache() { Cache::instance().clear(); }
+void reset_peak() { Cache::instance().reset_peak(); }
 
 }  // namespace tg

@@ -12,9 +12,12 @@ void* allocate(size_t bytes);
 void release(void* block, size_t bytes);
 
 struct MemoryStats {
-  size_t in_use, cached;
+  size_t in_use, peak;         // bytes that storages hold now, and the most they ever held
+  size_t cached, cache_limit;  // bytes kept for reuse, and the most that are kept
+  size_t allocations;          // blocks handed out so far
 };
 MemoryStats memory_stats();
 void empty_cache();
+void reset_peak();  // the peak is counted anew from what is in use
 
 }  // namespace tg

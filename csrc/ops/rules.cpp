@@ -24,7 +24,7 @@ void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool) {
     best[level] = have[level] ? promote(best[level], t.dtype) : t.dtype;
     have[level] = true;
   }
-  if (have[2] && category(best[2]) == Category::Floating) best[2] = Dtype::Float32;  // the default dtype
+  if (have[2] && category(best[2]) == Category::Floating) best[2] = default_dtype();
   Dtype compute = Dtype::Bool;
   bool started = false;
   for (int level = 0; level < 3; level++)
@@ -34,7 +34,7 @@ void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool) {
     }
   bool real_bound = false;  // clamp(min=0.5): a number counts as a Python number does
   for (int k = 0; k < c.attrs.n; k++) real_bound |= c.attrs.values[k].kind == Attr::Kind::Float;
-  if ((cls == PointwiseClass::Floating || real_bound) && !is_floating(compute)) compute = Dtype::Float32;
+  if ((cls == PointwiseClass::Floating || real_bound) && !is_floating(compute)) compute = default_dtype();
   if (cls == PointwiseClass::Arithmetic && compute == Dtype::Bool)
     refuse(c, ErrorKind::Type, "got bool, expected a number type; cast it first, for instance .to(int64)");
   c.outs[0].shape = shape;

@@ -14,7 +14,10 @@ from trigrad._core import (
     Size as Size,
     Tensor as Tensor,
     dtype as dtype,
+    empty_cache as empty_cache,
     get_num_threads as get_num_threads,
+    memory_stats as memory_stats,
+    reset_peak_memory_stats as reset_peak_memory_stats,
     set_num_threads as set_num_threads,
     bfloat16 as bfloat16,
     bool as bool,
@@ -30,6 +33,7 @@ from trigrad._core import (
     uint32 as uint32,
 )
 from trigrad._device import device as device
+from trigrad._dtypes import *
 from trigrad._creation import *
 from trigrad._random import *
 
@@ -42,7 +46,10 @@ from trigrad._ordering import *
 from trigrad._indexing import *
 from trigrad._functional import *  # type: ignore[assignment]
 from trigrad._printing import *
-from trigrad import _docs, _methods
+from trigrad._saving import *
+from trigrad._autograd import *
+from trigrad import _autograd, _docs, _methods
+from trigrad import autograd as autograd
 
 float = float32
 double = float64
@@ -54,6 +61,7 @@ short = int16
 __version__: str = _core.build_info()["version"]
 arithmetic_version = _core.build_info()["arithmetic_version"]
 
+_autograd.install()
 _docs.install()
 _methods.install()
 del annotations

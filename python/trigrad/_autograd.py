@@ -8,8 +8,10 @@ from heapq import heappop, heappush
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
-from trigrad import _core, ops
+from trigrad import _core, _vjp, ops
 from trigrad._core import Node, Tensor
+from trigrad._vjp.rule import fill
+from trigrad._vjp.views import extent
 
 __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
@@ -434,3 +436,37 @@ def _check_anomaly(node: Node, made: tuple[Tensor | None, ...]) -> None:
             raise RuntimeError(
                 f"[backward] the gradient of {node.name}, input {i}, shape {tuple(g.shape)}, has NaN; look at what goes into it"
             )
+
+
+# ---- what the tape asks for
+
+
+def _copy_slices(
+    grads: Sequence[Any],
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    attributes: Sequence[Any],
+    wanted: Sequence[bool],
+) -> Sequence[Tensor | None]:
+    """A view of the base was overwritten: the base's gradient there goes through what wrote (attributes[0]), elsewhere on."""
+    (base,), (view,), (writer,) = inputs[:1], outputs, attributes
+    low, size = extent(base)
+    memory = fill((size,), 0, grads[0])
+    whole = memory.as_strided(base.shape, base.stride(), base.storage_offset() - low)
+    ops.copy_(whole, grads[0])
+    part = memory.as_strided(view.shape, view.stride(), view.storage_offset() - low)
+    made = writer.apply((part.clone(),), is_grad_enabled(), (True, *wanted[1:]))
+    if made[0] is None:
+        ops.fill_(part, 0)
+    else:
+        ops.copy_(part, made[0])
+    return (whole, *made[1:])
+
+
+def install() -> None:
+    """Give the extension the rules by which it builds nodes."""
+    for name, rule in _vjp.RULES.items():
+        _core.set_formula(name, rule.function, rule.reads, rule.carries)
+    for kind, function in _vjp.VIEWS.items():
+        _core.set_view_formula(kind, function)
+    _core.set_view_formula("copy_slices", _copy_slices)

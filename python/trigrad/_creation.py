@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 __all__ = [
     "arange",
     "as_tensor",
+    "asarray",
     "empty",
     "empty_like",
+    "empty_strided",
     "eye",
     "from_dlpack",
     "from_numpy",
@@ -26,8 +28,10 @@ __all__ = [
     "full_like",
     "is_tensor",
     "linspace",
+    "logspace",
     "ones",
     "ones_like",
+    "scalar_tensor",
     "tensor",
     "zeros",
     "zeros_like",
@@ -36,17 +40,18 @@ __all__ = [
 DTypeArgument: TypeAlias = "_core.dtype | DTypeLike"
 Size: TypeAlias = "int | Sequence[int]"
 DeviceArgument: TypeAlias = "str | Device | None"
-Number: TypeAlias = "float | int | bool"
+Number: TypeAlias = "float | int | bool | Tensor"
 
 
-def _shape(op: str, size: tuple[Size, ...]) -> tuple[int, ...]:
-    """(2, 3) from f(2, 3) and from f((2, 3))."""
-    if len(size) == 1 and isinstance(size[0], Sequence):
-        return tuple(size[0])
-    for length in size:
-        if isinstance(length, (Sequence, float)):
-            raise TypeError(f"[{op}] size has an entry {length!r}, expected integers: {op}(2, 3) or {op}((2, 3))")
-    return size  # type: ignore[return-value]
+def sizes(op: str, given: tuple[Size, ...], size: Size | None) -> Any:
+    """What f(2, 3), f((2, 3)) or f(size=(2, 3)) was given, as the core takes it."""
+    if size is not None:
+        if given:
+            raise TypeError(f"[{op}] got size twice")
+        return size
+    if not given:
+        raise TypeError(f"[{op}] size is missing: {op}(2, 3) or {op}((2, 3))")
+    return given[0] if len(given) == 1 and isinstance(given[0], Sequence) else given
 
 
 def _is_array(data: object) -> bool:
@@ -57,7 +62,8 @@ def _is_array(data: object) -> bool:
 def tensor(data: Any, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested lists, or an array.
 
-    Python's floats make float32, its integers int64, its bools bool; an array keeps its type.
+    Python's floats make float32 (`set_default_dtype` changes that), its integers int64, its bools bool; an array keeps its
+    type.
 
     >>> import trigrad as tg
     >>> tg.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -66,7 +72,10 @@ def tensor(data: Any, *, dtype: DTypeArgument | None = None, device: DeviceArgum
     >>> tg.tensor([1, 2], dtype=tg.float64)
     tensor([1., 2.], dtype=trigrad.float64)
     """
-    require_cpu("tensor", device)
+    if device is not None:
+        require_cpu("tensor", device)
+    if type(data) is float or type(data) is int:
+        return _core.from_nested(data, dtype)
     if isinstance(data, Tensor):
         return data.clone() if dtype is None else ops.cast(data, _core.as_dtype(dtype)).clone()
     if isinstance(data, (list, tuple)):
@@ -82,6 +91,8 @@ def tensor(data: Any, *, dtype: DTypeArgument | None = None, device: DeviceArgum
 
         shared = from_numpy(numpy.require(data, requirements="A"))
         return shared.clone() if dtype is None or shared.dtype is _core.as_dtype(dtype) else ops.cast(shared, dtype)
+    if isinstance(data, Sequence) and not isinstance(data, (list, tuple, str, bytes)):
+        data = list(data)
     return _core.from_nested(data, dtype)
 
 
@@ -103,6 +114,31 @@ def as_tensor(data: Any, dtype: DTypeArgument | None = None, device: DeviceArgum
     return data if dtype is None or data.dtype is _core.as_dtype(dtype) else ops.cast(data, dtype)
 
 
+def asarray(
+    obj: Any, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None, copy: bool | None = None
+) -> Tensor:
+    """`obj` as a tensor: copied always (copy=True), never (copy=False) or where there is no other way.
+
+    >>> import trigrad as tg
+    >>> tg.asarray([1.0, 2.0])
+    tensor([1., 2.])
+    """
+    require_cpu("asarray", device)
+    result = from_dlpack(obj) if _is_foreign(obj) else as_tensor(obj)
+    shares = isinstance(obj, Tensor) or _is_foreign(obj) or (_is_array(obj) and getattr(obj, "ndim", 0) > 0)
+    wanted = result.dtype if dtype is None else _core.as_dtype(dtype)
+    if copy is False and (not shares or wanted is not result.dtype):
+        raise ValueError(f"[asarray] a {type(obj).__name__} cannot become {wanted} without a copy, but copy=False")
+    if wanted is not result.dtype:
+        return ops.cast(result, wanted)
+    return result.clone() if copy and shares else result
+
+
+def _is_foreign(obj: object) -> bool:
+    """Another library's tensor?"""
+    return hasattr(obj, "__dlpack__") and not isinstance(obj, Tensor) and not _is_array(obj)
+
+
 def is_tensor(obj: object) -> bool:
     """Is it a `Tensor`?
 
@@ -113,42 +149,74 @@ def is_tensor(obj: object) -> bool:
     return isinstance(obj, Tensor)
 
 
-def _filled(shape: Sequence[int], value: Number, dtype: DTypeArgument | None) -> Tensor:
-    return ops.fill_(_core.empty(shape, _core.float32 if dtype is None else dtype), value)
-
-
-def empty(*size: Size, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
-    """A tensor of shape `size` whose elements have no particular value.
+def empty(
+    *lengths: Size, size: Size | None = None, dtype: DTypeArgument | None = None, device: DeviceArgument = None
+) -> Tensor:
+    """A tensor of shape `size` whose elements have no particular value: empty(2, 3) or empty((2, 3)).
 
     >>> import trigrad as tg
     >>> tg.empty(2, 3).shape
     trigrad.Size([2, 3])
     """
-    require_cpu("empty", device)
-    return _core.empty(_shape("empty", size), _core.float32 if dtype is None else dtype)
+    if device is not None:
+        require_cpu("empty", device)
+    return _core.empty(sizes("empty", lengths, size), dtype)
 
 
-def zeros(*size: Size, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
-    """A tensor of shape `size` full of 0.
+def empty_strided(
+    size: Sequence[int],
+    stride: Sequence[int],
+    *,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
+    """A tensor of shape `size` with the given strides, whose elements have no particular value.
+
+    >>> import trigrad as tg
+    >>> tg.empty_strided((2, 3), (1, 2)).stride()
+    (1, 2)
+    """
+    require_cpu("empty_strided", device)
+    if len(size) != len(stride) or min(stride, default=0) < 0:
+        raise RuntimeError(
+            f"[empty_strided] got size {tuple(size)} and stride {tuple(stride)}, expected equally many entries, strides "
+            "of 0 or more"
+        )
+    last = 0 if 0 in size else 1 + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    return _core.empty((last,), dtype).as_strided(size, stride, 0)
+
+
+def zeros(
+    *lengths: Size, size: Size | None = None, dtype: DTypeArgument | None = None, device: DeviceArgument = None
+) -> Tensor:
+    """A tensor of shape `size` full of 0: zeros(2, 3) or zeros((2, 3)).
 
     >>> import trigrad as tg
     >>> tg.zeros(3)
     tensor([0., 0., 0.])
     """
-    require_cpu("zeros", device)
-    return _filled(_shape("zeros", size), 0, dtype)
+    if device is not None:
+        require_cpu("zeros", device)
+    return _core.filled("zeros", sizes("zeros", lengths, size), 0, dtype)
 
 
-def ones(*size: Size, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
-    """A tensor of shape `size` full of 1.
+def ones(
+    *lengths: Size, size: Size | None = None, dtype: DTypeArgument | None = None, device: DeviceArgument = None
+) -> Tensor:
+    """A tensor of shape `size` full of 1: ones(2, 3) or ones((2, 3)).
 
     >>> import trigrad as tg
     >>> tg.ones((2, 2), dtype=tg.int64)
     tensor([[1, 1],
             [1, 1]])
     """
-    require_cpu("ones", device)
-    return _filled(_shape("ones", size), 1, dtype)
+    if device is not None:
+        require_cpu("ones", device)
+    return _core.filled("ones", sizes("ones", lengths, size), 1, dtype)
+
+
+def _dtype_of(value: Number) -> _core.dtype:
+    return value.dtype if isinstance(value, Tensor) else _core.from_nested(value, None).dtype
 
 
 def full(
@@ -160,10 +228,21 @@ def full(
     >>> tg.full((2,), 7)
     tensor([7, 7])
     """
-    require_cpu("full", device)
-    if dtype is None:
-        dtype = _core.from_nested(fill_value, None).dtype
-    return _filled(_shape("full", (size,)), fill_value, dtype)
+    if device is not None:
+        require_cpu("full", device)
+    if dtype is None and type(fill_value) is not float:
+        dtype = _dtype_of(fill_value)
+    return _core.filled("full", size, fill_value, dtype)
+
+
+def scalar_tensor(s: Number, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
+    """A 0-d tensor of the default dtype, or of `dtype`.
+
+    >>> import trigrad as tg
+    >>> tg.scalar_tensor(2)
+    tensor(2.)
+    """
+    return full((), s, dtype=_core.get_default_dtype() if dtype is None else dtype, device=device)
 
 
 def empty_like(input: Tensor, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
@@ -173,7 +252,8 @@ def empty_like(input: Tensor, *, dtype: DTypeArgument | None = None, device: Dev
     >>> tg.empty_like(tg.ones(2, 3)).shape
     trigrad.Size([2, 3])
     """
-    require_cpu("empty_like", device)
+    if device is not None:
+        require_cpu("empty_like", device)
     return _core.empty(input.shape, input.dtype if dtype is None else dtype)
 
 
@@ -184,8 +264,9 @@ def zeros_like(input: Tensor, *, dtype: DTypeArgument | None = None, device: Dev
     >>> tg.zeros_like(tg.ones(2))
     tensor([0., 0.])
     """
-    require_cpu("zeros_like", device)
-    return _filled(input.shape, 0, input.dtype if dtype is None else dtype)
+    if device is not None:
+        require_cpu("zeros_like", device)
+    return _core.filled("zeros_like", input.shape, 0, input.dtype if dtype is None else dtype)
 
 
 def ones_like(input: Tensor, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
@@ -195,8 +276,9 @@ def ones_like(input: Tensor, *, dtype: DTypeArgument | None = None, device: Devi
     >>> tg.ones_like(tg.zeros(2))
     tensor([1., 1.])
     """
-    require_cpu("ones_like", device)
-    return _filled(input.shape, 1, input.dtype if dtype is None else dtype)
+    if device is not None:
+        require_cpu("ones_like", device)
+    return _core.filled("ones_like", input.shape, 1, input.dtype if dtype is None else dtype)
 
 
 def full_like(
@@ -208,19 +290,33 @@ def full_like(
     >>> tg.full_like(tg.zeros(2), 0.5)
     tensor([0.5000, 0.5000])
     """
-    require_cpu("full_like", device)
-    return _filled(input.shape, fill_value, input.dtype if dtype is None else dtype)
+    if device is not None:
+        require_cpu("full_like", device)
+    return _core.filled("full_like", input.shape, fill_value, input.dtype if dtype is None else dtype)
+
+
+def _number(op: str, name: str, value: Any) -> float:
+    """A number, or the one element of a tensor."""
+    value = value.item() if isinstance(value, Tensor) else value
+    try:
+        finite = math.isfinite(value)
+    except TypeError:
+        raise TypeError(f"[{op}] {name} is a {type(value).__name__}, expected a number") from None
+    if not finite:
+        raise RuntimeError(f"[{op}] {name} is {value}, expected a finite number")
+    return value  # type: ignore[no-any-return]
 
 
 def arange(
-    start: float,
-    end: float | None = None,
-    step: float = 1,
+    start: Number = 0,
+    end: Number | None = None,
+    step: Number = 1,
     *,
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
 ) -> Tensor:
-    """start, start + step, ... up to but without `end`; arange(end) starts at 0. Integers make int64, floats float32.
+    """start, start + step, ... up to but without `end`; arange(end) starts at 0. Integers make int64, floats the default
+    dtype.
 
     >>> import trigrad as tg
     >>> tg.arange(4)
@@ -228,24 +324,32 @@ def arange(
     >>> tg.arange(0, 1, 0.25)
     tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
-    require_cpu("arange", device)
+    if device is not None:
+        require_cpu("arange", device)
     if end is None:
         start, end = 0, start
-    integers = all(isinstance(v, int) for v in (start, end, step))
+    if type(end) is not int or type(start) is not int or type(step) is not int:
+        start, end, step = (
+            _number("arange", "start", start),
+            _number("arange", "end", end),
+            _number("arange", "step", step),
+        )
+    integers = isinstance(start, int) and isinstance(end, int) and isinstance(step, int)
+    wanted = (_core.int64 if integers else _core.get_default_dtype()) if dtype is None else _core.as_dtype(dtype)
+    if not integers and not wanted.is_floating_point:  # as in PyTorch, before the elements are counted
+        start, end, step, integers = int(start), int(end), int(step), True
     if step == 0:
         raise RuntimeError("[arange] step is 0, expected another number")
-    if not all(map(math.isfinite, (start, end, step))):
-        raise RuntimeError(f"[arange] got start {start}, end {end}, step {step}, expected finite numbers")
     if (end - start) / step < 0:
         raise RuntimeError(f"[arange] step {step} leads from {start} away from {end}, expected the other sign")
     n = -((start - end) // step) if integers else math.ceil((end - start) / step)
-    if dtype is None:
-        dtype = _core.int64 if integers else _core.float32
-    return ops.native_arange(start, step, int(n), _core.as_dtype(dtype))
+    if wanted in (_core.float32, _core.float64, _core.int64, _core.int32, _core.uint8, _core.bool):
+        return ops.native_arange(start, step, int(n), wanted)
+    return ops.cast(ops.native_arange(start, step, int(n), _core.int64 if integers else _core.float64), wanted)
 
 
 def linspace(
-    start: float, end: float, steps: int, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None
+    start: Number, end: Number, steps: int, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None
 ) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included.
 
@@ -253,17 +357,40 @@ def linspace(
     >>> tg.linspace(0, 1, 5)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
-    require_cpu("linspace", device)
+    if device is not None:
+        require_cpu("linspace", device)
     if steps < 0:
         raise RuntimeError(f"[linspace] steps is {steps}, expected 0 or more")
-    dtype = _core.float32 if dtype is None else _core.as_dtype(dtype)
-    result = _core.empty(steps, dtype)
-    step = (end - start) / (steps - 1) if steps > 1 else 0.0
+    first, last = float(start), float(end)
+    wanted = _core.get_default_dtype() if dtype is None else _core.as_dtype(dtype)
+    exact = wanted if wanted is _core.float32 else _core.float64
+    step = (last - first) / (steps - 1) if steps > 1 else 0.0
     half = (steps + 1) // 2  # each half is counted from its own end, so that both ends are exact
-    exact = _core.float64 if dtype is not _core.float32 else dtype
-    result[:half] = ops.native_arange(float(start), step, half, exact)
-    result[half:] = ops.native_arange(float(end), -step, steps - half, exact)[::-1]
-    return result
+    front = ops.native_arange(first, step, half, exact)
+    back = ops.native_arange(last, -step, steps - half, exact)[::-1]
+    result = ops.cat((front, back))
+    return result if wanted is exact else ops.cast(result, wanted)
+
+
+def logspace(
+    start: Number,
+    end: Number,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
+    """`base` to the powers of `linspace(start, end, steps)`.
+
+    >>> import trigrad as tg
+    >>> tg.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    if steps < 0:
+        raise RuntimeError(f"[logspace] steps is {steps}, expected 0 or more")
+    powers = ops.pow(scalar_tensor(base, dtype=_core.float64), linspace(start, end, steps, dtype=_core.float64))
+    return ops.cast(powers, _core.get_default_dtype() if dtype is None else dtype)
 
 
 def eye(n: int, m: int | None = None, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
@@ -274,8 +401,11 @@ def eye(n: int, m: int | None = None, *, dtype: DTypeArgument | None = None, dev
     tensor([[1., 0.],
             [0., 1.]])
     """
-    require_cpu("eye", device)
+    if device is not None:
+        require_cpu("eye", device)
     m = n if m is None else m
-    result = _filled((n, m), 0, dtype)
-    result.view(-1)[: n * m : m + 1][: min(n, m)] = 1
+    if n < 0 or m < 0:
+        raise RuntimeError(f"[eye] got n {n} and m {m}, expected 0 or more")
+    result = _core.filled("eye", (n, m), 0, dtype)
+    ops.fill_(result.diagonal(), 1)
     return result

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from trigrad import _core, _functional, _indexing, _linalg, _ordering, _random, _reductions, _shaping, _views, ops
+from trigrad import (
+    _core,
+    _creation,
+    _functional,
+    _indexing,
+    _linalg,
+    _ordering,
+    _random,
+    _reductions,
+    _shaping,
+    _tensor_grad,
+    _views,
+    ops,
+)
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
@@ -69,12 +83,12 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 
 def float(self: Tensor) -> Tensor:
     """The tensor as float32."""
-    return to(self, _core.float32)
+    return self if self.dtype is _core.float32 else ops.cast(self, _core.float32)
 
 
 def double(self: Tensor) -> Tensor:
     """The tensor as float64."""
-    return to(self, _core.float64)
+    return self if self.dtype is _core.float64 else ops.cast(self, _core.float64)
 
 
 def half(self: Tensor) -> Tensor:
@@ -97,6 +111,21 @@ def int(self: Tensor) -> Tensor:
     return to(self, _core.int32)
 
 
+def short(self: Tensor) -> Tensor:
+    """The tensor as int16, which is storage only: cast before computing."""
+    return to(self, _core.int16)
+
+
+def char(self: Tensor) -> Tensor:
+    """The tensor as int8, which is storage only: cast before computing."""
+    return to(self, _core.int8)
+
+
+def byte(self: Tensor) -> Tensor:
+    """The tensor as uint8."""
+    return to(self, _core.uint8)
+
+
 def bool(self: Tensor) -> Tensor:
     """The tensor as bool: what is not 0."""
     return to(self, _core.bool)
@@ -105,6 +134,59 @@ def bool(self: Tensor) -> Tensor:
 def cpu(self: Tensor) -> Tensor:
     """The tensor on the CPU: itself."""
     return to(self, "cpu")
+
+
+# ---- new tensors of the same dtype
+
+
+def new_empty(
+    self: Tensor,
+    *lengths: builtins.int | Sequence[builtins.int],
+    size: Sequence[builtins.int] | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
+    """`empty` with the dtype of this tensor."""
+    return _creation.empty(*lengths, size=size, dtype=self.dtype if dtype is None else dtype, device=device)
+
+
+def new_zeros(
+    self: Tensor,
+    *lengths: builtins.int | Sequence[builtins.int],
+    size: Sequence[builtins.int] | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
+    """`zeros` with the dtype of this tensor."""
+    return _creation.zeros(*lengths, size=size, dtype=self.dtype if dtype is None else dtype, device=device)
+
+
+def new_ones(
+    self: Tensor,
+    *lengths: builtins.int | Sequence[builtins.int],
+    size: Sequence[builtins.int] | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
+    """`ones` with the dtype of this tensor."""
+    return _creation.ones(*lengths, size=size, dtype=self.dtype if dtype is None else dtype, device=device)
+
+
+def new_full(
+    self: Tensor,
+    size: Sequence[builtins.int],
+    fill_value: Any,
+    *,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
+    """`full` with the dtype of this tensor."""
+    return _creation.full(size, fill_value, dtype=self.dtype if dtype is None else dtype, device=device)
+
+
+def new_tensor(self: Tensor, data: Any, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
+    """`tensor(data)` with the dtype of this tensor."""
+    return _creation.tensor(data, dtype=self.dtype if dtype is None else dtype, device=device)
 
 
 # ---- shapes
@@ -206,8 +288,10 @@ def format(self: Tensor, spec: str) -> str:
 
 
 METHODS = (
+    *(new_empty, new_zeros, new_ones, new_full, new_tensor, short, char, byte),
     *(to, type, type_as, float, double, half, bfloat16, long, int, bool, cpu, expand_as, view_as, reshape_as),
     *(fill_diagonal_, is_same_size, where, uniform_, normal_),
+    *_tensor_grad.METHODS,
 )
 SPECIAL_METHODS = {
     "__array__": array,

@@ -128,10 +128,10 @@ def tensor_repr(t: Tensor) -> str:
         text = "[]"
         if t.ndim != 1:
             suffixes.append(f"size={tuple(t.shape)}")
-        if t.dtype is not _core.float32:
+        if t.dtype is not _core.get_default_dtype():
             suffixes.append(f"dtype={t.dtype}")
     else:
-        if t.dtype not in (_core.float32, _core.int64, _core.bool):
+        if t.dtype not in (_core.get_default_dtype(), _core.int64, _core.bool):
             suffixes.append(f"dtype={t.dtype}")
         data = _edges(t) if t.ndim and t.numel() > _Options.threshold else t.tolist()
         format, width = _format_of(_leaves(data), t.is_floating_point())

@@ -8,23 +8,27 @@ from collections.abc import Callable, Sequence
 
 from trigrad import _core, ops
 from trigrad._core import Tensor
-from trigrad._creation import DeviceArgument, DTypeArgument, Size, _shape
+from trigrad._creation import DeviceArgument, DTypeArgument, Size, sizes
+from trigrad._device import device as Device
 from trigrad._device import require_cpu
 
 __all__ = [
     "Generator",
     "bernoulli",
     "default_generator",
+    "get_rng_state",
     "initial_seed",
     "manual_seed",
     "normal",
     "rand",
     "rand_like",
     "randint",
+    "randint_like",
     "randn",
     "randn_like",
     "randperm",
     "seed",
+    "set_rng_state",
 ]
 
 EAGER_STREAM = 0  # the stream of the calls made from Python; other users of a seed take other streams
@@ -80,7 +84,7 @@ class Generator:
         with self._lock:
             result = sample(self._seed, EAGER_STREAM, self._step)
             self._step += 1
-            return result
+        return result
 
     def get_state(self) -> Tensor:
         """The state as a uint8 tensor of 16 bytes."""
@@ -102,6 +106,16 @@ class Generator:
         with self._lock:
             self._seed, self._step = _wrap(int.from_bytes(state[:8], "little")), step
         return self
+
+    def clone_state(self) -> Generator:
+        """Another generator in the same state."""
+        with self._lock:
+            return _rebuild(self._seed, self._step)
+
+    @property
+    def device(self) -> Device:
+        """Where its numbers are made."""
+        return Device("cpu")
 
     def __repr__(self) -> str:
         return f"<trigrad.Generator seed={self.initial_seed()} step={self._step}>"
@@ -158,13 +172,34 @@ def seed() -> int:
     return default_generator.seed()
 
 
+def get_rng_state() -> Tensor:
+    """The state of the default generator, as a uint8 tensor.
+
+    >>> import trigrad as tg
+    >>> state = tg.get_rng_state(); a = tg.rand(2)
+    >>> tg.set_rng_state(state); tg.equal(a, tg.rand(2))
+    True
+    """
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Let the default generator go on from what `get_rng_state` returned.
+
+    >>> import trigrad as tg
+    >>> tg.set_rng_state(tg.get_rng_state())
+    """
+    default_generator.set_state(new_state)
+
+
 def draw(generator: Generator | None, sample: Callable[[int, int, int], Tensor]) -> Tensor:
     """sample(seed, stream, step) for the next step of `generator`, or of the default one."""
     return (default_generator if generator is None else generator).draw(sample)
 
 
 def rand(
-    *size: Size,
+    *lengths: Size,
+    size: Size | None = None,
     generator: Generator | None = None,
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
@@ -176,14 +211,16 @@ def rand(
     >>> bool((x >= 0).all() and (x < 1).all())
     True
     """
-    require_cpu("rand", device)
-    dtype = _core.float32 if dtype is None else dtype
-    shape = _shape("rand", size)
+    if device is not None:
+        require_cpu("rand", device)
+    dtype = _core.get_default_dtype() if dtype is None else dtype
+    shape = sizes("rand", lengths, size)
     return draw(generator, lambda seed, stream, step: ops.uniform(shape, 0.0, 1.0, seed, stream, step, dtype=dtype))
 
 
 def randn(
-    *size: Size,
+    *lengths: Size,
+    size: Size | None = None,
     generator: Generator | None = None,
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
@@ -194,34 +231,47 @@ def randn(
     >>> tg.randn(2, 3).shape
     trigrad.Size([2, 3])
     """
-    require_cpu("randn", device)
-    dtype = _core.float32 if dtype is None else dtype
-    shape = _shape("randn", size)
+    if device is not None:
+        require_cpu("randn", device)
+    dtype = _core.get_default_dtype() if dtype is None else dtype
+    shape = sizes("randn", lengths, size)
     return draw(generator, lambda seed, stream, step: ops.normal(shape, 0.0, 1.0, seed, stream, step, dtype=dtype))
 
 
-def rand_like(input: Tensor, *, dtype: DTypeArgument | None = None, generator: Generator | None = None) -> Tensor:
+def rand_like(
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
     """`rand` with the shape and dtype of `input`.
 
     >>> import trigrad as tg
     >>> tg.rand_like(tg.zeros(4)).shape
     trigrad.Size([4])
     """
-    return rand(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype)
+    return rand(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype, device=device)
 
 
-def randn_like(input: Tensor, *, dtype: DTypeArgument | None = None, generator: Generator | None = None) -> Tensor:
+def randn_like(
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
     """`randn` with the shape and dtype of `input`.
 
     >>> import trigrad as tg
     >>> tg.randn_like(tg.zeros(4)).shape
     trigrad.Size([4])
     """
-    return randn(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype)
+    return randn(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype, device=device)
 
 
 def randint(
-    low: int,
+    low: int = 0,
     high: int | Sequence[int] | None = None,
     size: Size | None = None,
     *,
@@ -244,8 +294,28 @@ def randint(
     if size is None:
         raise TypeError("[randint] size is missing: randint(low, high, size) or randint(high, size)")
     dtype = _core.int64 if dtype is None else dtype
-    shape = _shape("randint", (size,))
+    shape = size
     return draw(generator, lambda seed, stream, step: ops.integers(shape, low, high, seed, stream, step, dtype=dtype))
+
+
+def randint_like(
+    input: Tensor,
+    low: int = 0,
+    high: int | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+) -> Tensor:
+    """`randint` with the shape and dtype of `input`; randint_like(input, high) starts at 0.
+
+    >>> import trigrad as tg
+    >>> tg.randint_like(tg.zeros(4), 10).shape
+    trigrad.Size([4])
+    """
+    wanted = input.dtype if dtype is None else _core.as_dtype(dtype)
+    drawn = randint(low, high, input.shape, generator=generator, dtype=None, device=device)
+    return drawn if wanted is drawn.dtype else ops.cast(drawn, wanted)
 
 
 def randperm(
@@ -300,7 +370,7 @@ def normal(
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
         if size is not None:
             raise TypeError("[normal] got size beside a tensor, expected either: the tensor gives the shape")
-        scale = std if isinstance(std, Tensor) else ops.fill_(_core.empty((), _core.float32), std)
+        scale = std if isinstance(std, Tensor) else ops.fill_(_core.empty((), None), std)
         if bool((scale < 0).any()):
             raise RuntimeError("[normal] std has a negative element, expected 0 or more")
         shape = ops.add(mean, std).shape
@@ -311,6 +381,6 @@ def normal(
         return ops.add(ops.mul(noise, std), mean)
     if size is None:
         raise TypeError("[normal] size is missing: normal(mean, std, size)")
-    dtype = _core.float32 if dtype is None else dtype
-    lengths = _shape("normal", (size,))
+    dtype = _core.get_default_dtype() if dtype is None else dtype
+    lengths = size
     return draw(generator, lambda seed, stream, step: ops.normal(lengths, mean, std, seed, stream, step, dtype=dtype))

@@ -12,5 +12,9 @@ from trigrad._autograd import (
     set_grad_enabled as set_grad_enabled,
 )
 from trigrad.autograd import functional as functional, function as function
-from trigrad.autograd.checks import GradcheckError as GradcheckError, gradcheck as gradcheck, gradgradcheck as gradgradcheck
+from trigrad.autograd.checks import (
+    GradcheckError as GradcheckError,
+    gradcheck as gradcheck,
+    gradgradcheck as gradgradcheck,
+)
 from trigrad.autograd.function import Function as Function

@@ -26,7 +26,9 @@ def _outputs(op: str, func: Callable[..., Any], leaves: tuple[Tensor, ...]) -> t
     made = func(*leaves)
     outputs = made if isinstance(made, tuple) else (made,)
     if not all(isinstance(y, Tensor) for y in outputs):
-        raise TypeError(f"[{op}] the function returned a {type(made).__name__}, expected a tensor or a tuple of tensors")
+        raise TypeError(
+            f"[{op}] the function returned a {type(made).__name__}, expected a tensor or a tuple of tensors"
+        )
     return outputs, not isinstance(made, tuple)
 
 
@@ -58,7 +60,11 @@ def _gradients(
 
 @enable_grad()
 def vjp(
-    func: Callable[..., Any], inputs: Tensors, v: Tensors | None = None, create_graph: bool = False, strict: bool = False
+    func: Callable[..., Any],
+    inputs: Tensors,
+    v: Tensors | None = None,
+    create_graph: bool = False,
+    strict: bool = False,
 ) -> tuple[Any, Any]:
     """func(inputs), and `v` (of the shape of the output) times its Jacobian.
 
@@ -68,7 +74,9 @@ def vjp(
     """
     leaves = _leaves(inputs, create_graph)
     outputs, one = _outputs("vjp", func, leaves)
-    seeds: tuple[Tensor | None, ...] = (None,) * len(outputs) if v is None else (v,) if isinstance(v, Tensor) else tuple(v)
+    seeds: tuple[Tensor | None, ...] = (
+        (None,) * len(outputs) if v is None else (v,) if isinstance(v, Tensor) else tuple(v)
+    )
     found = _gradients(outputs, leaves, seeds, create_graph)
     if strict:
         _require_dependence("vjp", outputs)
@@ -78,7 +86,11 @@ def vjp(
 
 @enable_grad()
 def jvp(
-    func: Callable[..., Any], inputs: Tensors, v: Tensors | None = None, create_graph: bool = False, strict: bool = False
+    func: Callable[..., Any],
+    inputs: Tensors,
+    v: Tensors | None = None,
+    create_graph: bool = False,
+    strict: bool = False,
 ) -> tuple[Any, Any]:
     """func(inputs), and its Jacobian times `v` (of the shape of the inputs), by two backward passes.
 
@@ -159,7 +171,11 @@ def hessian(
 
 
 def vhp(
-    func: Callable[..., Any], inputs: Tensors, v: Tensors | None = None, create_graph: bool = False, strict: bool = False
+    func: Callable[..., Any],
+    inputs: Tensors,
+    v: Tensors | None = None,
+    create_graph: bool = False,
+    strict: bool = False,
 ) -> tuple[Any, Any]:
     """func(inputs) of one element, and `v` times its Hessian.
 

@@ -123,6 +123,8 @@ MODULE_MAY_IMPORT = {
     "_indexing": {"_core", "ops", "_creation", "_reductions", "_views"},
     "_linalg": {"_core", "ops"},
     "_functional": {"_core", "ops", "_creation", "_random", "_reductions"},
+    "optim": {"_core", "ops", "_creation", "_hooks"},
+    "utils": {"_core", "ops", "_creation", "_random"},
     "_vjp": {"_core", "ops"},
     "_methods": {
         "_core",

@@ -50,6 +50,7 @@ from trigrad._saving import *
 from trigrad._autograd import *
 from trigrad import _autograd, _docs, _methods
 from trigrad import autograd as autograd
+from trigrad import optim as optim
 
 float = float32
 double = float64

@@ -167,6 +167,11 @@ class RMSprop(Optimizer):
             *(("momentum_buffer",) if group["momentum"] > 0 else ()),
         )
 
+    def _fresh(self, group: Group, p: Tensor) -> State:
+        state = super()._fresh(group, p)
+        order = ("step", "square_avg", "momentum_buffer", "grad_avg")  # PyTorch's
+        return {name: state[name] for name in order if name in state}
+
     def _numbers(self, group: Group) -> tuple[Any, ...]:
         return (
             *(real(group["lr"]), group["alpha"], group["eps"], group["weight_decay"]),

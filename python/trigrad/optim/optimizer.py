@@ -288,7 +288,7 @@ class Optimizer:
         for p in params:
             if not isinstance(p, Tensor):
                 raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}")
-            if not p.is_leaf and not p.retains_grad:
+            if not p.is_leaf and not getattr(p, "retains_grad", False):
                 raise ValueError(
                     "can't optimize a non-leaf Tensor: it is the result of other ops, expected the tensors that they "
                     "started from"
@@ -325,7 +325,7 @@ class Optimizer:
     def _update(self, group: Group, params: list[Tensor]) -> None:
         """One call of the row over all parameters of a group."""
         names = (*self._kept(group), *self._single)
-        states = [self.state[p] for p in params]
+        states = [self.state[p] for p in params] if names else []
         tensors = [*params, *[p.grad for p in params]]
         try:
             for name in names:

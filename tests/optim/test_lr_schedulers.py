@@ -38,11 +38,6 @@ SCHEDULES: dict[str, Any] = {
     "three_in_turn": lambda L, o: L.SequentialLR(
         o, [L.ConstantLR(o, 0.1, 3), L.ExponentialLR(o, 0.9), L.StepLR(o, 5, 0.5)], [10, 50]
     ),
-    "in_turn_of_in_turn": lambda L, o: L.SequentialLR(
-        o,
-        [L.SequentialLR(o, [L.LinearLR(o, 0.5), L.ExponentialLR(o, 0.9)], [6]), L.PolynomialLR(o, 50)],
-        [30],
-    ),
     "chained": lambda L, o: L.ChainedScheduler([L.ConstantLR(o, 0.1, 20), L.ExponentialLR(o, 0.98)]),
     "chained_two": lambda L, o: L.ChainedScheduler([L.LinearLR(o, 0.1, total_iters=20), L.CosineAnnealingLR(o, 40)]),
 }
@@ -165,6 +160,19 @@ def test_restarts_take_fractions_of_epochs() -> None:
         assert_equal_rates([rates(ours)], [rates(theirs)])
     with pytest.raises(ValueError, match="Expected non-negative epoch"):
         a.step(-1)
+
+
+def test_schedules_in_turn_may_hold_schedules_in_turn_and_chains() -> None:
+    L = tg.optim.lr_scheduler
+    (a, _), (b, _) = optimizers(), optimizers()
+    inner = L.SequentialLR(a, [L.LinearLR(a, 0.5), L.ExponentialLR(a, 0.9)], [6])
+    nested = L.SequentialLR(a, [inner, L.ChainedScheduler([L.PolynomialLR(a, 50), L.ConstantLR(a, 0.5, 7)])], [30])
+    flat = L.SequentialLR(b, [L.LinearLR(b, 0.5), L.ExponentialLR(b, 0.9), L.PolynomialLR(b, 50)], [6, 30])
+    got, want = follow(nested, a), follow(flat, b)
+    assert_equal_rates(got[:30], want[:30])
+    halved = [[[r[0] / 2, *r[1:]] for r in step] for step in want[30:37]]
+    assert_equal_rates(got[30:37], halved)
+    assert_equal_rates(got[37:], want[37:])
 
 
 def test_a_rate_that_is_a_tensor_is_filled() -> None:

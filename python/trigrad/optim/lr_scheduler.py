@@ -696,19 +696,28 @@ class SequentialLR(_Several):
             )
         self._schedulers = schedulers
         self._milestones = milestones
-        self.last_epoch = last_epoch + 1
+        self.last_epoch = last_epoch
         self.optimizer = optimizer
         # The schedules have all set the first rate: only the first one's counts.
         for group in optimizer.param_groups:
             _set(group, group["initial_lr"])
         self._take_back(self)
-        schedulers[0]._initial_step()
-        self._last_lr = schedulers[0].get_last_lr()
+        self._initial_step()
+
+    def _initial_step(self) -> None:
+        self.last_epoch += 1
+        self._schedulers[0]._initial_step()
+        self._last_lr = self._schedulers[0].get_last_lr()
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        self.last_epoch = epoch or 0
+        self._schedulers[0]._update_lr(0)
+        self._last_lr = self._schedulers[0].get_last_lr()
 
     def _take_back(self, scheduler: Any) -> None:
         for s in getattr(scheduler, "_schedulers", ()):
             self._take_back(s)
-            if not hasattr(s, "_schedulers"):
+            if hasattr(s, "last_epoch"):
                 s.last_epoch -= 1
 
     def step(self) -> None:  # type: ignore[override]
@@ -734,6 +743,19 @@ class ChainedScheduler(_Several):
         self._schedulers = list(schedulers)
         self.optimizer = optimizer
         self._last_lr = self._present()
+
+    def _initial_step(self) -> None:
+        for scheduler in self._schedulers:
+            scheduler._initial_step()
+        self._last_lr = self._present()
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        for group in self.optimizer.param_groups:
+            _set(group, group["initial_lr"])
+        for scheduler in self._schedulers:
+            if hasattr(scheduler, "last_epoch"):
+                scheduler.last_epoch = -1
+        self._initial_step()
 
     def step(self) -> None:  # type: ignore[override]
         """One step of each."""

@@ -324,7 +324,7 @@ class Optimizer:
 
     def _update(self, group: Group, params: list[Tensor]) -> None:
         """One call of the row over all parameters of a group."""
-        names = (*self._kept(group), *self._single)
+        numbers, names = self._numbers(group), (*self._kept(group), *self._single)
         states = [self.state[p] for p in params] if names else []
         tensors = [*params, *[p.grad for p in params]]
         try:
@@ -335,7 +335,7 @@ class Optimizer:
                 for name, value in self._fresh(group, p).items():
                     s.setdefault(name, value)
             return self._update(group, params)
-        type(self)._row(tensors, *self._numbers(group))
+        type(self)._row(tensors, *numbers)
 
     def _kept(self, group: Group) -> tuple[str, ...]:
         """The states of a parameter's shape that the row wants with these options."""

@@ -124,7 +124,7 @@ MODULE_MAY_IMPORT = {
     "_linalg": {"_core", "ops"},
     "_functional": {"_core", "ops", "_creation", "_random", "_reductions"},
     "optim": {"_core", "ops", "_creation", "_hooks"},
-    "utils": {"_core", "ops", "_creation", "_random"},
+    "utils": {"_core", "ops", "_creation", "_random", "_indexing", "_ordering", "_shaping"},
     "_vjp": {"_core", "ops"},
     "_methods": {
         "_core",
@@ -145,6 +145,8 @@ MODULE_MAY_IMPORT = {
     "_saving": {"_core"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
     "trigrad": {
+        "optim",
+        "utils",
         "_ordering",
         "_dtypes",
         "_saving",

@@ -51,6 +51,7 @@ from trigrad._autograd import *
 from trigrad import _autograd, _docs, _methods
 from trigrad import autograd as autograd
 from trigrad import optim as optim
+from trigrad import utils as utils
 
 float = float32
 double = float64

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import trigrad as tg
 from door import TABLE, bits, run
-from samples import large, samples
+from samples import NO_FLOATS, large, required, samples
 from values import FLOATS, Array, Sample, specials
 
 PATH = Path(__file__).with_name("golden.json")
@@ -28,8 +28,8 @@ def catalogue(name: str, dtype: str) -> Iterator[tuple[str, tuple[Array | None, 
     row = TABLE[name]
     for sample in (*samples(row, dtype), large(row, dtype)):
         yield sample.label, run(name, sample)
-    if row["pointwise"] and row["pointwise"]["arity"] == 1:
-        yield "specials", run(name, Sample("specials", (specials(dtype),)))
+    if row["pointwise"] and row["pointwise"]["arity"] == 1 and row["pointwise"]["dtypes"] not in NO_FLOATS:
+        yield "specials", run(name, Sample("specials", (specials(dtype),), required(row)))
 
 
 def hashes() -> Hashes:

@@ -67,6 +67,11 @@ def ref_sum(input: Array, dim: Any = None, keepdim: bool = False, dtype: str | N
 
 
 @row
+def ref_nansum(input: Array, dim: Any = None, keepdim: bool = False, dtype: str | None = None) -> Array:
+    return np.asarray(np.nansum(_as(input, dtype), axis=_axes(input, dim), keepdims=keepdim))
+
+
+@row
 def ref_mean(input: Array, dim: Any = None, keepdim: bool = False, dtype: str | None = None) -> Array:
     axes = _axes(input, dim)
     return np.divide(_sum(_as(input, dtype), axes, keepdim), _count(input, axes))
@@ -127,6 +132,26 @@ def ref_argmin(input: Array, dim: Any = None, keepdim: bool = False) -> Array:
     return _arg(np.argmin, input, dim, keepdim)
 
 
+def _truth(found: Any, input: Array, dim: Any, keepdim: bool) -> Array:
+    empty = isinstance(dim, (list, tuple)) and len(dim) == 0
+    return np.asarray(found(input, axis=() if empty else _axes(input, dim), keepdims=keepdim))
+
+
+@row
+def ref_any(input: Array, dim: Any = None, keepdim: bool = False) -> Array:
+    return _truth(np.any, input, dim, keepdim)
+
+
+@row
+def ref_all(input: Array, dim: Any = None, keepdim: bool = False) -> Array:
+    return _truth(np.all, input, dim, keepdim)
+
+
+@row
+def ref_native_norm(input: Array, dim: Any = None, keepdim: bool = False, p: float = 2.0) -> Array:
+    return np.asarray(_sum(np.abs(input) ** p, _axes(input, dim), keepdim) ** (1 / p))
+
+
 # ---------------------------------------------------------------- dense and matmul
 
 
@@ -162,6 +187,11 @@ def ref_dense_grad_bias(grad: Array) -> Array:
 @row
 def ref_matmul(input: Array, other: Array) -> Array:
     return np.matmul(input, other)
+
+
+@row
+def ref_native_dot(input: Array, other: Array) -> Array:
+    return np.asarray((input * other).sum(-1))
 
 
 # ---------------------------------------------------------------- softmax and losses

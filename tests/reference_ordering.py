@@ -1,4 +1,4 @@
-"""What sorts, selections and scans mean."""
+"""What sorts, selections, scans and layer normalisation mean."""
 
 from __future__ import annotations
 
@@ -65,3 +65,30 @@ def ref_cumsum(input: Array, dim: int, dtype: str | None = None) -> Array:
 @row
 def ref_cumprod(input: Array, dim: int, dtype: str | None = None) -> Array:
     return _scan(np.cumprod, input, dim, dtype)
+
+
+# ---------------------------------------------------------------- layer normalisation
+
+
+@row
+def ref_native_layer_norm(
+    input: Array, weight: Array | None = None, bias: Array | None = None, normalized_shape: Any = (), eps: float = 1e-5
+) -> tuple[Array, Array, Array]:
+    axes = tuple(range(input.ndim - len(normalized_shape), input.ndim))
+    mean = input.mean(axis=axes, keepdims=True)
+    rstd = 1 / np.sqrt(input.var(axis=axes, keepdims=True) + eps)
+    y = (input - mean) * rstd
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias, mean, rstd
+
+
+@row
+def ref_layer_norm_backward(
+    grad: Array, input: Array, mean: Array, rstd: Array, weight: Array | None = None, normalized_shape: Any = ()
+) -> tuple[Array, Array, Array]:
+    kept = input.ndim - len(normalized_shape)
+    last, lead = tuple(range(kept, input.ndim)), tuple(range(kept))
+    scaled = (input - mean) * rstd
+    g = grad if weight is None else grad * weight
+    dx = (g - g.mean(axis=last, keepdims=True) - scaled * (g * scaled).mean(axis=last, keepdims=True)) * rstd
+    return dx, (grad * scaled).sum(axis=lead), grad.sum(axis=lead)

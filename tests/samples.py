@@ -77,11 +77,23 @@ DOMAIN: dict[str, tuple[tuple[float, float], ...]] = {
     "sigmoid": ((-6, 6),),
     "sin": ((-9, 9),),
     "cos": ((-9, 9),),
+    "tan": ((-1.2, 1.2),),
+    "log2": ((0.1, 8),),
+    "log10": ((0.1, 8),),
+    "asin": ((-0.5, 0.5),),
+    "acos": ((-0.5, 0.5),),
+    "acosh": ((1.25, 4),),
+    "atanh": ((-0.5, 0.5),),
+    "atan2": ((0.75, 2), (-2, 2)),
+    "hypot": ((0.3, 2), (0.3, 2)),
+    "mish": ((-6, 6),),
+    "logsigmoid": ((-6, 6),),
 }
 # Pieces that meet at multiples of 1/8: arguments stay half way between those.
 PIECEWISE = {
     "abs", "sign", "floor", "ceil", "round", "trunc", "clamp", "relu", "leaky_relu", "elu", "selu", "maximum", "minimum",
-    "softplus", "eq", "ne", "lt", "le", "gt", "ge",
+    "softplus", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "celu", "softsign", "hardtanh",
+    "hardsigmoid", "hardswish", "threshold", "hardshrink", "softshrink",
 }  # fmt: skip
 # Parameters of the rows that have some, in the order of the signature.
 PARAMETERS: dict[str, tuple[tuple[float, ...], ...]] = {
@@ -89,10 +101,21 @@ PARAMETERS: dict[str, tuple[tuple[float, ...], ...]] = {
     "leaky_relu": ((0.01,), (0.125,)),
     "elu": ((1.0,), (1.5,)),
     "softplus": ((1.0, 20.0), (2.0, 1.0)),
+    "celu": ((1.0,), (1.5,)),
+    "hardtanh": ((-1.0, 1.0), (-0.5, 0.75)),
+    "threshold": ((0.5, 0.25),),
+    "hardshrink": ((0.5,), (0.125,)),
+    "softshrink": ((0.5,), (0.125,)),
+    "native_add": ((2.5,), (-1.0,)),
+    "native_lerp": ((0.25,), (0.75,)),
 }
+# Pieces that meet further out: at multiples of 1/2.
+WIDE_PIECES = {"hardsigmoid", "hardswish"}
 ARGUMENTS = ("input", "other")  # of a pointwise row; its derivatives have grad_grad, grad and output besides
-TESTS = {"eq", "ne", "lt", "le", "gt", "ge"}
-QUOTIENTS = {"remainder", "floor_divide"}
+TESTS = {"eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor"}
+QUOTIENTS = {"remainder", "floor_divide", "fmod"}
+
+NO_FLOATS = ("integers", "bits")  # classes of dtypes
 
 _DERIVATIVE = re.compile(r"(\w+?)_(double_)?backward(?:_([ab]{1,2}))?")
 
@@ -120,10 +143,12 @@ def _arguments(base: str, arity: int, shapes: tuple[tuple[int, ...], ...], t: st
         return np.asarray(whole(shapes[0], base + "0", t, -9, 9) + np.array(0.5, t)), np.asarray(divisors)
     found = []
     for k in range(arity):
-        if base in PIECEWISE:
+        if t.startswith("int"):
+            found.append(np.asarray(whole(shapes[k], base + str(k), t, -9, 9)))
+        elif base in PIECEWISE:
             grid = whole(shapes[k], base + str(k), t, -16, 16)
             between = 0.0 if base in TESTS or k else 0.5  # comparisons want equal values too
-            found.append(np.asarray((grid + np.array(between, t)) / np.array(8, t)))
+            found.append(np.asarray((grid + np.array(between, t)) / np.array(2 if base in WIDE_PIECES else 8, t)))
         else:
             found.append(real(shapes[k], base + str(k), t, *limits[k]))
     return tuple(found)
@@ -137,6 +162,8 @@ def pointwise(row: dict[str, Any], t: str, shapes: Any = None) -> Iterator[Sampl
     derivative = derivative_of(row["name"])
     base = derivative[0] if derivative else row["name"]
     arity = len([n for n in tensors if n in ARGUMENTS])
+    if row["pointwise"]["dtypes"] in NO_FLOATS:
+        t = "int64"
     if shapes is None:
         shapes = (
             [(n,) for n in SIZES] + [(), (3, 0, 2), (3, 5, 7), (2, 1, 3, 1, 2, 1, 2, 1)] if arity == 1 else BROADCASTS
@@ -151,6 +178,12 @@ def pointwise(row: dict[str, Any], t: str, shapes: Any = None) -> Iterator[Sampl
             if "output" in tensors:
                 values.append(OUTPUT)
             yield Sample(f"{shape} {choice or ''}".strip(), tuple(values), attrs)
+
+
+def required(row: dict[str, Any]) -> dict[str, float]:
+    """Parameters of a pointwise row that has no defaults for them."""
+    names = [p.name for p in parse(row["signature"]) if not p.is_tensor and p.default is None]
+    return dict(zip(names, PARAMETERS[row["name"]][0], strict=True)) if names else {}
 
 
 def samples(row: dict[str, Any], t: str) -> Iterator[Sample]:

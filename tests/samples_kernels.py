@@ -112,7 +112,7 @@ def _reductions(name: str, low: float, high: float, **extra: Any) -> None:
     LARGE[name] = big
 
 
-for _name in ("sum", "mean", "amax", "amin", "var", "logsumexp", "argmax", "argmin"):
+for _name in ("sum", "mean", "amax", "amin", "var", "logsumexp", "argmax", "argmin", "native_norm"):
     _reductions(_name, -2, 2)
 _reductions("prod", 0.96, 1.04)
 
@@ -122,6 +122,53 @@ def _var(t: str, plain: Maker = SAMPLES["var"]) -> Iterator[Sample]:
     yield from (s for s in plain(t) if _reduced(s) > 1)
     for correction in (0.0, 2.0):
         yield Sample(f"correction {correction}", (real((7, 33), "var", t),), {"dim": 1, "correction": correction})
+
+
+@of("nansum")
+def _nansum(t: str) -> Iterator[Sample]:
+    for s in SAMPLES["sum"](t):
+        x = np.array(s.tensors[0])
+        x[whole(x.shape, "nan", "int64", 0, 4) == 0] = np.nan
+        yield Sample(s.label, (x,), s.attrs)
+
+
+LARGE["nansum"] = LARGE["sum"]
+
+
+@of("native_norm")
+def _norm(t: str, plain: Maker = SAMPLES["native_norm"]) -> Iterator[Sample]:
+    for s in plain(t):
+        yield s
+        yield Sample(f"{s.label} p=1", s.tensors, {**s.attrs, "p": 1.0})
+
+
+def _truths(name: str) -> None:
+    """Mostly zeros for `any`, mostly others for `all`, so that both answers occur."""
+    common = 0 if name == "any" else 1
+
+    def of_shape(shape: tuple[int, ...], t: str) -> Array:
+        rare = whole(shape, name, "int64", 0, 40) == 0
+        return np.where(rare, 1 - common, common).astype(t)
+
+    def maker(t: str) -> Iterator[Sample]:
+        for shape, dim in (*REDUCTIONS, ((5, 7), ()), ((3, 0), 1)):
+            for keep in (False, True):
+                attrs = {"dim": dim, "keepdim": keep}
+                yield Sample(f"{shape} dim={dim}{' keep' * keep}", (of_shape(shape, t),), attrs)
+        odd = np.array([[-0.0, 0.0], [np.nan, 0.0], [np.inf, -1.0]], t)
+        yield Sample("zeros and NaN", (odd,), {"dim": 1})
+
+    def big(t: str) -> Sample:
+        x = np.full((2, 200_003), common, t)
+        x[1, 150_000] = 1 - common
+        return Sample("large", (x,), {"dim": 1})
+
+    SAMPLES[name] = maker
+    LARGE[name] = big
+
+
+_truths("any")
+_truths("all")
 
 
 def _reduced(s: Sample) -> int:
@@ -265,6 +312,19 @@ def _matmul(t: str) -> Iterator[Sample]:
 
 
 LARGE["matmul"] = lambda t: Sample("large", (real((3, 131, 130), "mm.a", t), real((130, 70), "mm.b", t)))
+
+
+@of("native_dot")
+def _dot(t: str) -> Iterator[Sample]:
+    for n in SIZES:
+        yield Sample(f"{n}", (real(n, "dot.a", t), real(n, "dot.b", t)))
+        yield Sample(f"3x{n}", (real((3, n), "dot.a", t), real((3, n), "dot.b", t)))
+    for shape in ((1040,), (5, 1100), (2, 3, 5), (0, 3), (2, 0), (4100,), (65, 7)):
+        yield Sample(f"{shape}", (real(shape, "dot.a", t), real(shape, "dot.b", t)))
+    yield Sample("turned", (real((9, 4), "dot.a", t).T, real((4, 9), "dot.b", t)))
+
+
+LARGE["native_dot"] = lambda t: Sample("large", (real((3, 170_003), "dot.a", t), real((3, 170_003), "dot.b", t)))
 
 # shape, dim
 SOFTMAX: tuple[tuple[tuple[int, ...], int], ...] = (

@@ -1,4 +1,4 @@
-"""Samples of sorts, selections and scans."""
+"""Samples of sorts, selections, scans and layer normalisation."""
 
 from __future__ import annotations
 
@@ -73,3 +73,57 @@ def _scans(name: str, low: float, high: float) -> None:
 
 _scans("cumsum", -2, 2)
 _scans("cumprod", 0.9, 1.1)
+
+
+# ---------------------------------------------------------------- layer normalisation
+
+# shape of the input, then how many of its axes are normalised
+ROWS = (
+    *(((3, n), 1) for n in SIZES if n),
+    *(((n, 5), 1) for n in (1, 15, 17, 65, 130)),
+    ((7, 127), 1),
+    ((7, 128), 1),
+    ((7, 129), 1),
+    ((3, 1100), 1),
+    ((33,), 1),
+    ((2, 3, 4, 5), 1),
+    ((2, 3, 4, 5), 2),
+    ((2, 3, 4, 5), 4),
+    ((0, 5), 1),
+)
+
+
+def _row_norm(shape: tuple[int, ...], axes: int, t: str) -> tuple[tuple[Array, ...], tuple[int, ...]]:
+    last = shape[len(shape) - axes :]
+    return (real(shape, "ln.x", t, -1, 3), real(last, "ln.w", t), real(last, "ln.b", t)), last
+
+
+@of("native_layer_norm")
+def _layer_norm(t: str) -> Iterator[Sample]:
+    for shape, axes in ROWS:
+        (x, w, b), last = _row_norm(shape, axes, t)
+        yield Sample(f"{shape} {axes}", (x, w, b), {"normalized_shape": last, "eps": 0.01})
+        yield Sample(f"{shape} {axes} bare", (x, None, None), {"normalized_shape": last, "eps": 0.01})
+    (x, w, b), last = _row_norm((9, 20), 1, t)
+    yield Sample("default eps", (x, w, None), {"normalized_shape": last})
+    yield Sample("bias alone", (x, None, b), {"normalized_shape": last})
+
+
+LARGE["native_layer_norm"] = lambda t: Sample("large", _row_norm((900, 300), 1, t)[0], {"normalized_shape": (300,)})
+
+
+def _row_norm_backward(shape: tuple[int, ...], axes: int, t: str, weighted: bool) -> Sample:
+    (x, w, _), last = _row_norm(shape, axes, t)
+    rows = (*shape[: len(shape) - axes], *([1] * axes))
+    tensors = real(shape, "ln.g", t), x, real(rows, "ln.m", t), real(rows, "ln.r", t, 0.5, 2), w if weighted else None
+    return Sample(f"{shape} {axes}{' bare' * (not weighted)}", tensors, {"normalized_shape": last})
+
+
+@of("layer_norm_backward")
+def _layer_norm_backward(t: str) -> Iterator[Sample]:
+    for shape, axes in ROWS:
+        yield _row_norm_backward(shape, axes, t, weighted=True)
+        yield _row_norm_backward(shape, axes, t, weighted=False)
+
+
+LARGE["layer_norm_backward"] = lambda t: _row_norm_backward((4500, 70), 1, t, weighted=True)

@@ -20,7 +20,7 @@ import pytest
 import golden
 import trigrad as tg
 from door import NAMES, TABLE, attributes, bits, call, inputs, overwrites, run, tensor
-from samples import ARGUMENTS, large, pointwise, samples
+from samples import ARGUMENTS, NO_FLOATS, large, pointwise, samples
 from samples_kernels import BCE
 from trigrad import _core
 from values import FLOATS, Array, Sample, real, truth, whole
@@ -178,11 +178,13 @@ def layout_copy(a: Array) -> Array:
 def test_broadcast_inputs(name: str, isa: str) -> None:
     """An input expanded along an axis (stride 0) gives the bits of its copy."""
     _core.set_isa(isa)
+    row = TABLE[name]["pointwise"]
+    kind = "i" if row and row["dtypes"] in NO_FLOATS else "f"
     tested = 0
     for dtype in FLOATS:
         for sample in thinned([s for s in samples(TABLE[name], dtype) if s.tensors]):
             for k, t in enumerate(sample.tensors):
-                if not isinstance(t, np.ndarray) or t.dtype.kind != "f" or t.size < 2 or (overwrites(name) and k == 0):
+                if not isinstance(t, np.ndarray) or t.dtype.kind != kind or t.size < 2 or (overwrites(name) and k == 0):
                     continue
                 for axis in range(t.ndim):
                     expanded = np.broadcast_to(t.take([0], axis), t.shape)

@@ -32,7 +32,21 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "erf": (2, 2),
     "sin": (2, 2),
     "cos": (2, 2),
+    "tan": (2, 2),
+    "exp2": (2, 2),
+    "log2": (2, 2),
+    "log10": (2, 2),
+    "asin": (2, 2),
+    "acos": (2, 2),
+    "atan": (2, 2),
+    "sinh": (2, 2),
+    "cosh": (2, 2),
+    "asinh": (2, 2),
+    "acosh": (2, 2),
+    "atanh": (2, 2),
     "pow": (2, 2),
+    "atan2": (2, 2),
+    "hypot": (1.5, 1.5),
     # correctly rounded
     "sqrt": (0.5, 0.5),
     "reciprocal": (0.5, 0.5),
@@ -41,14 +55,21 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "rsqrt": (1.5, 1.5),
     "silu": (3.5, 3.5),
     "gelu": (5, 6),
+    "gelu_tanh": (5, 5),
+    "mish": (5, 5),
     "softplus": (2, 2),
+    "logsigmoid": (2, 2),
     "elu": (2, 2),
     "selu": (2, 2),
+    "celu": (2, 2),
 }
-ONE_ARGUMENT = [n for n in BOUNDS if n != "pow"]
+PAIRS = ("atan2", "hypot")
+ONE_ARGUMENT = [n for n in BOUNDS if n not in ("pow", *PAIRS)]
 # Where each function's result is neither constant nor infinite.
 INTERESTING = {"exp": 110.0, "expm1": 110.0, "tanh": 10.0, "sigmoid": 110.0, "erf": 6.0, "sin": 50.0, "cos": 50.0, "silu": 110.0,
-               "gelu": 15.0, "softplus": 30.0, "elu": 20.0, "selu": 20.0}  # fmt: skip
+               "gelu": 15.0, "softplus": 30.0, "elu": 20.0, "selu": 20.0, "celu": 20.0, "logsigmoid": 110.0, "mish": 110.0,
+               "gelu_tanh": 12.0, "tan": 50.0, "exp2": 150.0, "sinh": 90.0, "cosh": 90.0, "asin": 1.0, "acos": 1.0,
+               "atanh": 1.0}  # fmt: skip
 
 MP: dict[str, Callable[[Any], Any]] = {
     "exp": mpmath.exp,
@@ -60,12 +81,32 @@ MP: dict[str, Callable[[Any], Any]] = {
     "erf": mpmath.erf,
     "sin": mpmath.sin,
     "cos": mpmath.cos,
+    "tan": mpmath.tan,
+    "exp2": lambda x: mpmath.exp(x * mpmath.log(2)),
+    "log2": lambda x: mpmath.log(x, 2),
+    "log10": mpmath.log10,
+    "asin": mpmath.asin,
+    "acos": mpmath.acos,
+    "atan": mpmath.atan,
+    "sinh": mpmath.sinh,
+    "cosh": mpmath.cosh,
+    "asinh": mpmath.asinh,
+    "acosh": mpmath.acosh,
+    "atanh": mpmath.atanh,
     "sqrt": mpmath.sqrt,
     "reciprocal": lambda x: 1 / x,
     "square": lambda x: x * x,
     "rsqrt": lambda x: 1 / mpmath.sqrt(x),
     "silu": lambda x: x / (1 + mpmath.exp(-x)),
     "gelu": lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2 if x > -50 else mpmath.mpf(0),
+    "gelu_tanh": lambda x: (
+        x / (1 + mpmath.exp(-2 * mpmath.sqrt(2 / mpmath.pi) * x * (1 + mpmath.mpf("0.044715") * x * x)))
+        if x > -50
+        else mpmath.mpf(0)
+    ),
+    "mish": lambda x: x * mpmath.tanh(mpmath.log1p(mpmath.exp(x))) if abs(x) < 2000 else max(x, mpmath.mpf(0)),
+    "logsigmoid": lambda x: -mpmath.log1p(mpmath.exp(-x)) if x > -2000 else x,
+    "celu": lambda x: x if x > 0 else mpmath.expm1(x),
     "softplus": lambda x: x if x > 20 else mpmath.log1p(mpmath.exp(x)),
     "elu": lambda x: x if x > 0 else mpmath.expm1(x),
     "selu": lambda x: (
@@ -83,7 +124,12 @@ def patterns(n: int, dtype: str, key: str) -> Array:
 
 
 def arguments(name: str, dtype: str, n: int) -> Array:
-    wide = INTERESTING.get(name, 4.0) * (8 if dtype == "float64" and name in ("exp", "expm1", "sigmoid", "silu") else 1)
+    wide = INTERESTING.get(name, 4.0) * (
+        8
+        if dtype == "float64"
+        and name in ("exp", "expm1", "exp2", "sinh", "cosh", "sigmoid", "silu", "mish", "logsigmoid")
+        else 1
+    )
     x = np.concatenate(
         [
             patterns(n, dtype, name),
@@ -91,11 +137,18 @@ def arguments(name: str, dtype: str, n: int) -> Array:
             real(n // 2, name + ".near", dtype, -1.5, 1.5),
         ]
     )
-    if name in ("log", "sqrt", "rsqrt"):
+    if name in ("log", "log2", "log10", "sqrt", "rsqrt"):
         x = np.abs(x)
+    if name == "acosh":
+        x = np.concatenate([np.abs(x), 1 + np.abs(x)])
+        x = x[x >= 1]
+    if name in ("asin", "acos"):
+        x = x[np.abs(x) <= 1]
+    if name == "atanh":
+        x = x[np.abs(x) < 1]
     if name == "log1p":
         x = x[x > -1]
-    if name in ("rsqrt", "reciprocal", "log"):
+    if name in ("rsqrt", "reciprocal", "log", "log2", "log10"):
         x = x[x != 0]
     return x
 
@@ -228,6 +281,52 @@ def test_pow_of_special_pairs(dtype: str) -> None:
     assert right.all(), [(x, y, g, w) for x, y, g, w, r in zip(a, b, got, want, right, strict=True) if not r][:9]
 
 
+@pytest.mark.proof
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", PAIRS)
+def test_pairs(name: str, dtype: str, full: bool, record: dict[str, str]) -> None:
+    """Both of all exponents, of the same size, and far apart."""
+    n = (2**20 if dtype == "float32" else 30_000) if full else 2000
+    a = np.concatenate([patterns(n, dtype, name + ".a"), real(n, name + ".c", dtype, -9, 9)])
+    b = np.concatenate([patterns(n, dtype, name + ".b")[: len(a) - n], real(n, name + ".d", dtype, -9, 9)])
+    same = a[np.abs(a) < np.finfo(dtype).max / 4]
+    a, b = np.concatenate([a[: len(b)], same]), np.concatenate([b, same * real(len(same), name + ".e", dtype, -4, 4)])
+    if dtype == "float64":
+        high, low = high_and_low(getattr(mpmath, name), a, b)
+    else:
+        high = quiet(REFERENCE[name])(a.astype(np.float64), b.astype(np.float64))
+        low = np.zeros_like(high)
+    error = worst(name, compute(name, a, b), high, low, a)
+    record[f"ulp {name} {dtype}"] = f"{error:.3f} over {len(a)}"
+    assert error <= BOUNDS[name][FLOATS.index(dtype)] + 1e-7
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", PAIRS)
+def test_special_pairs(name: str, dtype: str) -> None:
+    """As C99 has it: angles of zeros with their signs and of infinities; no overflow on the way; NaN."""
+    some = np.concatenate([specials(dtype), np.array([-3, -1, 1, 2, 1e-30, 1e30], dtype)])
+    a, b = (m.reshape(-1) for m in np.meshgrid(some, some, indexing="ij"))
+    got = compute(name, a, b)
+    with np.errstate(all="ignore"):
+        want = np.array([getattr(math, name)(float(x), float(y)) for x, y in zip(a, b, strict=True)]).astype(dtype)
+        finite = np.where(np.isfinite(want), want, 0).astype(np.float64)
+        right = (np.isnan(want) & np.isnan(got)) | (got == want)
+        right |= np.abs(got.astype(np.float64) - want) <= 2 * spacing(finite, dtype)
+    right &= np.isnan(want) | (want != 0) | (np.signbit(got) == np.signbit(want))
+    assert right.all(), [(x, y, g, w) for x, y, g, w, r in zip(a, b, got, want, right, strict=True) if not r][:9]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_powers_of_two_and_ten_have_exact_logarithms(dtype: str) -> None:
+    info = np.finfo(dtype)
+    k = np.arange(info.minexp - info.nmant, info.maxexp)
+    np.testing.assert_array_equal(compute("log2", np.ldexp(np.array(1, dtype), k)), k)
+    np.testing.assert_array_equal(compute("exp2", k.astype(dtype)), np.ldexp(np.array(1, dtype), k))
+    tens = np.arange(0, 11 if dtype == "float32" else 23)
+    np.testing.assert_array_equal(compute("log10", np.array([float(10 ** int(i)) for i in tens], dtype)), tens)
+
+
 def c_pow(x: float, y: float) -> float:
     """math.pow without its exceptions."""
     try:
@@ -252,6 +351,24 @@ POINTS: dict[str, list[tuple[float, float]]] = {
     "erf": [(0.0, 0.0), (-0.0, -0.0), (INF, 1), (-INF, -1), (10, 1), (-10, -1)],
     "sin": [(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN)],
     "cos": [(0.0, 1), (-0.0, 1), (INF, NAN), (-INF, NAN)],
+    "tan": [(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN)],
+    "exp2": [(0.0, 1), (3, 8), (-2, 0.25), (INF, INF), (-INF, 0.0), (1e5, INF), (-1e5, 0.0)],
+    "log2": [(1, 0.0), (8, 3), (0.0, -INF), (-0.0, -INF), (INF, INF), (-1, NAN)],
+    "log10": [(1, 0.0), (1000, 3), (0.0, -INF), (-0.0, -INF), (INF, INF), (-1, NAN)],
+    "asin": [(0.0, 0.0), (-0.0, -0.0), (1.5, NAN), (-INF, NAN), (INF, NAN)],
+    "acos": [(1, 0.0), (1.5, NAN), (-INF, NAN), (INF, NAN)],
+    "atan": [(0.0, 0.0), (-0.0, -0.0)],
+    "sinh": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -INF), (1e5, INF), (-1e5, -INF)],
+    "cosh": [(0.0, 1), (-0.0, 1), (INF, INF), (-INF, INF), (1e5, INF)],
+    "asinh": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -INF)],
+    "acosh": [(1, 0.0), (INF, INF), (0.5, NAN), (-INF, NAN), (-3, NAN)],
+    "atanh": [(0.0, 0.0), (-0.0, -0.0), (1, INF), (-1, -INF), (2, NAN), (-INF, NAN)],
+    "gelu_tanh": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -0.0), (1e5, 1e5)],
+    "mish": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -0.0), (1e5, 1e5)],
+    "softsign": [(0.0, 0.0), (-0.0, -0.0), (INF, 1), (-INF, -1), (1, 0.5)],
+    "hardswish": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -0.0), (3, 3), (-3, -0.0)],
+    "hardsigmoid": [(0.0, 0.5), (INF, 1), (-INF, 0.0), (3, 1), (-3, 0.0)],
+    "logsigmoid": [(INF, -0.0), (-INF, -INF)],
     "sqrt": [(0.0, 0.0), (-0.0, -0.0), (4, 2), (INF, INF), (-1, NAN), (-INF, NAN)],
     "rsqrt": [(0.0, INF), (-0.0, -INF), (4, 0.5), (INF, 0.0), (-1, NAN)],
     "reciprocal": [(0.0, INF), (-0.0, -INF), (INF, 0.0), (-INF, -0.0)],
@@ -304,7 +421,9 @@ def test_exp_of_float64_at_its_ends() -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("name", ["expm1", "log1p", "tanh", "erf", "sin"])
+@pytest.mark.parametrize(
+    "name", ["expm1", "log1p", "tanh", "erf", "sin", "tan", "asin", "atan", "sinh", "asinh", "atanh"]
+)
 def test_tiny_arguments(name: str, dtype: str) -> None:
     """f(x) = c x, for denormals too."""
     info = np.finfo(dtype)
@@ -315,7 +434,7 @@ def test_tiny_arguments(name: str, dtype: str) -> None:
     assert (np.abs(got - want) <= spacing(want, dtype) * (1 if name == "erf" else 0)).all()
 
 
-@pytest.mark.parametrize("name", ["sin", "cos"])
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_huge_arguments_and_neighbours_of_multiples_of_pi(name: str, dtype: str) -> None:
     """Exact argument reduction."""
@@ -338,9 +457,10 @@ def test_huge_arguments_and_neighbours_of_multiples_of_pi(name: str, dtype: str)
 def test_symmetries(dtype: str) -> None:
     """Bit for bit."""
     x = np.concatenate([patterns(5000, dtype, "sym"), real(5000, "sym2", dtype, -20, 20)])
-    for name in ("tanh", "erf", "sin"):
+    for name in ("tanh", "erf", "sin", "tan", "atan", "sinh", "asinh"):
         np.testing.assert_array_equal(compute(name, -x), -compute(name, x))
-    np.testing.assert_array_equal(compute("cos", -x), compute("cos", x))
+    for name in ("cos", "cosh"):
+        np.testing.assert_array_equal(compute(name, -x), compute(name, x))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

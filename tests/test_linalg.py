@@ -141,7 +141,7 @@ def test_beta_zero_ignores_the_input(name: str) -> None:
 
 def test_added_products_have_the_order_that_is_documented() -> None:
     x, a, b = (ours(real(s, "order", "float32")) for s in ((3, 5), (3, 40), (40, 5)))
-    want = tg.add(tg.mul(tg.matmul(a, b), 0.3), tg.mul(x, 0.7))
+    want = tg.ops.native_add(tg.mul(tg.matmul(a, b), 0.3), x, 0.7)  # fma(0.7, x, ...)
     np.testing.assert_array_equal(tg.addmm(x, a, b, beta=0.7, alpha=0.3).numpy(), want.numpy())
 
 
@@ -384,3 +384,13 @@ def test_tensordot_broadcasts_and_checks(torch: Any) -> None:
         tg.tensordot(ours(a), ours(b), ([0, 0], [0, 1]))
     with pytest.raises(RuntimeError, match="1 and 2 axes"):
         tg.tensordot(ours(a), ours(b), ([0], [0, 1]))
+
+
+@pytest.mark.parametrize("n", [0, 1, 15, 16, 17, 1024, 1025, 40_000, 300_007])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_dot_has_the_order_of_sum(n: int, dtype: str) -> None:
+    x, ones = ours(real(n, "order", dtype)), tg.ones(n, dtype=getattr(tg, dtype))
+    want = tg.sum(x)
+    for a, b in ((x, ones), (ones, x)):
+        assert tg.dot(a, b).numpy().tobytes() == want.numpy().tobytes()
+    assert tg.einsum("bi,bi->b", x.expand(3, n), ones.expand(3, n)).numpy().tobytes() == 3 * want.numpy().tobytes()

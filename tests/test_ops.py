@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import trigrad as tg
 from door import FUNCTIONS, NAMES, ONE_ARGUMENT, TABLE, TWO_ARGUMENTS, call, run, tensor
 from reference import REFERENCE, quiet, reference
-from samples import OUTPUT, PARAMETERS, derivative_of, large, parse, samples
+from samples import NO_FLOATS, OUTPUT, PARAMETERS, QUOTIENTS, derivative_of, large, parse, samples
 from values import FLOATS, Array, Sample, specials, whole
 
 # |got - want| <= relative |want| + relative * (largest |want|, at least 1)
@@ -70,8 +71,11 @@ def test_forward(name: str, dtype: str) -> None:
     assert n > 100
 
 
+OF_FLOATS = [n for n in FUNCTIONS if TABLE[n]["pointwise"]["dtypes"] not in NO_FLOATS]
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("name", ONE_ARGUMENT)
+@pytest.mark.parametrize("name", [n for n in ONE_ARGUMENT if n in OF_FLOATS])
 def test_special_values(name: str, dtype: str) -> None:
     """Zeros with their signs, denormals, the largest numbers, infinities and NaN."""
     x = specials(dtype)
@@ -97,9 +101,12 @@ def test_special_values(name: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("name", [n for n in TWO_ARGUMENTS if n != "pow"])
+@pytest.mark.parametrize(
+    "name",
+    [n for n in TWO_ARGUMENTS if n in OF_FLOATS and n not in PARAMETERS and n not in ("pow", "atan2", "hypot")],
+)
 def test_special_pairs(name: str, dtype: str) -> None:
-    """All pairs of special values; pow has its own test."""
+    """All pairs of special values; what is not exactly rounded has tests in test_elementary.py."""
     x = specials(dtype)
     a, b = (m.reshape(-1) for m in np.meshgrid(x, x, indexing="ij"))
     if name in ("remainder", "floor_divide"):  # numpy's quotients are not exact beyond the digits of the dtype
@@ -131,6 +138,13 @@ KINKS: dict[str, tuple[tuple[float, ...], float]] = {
     "minimum_backward_b": ((1.5, 1.5), 0.5),
     "pow_backward_a": ((0.0, 2.0), 0.0),
     "pow_backward_b": ((0.0, 2.0), 0.0),
+    "hardtanh_backward": ((1.0,), 0.0),
+    "hardsigmoid_backward": ((3.0,), 0.0),
+    "hardswish_backward": ((3.0,), 1.0),
+    "threshold_backward": ((0.5,), 0.0),
+    "hardshrink_backward": ((0.5,), 0.0),
+    "softshrink_backward": ((-0.5,), 0.0),
+    "softsign_double_backward": ((0.0,), 0.0),
 }
 
 
@@ -141,11 +155,26 @@ def test_derivative_at_a_jump(name: str) -> None:
     assert derivative
     params = parse(TABLE[name]["signature"])
     names = [p.name for p in params if not p.is_tensor]
-    values = [np.array([3.0]), *(np.array([v]) for v in arguments), OUTPUT]
+    grads = [np.array([1.0])] * (derivative[1] - 1) + [np.array([3.0])]
+    values = [*grads, *(np.array([v]) for v in arguments), OUTPUT]
     attrs = dict(zip(names, PARAMETERS.get(derivative[0], ((),))[0], strict=True))
     got = run(name, Sample("jump", tuple(values), attrs))[0]
     assert got is not None
     assert got[0] == 3.0 * want
+
+
+CLOSED = {"relu": -1.0, "clamp": 2.0, "hardtanh": 1.0, "threshold": 0.5, "hardshrink": 0.25, "softshrink": -0.25}
+
+
+@pytest.mark.parametrize("grad", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("name", CLOSED)
+def test_no_gradient_comes_through_a_closed_gate(name: str, grad: float) -> None:
+    names = [p.name for p in parse(TABLE[name]["signature"]) if not p.is_tensor]
+    attrs = dict(zip(names, PARAMETERS.get(name, ((),))[0], strict=True))
+    x = np.full(19, CLOSED[name])
+    got = run(name + "_backward", Sample("gate", (np.full(19, grad), x, OUTPUT), attrs))[0]
+    assert got is not None
+    assert (got == 0).all()
 
 
 # ---------------------------------------------------------------- integers
@@ -154,9 +183,12 @@ INTEGERS = ("int64", "int32", "uint8")
 EDGES = {"int64": (-(2**63), 2**63 - 1), "int32": (-(2**31), 2**31 - 1), "uint8": (0, 255)}
 
 
+WHOLE_PARAMETERS = {"clamp": (-2, 3), "hardtanh": (-2, 3), "threshold": (1, 7)}  # integers leave integers
+
+
 def _attrs(name: str) -> dict[str, Any]:
     names = [p.name for p in parse(TABLE[name]["signature"]) if not p.is_tensor]
-    values = (-2, 3) if name == "clamp" else PARAMETERS.get(name, ((),))[0]
+    values = WHOLE_PARAMETERS.get(name) or PARAMETERS.get(name, ((),))[0]
     return dict(zip(names, values, strict=True))
 
 
@@ -186,7 +218,7 @@ def test_integers(name: str, dtype: str) -> None:
         assert np.array_equal(got, want), f"{name}: {got} is not {want}"
         return
     a, b = (m.reshape(-1) for m in np.meshgrid(x, x, indexing="ij"))
-    if name in ("remainder", "floor_divide"):
+    if name in QUOTIENTS:
         a, b = a[b != 0], b[b != 0]
     if name == "pow":
         a, b = a[b >= 0], b[b >= 0]
@@ -202,13 +234,15 @@ def test_integers(name: str, dtype: str) -> None:
 
 def _integer_reference(name: str, x: Array, **attrs: float) -> Array:
     """In the integers' own dtype, wrapping."""
-    if name == "clamp":
+    if name in ("clamp", "hardtanh"):
         low = max(-2, np.iinfo(x.dtype).min)
         return np.clip(x, low, 3)
     if name in ("floor", "ceil", "round", "trunc"):
         return x
     if name == "relu":
         return np.maximum(x, x.dtype.type(0))
+    if name == "threshold":
+        return np.where(x <= 1, x.dtype.type(7), x)
     return np.asarray(REFERENCE[name](x, **attrs))
 
 

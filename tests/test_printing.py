@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import trigrad as tg
 
@@ -49,6 +53,70 @@ def test_edges_print_as_torch(value: float, dtype: str) -> None:
     for data in (value, [value, 1.0], [value, 0.0], [value, 1000.5], [value, np.nan]):
         array = np.array(data, dtype)
         assert repr(tg.tensor(array)) == repr(torch.from_numpy(array)).replace("torch.", "trigrad.")
+
+
+@st.composite
+def tensors(draw: st.DrawFn) -> tuple[np.ndarray, str]:
+    """Numbers of one kind or another, and the dtype that they are printed in."""
+    dtype = draw(st.sampled_from([*DTYPES, "u2", "u4", "bfloat16"]))
+    shape = draw(st.one_of(st.lists(st.integers(0, 6), max_size=4), st.lists(st.integers(1, 60), max_size=2)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    x = rng.normal(size=shape)
+    if dtype[0] in "iu?":
+        scaled = np.asarray(x * 10.0 ** draw(st.integers(0, 2)))
+        return np.asarray(np.clip(scaled, 0 if dtype[0] == "u" else -99, 99)).astype(dtype), dtype
+    kinds = {
+        "of one size": lambda: x * 10.0 ** draw(st.integers(-50, 50)),
+        "of all sizes": lambda: x * 10.0 ** rng.integers(-9, 9, size=shape),
+        "whole": lambda: np.round(x * 10.0 ** draw(st.integers(0, 6))),
+        "some infinite": lambda: np.where(rng.random(shape) < 0.3, rng.choice([np.nan, np.inf, -np.inf]), x),
+        "few finite": lambda: np.where(rng.random(shape) < 0.8, np.nan, np.round(x * 3)),
+        "denormal": lambda: x * 1e-310,
+        "zeros": lambda: x * 0,
+    }
+    with np.errstate(all="ignore"):
+        made = kinds[draw(st.sampled_from(sorted(kinds)))]()
+        return np.asarray(made).astype("f4" if dtype == "bfloat16" else dtype), dtype
+
+
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "precision": st.integers(0, 8),
+        "threshold": st.sampled_from([5, 20, 1000]),
+        "edgeitems": st.integers(0, 5),
+        "linewidth": st.sampled_from([20, 40, 80, 200]),
+        "sci_mode": st.booleans(),
+        "profile": st.sampled_from(["default", "short", "full"]),
+    },
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(tensors(), OPTIONS)
+def test_any_tensor_under_any_options_prints_as_torch(made: tuple[np.ndarray, str], options: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch", reason="compares with torch")
+    array, dtype = made
+    ours, theirs = tg.tensor(array), torch.tensor(array)
+    if dtype == "bfloat16":
+        ours, theirs = ours.bfloat16(), theirs.bfloat16()
+    try:
+        tg.set_printoptions(**options)
+        torch.set_printoptions(**options)
+        assert repr(ours) == repr(theirs).replace("torch.", "trigrad.")
+    finally:
+        tg.set_printoptions(profile="default")
+        torch.set_printoptions(profile="default")
+
+
+def test_the_default_dtype_is_not_named() -> None:
+    try:
+        tg.set_default_dtype(tg.float64)
+        assert repr(tg.tensor(1.5)) == "tensor(1.5000)"
+        assert repr(tg.ones(1).float()) == "tensor([1.], dtype=trigrad.float32)"
+        assert repr(tg.zeros(0)) == "tensor([])"
+    finally:
+        tg.set_default_dtype(tg.float32)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,13 @@ PyObject* zero_(PyObject* self, PyObject*) {
   });
 }
 
+// numpy knows no history: what it would compute would be lost to the backward pass.
+void require_no_grad(const char* op, PyObject* self) {
+  if (requires_grad(self))
+    fail(ErrorKind::Runtime, "[", op, "] got a tensor that requires a gradient, expected one outside the graph; use ",
+         ".detach().numpy()");
+}
+
 // ---- elements
 
 PyObject* item(PyObject* self, PyObject*) {
@@ -94,8 +101,9 @@ PyObject* data_ptr(PyObject* self, PyObject*) {
 PyObject* numpy(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
   return guarded([&] {
     if (n) fail(ErrorKind::Type, "[numpy] takes keywords only: numpy(force=True)");
-    PyObject* force[1];  // PyTorch's: a tensor elsewhere, or one that is recorded, would be copied
+    PyObject* force[1] = {};  // PyTorch's: a tensor elsewhere, or one that is recorded, would be copied
     if (keywords) read_names("numpy", {"force"}, args, n, keywords, force);
+    if (!force[0] || !to_bool("numpy", "force", force[0])) require_no_grad("numpy", self);
     return to_numpy(self);
   });
 }
@@ -123,7 +131,10 @@ PyObject* nbytes(PyObject* self, void*) {
 PyObject* version(PyObject* self, void*) { return PyLong_FromUnsignedLongLong(value_of(self).storage->version()); }
 PyObject* device_name(PyObject* self, void*) { return PyUnicode_FromString(name(value_of(self).device())); }
 PyObject* interface(PyObject* self, void*) {
-  return guarded([&] { return array_interface("__array_interface__", value_of(self)); });
+  return guarded([&] {
+    require_no_grad("__array_interface__", self);
+    return array_interface("__array_interface__", value_of(self));
+  });
 }
 
 }  // namespace

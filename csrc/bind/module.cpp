@@ -89,7 +89,7 @@ py::object default_value(const Attr& a) {
 }
 
 py::list op_table() {
-  static constexpr const char* classes[] = {"floats", "numbers", "any"};
+  static constexpr const char* classes[] = {"floats", "numbers", "any", "integers", "bits"};
   py::list rows;
   for (const Op& op : ops()) {
     py::list params;

@@ -88,27 +88,10 @@ PyObject* positive(PyObject* a) { return Py_NewRef(a); }
 PyObject* invert(PyObject* a) {
   return guarded([&] {
     const Tensor& t = value_of(a);
-    if (t.dtype != Dtype::Bool)
-      fail(ErrorKind::Type, "[invert] got ", name(t.dtype), ", expected bool; compare first, for instance ~(x != 0)");
-    return wrap(call1(op(id_logical_not), {t}));
-  });
-}
-
-// Of two masks: and, or, xor are minimum, maximum, not equal.
-template <OpId id>
-PyObject* logical(PyObject* a, PyObject* b) {
-  return guarded([&]() -> PyObject* {
-    Tensor in[2], out[1];
-    if (!operands(a, b, in)) Py_RETURN_NOTIMPLEMENTED;
-    for (const Tensor& t : in)
-      if (t.dtype != Dtype::Bool)
-        fail(ErrorKind::Type, "[",
-             id == id_minimum   ? "and"
-             : id == id_maximum ? "or"
-                                : "xor",
-             "] got ", name(t.dtype), ", expected bool; compare first, for instance (x > 0) & (y > 0)");
-    call(op(id), in, {}, out);
-    return wrap(std::move(out[0]));
+    if (is_floating(t.dtype))
+      fail(ErrorKind::Type, "[invert] got ", name(t.dtype),
+           ", expected integers or bool; compare first, for instance ~(x != 0)");
+    return wrap(call1(op(id_bitwise_not), {t}));
   });
 }
 
@@ -182,9 +165,16 @@ PyType_Slot operator_slots[] = {
     {Py_nb_positive, slot(positive)},
     {Py_nb_absolute, slot(unary<id_abs>)},
     {Py_nb_invert, slot(invert)},
-    {Py_nb_and, slot(logical<id_minimum>)},
-    {Py_nb_or, slot(logical<id_maximum>)},
-    {Py_nb_xor, slot(logical<id_ne>)},
+    {Py_nb_and, slot(binary<id_bitwise_and>)},
+    {Py_nb_or, slot(binary<id_bitwise_or>)},
+    {Py_nb_xor, slot(binary<id_bitwise_xor>)},
+    {Py_nb_lshift, slot(binary<id_bitwise_left_shift>)},
+    {Py_nb_rshift, slot(binary<id_bitwise_right_shift>)},
+    {Py_nb_inplace_and, slot(inplace<id_bitwise_and>)},
+    {Py_nb_inplace_or, slot(inplace<id_bitwise_or>)},
+    {Py_nb_inplace_xor, slot(inplace<id_bitwise_xor>)},
+    {Py_nb_inplace_lshift, slot(inplace<id_bitwise_left_shift>)},
+    {Py_nb_inplace_rshift, slot(inplace<id_bitwise_right_shift>)},
     {Py_nb_bool, slot(truth)},
     {Py_nb_float, slot(to_float)},
     {Py_nb_int, slot(to_integer)},

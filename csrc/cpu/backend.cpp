@@ -19,9 +19,11 @@ constexpr Backend make_backend() {
   b.kernels[op_dense_grad_weight] = k_dense_grad_weight;
   b.kernels[op_dense_grad_bias] = k_dense_grad_bias;
   b.kernels[op_matmul] = k_matmul;
+  b.kernels[op_dot] = k_dot;
 
   b.kernels[op_sum] = k_sum;
   b.kernels[op_mean] = k_mean;
+  b.kernels[op_nansum] = k_nansum;
   b.kernels[op_prod] = k_prod;
   b.kernels[op_amax] = k_amax;
   b.kernels[op_amin] = k_amin;
@@ -29,6 +31,9 @@ constexpr Backend make_backend() {
   b.kernels[op_logsumexp] = k_logsumexp;
   b.kernels[op_argmax] = k_argmax;
   b.kernels[op_argmin] = k_argmin;
+  b.kernels[op_any] = k_any;
+  b.kernels[op_all] = k_all;
+  b.kernels[op_norm] = k_norm;
   b.kernels[op_softmax] = k_softmax;
   b.kernels[op_softmax_backward] = k_softmax_backward;
   b.kernels[op_log_softmax] = k_log_softmax;
@@ -72,6 +77,8 @@ constexpr Backend make_backend() {
   b.kernels[op_kthvalue] = k_kthvalue;
 
   // ---- norms
+  b.kernels[op_layer_norm] = k_layer_norm;
+  b.kernels[op_layer_norm_backward] = k_layer_norm_backward;
 
   // ---- optimizers
   for (int i = op_sgd; i <= op_rprop; i++) b.kernels[i] = k_update;

@@ -60,7 +60,10 @@ double activation_parameter(const Call& c, const Op& activation, int k) {
   if (k >= static_cast<int>(activation.attributes.size())) return 0;
   const Attr& own = activation.attribute(k).fallback;
   constexpr double inf = std::numeric_limits<double>::infinity();
-  return own.kind == Attr::Kind::Float ? own.f : k == 0 ? -inf : inf;
+  return own.kind == Attr::Kind::Float ? own.f
+         : own.kind == Attr::Kind::Int ? static_cast<double>(own.i)
+         : k == 0                      ? -inf
+                                       : inf;
 }
 
 template <class T>

@@ -232,6 +232,7 @@ TG_FN int64_t tasks_for(double flops) {
 }
 TG_FN int64_t rounded_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
+#include "dense_column.inl"
 #include "dense_stream.inl"
 
 // The panels of g.b: packed already, packed here, or in place where B's rows are contiguous and few rows of A use them.
@@ -278,16 +279,19 @@ static void product_chains(const Product<typename lane<V>::S>& g) {
   if (S == 1 && reads_rows(g)) return product_of_row<V>(g, tasks);
   constexpr int64_t unit = 24;  // rows: a multiple of every tile's height
   const int64_t rows = rounded_up((g.M + tasks - 1) / tasks, unit), row_tasks = (g.M + rows - 1) / rows;
-  if (is_narrow<V>(g.N) && g.M >= lane<V>::n) {
+  const bool one_column = S == 4 && g.N == 1;
+  if (one_column || (is_narrow<V>(g.N) && g.M >= lane<V>::n)) {
     const PanelShape image = panel_shape<V>(g.N);
-    const T* b = g.packed ? g.packed + image.row * g.K : nullptr;
+    const T* b = g.packed ? g.packed + image.row * g.K : one_column && g.b_k == 1 ? g.b : nullptr;
     if (!b) {
       T* to = buffer<T>(packed_b_slot, g.N * g.K);
       pack_columns(g.b, g.b_k, g.b_n, g.N, g.K, to);
       b = to;
     }
-    return for_tasks(row_tasks,
-                     [&](int64_t task) { product_narrow<V, S>(g, b, task * rows, least((task + 1) * rows, g.M)); });
+    return for_tasks(row_tasks, [&](int64_t task) {
+      const int64_t first = task * rows, end = least((task + 1) * rows, g.M);
+      one_column ? product_of_column(g, b, first, end) : product_narrow<V, S>(g, b, first, end);
+    });
   }
   const Panels<T> panels = panels_of<V>(g, tasks);
   const int64_t count = panels.shape.count;

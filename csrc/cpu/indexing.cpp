@@ -26,6 +26,7 @@ struct Walk {
   const int64_t* index = nullptr;
   int64_t places = 0;  // the index selects far + j * step, 0 <= j < places
   int64_t step = 0;
+  bool ready = false;           // no index is negative or out of range
   int64_t wrapped = 0;          // what is added to a negative index: `places`, or 0 where it is refused
   int64_t first = 0, last = 0;  // the places that belong to this walk; others write the rest
   std::byte *near = nullptr, *far = nullptr;
@@ -55,6 +56,13 @@ void add_to(T& sum, T term) {
   else if constexpr (std::floating_point<T>) sum = sum + term;
 }
 
+template <class T, Move move>
+void put(T& far, T& near) {
+  if constexpr (move == Move::read) near = far;
+  else if constexpr (move == Move::write) far = near;
+  else add_to(far, near);
+}
+
 // At least 16 bytes. Short rows go without a call, in steps of 16, the last of which may repeat some bytes.
 inline void copy_row(std::byte* to, const std::byte* from, int64_t bytes) {
   if (bytes > 256) {
@@ -67,7 +75,7 @@ inline void copy_row(std::byte* to, const std::byte* from, int64_t bytes) {
 
 // One index for a whole row.
 template <class T, Move move>
-void row(const Axis& a, T* near, T* far) {
+void put_row(const Axis& a, T* near, T* far) {
   if constexpr (move == Move::add) {
     if (a.near == 1 && a.far == 1) {
       for (int64_t i = 0; i < a.length; i++) add_to(far[i], near[i]);
@@ -75,68 +83,120 @@ void row(const Axis& a, T* near, T* far) {
       for (int64_t i = 0; i < a.length; i++) add_to(far[i * a.far], near[i * a.near]);
     }
   } else {
-    T *to = move == Move::read ? near : far, *from = move == Move::read ? far : near;
-    const int64_t to_stride = move == Move::read ? a.near : a.far, from_stride = move == Move::read ? a.far : a.near;
-    if (to_stride == 1 && from_stride == 1) {
-      const int64_t bytes = a.length * static_cast<int64_t>(sizeof(T));
-      if (bytes < 16) {
-        for (int64_t i = 0; i < a.length; i++) to[i] = from[i];
-      } else {
-        copy_row(reinterpret_cast<std::byte*>(to), reinterpret_cast<const std::byte*>(from), bytes);
-      }
+    const int64_t bytes = a.length * static_cast<int64_t>(sizeof(T));
+    if (move == Move::write && a.near == 0 && a.far == 1) {
+      std::fill_n(far, a.length, *near);
+    } else if (a.near != 1 || a.far != 1 || bytes < 16) {
+      for (int64_t i = 0; i < a.length; i++) put<T, move>(far[i * a.far], near[i * a.near]);
     } else {
-      for (int64_t i = 0; i < a.length; i++) to[i * to_stride] = from[i * from_stride];
+      T *to = move == Move::read ? near : far, *from = move == Move::read ? far : near;
+      copy_row(reinterpret_cast<std::byte*>(to), reinterpret_cast<const std::byte*>(from), bytes);
     }
   }
 }
 
-// Visits the elements of one axis; false if an index of a read is out of range. Writes were checked before.
+constexpr int64_t kChunk = 256;  // indices that are looked at together, so that memory answers for many at once
+
+bool all_inside(const int64_t* index, int64_t n, int64_t places) {
+  int64_t signs = 0;
+  for (int64_t i = 0; i < n; i++) signs |= index[i] | (places - 1 - index[i]);
+  return signs >= 0;
+}
+
+// The places that n indices name: the indices themselves where all are good as they are, else a copy in `buffer`. Null if
+// one is out of range, which a walk that writes does not meet.
+const int64_t* places_of(const Walk& w, const int64_t* index, int64_t stride, int64_t n, int64_t* buffer) {
+  if (stride == 1 && (w.ready || all_inside(index, n, w.places))) return index;
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t j = index[i * stride] + (index[i * stride] >> 63 & w.wrapped);
+    if (j < 0 || j >= w.places) return nullptr;
+    buffer[i] = j;
+  }
+  return buffer;
+}
+
+// Of elements start .. start + n - 1 of an axis, whose places are `at`, those that belong to this walk.
 template <class T, Move move>
-bool line(const Walk& w, const Axis& a, const int64_t* index, T* near, T* far) {
-  const int64_t wrapped = w.wrapped, step = w.step;
-  const auto places = static_cast<uint64_t>(w.places);
+void put_own(const Walk& w, const Axis& a, const int64_t* at, int64_t start, int64_t n, T* near, T* far) {
   const auto first = static_cast<uint64_t>(w.first), own = static_cast<uint64_t>(w.last - w.first);
-  if (a.index == 0) {
-    const int64_t j = *index + (*index >> 63 & wrapped);
-    if constexpr (move == Move::read) {
-      if (static_cast<uint64_t>(j) >= places) return false;
-    } else {
-      if (static_cast<uint64_t>(j) - first >= own) return true;
+  int64_t to[kChunk], which[kChunk], k = 0;
+  for (int64_t i = 0; i < n; i++) {
+    to[k] = at[i] * w.step + (start + i) * a.far;
+    which[k] = (start + i) * a.near;
+    k += static_cast<uint64_t>(at[i]) - first < own;
+  }
+  for (int64_t i = 0; i < k; i++) put<T, move>(far[to[i]], near[which[i]]);
+}
+
+template <class T, Move move>
+void put_elements(const Walk& w, const Axis& a, const int64_t* at, int64_t start, int64_t n, T* near, T* far) {
+  if (w.last - w.first != w.places) return put_own<T, move>(w, a, at, start, n, near, far);
+  near += start * a.near;
+  if (a.near == 1 && a.far == 0 && w.step == 1) {
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < n; i++) put<T, move>(far[at[i]], near[i]);
+  } else {
+    const int64_t step = w.step, beside = a.near, along = a.far;
+    far += start * along;
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < n; i++) put<T, move>(far[at[i] * step + i * along], near[i * beside]);
+  }
+}
+
+// Asks for the memory of n rows of `bytes` bytes ahead of their use, unless the nearest caches hold all of it anyway.
+template <class T, Move move>
+void prefetch(const Walk& w, const int64_t* at, int64_t n, const T* far, int64_t bytes) {
+  if (w.places * std::abs(w.step) * static_cast<int64_t>(sizeof(T)) < (1 << 20)) return;
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t b = 0; b < bytes; b += 64)
+      __builtin_prefetch(reinterpret_cast<const std::byte*>(far + at[i] * w.step) + b, move == Move::read ? 0 : 1);
+}
+
+// Visits the elements of the last two axes.
+template <class T, Move move>
+bool block(const Walk& w, const Axis& a, const Axis& b, const int64_t* index, T* near, T* far) {
+  int64_t buffer[kChunk];
+  if (b.index == 0) {
+    const bool short_row = b.near == 1 && b.far == 1 && b.length * static_cast<int64_t>(sizeof(T)) <= 256;
+    for (int64_t start = 0; start < a.length; start += kChunk) {
+      const int64_t n = std::min(kChunk, a.length - start);
+      const int64_t* at = places_of(w, index + start * a.index, a.index, n, buffer);
+      if (!at) return false;
+      if (short_row) prefetch<T, move>(w, at, n, far, b.length * static_cast<int64_t>(sizeof(T)));
+      for (int64_t i = 0; i < n; i++)
+        if (at[i] >= w.first && at[i] < w.last)
+          put_row<T, move>(b, near + (start + i) * a.near, far + (start + i) * a.far + at[i] * w.step);
     }
-    row<T, move>(a, near, far + j * step);
     return true;
   }
-  bool good = true;
-  for (int64_t i = 0; i < a.length; i++) {
-    int64_t j = index[i * a.index];
-    j += j >> 63 & wrapped;
-    if constexpr (move == Move::read) {
-      const bool inside = static_cast<uint64_t>(j) < places;
-      good &= inside;
-      near[i * a.near] = far[(inside ? j : 0) * step + i * a.far];
-    } else if (static_cast<uint64_t>(j) - first < own) {
-      T& to = far[j * step + i * a.far];
-      if constexpr (move == Move::write) to = near[i * a.near];
-      else add_to(to, near[i * a.near]);
+  // Short rows whose indices lie one after the other are looked at together.
+  const bool joined = b.index == 1 && a.index == b.length && b.length <= kChunk;
+  const int64_t together = joined ? kChunk / b.length : 1;
+  for (int64_t r = 0; r < a.length; r += together) {
+    const int64_t rows = std::min(together, a.length - r);
+    for (int64_t start = 0; start < b.length; start += kChunk) {
+      const int64_t n = std::min(kChunk, b.length - start);
+      const int64_t* at = places_of(w, index + r * a.index + start * b.index, b.index, rows * n, buffer);
+      if (!at) return false;
+      if (rows == 1) prefetch<T, move>(w, at, n, far + r * a.far + start * b.far, 1);
+      for (int64_t i = 0; i < rows; i++)
+        put_elements<T, move>(w, b, at + i * n, start, n, near + (r + i) * a.near, far + (r + i) * a.far);
     }
   }
-  return good;
+  return true;
 }
 
 template <class T, Move move>
 bool visit(const Walk& w, int axis, const int64_t* index, T* near, T* far) {
   const Axis& a = w.axis[axis];
-  if (axis + 1 == w.rank) return line<T, move>(w, a, index, near, far);
+  if (axis + 2 == w.rank) return block<T, move>(w, a, w.axis[axis + 1], index, near, far);
   bool good = true;
-  for (int64_t i = 0; i < a.length; i++) {
-    const int64_t* at = index + i * a.index;
-    T *n = near + i * a.near, *f = far + i * a.far;
-    good &= axis + 2 == w.rank ? line<T, move>(w, w.axis[axis + 1], at, n, f) : visit<T, move>(w, axis + 1, at, n, f);
-  }
+  for (int64_t i = 0; i < a.length; i++)
+    good &= visit<T, move>(w, axis + 1, index + i * a.index, near + i * a.near, far + i * a.far);
   return good;
 }
 
-// Elements axis `cut` from `first` to `last` only.
+// From `first` to `last` along the axis `cut` only.
 Walk part(const Walk& w, int size, int cut, int64_t first, int64_t last) {
   Walk p = w;
   Axis& a = p.axis[cut];
@@ -240,18 +300,19 @@ int64_t allowance(bool wrap, int64_t length) { return wrap ? length : 0; }
        length ? std::to_string(low) + " to " + std::to_string(length - 1) : "none");
 }
 
-void check(const Call& c, const Tensor& index, int axis, int64_t length, bool wrap) {
+// Refuses indices out of range. Is every one good as it is, without wrapping?
+bool check(const Call& c, const Tensor& index, int axis, int64_t length, bool wrap) {
   const Tensor all = distinct(index);
-  const int64_t* j = all.data<int64_t>();
-  const int64_t add = allowance(wrap, length);
-  const auto end = static_cast<uint64_t>(length + add);
-  std::atomic<bool> good{true};
-  split(all.numel(), 0.5, [&](int64_t first, int64_t last) {
-    bool bad = false;
-    for (int64_t i = first; i < last; i++) bad |= static_cast<uint64_t>(j[i]) + static_cast<uint64_t>(add) >= end;
-    if (bad) good.store(false, std::memory_order_relaxed);
+  const int64_t *j = all.data<int64_t>(), add = allowance(wrap, length);
+  std::atomic<bool> good{true}, plain{true};
+  split(all.numel(), 0.3, [&](int64_t first, int64_t last) {
+    if (all_inside(j + first, last - first, length)) return;
+    plain.store(false, std::memory_order_relaxed);
+    for (int64_t i = first; i < last; i++)
+      if (j[i] < -add || j[i] >= length) good.store(false, std::memory_order_relaxed);
   });
   if (!good.load(std::memory_order_relaxed)) out_of_range(c, index, axis, length, wrap);
+  return plain.load(std::memory_order_relaxed);
 }
 
 // ---- native_index, native_index_put: k index tensors for the axes dim .. dim + k - 1 of `far`
@@ -259,7 +320,7 @@ void check(const Call& c, const Tensor& index, int axis, int64_t length, bool wr
 struct Selection {
   Tensor index;  // (B): positions on the one axis, or for several axes distances from the least place
   int64_t places, step, offset = 0;
-  bool wrap;
+  bool wrap, ready = false;
 
   Selection(const Call& c, size_t first, const Tensor& far, int dim, const Dims& common, bool wrap, bool checked_later)
       : wrap(wrap) {
@@ -268,7 +329,7 @@ struct Selection {
       index = contiguous(c.in[first]);
       places = far.shape[dim];
       step = far.strides[dim];
-      if (!checked_later || places == 0 || far.numel() == 0) check(c, index, dim, places, wrap);
+      if (!checked_later || places == 0 || far.numel() == 0) ready = check(c, index, dim, places, wrap);
       return;
     }
     index = empty(common, Dtype::Int64);
@@ -296,6 +357,7 @@ struct Selection {
       });
     }
     this->wrap = false;
+    ready = true;
   }
 };
 
@@ -316,15 +378,20 @@ Walk selection_walk(const Selection& s, const Tensor& near, const Tensor& far, i
   w.index = s.index.data<int64_t>();
   w.places = w.last = s.places;
   w.step = s.step;
+  w.ready = s.ready;
   w.wrapped = allowance(s.wrap, s.places);
   w.near = near.data();
   w.far = far.data() + s.offset * size_of(far.dtype);
   return w;
 }
 
-// A walk without an axis visits one element.
+// Kernels take two axes at a time: those that are lacking have the length 1.
 void complete(Walk& w) {
-  if (w.rank == 0) w.axis[w.rank++] = {1, 0, 1, 1, true};
+  while (w.rank < 2) {
+    const int last = w.rank++;
+    w.axis[last] = {1, 0, 0, 0, true};
+    if (last) std::swap(w.axis[0], w.axis[1]);
+  }
 }
 
 // ---- gather, scatter, scatter_add: an index for every element
@@ -353,7 +420,8 @@ void write_elements(const Call& c) {
   if (!nothing) check(c, index, dim, far.shape[dim], false);
   copy(out, input);
   if (nothing) return;
-  const Walk w = element_walk(index, source, far, dim);
+  Walk w = element_walk(index, source, far, dim);
+  w.ready = true;
   if constexpr (move == Move::add) with_element(out.dtype, [&](auto like) { write<decltype(like), move>(w); });
   else with_size(out.dtype, [&](auto like) { write<decltype(like), move>(w); });
 }

@@ -14,6 +14,7 @@ void k_dense_grad_input(const Call& call);
 void k_dense_grad_weight(const Call& call);
 void k_dense_grad_bias(const Call& call);
 void k_matmul(const Call& call);
+void k_dot(const Call& call);
 
 // copy.cpp
 void k_cast(const Call& call);
@@ -24,6 +25,7 @@ void k_arange(const Call& call);
 // reduce.cpp
 void k_sum(const Call& call);
 void k_mean(const Call& call);
+void k_nansum(const Call& call);
 void k_prod(const Call& call);
 void k_amax(const Call& call);
 void k_amin(const Call& call);
@@ -31,6 +33,9 @@ void k_var(const Call& call);
 void k_logsumexp(const Call& call);
 void k_argmax(const Call& call);
 void k_argmin(const Call& call);
+void k_any(const Call& call);
+void k_all(const Call& call);
+void k_norm(const Call& call);
 
 // softmax.cpp
 void k_softmax(const Call& call);
@@ -89,6 +94,9 @@ void k_topk(const Call& call);
 void k_kthvalue(const Call& call);
 
 // ---- norms
+// layer_norm.cpp
+void k_layer_norm(const Call& call);
+void k_layer_norm_backward(const Call& call);
 
 // update.cpp
 void k_update(const Call& call);  // the step of every optimizer

@@ -40,6 +40,38 @@ TG_DERIVATIVE(curvature_ab, 5, in[0] * in[1] * Row::dab(in[2], in[3], in[4], p, 
 TG_DERIVATIVE(curvature_bb, 5, in[0] * in[1] * Row::dbb(in[2], in[3], in[4], p, q))
 #undef TG_DERIVATIVE
 
+// All derivatives that pointwise.def writes as V{} share the kernels of this row.
+struct op_flat {
+  template <class V>
+  TG_FN V df(V, V, V, V) {
+    return V{};
+  }
+  template <class V>
+  TG_FN V ddf(V, V, V, V) {
+    return V{};
+  }
+#define TG_ZERO(name)           \
+  template <class V>            \
+  TG_FN V name(V, V, V, V, V) { \
+    return V{};                 \
+  }
+  TG_ZERO(da) TG_ZERO(db) TG_ZERO(daa) TG_ZERO(dab) TG_ZERO(dbb)
+#undef TG_ZERO
+};
+constexpr bool is_zero(const char* expression) {
+  return expression[0] == 'V' && expression[1] == '{' && expression[2] == '}' && expression[3] == 0;
+}
+template <class Row, bool flat>
+struct flat_or {
+  using type = Row;
+};
+template <class Row>
+struct flat_or<Row, true> {
+  using type = op_flat;
+};
+template <class Row, bool flat>
+using or_flat = typename flat_or<Row, flat>::type;
+
 // ---- loops ----------------------------------------------------------------------------------------------
 // Floating point: whole vectors, then the rest under a mask.
 template <class F, class V>
@@ -106,8 +138,11 @@ void integer_loop(const void* const* in, void* out, int64_t n, double p, double 
 // The kernel for lanes V (vectors, int64_t, int32_t, uint8_t or bool), null where the op does not take them.
 template <class F, class V>
 constexpr PointwiseFn kernel() {
-  if constexpr (lane<V>::floating) return vector_loop<F, V>;
-  else if constexpr (F::dtypes == dtype_class::ANY || (F::dtypes == dtype_class::NUMBERS && !__is_same(V, bool)))
+  constexpr dtype_class c = F::dtypes;
+  constexpr bool integral = c == dtype_class::INTEGERS || c == dtype_class::BITS;
+  if constexpr (lane<V>::floating && !integral) return vector_loop<F, V>;
+  else if constexpr (!lane<V>::floating && c != dtype_class::FLOATS &&
+                     (!__is_same(V, bool) || c == dtype_class::ANY || c == dtype_class::BITS))
     return integer_loop<F, V>;
   else return nullptr;
 }

@@ -1,4 +1,5 @@
 // Reductions over any axes: arranges the operand as rows or columns, shares the work out, and knows the integers.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -33,7 +34,7 @@ bool walk_as_one(const Tensor& x, int first, int last, int64_t* length, int64_t*
   return one;
 }
 
-bool reduces_all(const Call& c) { return !c.attrs.has(0) || (c.attrs.list.empty() && c.op.id != op_logsumexp); }
+bool reduces_all(const Call& c) { return !c.attrs.has(0) || (c.attrs.list.empty() && !no_axes_means_none(c.op.id)); }
 
 Arranged arrange(const Call& c) {
   const Tensor& x = c.in[0];
@@ -95,32 +96,63 @@ constexpr int64_t kPiece = 16 * row_lanes * row_shard;
 constexpr int64_t kPieceShards = 8;
 constexpr int64_t kStrip = 128;  // columns of one task
 
-template <class T>
-void reduce_rows(Reduce kind, int64_t rows, int64_t n, const T* x, int64_t x_row, const T* center, T* out) {
-  const RowsTable<T>& table = isa().rows<T>();
-  const double cost = nanoseconds_of(kind, sizeof(T));
-  if (n <= kPiece || rows >= 8) {
-    split(rows, cost * static_cast<double>(n) + 2, [&](int64_t first, int64_t last) {
-      table.reduce_rows(
-          {kind, last - first, n, x + first * x_row, x_row, center ? center + first : nullptr, out + first});
-    });
-    return;
-  }
+// Shares out whole rows, `whole(first, last)`, or where those are few and long the pieces of each: `part(r, i, count,
+// lanes)` gives the totals of the 16 lanes over the elements i .. i + count - 1 of row r.
+template <class T, class Whole, class Part>
+void share_rows(Reduce kind, int64_t rows, int64_t n, double cost, T* out, Whole whole, Part part) {
+  if (n <= kPiece || rows >= 8) return split(rows, cost * static_cast<double>(n) + 2, whole);
   const int64_t pieces = (n + kPiece - 1) / kPiece;
   const Tensor partial = empty({pieces, row_lanes}, sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64);
   T* lanes = partial.data<T>();
   for (int64_t r = 0; r < rows; r++) {
-    const T* row = x + r * x_row;
     split(pieces, cost * kPiece, [&](int64_t first, int64_t last) {
       for (int64_t p = first; p < last; p++)
-        table.reduce_rows({kind, 1, p + 1 < pieces ? kPiece : n - p * kPiece, row + p * kPiece, 0,
-                           center ? center + r : nullptr, lanes + p * row_lanes, false});
+        part(r, p * kPiece, p + 1 < pieces ? kPiece : n - p * kPiece, lanes + p * row_lanes);
     });
     join_tree(kind, pieces, row_lanes, lanes);
     for (int half = row_lanes / 2; half > 0; half /= 2)
       for (int l = 0; l < half; l++) lanes[l] = join(kind, lanes[l], lanes[l + half]);
     out[r] = lanes[0];
   }
+}
+
+template <class T>
+void reduce_rows(Reduce kind, int64_t rows, int64_t n, const T* x, int64_t x_row, const T* center, T* out) {
+  const RowsTable<T>& table = isa().rows<T>();
+  share_rows(
+      kind, rows, n, nanoseconds_of(kind, sizeof(T)), out,
+      [&](int64_t first, int64_t last) {
+        table.reduce_rows(
+            {kind, last - first, n, x + first * x_row, x_row, center ? center + first : nullptr, out + first});
+      },
+      [&](int64_t r, int64_t i, int64_t count, T* lanes) {
+        table.reduce_rows({kind, 1, count, x + r * x_row + i, 0, center ? center + r : nullptr, lanes, false});
+      });
+}
+
+// (..., n) as rows of unit stride
+Tensor rows_of(const Tensor& x) {
+  const int64_t n = x.shape.back();
+  Tensor flat = x.numel() ? try_view("dot", x, {-1, n}) : Tensor{};
+  return flat.defined() && (n == 1 || flat.strides[1] == 1) ? flat : contiguous(x);
+}
+
+template <class T>
+void dot(const Call& c) {
+  const Tensor x = rows_of(c.in[0]), y = rows_of(c.in[1]);
+  const int64_t n = c.in[0].shape.back(), rows = c.out[0].numel();
+  const int64_t x_row = x.rank() == 2 ? x.strides[0] : n, y_row = y.rank() == 2 ? y.strides[0] : n;
+  const T *px = x.data<T>(), *py = y.data<T>();
+  T* out = c.out[0].data<T>();
+  const RowsTable<T>& table = isa().rows<T>();
+  share_rows(
+      Reduce::sum, rows, n, 2 * nanoseconds_of(Reduce::sum, sizeof(T)), out,
+      [&](int64_t first, int64_t last) {
+        table.dot_rows({last - first, n, px + first * x_row, x_row, py + first * y_row, y_row, out + first});
+      },
+      [&](int64_t r, int64_t i, int64_t count, T* lanes) {
+        table.dot_rows({1, count, px + r * x_row + i, 0, py + r * y_row + i, 0, lanes, false});
+      });
 }
 
 template <class T>
@@ -279,6 +311,80 @@ void extremum(const Call& c, bool least) {
   }
 }
 
+// ---- truth: is there an element other than 0 (any), is there none that is 0 (all) ----------------------------------------
+// Elements as words of their bits, of which `sign` does not count. A word is met where met(word) has a bit.
+template <bool zeros, class Word>
+struct Meets {
+  Word sign;
+  Word operator()(Word w) const { return zeros ? static_cast<Word>((w & ~sign) == 0) : static_cast<Word>(w & ~sign); }
+
+  bool anywhere(const Word* x, int64_t n) const {
+    constexpr int64_t block = 1024;
+    for (int64_t i = 0; i < n; i += block) {
+      const int64_t end = n - i < block ? n : i + block;
+      Word found = 0;
+      for (int64_t j = i; j < end; j++) found |= (*this)(x[j]);
+      if (found) return true;
+    }
+    return false;
+  }
+  // out[c] = is column c of x(M, N) met? N <= kStrip
+  void columns(int64_t M, int64_t N, const Word* x, int64_t x_row, uint8_t* out) const {
+    Word found[kStrip] = {};
+    for (int64_t m = 0; m < M; m++)
+      for (int64_t c = 0; c < N; c++) found[c] |= (*this)(x[m * x_row + c]);
+    for (int64_t c = 0; c < N; c++) out[c] = found[c] != 0;
+  }
+};
+
+template <bool zeros, class Word>
+void meets(const Arranged& a, Word sign, uint8_t* out) {
+  const Meets<zeros, Word> met{sign};
+  const Word* x = a.x.data<Word>();
+  const double cost = 0.03 * sizeof(Word);
+  if (a.by_rows) {
+    // Parts of rows, which meet in `out` afterwards.
+    const int64_t part = a.outer >= 8 || a.n <= kPiece ? a.n : kPiece, parts = part ? (a.n + part - 1) / part : 1;
+    const Tensor flags = parts > 1 ? empty({a.outer, parts}, Dtype::Bool) : Tensor{};
+    uint8_t* flag = parts > 1 ? flags.data<uint8_t>() : out;
+    split(a.outer * parts, cost * static_cast<double>(part) + 2, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; i++) {
+        const int64_t at = i % parts * part;
+        flag[i] = met.anywhere(x + i / parts * a.outer_stride + at, std::min(part, a.n - at));
+      }
+    });
+    if (parts > 1)
+      for (int64_t o = 0; o < a.outer; o++)
+        out[o] = std::memchr(flag + o * parts, 1, static_cast<size_t>(parts)) != nullptr;
+    return;
+  }
+  const int64_t strips = (a.inner + kStrip - 1) / kStrip;
+  split(a.outer * strips, cost * static_cast<double>(a.n * std::min(a.inner, kStrip)),
+        [&](int64_t first, int64_t last) {
+          for (int64_t i = first; i < last; i++) {
+            const int64_t o = i / strips, c = i % strips * kStrip;
+            met.columns(a.n, std::min(kStrip, a.inner - c), x + o * a.outer_stride + c, a.n_stride,
+                        out + o * a.inner + c);
+          }
+        });
+}
+
+template <bool zeros>
+void truth(const Call& c) {
+  const Arranged a = arrange(c);
+  uint8_t* out = c.out[0].data<uint8_t>();
+  const int64_t n = c.out[0].numel();
+  switch (c.in[0].dtype) {
+    case Dtype::Float32: meets<zeros, uint32_t>(a, uint32_t{1} << 31, out); break;
+    case Dtype::Float64: meets<zeros, uint64_t>(a, uint64_t{1} << 63, out); break;
+    case Dtype::Int64: meets<zeros, uint64_t>(a, 0, out); break;
+    case Dtype::Int32: meets<zeros, uint32_t>(a, 0, out); break;
+    default: meets<zeros, uint8_t>(a, 0, out); break;
+  }
+  if (zeros)
+    for (int64_t i = 0; i < n; i++) out[i] = !out[i];
+}
+
 template <class T>
 void divide(const Tensor& t, T by) {
   T* p = t.data<T>();
@@ -315,6 +421,13 @@ void k_sum(const Call& c) {
                                             [](uint64_t p, uint64_t q) { return p + q; });
   with_floating(c.in[0].dtype,
                 [&](auto t) { reduce<decltype(t)>(Reduce::sum, a, nullptr, c.out[0].data<decltype(t)>()); });
+}
+
+void k_nansum(const Call& c) {
+  if (c.in[0].dtype == Dtype::Int64) return k_sum(c);
+  const Arranged a = arrange(c);
+  with_floating(c.in[0].dtype,
+                [&](auto t) { reduce<decltype(t)>(Reduce::present, a, nullptr, c.out[0].data<decltype(t)>()); });
 }
 
 void k_prod(const Call& c) {
@@ -356,6 +469,27 @@ void k_logsumexp(const Call& c) {
     reduce<T>(Reduce::exps, a, out, sums.data<T>());
     isa().rows<T>().add_log(n, sums.data<T>(), out);
   });
+}
+
+void k_norm(const Call& c) {
+  const Arranged a = arrange(c);
+  with_floating(c.in[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    T* out = c.out[0].data<T>();
+    if (c.attrs.real(2) == 1) return reduce<T>(Reduce::absolute, a, nullptr, out);
+    const int64_t n = c.out[0].numel();
+    const Tensor center = empty(c.out[0].shape, c.out[0].dtype);
+    std::fill_n(center.data<T>(), n, T(0));
+    reduce<T>(Reduce::squares, a, center.data<T>(), out);
+    for (int64_t i = 0; i < n; i++) out[i] = sqrt(out[i]);
+  });
+}
+
+void k_any(const Call& c) { truth<false>(c); }
+void k_all(const Call& c) { truth<true>(c); }
+
+void k_dot(const Call& c) {
+  with_floating(c.out[0].dtype, [&](auto t) { dot<decltype(t)>(c); });
 }
 
 void k_amax(const Call& c) { extremum(c, false); }

@@ -21,6 +21,10 @@ TG_FN V step(V acc, V x, V y, V center) {
   if constexpr (K == Reduce::squares) {
     const V d = x - center;
     return fma(d, d, acc);
+  } else if constexpr (K == Reduce::present) {
+    return acc + select(is_nan(x), V{}, x);
+  } else if constexpr (K == Reduce::absolute) {
+    return acc + abs(x);
   } else if constexpr (K == Reduce::dot) {
     return fma(y, x - center, acc);
   } else if constexpr (K == Reduce::exps) {
@@ -36,7 +40,7 @@ inline constexpr bool centered = K == Reduce::squares || K == Reduce::exps || K 
 // The greatest (least) of numbers of which none is NaN and not both are zero; one instruction.
 template <Reduce K, class V>
 TG_FN V farther(V a, V b) {
-  return K == Reduce::max ? select(gt(b, a), b, a) : select(lt(b, a), b, a);
+  return K == Reduce::max ? at_least(a, b) : at_most(a, b);
 }
 template <Reduce K>
 inline constexpr bool extreme = K == Reduce::max || K == Reduce::min;
@@ -91,7 +95,10 @@ TG_FN void row_pieces(const typename lane<V>::S* x, int64_t apart, int count, co
   };
   int i = 0;
   for (; i + row_lanes <= count; i += row_lanes)
-    for (int r = 0; r < R; r++) row.sixteen(acc[r], i, term(r));
+    for (int r = 0; r < R; r++) {
+      __builtin_prefetch(x + (r + R) * apart + i);
+      row.sixteen(acc[r], i, term(r));
+    }
   if (i < count)
     for (int r = 0; r < R; r++) row.fewer(acc[r], i, count - i, term(r));
 }
@@ -110,6 +117,11 @@ static __attribute__((noinline)) void long_row(const typename lane<V>::S* x, int
     row_pieces<K, V, side>(x + i, row_block, row_block, centers, acc);
     for (int r = 0; r < side; r++) tree.push(acc[r]);
   }
+  if constexpr (side > 2)
+    for (; i + 2 * row_block <= n; i += 2 * row_block) {
+      row_pieces<K, V, 2>(x + i, row_block, row_block, centers, acc);
+      for (int r = 0; r < 2; r++) tree.push(acc[r]);
+    }
   for (; i < n; i += row_block) {
     row_pieces<K, V, 1>(x + i, 0, n - i < row_block ? int(n - i) : row_block, centers, acc);
     tree.push(acc[0]);
@@ -173,9 +185,57 @@ static void reduce_rows_of(const ReduceRows<typename lane<V>::S>& a) {
     case Reduce::prod: return rows_of_kind<Reduce::prod, V>(a);
     case Reduce::max: return rows_of_kind<Reduce::max, V>(a);
     case Reduce::min: return rows_of_kind<Reduce::min, V>(a);
+    case Reduce::present: return rows_of_kind<Reduce::present, V>(a);
+    case Reduce::absolute: return rows_of_kind<Reduce::absolute, V>(a);
     case Reduce::squares: return rows_of_kind<Reduce::squares, V>(a);
     case Reduce::exps: return rows_of_kind<Reduce::exps, V>(a);
     case Reduce::dot: return;  // columns only
+  }
+}
+
+// ---- products of two rows ------------------------------------------------------------------------------------------
+// R blocks of count <= row_block elements side by side, block r at r * row_block: the totals of their lanes.
+template <class V, int R>
+TG_FN void dot_blocks(const typename lane<V>::S* x, const typename lane<V>::S* y, int count, row16<V>* acc) {
+  const Along<V> row{count};
+  for (int r = 0; r < R; r++) acc[r] = row16_broadcast<V>(0);
+  auto term = [&](int r) __attribute__((always_inline)) {
+    const auto *p = x + r * row_block, *q = y + r * row_block;
+    return [=](V a, int64_t i, auto k)
+               __attribute__((always_inline)) { return fma(row.get(p, i, k), row.get(q, i, k), a); };
+  };
+  int i = 0;
+  for (; i + row_lanes <= count; i += row_lanes)
+    for (int r = 0; r < R; r++) row.sixteen(acc[r], i, term(r));
+  if (i < count)
+    for (int r = 0; r < R; r++) row.fewer(acc[r], i, count - i, term(r));
+}
+
+template <class V>
+static void dot_rows_of(const DotRows<typename lane<V>::S>& a) {
+  constexpr int L = lane<V>::n, side = row16<V>::n > 2 ? 2 : 4;
+  auto join16 = [](row16<V> p, row16<V> q) __attribute__((always_inline)) { return row16_join(p, q, add<V>); };
+  for (int64_t r = 0; r < a.rows; r++) {
+    const auto *x = a.x + r * a.x_row, *y = a.y + r * a.y_row;
+    row16<V> acc[side];
+    if (a.n <= row_block) {
+      dot_blocks<V, 1>(x, y, int(a.n), acc);
+    } else {
+      PieceTree<row16<V>, decltype(join16)> tree(join16);
+      int64_t i = 0;
+      for (; i + side * row_block <= a.n; i += side * row_block) {
+        dot_blocks<V, side>(x + i, y + i, row_block, acc);
+        for (int s = 0; s < side; s++) tree.push(acc[s]);
+      }
+      for (; i < a.n; i += row_block) {
+        dot_blocks<V, 1>(x + i, y + i, a.n - i < row_block ? int(a.n - i) : row_block, acc);
+        tree.push(acc[0]);
+      }
+      acc[0] = tree.total();
+    }
+    if (a.fold) a.out[r] = row16_fold(acc[0], add<V>);
+    else
+      for (int j = 0; j < row16<V>::n; j++) store(a.out + r * row_lanes + j * L, acc[0].v[j]);
   }
 }
 
@@ -247,6 +307,8 @@ static void reduce_columns_of(const ReduceColumns<typename lane<V>::S>& a) {
     case Reduce::prod: return columns_of_kind<Reduce::prod, V>(a);
     case Reduce::max: return columns_of_kind<Reduce::max, V>(a);
     case Reduce::min: return columns_of_kind<Reduce::min, V>(a);
+    case Reduce::present: return columns_of_kind<Reduce::present, V>(a);
+    case Reduce::absolute: return columns_of_kind<Reduce::absolute, V>(a);
     case Reduce::squares: return columns_of_kind<Reduce::squares, V>(a);
     case Reduce::exps: return columns_of_kind<Reduce::exps, V>(a);
     case Reduce::dot: return columns_of_kind<Reduce::dot, V>(a);

@@ -8,8 +8,8 @@
 
 namespace tg {
 
-// What is accumulated over elements x: squares of x - center, exp(x - center), y (x - center).
-enum class Reduce { sum, prod, max, min, squares, exps, dot };
+// What is accumulated over elements x: x where it is not NaN, |x|, squares of x - center, exp(x - center), y (x - center).
+enum class Reduce { sum, prod, max, min, present, absolute, squares, exps, dot };
 
 // out[r] = the reduction of row r, x[r x_row + i] for i < n, in row order; center[r] where the kind needs it.
 template <class T>
@@ -21,6 +21,18 @@ struct ReduceRows {
   const T* center;
   T* out;
   bool fold = true;  // false: out(rows, 16) takes the totals of the 16 lanes
+};
+
+// out[r] = the sum over i < n of x[r x_row + i] y[r y_row + i], each step an fma, in row order.
+template <class T>
+struct DotRows {
+  int64_t rows, n;
+  const T* x;
+  int64_t x_row;
+  const T* y;
+  int64_t y_row;
+  T* out;
+  bool fold = true;  // as above
 };
 
 // out[c] = the reduction of column c of x(M,N) in batch order, with shards of `shard` rows; kind dot: also y(M,N).
@@ -142,6 +154,24 @@ struct ChannelNormBackward {
   T* dx;
 };
 
+// Rows first..last-1 of contiguous x(rows, n); sums in row order. With mean = sum x / n:
+//   rstd = 1 / sqrt(sum (x - mean)^2 / n + eps),  y = fma((x - mean) rstd, weight, bias)
+template <class T>
+struct LayerNorm {
+  int64_t n, first, last;
+  const T *x, *weight, *bias;  // weight, bias (n)
+  T eps;
+  T *y, *mean, *rstd;  // mean, rstd (rows)
+};
+// With d = x - mean, a = sum fma(g, weight, .), b = sum fma(g weight, d, .), k = b rstd rstd / n:
+//   dx = fma(-d, k, fma(g, weight, -(a / n))) rstd,  scaled = d rstd
+template <class T>
+struct LayerNormBackward {
+  int64_t n, first, last;
+  const T *g, *x, *mean, *rstd, *weight;
+  T *dx, *scaled;  // (rows, n)
+};
+
 // Elements first .. first + n - 1 of a call, written to out[0..n); first is a multiple of random_group_words.
 template <class T>
 struct RandomUniform {  // fma(u, width, low), u of 24 or 53 bits in [0, 1); what rounds up to high becomes `below`
@@ -192,6 +222,7 @@ template <class T>
 struct RowsTable {
   void (*reduce_rows)(const ReduceRows<T>&);
   void (*reduce_columns)(const ReduceColumns<T>&);
+  void (*dot_rows)(const DotRows<T>&);
   void (*arg_rows)(const ArgRows<T>&);
   void (*arg_columns)(const ArgColumns<T>&);
   void (*add_log)(int64_t n, const T* sum, T* inout);  // inout[i] += log(sum[i])
@@ -201,6 +232,8 @@ struct RowsTable {
   void (*cross_entropy_backward)(const CrossEntropyBackward<T>&);
   void (*bce_with_logits)(const BceWithLogits<T>&);
   void (*bce_with_logits_backward)(const BceWithLogitsBackward<T>&);
+  void (*layer_norm)(const LayerNorm<T>&);
+  void (*layer_norm_backward)(const LayerNormBackward<T>&);
   void (*channel_affine)(const ChannelAffine<T>&);
   void (*channel_norm_backward)(const ChannelNormBackward<T>&);
   void (*uniform)(const RandomUniform<T>&);

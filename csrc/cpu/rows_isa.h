@@ -15,6 +15,7 @@ namespace tg::TG_ISA_NS {
 #define TG_ROWS_KERNELS(T)                                        \
   void reduce_rows(const ReduceRows<T>&);                         \
   void reduce_columns(const ReduceColumns<T>&);                   \
+  void dot_rows(const DotRows<T>&);                               \
   void arg_rows(const ArgRows<T>&);                               \
   void arg_columns(const ArgColumns<T>&);                         \
   void add_log(int64_t n, const T* sum, T* inout);                \
@@ -24,6 +25,8 @@ namespace tg::TG_ISA_NS {
   void cross_entropy_backward(const CrossEntropyBackward<T>&);    \
   void bce_with_logits(const BceWithLogits<T>&);                  \
   void bce_with_logits_backward(const BceWithLogitsBackward<T>&); \
+  void layer_norm(const LayerNorm<T>&);                           \
+  void layer_norm_backward(const LayerNormBackward<T>&);          \
   void channel_affine(const ChannelAffine<T>&);                   \
   void channel_norm_backward(const ChannelNormBackward<T>&);      \
   void uniform(const RandomUniform<T>&);                          \

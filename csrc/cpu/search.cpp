@@ -67,19 +67,19 @@ void coordinates(int64_t* last, int64_t n, const Dims& shape, int64_t first, int
 
 // ---- searchsorted: how many elements of a sorted row come before a value. NaN is the greatest.
 
-template <class T>
-bool less(T a, T b) {
-  if constexpr (std::floating_point<T>) return a < b || (b != b && a == a);
-  else return a < b;
-}
-
-// Does an element of the row come before the value?
+// An element of NaN comes before no value; a value of NaN needs a search of its own.
 template <class T, bool right>
 bool before(T element, T value) {
-  return right ? !less(value, element) : less(element, value);
+  return right ? element <= value : element < value;
 }
 
-constexpr int kAtOnce = 8;  // searches side by side: each waits for memory, but not for the others
+// A value of NaN: behind all other elements, or behind those of NaN as well.
+template <class T, bool right>
+int64_t place_of_nan(const T* row, int64_t n) {
+  return right ? n : std::partition_point(row, row + n, [](T element) { return element == element; }) - row;
+}
+
+constexpr int kAtOnce = 16;  // searches side by side: each waits for memory, but not for the others
 
 template <class T, class Index, bool right>
 void search(const T* row, int64_t n, const T* values, Index* to, int64_t count) {
@@ -89,10 +89,17 @@ void search(const T* row, int64_t n, const T* values, Index* to, int64_t count) 
     int64_t at[kAtOnce] = {};
     for (int i = 0; i < kAtOnce; i++) value[i] = values[start + std::min(i, m - 1)];
     int64_t left = n;
-    for (; left > 1; left -= left / 2)
-      for (int i = 0; i < kAtOnce; i++) at[i] += before<T, right>(row[at[i] + left / 2 - 1], value[i]) ? left / 2 : 0;
-    for (int i = 0; i < m; i++)
-      to[start + i] = static_cast<Index>(at[i] + (left && before<T, right>(row[at[i]], value[i])));
+    for (; left > 1; left -= left / 2) {
+      const T* middle = row + left / 2 - 1;
+      for (int i = 0; i < kAtOnce; i++)
+        at[i] += left / 2 & -static_cast<int64_t>(before<T, right>(middle[at[i]], value[i]));
+    }
+    for (int i = 0; i < m; i++) {
+      int64_t place = at[i] + (left && before<T, right>(row[at[i]], value[i]));
+      if (value[i] != value[i]) [[unlikely]]
+        place = place_of_nan<T, right>(row, n);
+      to[start + i] = static_cast<Index>(place);
+    }
   }
 }
 

@@ -473,10 +473,20 @@ TG_FN vf ceil(vf x) { return vf(vrndpq_f32(float32x4_t(x))); }
 TG_FN vd ceil(vd x) { return vd(vrndpq_f64(float64x2_t(x))); }
 #endif
 
+// The remainder of a short quotient is one fma, without rounding; a quotient that rounded up leaves it negative. Longer
+// quotients, and the special cases, go lane by lane.
 template <class V>
 TG_FN V fmod_lanes(V a, V b) {
-  for (int i = 0; i < lane<V>::n; i++) a[i] = tg::fmod(a[i], b[i]);
-  return a;
+  using S = typename lane<V>::S;
+  const S longest = S(uint64_t(1) << (lane<V>::mantissa - 1)), most = S(__builtin_inf());
+  V x = abs(a), y = abs(b);
+  V q = trunc(x / y);
+  V r = fma(-q, y, x);
+  r = copysign(select(lt(r, V{}), r + y, r), a);
+  if (any(invert(both(lt(q, broadcast<V>(longest)), lt(y, broadcast<V>(most))))))
+    for (int i = 0; i < lane<V>::n; i++)
+      if (!(q[i] < longest && y[i] < most)) r[i] = tg::fmod(a[i], b[i]);
+  return r;
 }
 TG_FN vf fmod(vf a, vf b) { return fmod_lanes(a, b); }
 TG_FN vd fmod(vd a, vd b) { return fmod_lanes(a, b); }

@@ -39,6 +39,29 @@ TG_FN V signum(V x) {  // 0 for zeros, NaN for NaN
   else return x > V{} ? one : x < V{} ? negative(one) : V{};
 }
 
+// A derivative that is 1 where the condition holds and 0 elsewhere. There no gradient comes through, be it infinite.
+template <class V>
+struct gate {
+  typename lane<V>::M open;
+};
+template <class V>
+TG_FN V operator*(V gradient, gate<V> g) {
+  return select(g.open, gradient, copysign(V{}, gradient));
+}
+
+// The remainder of the quotient rounded to 0, with the dividend's sign, as C's % and fmod. The callers refuse integer
+// division by zero; here it gives 0.
+template <class V>
+TG_FN V truncated_remainder(V a, V b) {
+  if constexpr (lane<V>::floating) {
+    return fmod(a, b);
+  } else {
+    if (b == V{}) return V{};
+    if constexpr (V(-1) < V(0))
+      if (b == V(-1)) return V{};  // the quotient may overflow
+    return V(a % b);
+  }
+}
 // Quotient rounded down and the remainder with the divisor's sign, as Python's // and %. The callers refuse
 // integer division by zero; here it gives 0.
 template <class V>
@@ -47,10 +70,7 @@ TG_FN V floor_remainder(V a, V b) {
     V m = fmod(a, b);
     return select(both(ne(m, V{}), ne(copysign(constant<V>(1), m), copysign(constant<V>(1), b))), m + b, m);
   } else {
-    if (b == V{}) return V{};
-    if constexpr (V(-1) < V(0))
-      if (b == V(-1)) return V{};  // the quotient may overflow
-    V m = V(a % b);
+    V m = truncated_remainder(a, b);
     return m != V{} && (m < V{}) != (b < V{}) ? V(m + b) : m;
   }
 }
@@ -96,6 +116,28 @@ TG_FN V power(V a, V b) {
   }
 }
 
+// Bits of integers and bools. A shift by less than 0 or by all bits leaves what an endless row of single shifts would.
+template <class V>
+TG_FN V complement(V x) {
+  if constexpr (__is_same(V, bool)) return !x;
+  else return V(~x);
+}
+template <class V>
+TG_FN V shifted_left(V a, V b) {
+  constexpr V bits = 8 * sizeof(V);
+  const bool inside = b >= V{} && b < bits;
+  const V shifted = V(uint64_t(a) << (inside ? b : V{}));
+  return inside ? shifted : V{};
+}
+template <class V>
+TG_FN V shifted_right(V a, V b) {
+  constexpr V last = 8 * sizeof(V) - 1;
+  const bool inside = b >= V{} && b <= last;
+  const V sign = a < V{} ? V(-1) : V{};
+  const V shifted = V(a >> (inside ? b : last));
+  return inside ? shifted : sign;
+}
+
 // Rounding to integral values; integers are what they are.
 template <class V>
 TG_FN V rounded_down(V x) {
@@ -123,12 +165,6 @@ TG_FN typename lane<V>::M is_infinite(V x) {
   return typename lane<V>::M{};
 }
 
-// 1 where the condition holds, else 0.
-template <class V>
-TG_FN V indicator(typename lane<V>::M m) {
-  return select(m, constant<V>(1), V{});
-}
-
 // ---- activations ------------------------------------------------------------------------------------------
 // x sigmoid(x); for negative x the factor x enters before the power of two, so that the tail keeps its
 // digits.
@@ -140,6 +176,100 @@ TG_FN V silu(V x) {
   V numerator = select(lt(x, V{}), scale(u * x, r.n), x);
   V y = numerator / (constant<V>(1) + scale(u, r.n));
   return select(lt(x, exp_lowest<V>() - constant<V>(8)), constant<V>(-0.0), y);
+}
+
+// x sigmoid(z), z = x (c + k x^2): gelu with tanh for erf. z is computed in two parts, for exp(-z) multiplies its error
+// by z.
+template <class V>
+TG_FN V gelu_tanh_reach() {  // beyond, sigmoid(-z) rounds to 0
+  return constant<V>(lane<V>::wide ? 22 : 12);
+}
+template <class V>
+TG_FN V gelu_tanh(V x) {
+  constexpr double ch = 0x1.9884533d43651p+0, cl = -0x1.cbc0d30ebfd15p-54;  // sqrt(8 / pi)
+  constexpr double kh = 0x1.2444f2a4d8b4bp-4, kl = -0x1.6c843a29d1c70p-61;  // 0.044715 of it
+  const V c = constant<V>(ch), k = constant<V>(kh), one = constant<V>(1);
+  V a = at_most(abs(x), gelu_tanh_reach<V>());
+  V square = a * a, square_low = fma(a, a, -square);
+  V w = fma(k, square, c), t = w - c;
+  V w_low = (c - (w - t)) + fma(k, square, -t);
+  w_low = w_low + fma(k, square_low, fma(constant_rest<V>(kh, kl), square, constant_rest<V>(ch, cl)));
+  V z = a * w, z_low = fma(a, w_low, fma(a, w, -z));
+  exp_reduced<V> e = exp_reduce(-z);
+  V u = exp_of_reduced(e.r);
+  u = fma(-z_low, u, u);
+  V numerator = select(lt(x, V{}), scale(u * x, e.n), x);
+  V y = numerator / (one + scale(u, e.n));
+  return select(lt(x, -gelu_tanh_reach<V>()), constant<V>(-0.0), y);
+}
+template <class V>
+TG_FN V gelu_tanh_slope(V x) {
+  const V c = constant<V>(0x1.9884533d43651p+0), k = constant<V>(0x1.2444f2a4d8b4bp-4);
+  V a = clip(x, -gelu_tanh_reach<V>(), gelu_tanh_reach<V>());  // 0 times inf is not meant
+  V square = a * a, s = sigmoid(a * fma(k, square, c)), r = sigmoid(-a * fma(k, square, c));
+  return fma(a * fma(k * constant<V>(3), square, c), s * r, s);
+}
+template <class V>
+TG_FN V gelu_tanh_curvature(V x) {
+  const V c = constant<V>(0x1.9884533d43651p+0), k = constant<V>(0x1.2444f2a4d8b4bp-4);
+  V a = clip(x, -gelu_tanh_reach<V>(), gelu_tanh_reach<V>());
+  V square = a * a, s = sigmoid(a * fma(k, square, c)), r = sigmoid(-a * fma(k, square, c));
+  V slope = fma(k * constant<V>(3), square, c);  // of z
+  V inner = fma(slope * slope, r - s, k * constant<V>(6) * a);
+  return s * r * fma(a, inner, slope + slope);
+}
+
+// x tanh(log(1 + e)) = x w / (w + 2), w = e (e + 2), e = exp(x); for negative x as in silu.
+template <class V>
+TG_FN V mish(V x) {
+  const V two = constant<V>(2), lowest = exp_lowest<V>() - constant<V>(8);
+  exp_reduced<V> r = exp_reduce(clip(x, lowest, constant<V>(20)));  // 1 to the last bit from there on
+  V u = exp_of_reduced(r.r), e = scale(u, r.n), beyond = e + two;
+  auto negative = lt(x, V{});
+  V q = select(negative, scale(u * x * beyond, r.n), e * beyond) / fma(e, beyond, two);
+  return select(lt(x, lowest), constant<V>(-0.0), select(negative, q, x * q));
+}
+// With d = w + 2 and t = w / d: t' = 4 e (e + 1) / d^2, t'' = 4 e (2 + 2e - 3e^2 - 2e^3) / d^3.
+template <class V>
+TG_FN V mish_slope(V x) {
+  const V one = constant<V>(1), two = constant<V>(2);
+  V a = clip(x, exp_lowest<V>(), constant<V>(40)), e = exp(at_most(a, constant<V>(lane<V>::wide ? 40 : 20)));
+  V w = e * (e + two), q = one / fma(e, e + two, two);
+  return fma(a, constant<V>(4) * (e * q) * ((e + one) * q), w * q);
+}
+template <class V>
+TG_FN V mish_curvature(V x) {
+  const V one = constant<V>(1), two = constant<V>(2), four = constant<V>(4);
+  V a = clip(x, exp_lowest<V>(), constant<V>(40)), e = exp(at_most(a, constant<V>(lane<V>::wide ? 40 : 20)));
+  V q = one / fma(e, e + two, two);
+  V first = four * (e * q) * ((e + one) * q);
+  V second = four * (e * q) * (horner(e, 2, 2, -3, -2) * q) * q;
+  return fma(a, second, first + first);
+}
+
+template <class V>
+TG_FN V softsign(V x) {
+  V a = abs(x);
+  return select(eq(a, infinity<V>()), copysign(constant<V>(1), x), x / (constant<V>(1) + a));
+}
+// 0 below -3, 1 above 3, a straight line between.
+template <class V>
+TG_FN V hard_step(V x) {
+  return (clip(x, constant<V>(-3), constant<V>(3)) + constant<V>(3)) * constant<V>(1.0 / 6);
+}
+
+// ---- factors of derivatives
+template <class V>
+TG_FN V ln2() {
+  return constant<V>(0x1.62e42fefa39efp-1);
+}
+template <class V>
+TG_FN V ln10() {
+  return constant<V>(0x1.26bb1bbb55516p+1);
+}
+template <class V>
+TG_FN V one_minus_square(V x) {
+  return (constant<V>(1) - x) * (constant<V>(1) + x);
 }
 
 // The normal distribution: density and cumulative.

@@ -3,7 +3,9 @@
 // every build of them gives the same bits. Bounds and how they are measured: docs/arithmetic.md,
 // tests/cpp/ulp.
 #pragma once
+#include "angle.h"
 #include "erf.h"
 #include "exp_log.h"
+#include "hyperbolic.h"
 #include "pow.h"
 #include "trig.h"

@@ -1,4 +1,4 @@
-// exp, expm1, tanh, sigmoid, log, log1p.
+// exp, exp2, expm1, tanh, sigmoid, log, log2, log10, log1p.
 #pragma once
 #include "lane.h"
 
@@ -8,6 +8,19 @@ namespace TG_MATH_NS {
 template <class V>
 TG_FN V constant(double c) {
   return broadcast<V>(typename lane<V>::S(c));
+}
+
+// What is missing from constant<V>(high) to a number whose double parts are high and low.
+template <class V>
+TG_FN V constant_rest(double high, double low) {
+  if constexpr (lane<V>::wide) return constant<V>(low);
+  else return constant<V>(high - double(float(high)));
+}
+
+// 1 where the condition holds, else 0.
+template <class V>
+TG_FN V indicator(typename lane<V>::M m) {
+  return select(m, constant<V>(1), V{});
 }
 
 // c0 + c1 x + c2 x^2 + ...
@@ -69,6 +82,15 @@ template <class V>
 TG_FN V exp(V x) {
   exp_reduced<V> e = exp_reduce(clip(x, exp_lowest<V>(), exp_highest<V>()));
   return scale(exp_of_reduced(e.r), e.n);
+}
+
+// x = n + r with integral n: exact, and 2^r = exp(r ln2) where the rounding of r ln2 costs a sixth of an ulp.
+template <class V>
+TG_FN V exp2(V x) {
+  constexpr bool wide = lane<V>::wide;
+  V b = clip(x, constant<V>(wide ? -1080 : -155), constant<V>(wide ? 1030 : 130));  // 0 and inf beyond
+  V n = rint(b);
+  return scale(exp_of_reduced((b - n) * constant<V>(0x1.62e42fefa39efp-1)), n);
 }
 
 // exp(-|x|).
@@ -143,9 +165,9 @@ TG_FN log_reduced<V> log_reduce(V x) {  // x positive, normal, finite
   return {to_float<V>(k), from_bits<V>(add_wrapping(bits(x), (-k) << shift))};
 }
 
-// k ln2 + log(1 + f), sqrt(1/2) <= 1 + f < sqrt(2).
+// On sqrt(1/2) <= 1 + f < sqrt(2): log(1 + f) - f for double, (log(1 + f) - f) / f^2 for float.
 template <class V>
-TG_FN V log_of_reduced(V k, V f) {
+TG_FN V log_tail(V f) {
   if constexpr (lane<V>::wide) {
     // s = f / (2 + f), log(1 + f) = f - f^2/2 + s (f^2/2 + z R(z)), z = s^2 <= 0.02945. Error of R: 1.3e-18 =
     // 0.011 * 2^-53.
@@ -154,14 +176,23 @@ TG_FN V log_of_reduced(V k, V f) {
     V h = (f * constant<V>(0.5)) * f;
     V R = horner(z, 0x1.5555555555592p-1, 0x1.999999997ff04p-2, 0x1.24924941e332dp-2, 0x1.c71c521262a44p-3,
                  0x1.74663d64a010ep-3, 0x1.39a1db370f94bp-3, 0x1.2f04511c51776p-3);
-    V w = fma(s, fma(z, R, h), -h);
-    V low = fma(k, constant<V>(0x1.abc9e3b39803fp-56), w);
-    return fma(k, constant<V>(0x1.62e42fefa39efp-1), f + low);
+    return fma(s, fma(z, R, h), -h);
   } else {
     // log(1 + f) = f - f^2/2 + f^3 P(f). Error of P: 6.6e-9 = 0.11 * 2^-24.
     V P = horner(f, 0x1.555554p-2f, -0x1.000226p-2f, 0x1.99a00cp-3f, -0x1.547246p-3f, 0x1.22d9e6p-3f, -0x1.0d84f4p-3f,
                  0x1.055cb4p-3f, -0x1.38ba40p-4f);
-    V y = fma(fma(P, f, constant<V>(-0.5)), f * f, f);
+    return fma(P, f, constant<V>(-0.5));
+  }
+}
+
+// k ln2 + log(1 + f), sqrt(1/2) <= 1 + f < sqrt(2).
+template <class V>
+TG_FN V log_of_reduced(V k, V f) {
+  if constexpr (lane<V>::wide) {
+    V low = fma(k, constant<V>(0x1.abc9e3b39803fp-56), log_tail(f));
+    return fma(k, constant<V>(0x1.62e42fefa39efp-1), f + low);
+  } else {
+    V y = fma(log_tail(f), f * f, f);
     y = fma(k, constant<V>(-0x1.05c610p-29), y);
     return fma(k, constant<V>(0x1.62e430p-1), y);
   }
@@ -172,15 +203,41 @@ TG_FN V infinity() {
   return constant<V>(__builtin_inf());
 }
 
-template <class V>
-TG_FN V log(V x) {
+// of_reduced(k, f) for x = 2^k (1 + f), and what a logarithm is at 0, below it, at inf and NaN.
+template <class V, class F>
+TG_FN V log_by(V x, F of_reduced) {
   constexpr bool wide = lane<V>::wide;
   auto tiny = lt(x, constant<V>(wide ? 0x1p-1022 : 0x1p-126));
   log_reduced<V> e = log_reduce(select(tiny, x * constant<V>(wide ? 0x1p54 : 0x1p25), x));
   V k = e.k - select(tiny, constant<V>(wide ? 54 : 25), V{});
-  V y = log_of_reduced(k, e.m - constant<V>(1));
+  V y = of_reduced(k, e.m - constant<V>(1));
   V at_edge = select(eq(x, V{}), -infinity<V>(), select(lt(x, V{}), constant<V>(__builtin_nan("")), x));
   return select(both(gt(x, V{}), lt(x, infinity<V>())), y, at_edge);
+}
+template <class V>
+TG_FN V log(V x) {
+  return log_by(x, [](V k, V f) __attribute__((always_inline)) { return log_of_reduced(k, f); });
+}
+
+// k c2 + log(1 + f) c, c = 1 / log(base) and c2 = log(2) / log(base), each in two parts.
+template <class V>
+TG_FN V log_in_base(V k, V f, double c, double c_low, double c2, double c2_low) {
+  V tail = log_tail(f);
+  if constexpr (!lane<V>::wide) tail = tail * (f * f);
+  V low = fma(k, constant_rest<V>(c2, c2_low), fma(tail, constant<V>(c), f * constant_rest<V>(c, c_low)));
+  return fma(k, constant<V>(c2), fma(f, constant<V>(c), low));
+}
+template <class V>
+TG_FN V log2(V x) {
+  return log_by(x, [](V k, V f) __attribute__((always_inline)) {
+    return log_in_base(k, f, 0x1.71547652b82fep+0, 0x1.777d0ffda0d24p-56, 1, 0);
+  });
+}
+template <class V>
+TG_FN V log10(V x) {
+  return log_by(x, [](V k, V f) __attribute__((always_inline)) {
+    return log_in_base(k, f, 0x1.bcb7b1526e50ep-2, 0x1.95355baaafad3p-57, 0x1.34413509f79ffp-2, -0x1.9dc1da994fd21p-59);
+  });
 }
 
 // 1 + x = 2^k (1 + f); f = 2^-k x + (2^-k - 1) is rounded once, by the fma. A large x needs no 1.

@@ -18,6 +18,8 @@ enum PointwiseId : uint16_t {
 #define TG_BINARY(name, ...)                                                                 \
   id_##name, id_##name##_backward_a, id_##name##_backward_b, id_##name##_double_backward_aa, \
       id_##name##_double_backward_ab, id_##name##_double_backward_bb,
+#define TG_UNARY_BITS(name, ...) id_##name,
+#define TG_BINARY_BITS(name, ...) id_##name,
 #define TG_UNARY_TEST(name, ...) id_##name,
 #define TG_BINARY_TEST(name, ...) id_##name,
 #include "pointwise.def"
@@ -25,8 +27,20 @@ enum PointwiseId : uint16_t {
 };
 
 // Which dtypes an op computes in. Floating: float32 and float64, others are cast to float32. Arithmetic:
-// integers too. Any: also bool. The capitals are how pointwise.def writes them.
-enum class PointwiseClass : uint8_t { Floating, Arithmetic, Any, FLOATS = Floating, NUMBERS = Arithmetic, ANY = Any };
+// integers too. Any: also bool. Integral: integers alone. Bits: integers and bool. The capitals are how pointwise.def
+// writes them.
+enum class PointwiseClass : uint8_t {
+  Floating,
+  Arithmetic,
+  Any,
+  Integral,
+  Bits,
+  FLOATS = Floating,
+  NUMBERS = Arithmetic,
+  ANY = Any,
+  INTEGERS = Integral,
+  BITS = Bits
+};
 
 struct PointwiseInfo {
   const char* name;
@@ -54,6 +68,10 @@ inline constexpr PointwiseInfo kPointwiseInfo[kPointwiseOps] = {
   TG_DERIVATIVE(#name "_double_backward_aa", 5, params, "grad_grad", "grad", "input", "other", "output") \
   TG_DERIVATIVE(#name "_double_backward_ab", 5, params, "grad_grad", "grad", "input", "other", "output") \
   TG_DERIVATIVE(#name "_double_backward_bb", 5, params, "grad_grad", "grad", "input", "other", "output")
+#define TG_UNARY_BITS(name, dtypes, onnx, ...) \
+  {#name, 1, PointwiseClass::dtypes, false, {"input"}, "", false, onnx},
+#define TG_BINARY_BITS(name, dtypes, onnx, ...) \
+  {#name, 2, PointwiseClass::dtypes, false, {"input", "other"}, "", false, onnx},
 #define TG_UNARY_TEST(name, dtypes, onnx, ...) \
   {#name, 1, PointwiseClass::dtypes, true, {"input"}, "", false, onnx},
 #define TG_BINARY_TEST(name, dtypes, onnx, ...) \

@@ -36,7 +36,11 @@ inline constexpr PointwiseReads kPointwiseReads[kPointwiseOps] = {
   {}, reads_of_ab(#da), reads_of_ab(#db), reads_of_ab(#daa), reads_of_ab(#dab), reads_of_ab(#dbb),
 #define TG_UNARY_TEST(name, ...) {},
 #define TG_BINARY_TEST(name, ...) {},
+#define TG_UNARY_BITS(name, ...) {},
+#define TG_BINARY_BITS(name, ...) {},
 #include "pointwise.def"
+#undef TG_UNARY_BITS
+#undef TG_BINARY_BITS
 };
 
 }  // namespace tg

@@ -1,13 +1,13 @@
-// sin and cos, with exact reduction of every finite argument.
+// sin, cos and tan, with exact reduction of every finite argument.
 #pragma once
 #include "exp_log.h"
 
 namespace TG_MATH_NS {
 
-// |x| = (4 j + quadrant) pi/2 + r, |r| <= pi/4 and a little.
+// |x| = (4 j + quadrant) pi/2 + r + low, |r| <= pi/4 and a little, |low| below r's last place.
 template <class V>
 struct trig_reduced {
-  V r;
+  V r, low;
   typename lane<V>::I quadrant;  // its last two bits count
 };
 
@@ -53,8 +53,15 @@ TG_SLOW trig_reduced<double> trig_reduce_any(double x) {
   double r = high * half_pi;
   double rest = fma(high, half_pi, -r);
   rest = fma(low, half_pi, rest);
-  r = r + fma(high, 0x1.1a62633145c07p-54, rest);
-  return {negative ? -r : r, quadrant};
+  rest = fma(high, 0x1.1a62633145c07p-54, rest);
+  double sum = r + rest, below = (r - sum) + rest;
+  return {negative ? -sum : sum, negative ? -below : below, quadrant};
+}
+
+// What rounding exact.r to S leaves.
+template <class S>
+TG_FN S rest_of(trig_reduced<double> exact) {
+  return S((exact.r - double(S(exact.r))) + exact.low);
 }
 
 template <class V>
@@ -65,10 +72,14 @@ TG_FN trig_reduced<V> trig_reduce(V a) {  // a = |x|
   V n = shifted - shifter;
   // pi/2 in three parts. The first difference is exact (a multiple of 2^-24 or 2^-53 below 1), the second is
   // rounded once and dwarfs the third term, however small it comes out.
-  V r = fma(n, constant<V>(wide ? -0x1.921fb54442d18p+0 : -0x1.921fb6p+0), a);
-  r = fma(n, constant<V>(wide ? -0x1.1a62633145c07p-54 : 0x1.777a5cp-25), r);
-  r = fma(n, constant<V>(wide ? 0x1.f1976b7ed8fbcp-110 : 0x1.ee59dap-50), r);
-  trig_reduced<V> out = {r, bits(shifted)};
+  const V second = constant<V>(wide ? -0x1.1a62633145c07p-54 : 0x1.777a5cp-25);
+  const V third = constant<V>(wide ? 0x1.f1976b7ed8fbcp-110 : 0x1.ee59dap-50);
+  V r1 = fma(n, constant<V>(wide ? -0x1.921fb54442d18p+0 : -0x1.921fb6p+0), a);
+  V r2 = fma(n, second, r1), r = fma(n, third, r2);
+  // What the last two steps rounded away. r1 - r2 may be rounded in turn, where the two cancel.
+  V d = r1 - r2, back = d - r1, d_low = (r1 - (d - back)) - (r2 + back);
+  V low = fma(n, third, r2 - r) + (fma(n, second, d) + d_low);
+  trig_reduced<V> out = {r, low, bits(shifted)};
 
   const typename lane<V>::S limit = wide ? 0x1p20 : 0x1p15;
   auto far = ge(a, broadcast<V>(limit));
@@ -78,13 +89,14 @@ TG_FN trig_reduced<V> trig_reduce(V a) {  // a = |x|
     if constexpr (lane<V>::n == 1) {
       if (slow) {
         trig_reduced<double> exact = trig_reduce_any(double(a));
-        out = {V(exact.r), typename lane<V>::I(exact.quadrant)};
+        out = {V(exact.r), rest_of<V>(exact), typename lane<V>::I(exact.quadrant)};
       }
     } else if (any(slow)) {
       for (int i = 0; i < lane<V>::n; i++) {
         if (!(a[i] >= limit) || !(a[i] < __builtin_inf())) continue;
         trig_reduced<double> exact = trig_reduce_any(double(a[i]));
         out.r[i] = typename lane<V>::S(exact.r);
+        out.low[i] = rest_of<typename lane<V>::S>(exact);
         out.quadrant[i] = typename lane<typename lane<V>::I>::S(exact.quadrant);
       }
     }
@@ -95,22 +107,30 @@ TG_FN trig_reduced<V> trig_reduce(V a) {  // a = |x|
 // On |r| <= 0.786. sin r = r + r^3 S(r^2), error relative to sin: float 4.0e-9 = 0.07 * 2^-24, double
 // 9.4e-20. cos r = 1 - r^2/2 + r^4 C(r^2), error: float 1.2e-10, double 5.8e-20, both below 0.002 ulp.
 template <class V>
-TG_FN V sin_of_reduced(V r) {
-  V z = r * r, S;
+TG_FN V sin_series(V z) {
   if constexpr (lane<V>::wide)
-    S = horner(z, -0x1.5555555555555p-3, 0x1.1111111111069p-7, -0x1.a01a019ffe524p-13, 0x1.71de3a33a5bdfp-19,
-               -0x1.ae642c5231753p-26, 0x1.6109bde907be1p-33, -0x1.9ffdc2d86f39ep-41);
-  else S = horner(z, -0x1.555546p-3f, 0x1.110774p-7f, -0x1.9951eap-13f);
-  return fma(z * r, S, r);
+    return horner(z, -0x1.5555555555555p-3, 0x1.1111111111069p-7, -0x1.a01a019ffe524p-13, 0x1.71de3a33a5bdfp-19,
+                  -0x1.ae642c5231753p-26, 0x1.6109bde907be1p-33, -0x1.9ffdc2d86f39ep-41);
+  else return horner(z, -0x1.555546p-3f, 0x1.110774p-7f, -0x1.9951eap-13f);
 }
 template <class V>
-TG_FN V cos_of_reduced(V r) {
-  V z = r * r, C;
+TG_FN V cos_series(V z) {  // -1/2 + z C(z)
+  V C;
   if constexpr (lane<V>::wide)
     C = horner(z, 0x1.555555555554bp-5, -0x1.6c16c16c15005p-10, 0x1.a01a019c8c7d5p-16, -0x1.27e4f7ef0d347p-22,
                0x1.1ee9d9c6591dcp-29, -0x1.8fa5536475aabp-37);
   else C = horner(z, 0x1.55554ap-5f, -0x1.6c0c28p-10f, 0x1.99e80cp-16f);
-  return fma(fma(C, z, constant<V>(-0.5)), z, constant<V>(1));
+  return fma(C, z, constant<V>(-0.5));
+}
+template <class V>
+TG_FN V sin_of_reduced(V r) {
+  V z = r * r;
+  return fma(z * r, sin_series(z), r);
+}
+template <class V>
+TG_FN V cos_of_reduced(V r) {
+  V z = r * r;
+  return fma(cos_series(z), z, constant<V>(1));
 }
 
 // sin of the reduced argument `turn` quadrants further on.
@@ -131,6 +151,26 @@ TG_FN V sin(V x) {
 template <class V>
 TG_FN V cos(V x) {
   return sin_in_quadrant(trig_reduce(abs(x)), 1);
+}
+
+// sin r / cos r, or -cos r / sin r in the odd quadrants. Both come with what the reduction and their last addition rounded
+// away, and the quotient is corrected by it.
+template <class V>
+TG_FN V tan(V x) {
+  using I = typename lane<V>::I;
+  const V one = constant<V>(1);
+  trig_reduced<V> e = trig_reduce(abs(x));
+  V z = e.r * e.r, zr = z * e.r, S = sin_series(z), C = cos_series(z);
+  V s = fma(zr, S, e.r), c = fma(C, z, one);
+  V s_low = fma(e.low, c, fma(zr, S, e.r - s)), c_low = fma(-e.low, s, fma(C, z, one - c));
+  auto odd = ne(I(e.quadrant & broadcast<I>(1)), I{});
+  V over = select(odd, -c, s), over_low = select(odd, -c_low, s_low);
+  V under = select(odd, s, c), under_low = select(odd, s_low, c_low);
+  V inverse = one / under;
+  V q = over * inverse;
+  V rest = fma(-q, under, over) + fma(-q, under_low, over_low);
+  q = fma(rest, inverse, q);
+  return from_bits<V>(bits(q) ^ (bits(x) & sign_bit<V>()));
 }
 
 }  // namespace TG_MATH_NS

@@ -39,7 +39,7 @@ inline Dtype same_floating(Inference& c, std::initializer_list<int> inputs) {
 
 // Bit i set: axis i is reduced. None: all of them.
 inline unsigned reduced_axes(const Inference& c, int rank) {
-  if (!c.attrs.has(0) || (c.attrs.list.empty() && std::strcmp(c.op, "logsumexp"))) return (1u << rank) - 1;
+  if (!c.attrs.has(0) || (c.attrs.list.empty() && !no_axes_means_none(c.id))) return (1u << rank) - 1;
   unsigned mask = 0;
   for (int64_t d : c.attrs.list) {
     const int axis = normalize_axis(c.op, d, rank);

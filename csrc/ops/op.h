@@ -133,6 +133,7 @@ enum KernelOp : OpId {
   op_arange,
   op_sum,
   op_mean,
+  op_nansum,
   op_prod,
   op_amax,
   op_amin,
@@ -140,11 +141,15 @@ enum KernelOp : OpId {
   op_logsumexp,
   op_argmax,
   op_argmin,
+  op_any,
+  op_all,
+  op_norm,
   op_dense,
   op_dense_grad_input,
   op_dense_grad_weight,
   op_dense_grad_bias,
   op_matmul,
+  op_dot,
   op_softmax,
   op_softmax_backward,
   op_log_softmax,
@@ -188,6 +193,8 @@ enum KernelOp : OpId {
   op_kthvalue,
 
   // norms
+  op_layer_norm,
+  op_layer_norm_backward,
 
   // optimizers: their steps, in the order of UpdateTable (cpu/update.h)
   op_sgd,
@@ -203,6 +210,9 @@ enum KernelOp : OpId {
 
   kOps
 };
+
+// What an empty list of axes means: all of them, as does None, or, for these ops, none (as in PyTorch).
+inline bool no_axes_means_none(OpId id) { return id == op_logsumexp || id == op_any || id == op_all; }
 
 struct Op {
   OpId id = 0;

@@ -32,14 +32,26 @@ void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool) {
       compute = best[level];
       started = true;
     }
+  if ((cls == PointwiseClass::Integral || cls == PointwiseClass::Bits) && is_floating(compute))
+    refuse(c, ErrorKind::NotImplemented, "got ", name(compute), ", expected integers",
+           cls == PointwiseClass::Bits ? " or bool" : "", "; cast them first, for instance .to(int64)");
   bool real_bound = false;  // clamp(min=0.5): a number counts as a Python number does
   for (int k = 0; k < c.attrs.n; k++) real_bound |= c.attrs.values[k].kind == Attr::Kind::Float;
   if ((cls == PointwiseClass::Floating || real_bound) && !is_floating(compute)) compute = default_dtype();
-  if (cls == PointwiseClass::Arithmetic && compute == Dtype::Bool)
+  if ((cls == PointwiseClass::Arithmetic || cls == PointwiseClass::Integral) && compute == Dtype::Bool)
     refuse(c, ErrorKind::Type, "got bool, expected a number type; cast it first, for instance .to(int64)");
   c.outs[0].shape = shape;
   c.outs[0].dtype = to_bool ? Dtype::Bool : compute;
   for (int i = 0; i < arity; i++) c.cast[i] = static_cast<int>(compute);
+}
+
+void pointwise_parameters(const Inference& c) {
+  const double p = c.attrs.real(0), q = c.attrs.real(1);
+  if (c.id == id_celu && p == 0)
+    refuse(c, ErrorKind::Runtime, "alpha is 0, expected another number; relu is the limit");
+  if (c.id == id_softshrink && !(p >= 0)) refuse(c, ErrorKind::Runtime, "lambd is ", p, ", expected 0 or more");
+  if (c.id == id_hardtanh && p > q)
+    refuse(c, ErrorKind::Value, "min_val is ", p, " and max_val ", q, ", expected min_val not above max_val");
 }
 
 void where(Inference& c) {
@@ -111,6 +123,19 @@ void arg_extremum(Inference& c) {
   c.outs[0].dtype = Dtype::Int64;
 }
 
+void truth(Inference& c) {
+  require_compute(c, c.in[0].dtype);
+  reduce_shape(c);
+  c.outs[0].dtype = c.in[0].dtype == Dtype::UInt8 ? Dtype::UInt8 : Dtype::Bool;  // as in PyTorch
+}
+
+void norm(Inference& c) {
+  c.outs[0].dtype = same_floating(c, {0});
+  reduce_shape(c);
+  const double p = c.attrs.real(2);
+  if (p != 1 && p != 2) refuse(c, ErrorKind::Value, "p is ", p, ", expected 1 or 2");
+}
+
 // ---------------------------------------------------------------- dense and matmul
 
 void dense(Inference& c) {
@@ -127,9 +152,14 @@ void dense(Inference& c) {
   const char* activation = c.attrs.text(0);
   if (std::strcmp(activation, "identity")) {
     const Op* a = find_op(activation);
-    if (!a || a->id >= kPointwiseOps || a->n_tensors() != 1 || kPointwiseInfo[a->id].to_bool)
+    if (!a || a->id >= kPointwiseOps || a->n_tensors() != 1 || kPointwiseInfo[a->id].to_bool ||
+        !kPointwiseInfo[a->id].differentiable)
       refuse(c, ErrorKind::Value, "activation is '", activation,
              "', expected 'identity' or a pointwise op of one tensor, such as 'relu', 'tanh' or 'sigmoid'");
+    for (int k = 0; k < static_cast<int>(a->attributes.size()); k++)
+      if (!a->attribute(k).has_default && !c.attrs.has(1 + k))
+        refuse(c, ErrorKind::Type, "activation '", activation, "' needs a number for ", a->attribute(k).name,
+               ", expected it as ", k ? "q" : "p");
   }
   Dims shape = x.shape;
   shape.back() = w.shape[0];
@@ -163,6 +193,14 @@ void dense_grad_bias(Inference& c) {
   const Dtype t = same_floating(c, {0});
   if (c.in[0].rank() < 1) refuse(c, ErrorKind::Runtime, "grad has shape (), expected (..., out features)");
   c.outs[0] = {{c.in[0].shape.back()}, t};
+}
+
+void dot(Inference& c) {
+  const Dims &a = c.in[0].shape, &b = c.in[1].shape;
+  const Dtype t = same_floating(c, {0, 1});
+  if (a.empty() || !(a == b))
+    refuse(c, ErrorKind::Runtime, "got shapes ", a, " and ", b, ", expected one shape (..., n) for both");
+  c.outs[0] = {Dims(a.begin(), a.size() - 1), t};
 }
 
 void matmul(Inference& c) {
@@ -314,6 +352,51 @@ void batch_norm_backward(Inference& c) {
   c.outs[0] = {x.shape, t};
   c.outs[1] = {channels, t};
   c.outs[2] = {channels, t};
+}
+
+// ---------------------------------------------------------------- layer normalisation
+
+namespace {
+// The shape of the statistics: the input's with its last axes, those of the attribute normalized_shape, reduced to 1.
+Dims row_statistics(const Inference& c, const Tensor& x) {
+  const Dims& last = c.attrs.list;
+  const int kept = x.rank() - last.size();
+  bool match = !last.empty() && kept >= 0;
+  for (int i = 0; match && i < last.size(); i++) match = x.shape[kept + i] == last[i];
+  if (!match)
+    refuse(c, ErrorKind::Runtime, "input has shape ", x.shape, ", expected one that ends in normalized_shape ", last);
+  Dims shape = x.shape;
+  for (int i = kept; i < x.rank(); i++) shape[i] = 1;
+  return shape;
+}
+
+void require_shape(const Inference& c, int input, const char* what, const Dims& shape) {
+  if (c.in[input].defined() && !(c.in[input].shape == shape))
+    refuse(c, ErrorKind::Runtime, what, " has shape ", c.in[input].shape, ", expected ", shape);
+}
+}  // namespace
+
+void layer_norm(Inference& c) {
+  const Dtype t = same_floating(c, {0, 1, 2});
+  const Dims statistics = row_statistics(c, c.in[0]);
+  require_shape(c, 1, "weight", c.attrs.list);
+  require_shape(c, 2, "bias", c.attrs.list);
+  if (!(c.attrs.real(1) >= 0)) refuse(c, ErrorKind::Value, "eps is ", c.attrs.real(1), ", expected 0 or more");
+  c.n_outs = 3;
+  c.outs[0] = {c.in[0].shape, t};
+  c.outs[1] = c.outs[2] = {statistics, t};
+}
+
+void layer_norm_backward(Inference& c) {
+  const Dtype t = same_floating(c, {0, 1, 2, 3, 4});
+  const Dims statistics = row_statistics(c, c.in[1]);
+  require_shape(c, 0, "grad", c.in[1].shape);
+  require_shape(c, 2, "mean", statistics);
+  require_shape(c, 3, "rstd", statistics);
+  require_shape(c, 4, "weight", c.attrs.list);
+  c.n_outs = 3;
+  c.outs[0] = {c.in[1].shape, t};
+  c.outs[1] = c.outs[2] = {c.attrs.list, t};
 }
 
 // ---------------------------------------------------------------- random

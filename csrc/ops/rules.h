@@ -14,11 +14,14 @@ void sum(Inference& c);       // sum, prod: integers become int64
 void mean(Inference& c);      // mean, var, logsumexp: floating only
 void extremum(Inference& c);  // amax, amin: keep the dtype, refuse an empty reduction
 void arg_extremum(Inference& c);
+void truth(Inference& c);  // any, all
+void norm(Inference& c);
 
 void dense(Inference& c);
 void dense_grad_input(Inference& c);
 void dense_grad_weight(Inference& c);
 void dense_grad_bias(Inference& c);
+void dot(Inference& c);
 void matmul(Inference& c);
 
 void softmax(Inference& c);
@@ -58,7 +61,11 @@ void sort(Inference& c);
 void topk(Inference& c);
 void kthvalue(Inference& c);
 
+void layer_norm(Inference& c);
+void layer_norm_backward(Inference& c);
+
 // Pointwise rows: broadcast, promote, and per dtype class of the row.
 void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool);
+void pointwise_parameters(const Inference& c);  // of the rows that refuse some
 
 }  // namespace tg::rules

@@ -33,6 +33,7 @@ const Row kKernelRows[] = {
 
     {op_sum, "sum(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::sum},
     {op_mean, "mean(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::mean},
+    {op_nansum, "nansum(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::sum},
     {op_prod, "prod(Tensor input, Axes? dim=None, Bool keepdim=False, Type? dtype=None)", 1, rules::sum},
     {op_amax, "amax(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::extremum},
     {op_amin, "amin(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::extremum},
@@ -40,6 +41,11 @@ const Row kKernelRows[] = {
     {op_logsumexp, "logsumexp(Tensor input, Axes dim, Bool keepdim=False)", 1, rules::mean},
     {op_argmax, "argmax(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::arg_extremum},
     {op_argmin, "argmin(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::arg_extremum},
+
+    {op_any, "any(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::truth},
+    {op_all, "all(Tensor input, Axes? dim=None, Bool keepdim=False)", 1, rules::truth},
+    // The norm of order p = 1 or 2; the others are made of other rows.
+    {op_norm, "native_norm(Tensor input, Axes? dim=None, Bool keepdim=False, Float p=2.0)", 1, rules::norm},
 
     // y = activation(x Wᵀ + b): x (..., K), weight (N, K), bias (N,). `activation` is any one-argument row of
     // pointwise.def, or "identity"; p and q are its parameters, by default that row's own.
@@ -50,6 +56,7 @@ const Row kKernelRows[] = {
     {op_dense_grad_weight, "dense_grad_weight(Tensor grad, Tensor input)", 1, rules::dense_grad_weight},
     {op_dense_grad_bias, "dense_grad_bias(Tensor grad)", 1, rules::dense_grad_bias},
     {op_matmul, "matmul(Tensor input, Tensor other)", 1, rules::matmul},
+    {op_dot, "native_dot(Tensor input, Tensor other)", 1, rules::dot},  // (..., n) and (..., n) -> (...)
 
     {op_softmax, "softmax(Tensor input, Int dim)", 1, rules::softmax},
     {op_softmax_backward, "softmax_backward(Tensor grad, Tensor output, Int dim)", 1, rules::softmax_backward},
@@ -135,6 +142,14 @@ const Row kKernelRows[] = {
      rules::kthvalue},
 
     // ---- norms
+    // Outputs: y, and of each row of the last axes its mean and 1/sqrt(var + eps).
+    {op_layer_norm,
+     "native_layer_norm(Tensor input, Shape normalized_shape, Tensor? weight=None, Tensor? bias=None, Float eps=1e-05)",
+     3, rules::layer_norm},
+    {op_layer_norm_backward,
+     "layer_norm_backward(Tensor grad, Tensor input, Shape normalized_shape, Tensor mean, Tensor rstd, "
+     "Tensor? weight=None)",
+     3, rules::layer_norm_backward},
 
     // ---- optimizers: lists of parameters, gradients, states (s) and single numbers (n), see ops/update.h
     // s: momentum_buffer, if momentum is not 0. `l1` is the weight of a proximal step, which leaves exact zeros.
@@ -199,8 +214,10 @@ Attr parse_default(const std::string& signature, Param::Kind kind, const std::st
   if (text == "None") return Attr{};
   switch (kind) {
     case Param::Kind::Int: return Attr::integer(std::strtoll(text.c_str(), nullptr, 10));
-    case Param::Kind::Float:
-    case Param::Kind::Number: return Attr::real(std::strtod(text.c_str(), nullptr));
+    case Param::Kind::Number:
+      if (text.find('.') == std::string::npos) return Attr::integer(std::strtoll(text.c_str(), nullptr, 10));
+      [[fallthrough]];
+    case Param::Kind::Float: return Attr::real(std::strtod(text.c_str(), nullptr));
     case Param::Kind::Bool: return Attr::boolean(text == "True");
     case Param::Kind::Text: return Attr::word(intern(text.substr(1, text.size() - 2)));
     case Param::Kind::Type:
@@ -260,6 +277,7 @@ Op parse(OpId id, std::string signature, int n_outputs, void (*infer)(Inference&
 void infer_pointwise(Inference& c) {
   const PointwiseInfo& row = kPointwiseInfo[c.id];
   rules::pointwise(c, row.arity, row.cls, row.to_bool);
+  if (*row.params) rules::pointwise_parameters(c);
 }
 
 // "tanh(Tensor input)", "add(Tensor input, Tensor other)", "tanh_backward(Tensor grad, Tensor input, Tensor output)", ...
@@ -276,7 +294,7 @@ std::vector<Op> build() {
   for (int i = 0; i < kPointwiseOps; i++) {
     const PointwiseInfo& row = kPointwiseInfo[i];
     all.push_back(parse(static_cast<OpId>(i), pointwise_signature(row), 1, infer_pointwise,
-                        row.to_bool ? kElementwise : kElementwise | kInplace));
+                        row.to_bool && row.arity == 1 && i != id_logical_not ? kElementwise : kElementwise | kInplace));
   }
   for (const Row& r : kKernelRows) {
     if (r.id != static_cast<OpId>(all.size())) broken(r.signature, "row out of order");

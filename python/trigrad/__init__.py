@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 # ruff: noqa: I001 -- the order matters: a later name takes the place of an earlier one
 
 from trigrad import _core
@@ -38,6 +42,7 @@ from trigrad._creation import *
 from trigrad._random import *
 
 # After the ops: softmax, var, ... take more than the rows of these names.
+from trigrad._elementwise import *
 from trigrad._reductions import *  # type: ignore[assignment]
 from trigrad._views import *
 from trigrad._shaping import *
@@ -67,3 +72,15 @@ _autograd.install()
 _docs.install()
 _methods.install()
 del annotations
+
+
+if TYPE_CHECKING:
+    from trigrad import nn as nn
+    from trigrad import testing as testing
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Packages that are loaded when they are first asked for."""
+    if name in ("nn", "testing"):
+        return import_module(f"trigrad.{name}")
+    raise AttributeError(f"module 'trigrad' has no attribute {name!r}")

@@ -59,7 +59,14 @@ def _is_array(data: object) -> bool:
     return hasattr(data, "__array_interface__") or hasattr(data, "__array__")
 
 
-def tensor(data: Any, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
+def leaf(made: Tensor, requires_grad: bool) -> Tensor:
+    """A new tensor, which may be a leaf whose gradient is wanted."""
+    return made.requires_grad_() if requires_grad else made
+
+
+def tensor(
+    data: Any, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None, requires_grad: bool = False
+) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested lists, or an array.
 
     Python's floats make float32 (`set_default_dtype` changes that), its integers int64, its bools bool; an array keeps its
@@ -75,9 +82,12 @@ def tensor(data: Any, *, dtype: DTypeArgument | None = None, device: DeviceArgum
     if device is not None:
         require_cpu("tensor", device)
     if type(data) is float or type(data) is int:
-        return _core.from_nested(data, dtype)
+        return leaf(_core.from_nested(data, dtype), requires_grad)
     if isinstance(data, Tensor):
-        return data.clone() if dtype is None else ops.cast(data, _core.as_dtype(dtype)).clone()
+        return leaf(
+            data.detach().clone() if dtype is None else ops.cast(data.detach(), _core.as_dtype(dtype)).clone(),
+            requires_grad,
+        )
     if isinstance(data, (list, tuple)):
         first: Any = data
         while isinstance(first, (list, tuple)) and first:
@@ -90,10 +100,13 @@ def tensor(data: Any, *, dtype: DTypeArgument | None = None, device: DeviceArgum
         import numpy
 
         shared = from_numpy(numpy.require(data, requirements="A"))
-        return shared.clone() if dtype is None or shared.dtype is _core.as_dtype(dtype) else ops.cast(shared, dtype)
+        return leaf(
+            shared.clone() if dtype is None or shared.dtype is _core.as_dtype(dtype) else ops.cast(shared, dtype),
+            requires_grad,
+        )
     if isinstance(data, Sequence) and not isinstance(data, (list, tuple, str, bytes)):
         data = list(data)
-    return _core.from_nested(data, dtype)
+    return leaf(_core.from_nested(data, dtype), requires_grad)
 
 
 def as_tensor(data: Any, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
@@ -150,7 +163,11 @@ def is_tensor(obj: object) -> bool:
 
 
 def empty(
-    *lengths: Size, size: Size | None = None, dtype: DTypeArgument | None = None, device: DeviceArgument = None
+    *lengths: Size,
+    size: Size | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of shape `size` whose elements have no particular value: empty(2, 3) or empty((2, 3)).
 
@@ -160,7 +177,7 @@ def empty(
     """
     if device is not None:
         require_cpu("empty", device)
-    return _core.empty(sizes("empty", lengths, size), dtype)
+    return leaf(_core.empty(sizes("empty", lengths, size), dtype), requires_grad)
 
 
 def empty_strided(
@@ -169,6 +186,7 @@ def empty_strided(
     *,
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of shape `size` with the given strides, whose elements have no particular value.
 
@@ -183,11 +201,15 @@ def empty_strided(
             "of 0 or more"
         )
     last = 0 if 0 in size else 1 + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    return _core.empty((last,), dtype).as_strided(size, stride, 0)
+    return leaf(_core.empty((last,), dtype).as_strided(size, stride, 0), requires_grad)
 
 
 def zeros(
-    *lengths: Size, size: Size | None = None, dtype: DTypeArgument | None = None, device: DeviceArgument = None
+    *lengths: Size,
+    size: Size | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of shape `size` full of 0: zeros(2, 3) or zeros((2, 3)).
 
@@ -197,11 +219,15 @@ def zeros(
     """
     if device is not None:
         require_cpu("zeros", device)
-    return _core.filled("zeros", sizes("zeros", lengths, size), 0, dtype)
+    return leaf(_core.filled("zeros", sizes("zeros", lengths, size), 0, dtype), requires_grad)
 
 
 def ones(
-    *lengths: Size, size: Size | None = None, dtype: DTypeArgument | None = None, device: DeviceArgument = None
+    *lengths: Size,
+    size: Size | None = None,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of shape `size` full of 1: ones(2, 3) or ones((2, 3)).
 
@@ -212,7 +238,7 @@ def ones(
     """
     if device is not None:
         require_cpu("ones", device)
-    return _core.filled("ones", sizes("ones", lengths, size), 1, dtype)
+    return leaf(_core.filled("ones", sizes("ones", lengths, size), 1, dtype), requires_grad)
 
 
 def _dtype_of(value: Number) -> _core.dtype:
@@ -220,7 +246,12 @@ def _dtype_of(value: Number) -> _core.dtype:
 
 
 def full(
-    size: Size, fill_value: Number, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None
+    size: Size,
+    fill_value: Number,
+    *,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of shape `size` full of `fill_value`, whose Python type chooses the dtype if none is given.
 
@@ -232,20 +263,24 @@ def full(
         require_cpu("full", device)
     if dtype is None and type(fill_value) is not float:
         dtype = _dtype_of(fill_value)
-    return _core.filled("full", size, fill_value, dtype)
+    return leaf(_core.filled("full", size, fill_value, dtype), requires_grad)
 
 
-def scalar_tensor(s: Number, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
+def scalar_tensor(
+    s: Number, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None, requires_grad: bool = False
+) -> Tensor:
     """A 0-d tensor of the default dtype, or of `dtype`.
 
     >>> import trigrad as tg
     >>> tg.scalar_tensor(2)
     tensor(2.)
     """
-    return full((), s, dtype=_core.get_default_dtype() if dtype is None else dtype, device=device)
+    return leaf(full((), s, dtype=_core.get_default_dtype() if dtype is None else dtype, device=device), requires_grad)
 
 
-def empty_like(input: Tensor, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
+def empty_like(
+    input: Tensor, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None, requires_grad: bool = False
+) -> Tensor:
     """`empty` with the shape and dtype of `input`.
 
     >>> import trigrad as tg
@@ -254,10 +289,12 @@ def empty_like(input: Tensor, *, dtype: DTypeArgument | None = None, device: Dev
     """
     if device is not None:
         require_cpu("empty_like", device)
-    return _core.empty(input.shape, input.dtype if dtype is None else dtype)
+    return leaf(_core.empty(input.shape, input.dtype if dtype is None else dtype), requires_grad)
 
 
-def zeros_like(input: Tensor, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
+def zeros_like(
+    input: Tensor, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None, requires_grad: bool = False
+) -> Tensor:
     """`zeros` with the shape and dtype of `input`.
 
     >>> import trigrad as tg
@@ -266,10 +303,12 @@ def zeros_like(input: Tensor, *, dtype: DTypeArgument | None = None, device: Dev
     """
     if device is not None:
         require_cpu("zeros_like", device)
-    return _core.filled("zeros_like", input.shape, 0, input.dtype if dtype is None else dtype)
+    return leaf(_core.filled("zeros_like", input.shape, 0, input.dtype if dtype is None else dtype), requires_grad)
 
 
-def ones_like(input: Tensor, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
+def ones_like(
+    input: Tensor, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None, requires_grad: bool = False
+) -> Tensor:
     """`ones` with the shape and dtype of `input`.
 
     >>> import trigrad as tg
@@ -278,11 +317,16 @@ def ones_like(input: Tensor, *, dtype: DTypeArgument | None = None, device: Devi
     """
     if device is not None:
         require_cpu("ones_like", device)
-    return _core.filled("ones_like", input.shape, 1, input.dtype if dtype is None else dtype)
+    return leaf(_core.filled("ones_like", input.shape, 1, input.dtype if dtype is None else dtype), requires_grad)
 
 
 def full_like(
-    input: Tensor, fill_value: Number, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None
+    input: Tensor,
+    fill_value: Number,
+    *,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`full` with the shape and dtype of `input`.
 
@@ -292,7 +336,9 @@ def full_like(
     """
     if device is not None:
         require_cpu("full_like", device)
-    return _core.filled("full_like", input.shape, fill_value, input.dtype if dtype is None else dtype)
+    return leaf(
+        _core.filled("full_like", input.shape, fill_value, input.dtype if dtype is None else dtype), requires_grad
+    )
 
 
 def _number(op: str, name: str, value: Any) -> float:
@@ -314,6 +360,7 @@ def arange(
     *,
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """start, start + step, ... up to but without `end`; arange(end) starts at 0. Integers make int64, floats the default
     dtype.
@@ -344,12 +391,21 @@ def arange(
         raise RuntimeError(f"[arange] step {step} leads from {start} away from {end}, expected the other sign")
     n = -((start - end) // step) if integers else math.ceil((end - start) / step)
     if wanted in (_core.float32, _core.float64, _core.int64, _core.int32, _core.uint8, _core.bool):
-        return ops.native_arange(start, step, int(n), wanted)
-    return ops.cast(ops.native_arange(start, step, int(n), _core.int64 if integers else _core.float64), wanted)
+        return leaf(ops.native_arange(start, step, int(n), wanted), requires_grad)
+    return leaf(
+        ops.cast(ops.native_arange(start, step, int(n), _core.int64 if integers else _core.float64), wanted),
+        requires_grad,
+    )
 
 
 def linspace(
-    start: Number, end: Number, steps: int, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None
+    start: Number,
+    end: Number,
+    steps: int,
+    *,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included.
 
@@ -369,7 +425,7 @@ def linspace(
     front = ops.native_arange(first, step, half, exact)
     back = ops.native_arange(last, -step, steps - half, exact)[::-1]
     result = ops.cat((front, back))
-    return result if wanted is exact else ops.cast(result, wanted)
+    return leaf(result if wanted is exact else ops.cast(result, wanted), requires_grad)
 
 
 def logspace(
@@ -380,6 +436,7 @@ def logspace(
     *,
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`base` to the powers of `linspace(start, end, steps)`.
 
@@ -390,10 +447,17 @@ def logspace(
     if steps < 0:
         raise RuntimeError(f"[logspace] steps is {steps}, expected 0 or more")
     powers = ops.pow(scalar_tensor(base, dtype=_core.float64), linspace(start, end, steps, dtype=_core.float64))
-    return ops.cast(powers, _core.get_default_dtype() if dtype is None else dtype)
+    return leaf(ops.cast(powers, _core.get_default_dtype() if dtype is None else dtype), requires_grad)
 
 
-def eye(n: int, m: int | None = None, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """A matrix (n, m) with 1 on the diagonal and 0 elsewhere.
 
     >>> import trigrad as tg
@@ -408,4 +472,4 @@ def eye(n: int, m: int | None = None, *, dtype: DTypeArgument | None = None, dev
         raise RuntimeError(f"[eye] got n {n} and m {m}, expected 0 or more")
     result = _core.filled("eye", (n, m), 0, dtype)
     ops.fill_(result.diagonal(), 1)
-    return result
+    return leaf(result, requires_grad)

@@ -17,8 +17,12 @@ __all__ = [
     "cross_entropy",
     "dropout",
     "dropout_mask",
+    "glu",
+    "layer_norm",
     "log_softmax",
+    "rms_norm",
     "softmax",
+    "softmin",
 ]
 
 Reduction: TypeAlias = Literal["none", "mean", "sum"]
@@ -44,6 +48,34 @@ def log_softmax(input: Tensor, dim: int, dtype: DTypeArgument | None = None) -> 
     tensor([-0.6931, -0.6931])
     """
     return ops.log_softmax(input if dtype is None else ops.cast(input, dtype), dim)
+
+
+@takes_axis
+def softmin(input: Tensor, dim: int, dtype: DTypeArgument | None = None) -> Tensor:
+    """`softmax` of -input.
+
+    >>> import trigrad as tg
+    >>> tg.softmin(tg.tensor([0.0, 0.0]), 0)
+    tensor([0.5000, 0.5000])
+    """
+    return ops.softmax(ops.neg(input if dtype is None else ops.cast(input, dtype)), dim)
+
+
+@takes_axis
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half of `input` along `dim`, times the sigmoid of the second.
+
+    input (..., 2n, ...) -> (..., n, ...)
+
+    >>> import trigrad as tg
+    >>> tg.glu(tg.tensor([1.0, 2.0, 0.0, 0.0]))
+    tensor([0.5000, 1.0000])
+    """
+    lines = input.transpose(dim, -1)
+    half, odd = divmod(lines.shape[-1] if input.ndim else 1, 2)
+    if odd:
+        raise RuntimeError(f"[glu] input has shape {tuple(input.shape)}, expected an even length along dim {dim}")
+    return ops.mul(lines[..., :half], ops.sigmoid(lines[..., half:])).transpose(dim, -1)
 
 
 def cross_entropy(
@@ -117,6 +149,53 @@ def batch_norm(
             [ 1.]])
     """
     return ops.native_batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)[0]
+
+
+def _lengths(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    return (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / sqrt(var + eps) * weight + bias with mean and variance over the last axes, whose lengths are
+    `normalized_shape`.
+
+    input (..., *normalized_shape), weight and bias normalized_shape
+
+    >>> import trigrad as tg
+    >>> tg.layer_norm(tg.tensor([[1.0, 3.0], [10.0, 30.0]]), (2,), eps=1e-12)
+    tensor([[-1.,  1.],
+            [-1.,  1.]])
+    """
+    return ops.native_layer_norm(input, normalized_shape, weight, bias, eps)[0]
+
+
+def rms_norm(
+    input: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """x / sqrt(mean x^2 + eps) * weight with the mean over the last axes, whose lengths are `normalized_shape`; eps is the
+    smallest step from 1 unless given.
+
+    >>> import trigrad as tg
+    >>> tg.rms_norm(tg.tensor([[3.0, 3.0], [-5.0, 5.0]]), (2,))
+    tensor([[ 1.,  1.],
+            [-1.,  1.]])
+    """
+    last = _lengths(normalized_shape)
+    if not last or tuple(input.shape[-len(last) :]) != last:
+        raise RuntimeError(
+            f"[rms_norm] input has shape {tuple(input.shape)}, expected one that ends in normalized_shape {last}"
+        )
+    if eps is None:
+        eps = 2.0**-23 if input.itemsize == 4 else 2.0**-52
+    squares = ops.mean(ops.mul(input, input), tuple(range(-len(last), 0)), True)
+    scaled = ops.mul(input, ops.rsqrt(ops.add(squares, eps)))
+    return scaled if weight is None else ops.mul(scaled, weight)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator | None = None) -> Tensor:

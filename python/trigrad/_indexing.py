@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from trigrad import _core, ops
 from trigrad._core import Tensor
-from trigrad._creation import DTypeArgument, arange, full, zeros
+from trigrad._creation import DTypeArgument, arange, full
 from trigrad._reductions import Axes, takes_axis
 from trigrad._views import broadcast_shapes
 
@@ -39,6 +39,7 @@ FUNCTIONAL = ("embedding", "one_hot")  # those that torch keeps in nn.functional
 
 
 T = TypeVar("T")
+ONE = full((), 1, dtype=_core.int64)
 
 
 def _speaking_as(name: str, row: Callable[..., T], *arguments: Any) -> T:
@@ -61,34 +62,41 @@ def _vector(name: str, index: Tensor) -> Tensor:
     return index if index.ndim else index.reshape(1)
 
 
-def _put_along(
+def _rows(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """`source`, whose shape must be that of the input with the indices along `dim`."""
+    rank = input.ndim
+    if not -rank <= dim < rank:
+        raise IndexError(
+            f"[{name}] dim {dim} is out of range: expected {-rank} to {rank - 1} for a tensor of {rank} dimensions"
+        )
+    wanted = list(input.shape)
+    wanted[dim] = index.numel()
+    if list(source.shape) != wanted:
+        if source.ndim == 0 and wanted == [1]:
+            return source.reshape(1)
+        raise RuntimeError(
+            f"[{name}] source has shape {tuple(source.shape)}, expected {tuple(wanted)}: that of the input with the "
+            f"{index.numel()} indices along dim {dim}"
+        )
+    return source
+
+
+def _put(
     name: str, input: Tensor, dim: int, index: Tensor, source: Tensor, accumulate: bool = False, wrap: bool = False
 ) -> Tensor:
-    """The rows `source` written to, or added at, the places `index` along `dim`; in place for a name that says so."""
-    index = _vector(name, index)
+    """Rows, or one number, written to or added at the places `index` along `dim`; in place for a name that says so."""
     target = input if input.ndim else input.reshape(1)
-    if source.ndim or not wrap:  # a number fills whatever there is
-        if not -target.ndim <= dim < target.ndim:
-            raise IndexError(
-                f"[{name}] dim {dim} is out of range: expected {-target.ndim} to {target.ndim - 1} "
-                f"for a tensor of {input.ndim} dimensions"
-            )
-        source = source if source.ndim else source.reshape(1)
-        wanted = list(target.shape)
-        wanted[dim] = index.numel()
-        if list(source.shape) != wanted:
-            raise RuntimeError(
-                f"[{name}] source has shape {tuple(source.shape)}, expected {tuple(wanted)}: that of the input with "
-                f"the {index.numel()} indices along dim {dim}"
-            )
-    if name.endswith("_"):
+    if index.ndim != 1:
+        index = _vector(name, index)
+    if not wrap:
+        source = _rows(name, target, dim, index, source)
+    if name[-1] == "_":
         _speaking_as(name, target.native_index_put_, source, [index], dim, accumulate, wrap)
         return input
     result = _speaking_as(name, ops.native_index_put, target, source, [index], dim, accumulate, wrap)
     return result if input.ndim else result.reshape(())
 
 
-@takes_axis
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The places `index` along `dim`, as a copy.
 
@@ -104,7 +112,6 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return selected if input.ndim else selected.reshape(())
 
 
-@takes_axis
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """A copy of `input` to which alpha * source is added at the places `index` along `dim`, in the order of `index`.
 
@@ -114,16 +121,14 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     >>> tg.index_add(tg.zeros(3), 0, tg.tensor([0, 2, 0]), tg.tensor([1.0, 2.0, 3.0]))
     tensor([4., 0., 2.])
     """
-    return _put_along("index_add", input, dim, index, source if alpha == 1 else ops.mul(source, alpha), accumulate=True)
+    return _put("index_add", input, dim, index, source if alpha == 1 else ops.mul(source, alpha), accumulate=True)
 
 
-@takes_axis
 def index_add_(self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """alpha * source added in place at the places `index` along `dim`."""
-    return _put_along("index_add_", self, dim, index, source if alpha == 1 else ops.mul(source, alpha), accumulate=True)
+    return _put("index_add_", self, dim, index, source if alpha == 1 else ops.mul(source, alpha), accumulate=True)
 
 
-@takes_axis
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy of `input` with `source` at the places `index` along `dim`; of several for one place the last counts.
 
@@ -133,13 +138,12 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     >>> tg.index_copy(tg.zeros(3), 0, tg.tensor([2, 0]), tg.tensor([1.0, 2.0]))
     tensor([2., 0., 1.])
     """
-    return _put_along("index_copy", input, dim, index, source)
+    return _put("index_copy", input, dim, index, source)
 
 
-@takes_axis
 def index_copy_(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """`source` written at the places `index` along `dim`."""
-    return _put_along("index_copy_", self, dim, index, source)
+    return _put("index_copy_", self, dim, index, source)
 
 
 def _filling(name: str, input: Tensor, value: float | Tensor) -> Tensor:
@@ -151,7 +155,6 @@ def _filling(name: str, input: Tensor, value: float | Tensor) -> Tensor:
     return full((), value, dtype=input.dtype)
 
 
-@takes_axis
 def index_fill(input: Tensor, dim: int, index: Tensor, value: float | Tensor) -> Tensor:
     """A copy of `input` with the number `value` at the places `index` along `dim`.
 
@@ -162,13 +165,12 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: float | Tensor) ->
     tensor([[5., 0., 5.],
             [5., 0., 5.]])
     """
-    return _put_along("index_fill", input, dim, index, _filling("index_fill", input, value), wrap=True)
+    return _put("index_fill", input, dim, index, _filling("index_fill", input, value), wrap=True)
 
 
-@takes_axis
 def index_fill_(self: Tensor, dim: int, index: Tensor, value: float | Tensor) -> Tensor:
     """The number `value` written at the places `index` along `dim`."""
-    return _put_along("index_fill_", self, dim, index, _filling("index_fill_", self, value), wrap=True)
+    return _put("index_fill_", self, dim, index, _filling("index_fill_", self, value), wrap=True)
 
 
 def index_put(input: Tensor, indices: Sequence[Tensor], values: Tensor | float, accumulate: bool = False) -> Tensor:
@@ -316,10 +318,8 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if num_classes < 1:
         raise RuntimeError(f"[one_hot] num_classes is {num_classes}, expected 1 or more, and classes from 0 on")
     index = tensor.unsqueeze(-1)
-    one = full((), 1, dtype=_core.int64).expand(index.shape)
-    return _speaking_as(
-        "one_hot", _scatter_in_place, zeros(*tensor.shape, num_classes, dtype=_core.int64), -1, index, one
-    )
+    marks = _core.empty((*tensor.shape, num_classes), _core.int64).zero_()
+    return _speaking_as("one_hot", _scatter_in_place, marks, -1, index, ONE.expand(index.shape))
 
 
 # ---- masks
@@ -455,7 +455,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if minlength < 0:
         raise RuntimeError(f"[bincount] minlength is {minlength}, expected 0 or more")
     if weights is None:
-        weights = full((), 1, dtype=_core.int64)
+        weights = ONE
     elif weights.shape != input.shape:
         raise RuntimeError(
             f"[bincount] weights have shape {tuple(weights.shape)}, expected that of the input, {tuple(input.shape)}"
@@ -463,7 +463,8 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     elif weights.dtype is not _core.float32:
         weights = weights.double()
     n = max(minlength, int(ops.amax(input)) + 1 if input.numel() else 0)
-    return _speaking_as("bincount", zeros(n, dtype=weights.dtype).native_index_put_, weights, [input], 0, True, False)
+    counts = _core.empty((n,), weights.dtype).zero_()
+    return _speaking_as("bincount", counts.native_index_put_, weights, [input], 0, True, False)
 
 
 def searchsorted(

@@ -1,13 +1,16 @@
 """Products of vectors, matrices and batches of them. No numerics here: each is a few calls of rows.
 
-Every product is the row `matmul`, whose order of terms is that of docs/arithmetic.md, or, where nothing is summed, `mul`.
+Every product is the row `matmul`, or `native_dot` where only vectors meet vectors, whose orders of terms are those of
+docs/arithmetic.md, or, where nothing is summed, `mul`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from functools import lru_cache, partial
+from operator import methodcaller
+from typing import Any, NamedTuple, TypeAlias
 
 from trigrad import ops
 from trigrad._core import Tensor
@@ -89,7 +92,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 
 
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
-    """The sum of the products of two vectors' elements, in the order of `matmul`.
+    """The sum of the products of two vectors' elements, in row order as `sum`. (`matmul` has an order of its own.)
 
     input (K,), tensor (K,) -> ()
 
@@ -99,7 +102,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """
     if input.ndim != 1 or tensor.ndim != 1:
         refuse_ranks("dot", "two vectors (K,)", ("input", input), ("tensor", tensor))
-    return ops.matmul(input, tensor)
+    return ops.native_dot(input, tensor) if input.is_floating_point() else ops.matmul(input, tensor)
 
 
 def vdot(input: Tensor, other: Tensor) -> Tensor:
@@ -128,6 +131,8 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
             f"[inner] the last axes have {input.shape[-1]} and {other.shape[-1]} elements: input {tuple(input.shape)}, "
             f"other {tuple(other.shape)}, expected equal lengths"
         )
+    if other.ndim < 3:
+        return ops.matmul(input, other.T) if input.ndim > 1 or other.ndim > 1 else dot(input, other)
     return tensordot(input, other, ([-1], [-1]))
 
 
@@ -232,7 +237,7 @@ def fits(shape: Sequence[int], whole: Sequence[int]) -> bool:
 
 
 def combined(op: str, input: Tensor, product: Tensor, beta: Number, alpha: Number) -> Tensor:
-    """beta input + alpha product, written over `product`, which the caller has just made."""
+    """beta input + alpha product. `product`, which the caller has just made, may be overwritten."""
     if not product.is_floating_point() and not (isinstance(beta, int) and isinstance(alpha, int)):
         raise RuntimeError(
             f"[{op}] beta is {beta!r} and alpha is {alpha!r}, expected integers for tensors of {product.dtype}"
@@ -249,12 +254,14 @@ def combined(op: str, input: Tensor, product: Tensor, beta: Number, alpha: Numbe
         product.mul_(alpha)
     if beta == 0:
         return product
-    return product.add_(input if beta == 1 else ops.mul(input, beta))
+    if beta == 1 or not product.is_floating_point():
+        return product.add_(input if beta == 1 else ops.mul(input, beta))
+    return ops.native_add(product, input, beta)
 
 
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
-    """beta input + alpha (mat1 mat2). The product comes first, in the order of `matmul`; it is multiplied by alpha, the
-    input by beta, and both are added, each step rounded. With beta = 0 the input is ignored, NaN or not.
+    """beta input + alpha (mat1 mat2). The product comes first, in the order of `matmul`; it is multiplied by alpha and
+    rounded, and the result is fma(beta, input, ·). With beta = 0 the input is ignored, NaN or not.
 
     input (M, N) or what can be expanded to it, mat1 (M, K), mat2 (K, N) -> (M, N)
 
@@ -367,61 +374,100 @@ METHODS = (
 
 
 # ---------------------------------------------------------------- sums of products over named axes
+#
+# What is to be done follows from the equation and the shapes alone: a list of steps, each of which replaces one of the
+# operands by a view of it, by its sum over some axes, or by its product with another one. The lists are kept.
 
 
-def arranged(x: Tensor, labels: Labels, groups: Sequence[Sequence[Hashable]], joined: Sequence[bool]) -> Tensor:
-    """The axes of `x` in the order of the groups; the axes of a group to be joined become one."""
-    order = [label for group in groups for label in group]
-    if order != list(labels):
-        x = x.permute([labels.index(label) for label in order])
-    if all(len(group) == 1 for group, one in zip(groups, joined, strict=True) if one):
-        return x
-    size = dict(zip(order, x.shape, strict=True))
-    shape: list[int] = []
-    for group, one in zip(groups, joined, strict=True):
-        lengths = [size[label] for label in group]
-        shape += [product_of(lengths)] if one else lengths
-    return x.reshape(shape)
+class Term(NamedTuple):
+    """An operand on its way: its place among the operands, and the label and length of each of its axes."""
+
+    place: int
+    labels: Labels
+    shape: tuple[int, ...]
 
 
-def product_of(lengths: Sequence[int]) -> int:
+class Step(NamedTuple):
+    function: Callable[..., Tensor]
+    place: int
+    other: int  # -1: the step has one operand
+
+
+Steps: TypeAlias = "list[Step]"
+
+
+def run(steps: Sequence[Step], operands: Sequence[Tensor]) -> Tensor:
+    values = list(operands)
+    for function, place, other in steps:
+        values[place] = function(values[place]) if other < 0 else function(values[place], values[other])
+    return values[steps[-1].place] if steps else values[0]
+
+
+def product_of(lengths: Iterable[int]) -> int:
     n = 1
     for length in lengths:
         n *= length
     return n
 
 
-def contract(a: Tensor, of_a: Labels, b: Tensor, of_b: Labels, kept: Sequence[Hashable]) -> tuple[Tensor, Labels]:
-    """The product of two tensors, summed over the shared labels that are not kept. An axis that only one of the two has
-    must be kept."""
-    shared = [label for label in of_a if label in of_b]
+def sum_over(axes: Sequence[int], x: Tensor) -> Tensor:
+    total = ops.sum(x, axes)
+    return total if total.dtype is x.dtype else ops.cast(total, x.dtype)
+
+
+def summed_over(term: Term, gone: Collection[Hashable], steps: Steps) -> Term:
+    axes = tuple(d for d, label in enumerate(term.labels) if label in gone)
+    if not axes:
+        return term
+    steps.append(Step(partial(sum_over, axes), term.place, -1))
+    left = [d for d in range(len(term.labels)) if d not in axes]
+    return Term(term.place, tuple(term.labels[d] for d in left), tuple(term.shape[d] for d in left))
+
+
+def arrange(term: Term, order: Sequence[Hashable], shape: Sequence[int], steps: Steps) -> None:
+    """The axes in the order of their labels, under a new shape: views where there are some."""
+    axes = [term.labels.index(label) for label in order]
+    if axes != list(range(len(axes))):
+        steps.append(Step(methodcaller("permute", axes), term.place, -1))
+    if list(shape) != [term.shape[d] for d in axes]:
+        steps.append(Step(methodcaller("reshape", tuple(shape)), term.place, -1))
+
+
+def contract(a: Term, b: Term, kept: Collection[Hashable], floating: bool, steps: Steps) -> Term:
+    """The product of two terms, summed over the shared labels that are not kept. A label that only one of the two has is
+    kept."""
+    size = dict(zip((*a.labels, *b.labels), (*a.shape, *b.shape), strict=True))
+    shared = [label for label in a.labels if label in b.labels]
     batch = [label for label in shared if label in kept]
     summed = [label for label in shared if label not in kept]
-    left = [label for label in of_a if label not in shared]
-    right = [label for label in of_b if label not in shared]
-    of_result = (*batch, *left, *right)
+    left = [label for label in a.labels if label not in shared]
+    right = [label for label in b.labels if label not in shared]
+    together, k = [size[label] for label in batch], product_of(size[label] for label in summed)
+    lengths_left, lengths_right = [size[label] for label in left], [size[label] for label in right]
+    shape = (*together, *lengths_left, *lengths_right)
     if not summed:  # nothing to add up
-        x = arranged(a, of_a, (batch, left), (False, False))
-        y = arranged(b, of_b, (batch, right), (False, False))
-        for _ in right if left or batch else ():
-            x = x.unsqueeze(-1)
-        for _ in left if batch else ():
-            y = y.unsqueeze(len(batch))
-        return ops.mul(x, y), of_result
-    size = dict(zip((*of_a, *of_b), (*a.shape, *b.shape), strict=True))
-    x = arranged(a, of_a, (batch, left, summed), (False, True, True))
-    y = arranged(b, of_b, (batch, summed, right), (False, True, True))
-    z = ops.matmul(x, y)
-    if len(left) == 1 and len(right) == 1:
-        return z, of_result
-    return z.reshape([size[label] for label in of_result]), of_result
+        arrange(a, (*batch, *left), (*together, *lengths_left, *([1] * len(right))), steps)
+        arrange(b, (*batch, *right), (*together, *([1] * len(left) if batch else []), *lengths_right), steps)
+        steps.append(Step(ops.mul, a.place, b.place))
+    elif not left and not right and floating:
+        arrange(a, (*batch, *summed), (*together, k), steps)
+        arrange(b, (*batch, *summed), (*together, k), steps)
+        steps.append(Step(ops.native_dot, a.place, b.place))
+    else:
+        m, n = product_of(lengths_left), product_of(lengths_right)
+        arrange(a, (*batch, *left, *summed), (*together, m, k), steps)
+        arrange(b, (*batch, *summed, *right), (*together, k, n), steps)
+        steps.append(Step(ops.matmul, a.place, b.place))
+        if shape != (*together, m, n):
+            steps.append(Step(methodcaller("reshape", shape), a.place, -1))
+    return Term(a.place, (*batch, *left, *right), shape)
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:
     """The sum of products that the equation names: one letter per axis, `...` for any further ones. Axes whose letter is
     not in the output are summed; without `->` the output has the letters that occur once, in alphabetical order. Axes of
     length 1 are broadcast. Two operands at a time are multiplied, those first whose product is the least work (by their
-    shapes alone), by `matmul` or, where nothing is summed, `mul`. The operands may be given in one list.
+    shapes alone), by `matmul`, `dot` or, where nothing is summed, `mul`. The operands may be given in one list.
 
     >>> import trigrad as tg
     >>> a, b = tg.tensor([[1.0, 2.0], [3.0, 4.0]]), tg.tensor([1.0, 10.0])
@@ -434,59 +480,69 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     """
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
-    tensors, inputs, output = read_equation(equation, operands)
-    lengths = lengths_of(tensors, inputs)
-    terms = [single(x, labels, lengths) for x, labels in zip(tensors, inputs, strict=True)]
+    shapes = tuple([x.shape for x in operands])
+    floating = not operands or operands[0].is_floating_point()
+    return run(steps_of_einsum(equation, shapes, floating), operands)
+
+
+@lru_cache(maxsize=1024)
+def steps_of_einsum(equation: str, shapes: tuple[tuple[int, ...], ...], floating: bool) -> Sequence[Step]:
+    inputs, output = read_equation(equation, shapes)
+    lengths = lengths_of(shapes, inputs)
+    steps: Steps = []
+    terms = [
+        single(Term(k, labels, shape), steps) for k, (labels, shape) in enumerate(zip(inputs, shapes, strict=True))
+    ]
     while True:
-        uses = Counter(label for _, labels in terms for label in labels)
-        terms = [
-            summed_over(x, labels, [label for label in labels if uses[label] == 1 and label not in output])
-            for x, labels in terms
-        ]
+        uses = Counter(label for term in terms for label in term.labels)
+        gone = {label for label, n in uses.items() if n == 1 and label not in output}
+        terms = [summed_over(term, gone, steps) for term in terms]
         if len(terms) == 1:
             break
         i, j = cheapest(terms, lengths)
-        (b, of_b), (a, of_a) = terms.pop(j), terms.pop(i)
-        kept = {*output, *(label for _, labels in terms for label in labels)}
-        terms.insert(i, contract(a, of_a, b, of_b, kept))
-    x, labels = terms[0]
-    missing = [label for label in output if label not in labels]  # of length 1 in every operand
-    for _ in missing:
-        x = x.unsqueeze(-1)
-    labels = (*labels, *missing)
-    return x if labels == output else x.permute([labels.index(label) for label in output])
+        b, a = terms.pop(j), terms.pop(i)
+        kept = {*output, *(label for term in terms for label in term.labels)}
+        terms.insert(i, contract(a, b, kept, floating, steps))
+    last = terms[0]
+    missing = tuple(label for label in output if label not in last.labels)  # of length 1 in every operand
+    if missing:
+        widened = (*last.shape, *([1] * len(missing)))
+        steps.append(Step(methodcaller("reshape", widened), last.place, -1))
+        last = Term(last.place, (*last.labels, *missing), widened)
+    arrange(last, output, [last.shape[last.labels.index(label)] for label in output], steps)
+    return steps
 
 
 def refuse_equation(equation: str, problem: str) -> None:
     raise RuntimeError(f"[einsum] {equation!r} {problem}")
 
 
-def read_equation(equation: str, operands: tuple[Any, ...]) -> tuple[list[Tensor], list[Labels], Labels]:
-    """The operands, their axes' labels and the output's. The axes under an ellipsis are numbered from the last, 0."""
+def read_equation(equation: str, shapes: Sequence[Sequence[int]]) -> tuple[list[Labels], Labels]:
+    """The labels of the operands' axes and of the output's. The axes under an ellipsis are numbered from the last, 0."""
     text = equation.replace(" ", "")
     left, arrow, right = text.partition("->")
     subscripts = left.split(",")
-    if len(subscripts) != len(operands):
-        refuse_equation(equation, f"names {len(subscripts)} operands, got {len(operands)}, expected as many")
+    if len(subscripts) != len(shapes):
+        refuse_equation(equation, f"names {len(subscripts)} operands, got {len(shapes)}, expected as many")
     for part in (*subscripts, right):
         letters = part.replace("...", "", 1)
         if not all(c.isascii() and c.isalpha() for c in letters):
             refuse_equation(equation, f"has the part {part!r}, expected letters and at most one '...'")
     inputs: list[Labels] = []
-    for k, (part, x) in enumerate(zip(subscripts, operands, strict=True)):
+    most = 0
+    for k, (part, shape) in enumerate(zip(subscripts, shapes, strict=True)):
         before, dots, after = part.partition("...")
-        others = x.ndim - len(before) - len(after)
+        others = len(shape) - len(before) - len(after)
         if others < 0 or (others > 0 and not dots):
             refuse_equation(
-                equation, f"gives {part!r} for operand {k} of shape {tuple(x.shape)}, expected {x.ndim} axes"
+                equation, f"gives {part!r} for operand {k} of shape {tuple(shape)}, expected {len(shape)} axes"
             )
+        most = max(most, others)
         inputs.append((*before, *range(others - 1, -1, -1), *after))
-    hidden = tuple(
-        range(max((len([n for n in labels if isinstance(n, int)]) for labels in inputs), default=0) - 1, -1, -1)
-    )
+    hidden = range(most - 1, -1, -1)
     letters = "".join(subscripts).replace(".", "")
     if not arrow:
-        return list(operands), inputs, (*hidden, *sorted(c for c in set(letters) if letters.count(c) == 1))
+        return inputs, (*hidden, *sorted(c for c in set(letters) if letters.count(c) == 1))
     before, dots, after = right.partition("...")
     output: Labels = (*before, *(hidden if dots else ()), *after)
     for c in (*before, *after):
@@ -494,56 +550,51 @@ def read_equation(equation: str, operands: tuple[Any, ...]) -> tuple[list[Tensor
             refuse_equation(equation, f"has {c!r} in the output, expected a letter of the operands")
     if len(set(output)) < len(output):
         refuse_equation(equation, "has a letter twice in the output, expected each once")
-    return list(operands), inputs, output
+    return inputs, output
 
 
-def lengths_of(tensors: list[Tensor], inputs: list[Labels]) -> dict[Hashable, int]:
+def lengths_of(shapes: Sequence[Sequence[int]], inputs: Sequence[Labels]) -> dict[Hashable, int]:
     lengths: dict[Hashable, int] = {}
-    for k, (x, labels) in enumerate(zip(tensors, inputs, strict=True)):
-        for label, n in zip(labels, x.shape, strict=True):
+    for k, (shape, labels) in enumerate(zip(shapes, inputs, strict=True)):
+        for label, n in zip(labels, shape, strict=True):
             known = lengths.setdefault(label, n)
             if known == 1:
                 lengths[label] = n
             elif n not in (1, known):
                 raise RuntimeError(
-                    f"[einsum] axis {label!r} has {n} elements in operand {k} of shape {tuple(x.shape)} and {known} "
+                    f"[einsum] axis {label!r} has {n} elements in operand {k} of shape {tuple(shape)} and {known} "
                     "before, expected equal lengths or 1"
                 )
     return lengths
 
 
-def single(x: Tensor, labels: Labels, lengths: dict[Hashable, int]) -> tuple[Tensor, Labels]:
+def single(term: Term, steps: Steps) -> Term:
     """One operand with each label once, and without axes of length 1, which count for nothing in a product."""
+    place, labels, shape = term
     for label in [label for label, n in Counter(labels).items() if n > 1]:
         while labels.count(label) > 1:
             first = labels.index(label)
             second = labels.index(label, first + 1)
-            if x.shape[first] != x.shape[second]:
+            if shape[first] != shape[second]:
                 raise RuntimeError(
-                    f"[einsum] {label!r} stands for axes of {x.shape[first]} and {x.shape[second]} elements of one "
-                    f"operand of shape {tuple(x.shape)}, expected equal lengths"
+                    f"[einsum] {label!r} stands for axes of {shape[first]} and {shape[second]} elements of one operand "
+                    f"of shape {tuple(term.shape)}, expected equal lengths"
                 )
-            x = x.diagonal(0, first, second)
-            labels = (*(n for d, n in enumerate(labels) if d not in (first, second)), label)
-    dropped = [d for d, n in enumerate(x.shape) if n == 1]
-    if not dropped:
-        return x, labels
-    return x.squeeze(dropped), tuple(label for d, label in enumerate(labels) if d not in dropped)
+            steps.append(Step(methodcaller("diagonal", 0, first, second), place, -1))
+            rest = [d for d in range(len(labels)) if d not in (first, second)]
+            labels, shape = (*(labels[d] for d in rest), label), (*(shape[d] for d in rest), shape[first])
+    kept = [d for d, n in enumerate(shape) if n != 1]
+    if len(kept) == len(shape):
+        return Term(place, labels, tuple(shape))
+    long = Term(place, tuple(labels[d] for d in kept), tuple(shape[d] for d in kept))
+    steps.append(Step(methodcaller("reshape", long.shape), place, -1))
+    return long
 
 
-def summed_over(x: Tensor, labels: Labels, gone: list[Hashable]) -> tuple[Tensor, Labels]:
-    if not gone:
-        return x, labels
-    total = ops.sum(x, [labels.index(label) for label in gone])
-    return total if total.dtype is x.dtype else ops.cast(total, x.dtype), tuple(n for n in labels if n not in gone)
-
-
-def cheapest(terms: list[tuple[Tensor, Labels]], lengths: dict[Hashable, int]) -> tuple[int, int]:
+def cheapest(terms: Sequence[Term], lengths: dict[Hashable, int]) -> tuple[int, int]:
     """The two terms whose product takes the fewest multiplications; the first such two."""
     pairs = [(i, j) for i in range(len(terms)) for j in range(i + 1, len(terms))]
-    if len(pairs) == 1:
-        return pairs[0]
-    return min(pairs, key=lambda p: product_of([lengths[label] for label in {*terms[p[0]][1], *terms[p[1]][1]}]))
+    return min(pairs, key=lambda p: product_of(lengths[n] for n in {*terms[p[0]].labels, *terms[p[1]].labels}))
 
 
 def tensordot(a: Tensor, b: Tensor, dims: int | Sequence[Any] = 2) -> Tensor:
@@ -561,37 +612,49 @@ def tensordot(a: Tensor, b: Tensor, dims: int | Sequence[Any] = 2) -> Tensor:
                 f"[tensordot] dims is {dims}, expected 0 to {min(a.ndim, b.ndim)} for a {tuple(a.shape)} and b "
                 f"{tuple(b.shape)}"
             )
-        of_a, of_b = list(range(a.ndim - dims, a.ndim)), list(range(dims))
+        axes: tuple[tuple[int, ...], ...] = tuple(range(a.ndim - dims, a.ndim)), tuple(range(dims))
     else:
-        of_a, of_b = (axes_of(x, axes) for x, axes in zip((a, b), dims, strict=True))
+        axes = tuple((d,) if isinstance(d, int) else tuple(d) for d in dims)
+    return run(steps_of_tensordot(a.shape, b.shape, axes, a.is_floating_point()), (a, b))
+
+
+@lru_cache(maxsize=1024)
+def steps_of_tensordot(
+    a: tuple[int, ...], b: tuple[int, ...], axes: tuple[tuple[int, ...], ...], floating: bool
+) -> Sequence[Step]:
+    of_a, of_b = (axes_of(shape, some) for shape, some in zip((a, b), axes, strict=True))
     if len(of_a) != len(of_b):
         raise RuntimeError(f"[tensordot] dims has {len(of_a)} and {len(of_b)} axes, expected as many of a as of b")
-    labels_a: list[Hashable] = [("a", d) for d in range(a.ndim)]
-    labels_b: list[Hashable] = [("b", d) for d in range(b.ndim)]
+    labels_a: list[Hashable] = [("a", d) for d in range(len(a))]
+    labels_b: list[Hashable] = [("b", d) for d in range(len(b))]
+    alone = set()  # summed in one of the two, as the other has length 1 there
     for i, j in zip(of_a, of_b, strict=True):
-        if a.shape[i] != b.shape[j]:
-            if a.shape[i] == 1:
-                b = ops.sum(b, j, True)
-            elif b.shape[j] == 1:
-                a = ops.sum(a, i, True)
-            else:
-                raise RuntimeError(
-                    f"[tensordot] axis {i} of a {tuple(a.shape)} has {a.shape[i]} elements and axis {j} of b "
-                    f"{tuple(b.shape)} has {b.shape[j]}, expected equal lengths"
-                )
-        labels_b[j] = labels_a[i]
-    kept = [label for d, label in enumerate(labels_a) if d not in of_a] + [
-        n for d, n in enumerate(labels_b) if d not in of_b
-    ]
-    return contract(a, tuple(labels_a), b, tuple(labels_b), kept)[0]
+        if a[i] == b[j]:
+            labels_b[j] = labels_a[i]
+        elif 1 in (a[i], b[j]):
+            alone |= {labels_a[i], labels_b[j]}
+        else:
+            raise RuntimeError(
+                f"[tensordot] axis {i} of a {tuple(a)} has {a[i]} elements and axis {j} of b {tuple(b)} has {b[j]}, "
+                "expected equal lengths"
+            )
+    steps: Steps = []
+    x, y = Term(0, tuple(labels_a), tuple(a)), Term(1, tuple(labels_b), tuple(b))
+    x, y = summed_over(x, alone, steps), summed_over(y, alone, steps)
+    kept = {
+        *(n for d, n in enumerate(labels_a) if d not in of_a),
+        *(n for d, n in enumerate(labels_b) if d not in of_b),
+    }
+    contract(x, y, kept, floating, steps)
+    return steps
 
 
-def axes_of(x: Tensor, axes: int | Sequence[int]) -> list[int]:
+def axes_of(shape: Sequence[int], axes: Sequence[int]) -> list[int]:
     found = []
-    for d in [axes] if isinstance(axes, int) else axes:
-        if not -x.ndim <= d < x.ndim:
-            raise IndexError(f"[tensordot] axis {d} is out of range for a tensor of {x.ndim} dimensions")
-        found.append(d % x.ndim)
+    for d in axes:
+        if not -len(shape) <= d < len(shape):
+            raise IndexError(f"[tensordot] axis {d} is out of range for a tensor of {len(shape)} dimensions")
+        found.append(d % len(shape))
     if len(set(found)) < len(found):
-        raise RuntimeError(f"[tensordot] axes {tuple(axes) if not isinstance(axes, int) else axes} name one twice")
+        raise RuntimeError(f"[tensordot] axes {tuple(axes)} name one twice")
     return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trigrad import (
     _core,
     _creation,
+    _elementwise,
     _functional,
     _indexing,
     _linalg,
@@ -235,7 +236,7 @@ def where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
 
 
 def contains(self: Tensor, element: Any) -> Any:
-    return _reductions.any(ops.eq(self, element)).item()
+    return ops.any(ops.eq(self, element)).item()
 
 
 def uniform_(self: Tensor, a: Any = 0.0, b: Any = 1.0, *, generator: _random.Generator | None = None) -> Tensor:
@@ -304,8 +305,8 @@ SPECIAL_METHODS = {
 }
 PROPERTIES = (device, is_cuda)
 FUNCTIONS_AS_METHODS = (
-    *(_reductions.max, _reductions.min, _reductions.var, _reductions.std, _reductions.any, _reductions.all),
-    *(_reductions.equal, _reductions.isclose, _reductions.allclose),
+    *_elementwise.METHODS,
+    *_reductions.METHODS,
     *_ordering.METHODS,
     *(_functional.softmax, _functional.log_softmax),
     *_linalg.METHODS,
@@ -320,6 +321,9 @@ def install() -> None:
     """Give them to the type."""
     for method in (*METHODS, *FUNCTIONS_AS_METHODS):
         setattr(Tensor, method.__name__, method)
+    for alias, name in _elementwise.ALIASES.items():
+        for suffix in ("", "_"):
+            setattr(Tensor, alias + suffix, getattr(Tensor, name + suffix))
     for name, special in SPECIAL_METHODS.items():
         setattr(Tensor, name, special)
     for getter in PROPERTIES:

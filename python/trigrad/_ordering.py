@@ -190,8 +190,11 @@ def quantile(
 
 
 @takes_axis
-def diff(input: Tensor, n: int = 1, dim: int = -1) -> Tensor:
-    """The differences of neighbours along `dim`, taken `n` times; bool: are they different?
+def diff(
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
+) -> Tensor:
+    """The differences of neighbours along `dim`, taken `n` times; bool: are they different? `prepend` and `append` are put
+    before and behind first.
 
     input (..., m, ...) -> (..., m - n, ...)
 
@@ -203,7 +206,8 @@ def diff(input: Tensor, n: int = 1, dim: int = -1) -> Tensor:
         raise RuntimeError("[diff] got a tensor without dimensions, expected at least one")
     if n < 0:
         raise RuntimeError(f"[diff] n is {n}, expected 0 or more")
-    lines = input.transpose(dim, -1)
+    parts = [part for part in (prepend, input, append) if part is not None]
+    lines = (ops.cat(parts, dim) if len(parts) > 1 and n else input).transpose(dim, -1)
     for _ in range(min(n, lines.shape[-1])):
         minus = ops.ne if input.dtype is boolean else ops.sub
         lines = minus(lines[..., 1:], lines[..., :-1])

@@ -68,7 +68,7 @@ def _float_format(values: list[float]) -> tuple[Format, int]:
     if finite:
         largest, smallest = max(map(abs, finite)), min(map(abs, finite))
         scientific = largest / smallest > 1000 or largest > 1e8 or (not whole and smallest < 1e-4)
-    if _Options.sci_mode is not None:
+    if finite and _Options.sci_mode is not None:
         scientific = _Options.sci_mode
     if scientific:
         spec = f".{precision}e"
@@ -117,6 +117,12 @@ def _edges(t: Tensor) -> Tensor | list[Any]:
     return rows if n <= 2 * edge else [*rows[:edge], _ELLIPSIS, *rows[edge:]]
 
 
+def _node_name(row: str) -> str:
+    """AddBackward0 for add"""
+    words = row.removeprefix("native_").strip("_").split("_")
+    return "".join(w.capitalize() for w in words) + "Backward0"
+
+
 def tensor_repr(t: Tensor) -> str:
     """``repr(t)``"""
     prefix = "tensor("
@@ -131,18 +137,29 @@ def tensor_repr(t: Tensor) -> str:
         if t.dtype is not _core.get_default_dtype():
             suffixes.append(f"dtype={t.dtype}")
     else:
+        if not _Options.edgeitems:
+            suffixes.append(f"size={tuple(t.shape)}")
         if t.dtype not in (_core.get_default_dtype(), _core.int64, _core.bool):
             suffixes.append(f"dtype={t.dtype}")
-        data = _edges(t) if t.ndim and t.numel() > _Options.threshold else t.tolist()
-        format, width = _format_of(_leaves(data), t.is_floating_point())
-        text = _body(data, t.ndim, indent, format, width)
+        summary = t.ndim > 0 and t.numel() > _Options.threshold
+        if summary and not _Options.edgeitems:
+            text = "[...]"
+        else:
+            data = _edges(t) if summary else t.tolist()
+            format, width = _format_of(_leaves(data), t.is_floating_point())
+            text = _body(data, t.ndim, indent, format, width)
+    if t.grad_fn is not None:
+        suffixes.append(f"grad_fn=<{_node_name(t.grad_fn.name)}>")
+    elif t.requires_grad:
+        suffixes.append("requires_grad=True")
     text = prefix + text
-    line = len(text) - (text.rfind("\n") + 1)
+    line = len(text) - text.rfind("\n") + 1  # PyTorch leaves room for two more
     for suffix in suffixes:
-        if line + len(suffix) + 2 > _Options.linewidth:
+        width = len(suffix.replace("trigrad.", "torch."))  # the lines are broken where PyTorch's are
+        if line + width + 2 > _Options.linewidth:
             text += ",\n" + " " * indent + suffix
-            line = indent + len(suffix)
+            line = indent + width
         else:
             text += ", " + suffix
-            line += len(suffix) + 2
+            line += width + 2
     return text + ")"

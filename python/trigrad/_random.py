@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from trigrad import _core, ops
 from trigrad._core import Tensor
-from trigrad._creation import DeviceArgument, DTypeArgument, Size, sizes
+from trigrad._creation import DTypeArgument, DeviceArgument, Size, leaf, sizes
 from trigrad._device import device as Device
 from trigrad._device import require_cpu
 
@@ -203,6 +203,7 @@ def rand(
     generator: Generator | None = None,
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Uniform numbers, 0 <= x < 1, of shape `size`.
 
@@ -215,7 +216,10 @@ def rand(
         require_cpu("rand", device)
     dtype = _core.get_default_dtype() if dtype is None else dtype
     shape = sizes("rand", lengths, size)
-    return draw(generator, lambda seed, stream, step: ops.uniform(shape, 0.0, 1.0, seed, stream, step, dtype=dtype))
+    return leaf(
+        draw(generator, lambda seed, stream, step: ops.uniform(shape, 0.0, 1.0, seed, stream, step, dtype=dtype)),
+        requires_grad,
+    )
 
 
 def randn(
@@ -224,6 +228,7 @@ def randn(
     generator: Generator | None = None,
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Normal numbers of mean 0 and standard deviation 1, of shape `size`.
 
@@ -235,7 +240,10 @@ def randn(
         require_cpu("randn", device)
     dtype = _core.get_default_dtype() if dtype is None else dtype
     shape = sizes("randn", lengths, size)
-    return draw(generator, lambda seed, stream, step: ops.normal(shape, 0.0, 1.0, seed, stream, step, dtype=dtype))
+    return leaf(
+        draw(generator, lambda seed, stream, step: ops.normal(shape, 0.0, 1.0, seed, stream, step, dtype=dtype)),
+        requires_grad,
+    )
 
 
 def rand_like(
@@ -244,6 +252,7 @@ def rand_like(
     generator: Generator | None = None,
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`rand` with the shape and dtype of `input`.
 
@@ -251,7 +260,10 @@ def rand_like(
     >>> tg.rand_like(tg.zeros(4)).shape
     trigrad.Size([4])
     """
-    return rand(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype, device=device)
+    return leaf(
+        rand(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype, device=device),
+        requires_grad,
+    )
 
 
 def randn_like(
@@ -260,6 +272,7 @@ def randn_like(
     generator: Generator | None = None,
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`randn` with the shape and dtype of `input`.
 
@@ -267,7 +280,10 @@ def randn_like(
     >>> tg.randn_like(tg.zeros(4)).shape
     trigrad.Size([4])
     """
-    return randn(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype, device=device)
+    return leaf(
+        randn(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype, device=device),
+        requires_grad,
+    )
 
 
 def randint(
@@ -332,6 +348,8 @@ def randperm(
     [0, 1, 2, 3]
     """
     require_cpu("randperm", device)
+    if n < 0:
+        raise RuntimeError(f"[randperm] n is {n}, expected 0 or more")
     dtype = _core.int64 if dtype is None else _core.as_dtype(dtype)
     return draw(generator, lambda seed, stream, step: ops.permutation(n, seed, stream, step).to(dtype))
 

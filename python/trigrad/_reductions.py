@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
 from trigrad import ops
 from trigrad._core import Tensor
+from trigrad._creation import DTypeArgument
 
 __all__ = [
+    "Extrema",
     "ValuesAndIndices",
-    "all",
     "allclose",
-    "any",
+    "aminmax",
     "equal",
     "isclose",
     "max",
     "min",
+    "nanmean",
+    "norm",
     "std",
+    "std_mean",
     "var",
+    "var_mean",
 ]
 
 Axes: TypeAlias = "int | Sequence[int] | None"
@@ -131,25 +137,108 @@ def std(
 
 
 @takes_axis
-def any(input: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
-    """Is an element (along `dim`) other than 0?
+def var_mean(
+    input: Tensor,
+    dim: Axes = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`var` and `mean` over the axes `dim`.
 
     >>> import trigrad as tg
-    >>> tg.any(tg.tensor([[0, 1], [0, 0]]), 1)
-    tensor([ True, False])
+    >>> tg.var_mean(tg.tensor([1.0, 2.0, 3.0]))
+    (tensor(1.), tensor(2.))
     """
-    return ops.gt(ops.sum(ops.ne(input, 0), dim, keepdim), 0)
+    return var(input, dim, unbiased, keepdim, correction=correction), ops.mean(input, dim, keepdim)
 
 
 @takes_axis
-def all(input: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:
-    """Are all elements (along `dim`) other than 0?
+def std_mean(
+    input: Tensor,
+    dim: Axes = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`std` and `mean` over the axes `dim`.
 
     >>> import trigrad as tg
-    >>> tg.all(tg.tensor([[1, 1], [0, 1]]), 1)
-    tensor([ True, False])
+    >>> tg.std_mean(tg.tensor([1.0, 3.0, 5.0]))
+    (tensor(2.), tensor(3.))
     """
-    return ops.eq(ops.sum(ops.eq(input, 0), dim, keepdim), 0)
+    return std(input, dim, unbiased, keepdim, correction=correction), ops.mean(input, dim, keepdim)
+
+
+class Extrema(NamedTuple):
+    """What `aminmax` returns."""
+
+    min: Tensor
+    max: Tensor
+
+
+@takes_axis
+def aminmax(input: Tensor, *, dim: Axes = None, keepdim: bool = False) -> Extrema:
+    """The least and the greatest element over the axes `dim`; NaN wins both.
+
+    >>> import trigrad as tg
+    >>> tg.aminmax(tg.tensor([3.0, 1.0, 2.0]))
+    Extrema(min=tensor(1.), max=tensor(3.))
+    """
+    return Extrema(ops.amin(input, dim, keepdim), ops.amax(input, dim, keepdim))
+
+
+@takes_axis
+def nanmean(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DTypeArgument | None = None) -> Tensor:
+    """The mean of what is not NaN.
+
+    >>> import trigrad as tg
+    >>> tg.nanmean(tg.tensor([1.0, float("nan"), 2.0]))
+    tensor(1.5000)
+    """
+    if not input.is_floating_point():
+        raise RuntimeError(f"[nanmean] got {input.dtype}, expected a floating dtype; cast it with .float()")
+    total = ops.nansum(input, dim, keepdim, dtype)
+    return ops.div(total, ops.sum(ops.eq(input, input), dim, keepdim, total.dtype))
+
+
+@takes_axis
+def norm(
+    input: Tensor,
+    p: float | Literal["fro"] = "fro",
+    dim: Axes = None,
+    keepdim: bool = False,
+    dtype: DTypeArgument | None = None,
+) -> Tensor:
+    """The p-norm (sum of |x|^p)^(1/p) over the axes `dim` as of one vector: "fro" is p = 2, inf and -inf the greatest and
+    least |x|, 0 the number of elements other than 0. `dtype` casts first.
+
+    >>> import trigrad as tg
+    >>> tg.norm(tg.tensor([3.0, -4.0]))
+    tensor(5.)
+    >>> tg.norm(tg.tensor([[3.0, -4.0], [1.0, 1.0]]), 1, dim=1)
+    tensor([7., 2.])
+    """
+    if dtype is not None:
+        input = ops.cast(input, dtype)
+    if not input.is_floating_point():
+        raise RuntimeError(f"[norm] got {input.dtype}, expected a floating dtype; cast it with .float() or pass dtype=")
+    if isinstance(p, str):
+        if p != "fro":
+            raise ValueError(f"[norm] p is {p!r}, expected a number or 'fro'")
+        p = 2
+    if p in (1, 2):
+        return ops.native_norm(input, dim, keepdim, p)
+    if p == 0:
+        return ops.sum(ops.ne(input, 0), dim, keepdim, input.dtype)
+    size = ops.abs(input)
+    if p == math.inf:
+        return ops.amax(size, dim, keepdim)
+    if p == -math.inf:
+        return ops.amin(size, dim, keepdim)
+    return ops.pow(ops.sum(ops.pow(size, p), dim, keepdim), 1 / p)
 
 
 # ---- comparisons of whole tensors
@@ -162,7 +251,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
     >>> tg.equal(tg.ones(2), tg.tensor([1.0, 1.0]))
     True
     """
-    return input.shape == other.shape and bool(all(ops.eq(input, other)))
+    return input.shape == other.shape and bool(ops.all(ops.eq(input, other)))
 
 
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
@@ -186,4 +275,10 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-
     >>> tg.allclose(tg.tensor([1.0]), tg.tensor([1.0 + 1e-7]))
     True
     """
-    return bool(all(isclose(input, other, rtol, atol, equal_nan)))
+    return bool(ops.all(isclose(input, other, rtol, atol, equal_nan)))
+
+
+METHODS = (
+    *(max, min, var, std, aminmax, nanmean, norm),
+    *(equal, isclose, allclose),
+)

@@ -18,6 +18,7 @@ template <class T>
 constexpr RowsTable<T> rows_table = {
     reduce_rows,
     reduce_columns,
+    dot_rows,
     arg_rows,
     arg_columns,
     add_log,
@@ -27,6 +28,8 @@ constexpr RowsTable<T> rows_table = {
     cross_entropy_backward,
     bce_with_logits,
     bce_with_logits_backward,
+    layer_norm,
+    layer_norm_backward,
     channel_affine,
     channel_norm_backward,
     uniform,

@@ -30,6 +30,14 @@ tensor(10.)
 >>> tg.sum(tg.tensor([[1.0, 2.0], [3.0, 4.0]]), 0)
 tensor([4., 6.])
 """,
+    "nansum": """The sum of what is not NaN over the axes `dim` (all if None).
+
+input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
+>>> import trigrad as tg
+>>> tg.nansum(tg.tensor([1.0, float("nan"), 2.0]))
+tensor(3.)
+""",
     "mean": """The mean over the axes `dim` (all if None).
 
 input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
@@ -94,6 +102,22 @@ input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
 >>> import trigrad as tg
 >>> tg.argmin(tg.tensor([[1.0, 2.0], [3.0, 4.0]]))
 tensor(0)
+""",
+    "any": """Is an element (along the axes `dim`) other than 0? NaN is.
+
+input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
+>>> import trigrad as tg
+>>> tg.any(tg.tensor([[0, 1], [0, 0]]), 1)
+tensor([ True, False])
+""",
+    "all": """Are all elements (along the axes `dim`) other than 0? NaN is.
+
+input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
+>>> import trigrad as tg
+>>> tg.all(tg.tensor([[1, 1], [0, 1]]), 1)
+tensor([ True, False])
 """,
     "dense": """activation(input @ weight.T + bias), with `activation` the name of a function of one tensor; p and q are its
 parameters.

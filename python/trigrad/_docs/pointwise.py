@@ -381,4 +381,284 @@ input (...) -> (...)
 >>> tg.logical_not(tg.tensor([True, False]))
 tensor([False,  True])
 """,
+    "fmod": """The remainder of input / other rounded towards 0; it has the sign of `input`.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.fmod(tg.tensor([7.0, -7.0]), 2.0)
+tensor([ 1., -1.])
+""",
+    "atan2": """The angle of the point (other, input), from -pi to pi.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.atan2(tg.tensor([1.0, 0.0]), tg.tensor([1.0, -1.0]))
+tensor([0.7854, 3.1416])
+""",
+    "hypot": """sqrt(input² + other²), without overflow on the way.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.hypot(tg.tensor([3.0]), tg.tensor([4.0]))
+tensor([5.])
+""",
+    "exp2": """2 to the power of each element.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.exp2(tg.tensor([-1.0, 0.0, 3.0]))
+tensor([0.5000, 1.0000, 8.0000])
+""",
+    "log2": """The logarithm to base 2, exact for powers of 2.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.log2(tg.tensor([0.5, 8.0]))
+tensor([-1.,  3.])
+""",
+    "log10": """The logarithm to base 10.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.log10(tg.tensor([1.0, 1000.0]))
+tensor([0., 3.])
+""",
+    "tan": """The tangent, elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.tan(tg.tensor([0.0, 1.0]))
+tensor([0.0000, 1.5574])
+""",
+    "asin": """The angle from -pi/2 to pi/2 whose sine each element is; NaN outside [-1, 1].
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.asin(tg.tensor([0.0, 0.5, 1.0]))
+tensor([0.0000, 0.5236, 1.5708])
+""",
+    "acos": """The angle from 0 to pi whose cosine each element is; NaN outside [-1, 1].
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.acos(tg.tensor([0.0, 0.5, 1.0]))
+tensor([1.5708, 1.0472, 0.0000])
+""",
+    "atan": """The angle from -pi/2 to pi/2 whose tangent each element is.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.atan(tg.tensor([0.0, 1.0]))
+tensor([0.0000, 0.7854])
+""",
+    "sinh": """The hyperbolic sine, elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.sinh(tg.tensor([0.0, 1.0]))
+tensor([0.0000, 1.1752])
+""",
+    "cosh": """The hyperbolic cosine, elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.cosh(tg.tensor([0.0, 1.0]))
+tensor([1.0000, 1.5431])
+""",
+    "asinh": """The inverse of sinh, elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.asinh(tg.tensor([0.0, 1.0]))
+tensor([0.0000, 0.8814])
+""",
+    "acosh": """The inverse of cosh, elementwise; NaN below 1.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.acosh(tg.tensor([1.0, 2.0]))
+tensor([0.0000, 1.3170])
+""",
+    "atanh": """The inverse of tanh, elementwise; NaN outside [-1, 1].
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.atanh(tg.tensor([0.0, 0.5]))
+tensor([0.0000, 0.5493])
+""",
+    "gelu_tanh": """input sigmoid(z), z = 2 sqrt(2/pi) (input + 0.044715 input³): gelu with approximate='tanh'.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.gelu_tanh(tg.tensor([-1.0, 0.0, 1.0]))
+tensor([-0.1588,  0.0000,  0.8412])
+""",
+    "mish": """input tanh(softplus(input)), elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.mish(tg.tensor([-1.0, 0.0, 1.0]))
+tensor([-0.3034,  0.0000,  0.8651])
+""",
+    "celu": """input where it is positive, elsewhere alpha (exp(input / alpha) - 1).
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.celu(tg.tensor([-1.0, 1.0]), alpha=2.0)
+tensor([-0.7869,  1.0000])
+""",
+    "softsign": """input / (1 + |input|), elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.softsign(tg.tensor([-1.0, 0.0, 3.0]))
+tensor([-0.5000,  0.0000,  0.7500])
+""",
+    "logsigmoid": """log(sigmoid(input)), elementwise, without overflow.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.logsigmoid(tg.tensor([-100.0, 0.0]))
+tensor([-100.0000,   -0.6931])
+""",
+    "hardtanh": """Each element, held between min_val and max_val; the derivative is 0 on both.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.hardtanh(tg.tensor([-2.0, 0.5, 2.0]))
+tensor([-1.0000,  0.5000,  1.0000])
+""",
+    "hardsigmoid": """input / 6 + 1/2, held between 0 and 1.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.hardsigmoid(tg.tensor([-4.0, 0.0, 4.0]))
+tensor([0.0000, 0.5000, 1.0000])
+""",
+    "hardswish": """input hardsigmoid(input), elementwise.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.hardswish(tg.tensor([-4.0, 1.0, 4.0]))
+tensor([-0.0000, 0.6667, 4.0000])
+""",
+    "threshold": """input where it is greater than threshold, value elsewhere.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.threshold(tg.tensor([-1.0, 0.5, 2.0]), 1.0, 0.25)
+tensor([0.2500, 0.2500, 2.0000])
+""",
+    "hardshrink": """0 where -lambd <= input <= lambd, input elsewhere.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.hardshrink(tg.tensor([-1.0, 0.25, 2.0]))
+tensor([-1.,  0.,  2.])
+""",
+    "softshrink": """input moved towards 0 by lambd, and 0 where it would change its sign.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.softshrink(tg.tensor([-1.0, 0.25, 2.0]))
+tensor([-0.5000,  0.0000,  1.5000])
+""",
+    "bitwise_and": """The bits that both integers have; of two masks: and.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.bitwise_and(tg.tensor([6, 5]), 3)
+tensor([2, 1])
+""",
+    "bitwise_or": """The bits that one or both integers have; of two masks: or.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.bitwise_or(tg.tensor([6, 5]), 3)
+tensor([7, 7])
+""",
+    "bitwise_xor": """The bits that one of both integers has; of two masks: exclusive or.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.bitwise_xor(tg.tensor([6, 5]), 3)
+tensor([5, 6])
+""",
+    "bitwise_not": """All bits turned; of a mask: not.
+
+input (...) -> (...)
+
+>>> import trigrad as tg
+>>> tg.bitwise_not(tg.tensor([0, 5]))
+tensor([-1, -6])
+""",
+    "bitwise_left_shift": """input 2^other: bits moved to the left; none is left after all have gone.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.bitwise_left_shift(tg.tensor([1, 3]), 2)
+tensor([ 4, 12])
+""",
+    "bitwise_right_shift": """input / 2^other rounded down: bits moved to the right.
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.bitwise_right_shift(tg.tensor([8, -3]), 1)
+tensor([ 4, -2])
+""",
+    "logical_and": """Are both not 0?
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.logical_and(tg.tensor([0.0, 2.0]), tg.tensor([1.0, 1.0]))
+tensor([False,  True])
+""",
+    "logical_or": """Is one or both not 0?
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.logical_or(tg.tensor([0.0, 2.0]), tg.tensor([0.0, 1.0]))
+tensor([False,  True])
+""",
+    "logical_xor": """Is just one of both not 0?
+
+input, other (...), broadcast -> (...)
+
+>>> import trigrad as tg
+>>> tg.logical_xor(tg.tensor([0.0, 2.0]), tg.tensor([1.0, 1.0]))
+tensor([ True, False])
+""",
 }

@@ -214,7 +214,7 @@ def _batch_norm_backward(
     r = per_channel(invstd, x)
     centred = ops.mul(ops.sub(x, per_channel(mean, x)), r)
 
-    def average(u: Tensor) -> Tensor:
+    def average(u: Tensor) -> Any:
         return per_channel(ops.div(channels_of(u), n), x)
 
     def projected(u: Tensor) -> Tensor:
@@ -251,6 +251,62 @@ def total(parts: list[Tensor]) -> Tensor:
     for part in parts[1:]:
         found = ops.add(found, part)
     return found
+
+
+# ---- layer normalisation over the last axes of x: the statistics of each row
+
+
+@rule("native_layer_norm", "i0 i1 o1 o2", "i0 o1 o2", "")
+def _layer_norm(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
+    g, (x, weight, _), (_, mean, rstd), (shape, _) = grads[0], inputs, outputs, attributes
+    if not wanted[0] and not wanted[1]:
+        return None, None, sum_to(g, shape)
+    found = ops.layer_norm_backward(g, x, shape, mean, rstd, weight)
+    return [t if want else None for t, want in zip(found, wanted, strict=True)]
+
+
+@rule("layer_norm_backward", "i1 i2 i3 i4", "i0 i1 i2 i3 i4", "", "", "i0 i1 i2 i3", carries=(0, 1, 2))
+def _layer_norm_backward(
+    grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted
+) -> Gradients:
+    """With h = g weight, x̂ = (x - mean) rstd and P u = u - mean(u) - x̂ mean(u x̂) of each row: dx = rstd P h, dw = Σ g x̂
+    and db = Σ g over the rows. As for batch_norm_backward mean and rstd are counted in, and constants afterwards."""
+    (v, vw, vb), (g, x, mean, rstd, weight), (shape,) = grads, inputs, attributes
+    axes = tuple(range(x.ndim - len(shape), x.ndim))
+    each = (*x.shape[: x.ndim - len(shape)], *([1] * len(shape)))
+    r = rstd.reshape(each)
+    centred = ops.mul(ops.sub(x, mean.reshape(each)), r)
+    h = times(g, weight)
+
+    def average(u: Tensor) -> Tensor:
+        return ops.mean(u, axes, True)
+
+    def projected(u: Tensor) -> Tensor:
+        return ops.sub(ops.sub(u, average(u)), ops.mul(centred, average(ops.mul(u, centred))))
+
+    dg = dx = dw = None
+    if wanted[0]:
+        parts = []
+        if v is not None:
+            parts.append(times(ops.mul(projected(v), r), weight))
+        if vw is not None:
+            parts.append(ops.mul(centred, vw))
+        if vb is not None:
+            parts.append(spread_over(vb, x))
+        dg = total(parts)
+    if wanted[1]:
+        parts = []
+        if v is not None:
+            of_h, of_v = average(ops.mul(h, centred)), average(ops.mul(v, centred))
+            shared = ops.sub(average(ops.mul(v, h)), ops.add(ops.mul(average(v), average(h)), ops.mul(of_v, of_h)))
+            bent = ops.add(ops.mul(centred, shared), ops.add(ops.mul(projected(h), of_v), ops.mul(projected(v), of_h)))
+            parts.append(ops.neg(ops.mul(bent, ops.mul(r, r))))
+        if vw is not None:
+            parts.append(ops.mul(projected(ops.mul(g, vw)), r))
+        dx = total(parts) if parts else None
+    if wanted[4] and v is not None:
+        dw = sum_to(ops.mul(g, ops.mul(projected(v), r)), shape)
+    return dg, dx, None, None, dw
 
 
 # ---- dropout: the same seed drops the same elements

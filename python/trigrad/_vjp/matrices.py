@@ -35,6 +35,13 @@ def _matmul(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attribu
     return da, db
 
 
+@rule("native_dot", "i1", "i0")
+def _dot(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
+    """y = Σ a b along the last axis"""
+    g, (a, b) = grads[0].unsqueeze(-1), inputs
+    return ops.mul(g, b) if wanted[0] else None, ops.mul(g, a) if wanted[1] else None
+
+
 @rule("dense", "i0 i1 i2", "i0 i1 i2", "i0 i1 i2")
 def _dense(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
     """y = f(z), z = x Wᵀ + b: dx = dz W, dW = dzᵀ x, db = dz summed over the rows, dz = dy f'(z). What the activation f

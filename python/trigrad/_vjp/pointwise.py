@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from trigrad import ops
+from trigrad import _core, ops
 from trigrad._core import Tensor, op_table
 from trigrad._vjp.rule import (
     NOT_DIFFERENTIABLE,
@@ -38,11 +38,16 @@ def install() -> None:
             NOT_DIFFERENTIABLE.add(name)
     for name in table:
         if f"{name}_backward" in table:
-            of_first(name, [table[f"{name}_backward"]])
+            of_first(name, [table[f"{name}_backward"]], [[table[f"{name}_double_backward"]]])
             of_backward(f"{name}_backward", [table[f"{name}_double_backward"]])
             of_double(f"{name}_double_backward", table[f"{name}_double_backward"], THIRD.get(name))
         elif f"{name}_backward_a" in table:
-            of_first(name, [table[f"{name}_backward_{k}"] for k in "ab"])
+            second = {pair: table[f"{name}_double_backward_{pair}"] for pair in ("aa", "ab", "bb")}
+            of_first(
+                name,
+                [table[f"{name}_backward_{k}"] for k in "ab"],
+                [[second["aa"], second["ab"]], [second["ab"], second["bb"]]],
+            )
             for k, pairs in (("a", ("aa", "ab")), ("b", ("ab", "bb"))):
                 of_backward(f"{name}_backward_{k}", [table[f"{name}_double_backward_{pair}"] for pair in pairs])
             for pair in ("aa", "ab", "bb"):
@@ -65,25 +70,39 @@ def read_by(row: Row, arity: int, first: int) -> str:
 
 
 def present(row: Row, values: Sequence[Any], instead: Tensor) -> list[Any]:
-    """The row's last tensors; one that it does not read may not be there, any other takes its place."""
+    """The row's last tensors. One that it does not read may not be there, and any other takes its place, unless the result
+    will be differentiated with respect to it."""
+    if _core.is_grad_enabled():
+        return list(values)
     names = ("input", "other", "output") if len(values) == 3 else ("input", "output")
     return [v if name in row["pointwise"]["reads"] else instead for name, v in zip(names, values, strict=True)]
 
 
-def of_first(name: str, slopes: list[Row]) -> None:
+def of_first(name: str, slopes: list[Row], curvatures: list[list[Row]]) -> None:
     if name in RULES:
         return
     calls = [(row, getattr(ops, row["name"])) for row in slopes]
+    itself = getattr(ops, name)
+    # What the second derivatives read of the inputs is kept as well; the output can be had again from the inputs.
+    kept = [read_by(row, len(slopes), 0).split() for row in slopes]
+    for k, row in enumerate(slopes):
+        for second in curvatures[k]:
+            kept[k] += [i for i in read_by(second, len(slopes), 0).split() if i[0] == "i" and i not in kept[k]]
 
     def function(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
+        output = outputs[0]
+        if _core.is_grad_enabled():  # what is made here will be differentiated
+            there = {i for k, want in enumerate(wanted) if want for i in kept[k]}
+            if "o0" not in there and len(there) == len(inputs):
+                output = itself(*inputs, *attributes)
         return [
-            returned(call(grads[0], *present(row, (*inputs, outputs[0]), grads[0]), *attributes), inputs[k])
+            returned(call(grads[0], *present(row, (*inputs, output), grads[0]), *attributes), inputs[k])
             if wanted[k]
             else None
             for k, (row, call) in enumerate(calls)
         ]
 
-    RULES[name] = Rule(function, tuple(read_by(row, len(slopes), 0) for row in slopes), (0,))
+    RULES[name] = Rule(function, tuple(" ".join(reads) for reads in kept), (0,))
 
 
 def of_backward(name: str, curvatures: list[Row]) -> None:
@@ -245,6 +264,21 @@ def pow_bb(a: Tensor, b: Tensor, y: Tensor) -> Sequence[Tensor | None]:
     return ops.pow(a, b - 1) * log * (2 + b * log), ops.pow(a, b) * log * log * log
 
 
+def hypot3(a: Tensor, b: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """aaa, aab, abb, bbb"""
+    fifth = y * y * (y * y) * y
+    aa, bb = a * a, b * b
+    return -3 * a * bb / fifth, b * (2 * aa - bb) / fifth, a * (2 * bb - aa) / fifth, -3 * b * aa / fifth
+
+
+def atan2_3(a: Tensor, b: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """aaa, aab, abb, bbb"""
+    aa, bb = a * a, b * b
+    cube = power_of(aa + bb, 3)
+    aaa, aab = 2 * b * (3 * aa - bb) / cube, 2 * a * (3 * bb - aa) / cube
+    return aaa, aab, -aaa, -aab
+
+
 def one(f: Callable[..., Tensor]) -> Callable[..., Sequence[Tensor | None]]:
     return lambda *arguments: (f(*arguments),)
 
@@ -252,6 +286,13 @@ def one(f: Callable[..., Tensor]) -> Callable[..., Sequence[Tensor | None]]:
 THIRD: dict[str, Callable[..., Sequence[Tensor | None]]] = {
     "div_ab": lambda a, b, y: (None, 2 / (b * b * b)),
     "div_bb": lambda a, b, y: (2 / (b * b * b), -6 * y / (b * b * b)),
+    "hypot_aa": lambda a, b, y: hypot3(a, b, y)[:2],
+    "hypot_ab": lambda a, b, y: hypot3(a, b, y)[1:3],
+    "hypot_bb": lambda a, b, y: hypot3(a, b, y)[2:],
+    "atan2_aa": lambda a, b, y: atan2_3(a, b, y)[:2],
+    "atan2_ab": lambda a, b, y: atan2_3(a, b, y)[1:3],
+    "atan2_bb": lambda a, b, y: atan2_3(a, b, y)[2:],
+    "hardswish": one(lambda x, y: 0 * x),
     "pow_aa": pow_aa,
     "pow_ab": pow_ab,
     "pow_bb": pow_bb,

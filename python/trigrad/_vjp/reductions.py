@@ -20,7 +20,7 @@ from trigrad._vjp.rule import (
     spread,
 )
 
-NOT_DIFFERENTIABLE |= {"native_arange", "argmax", "argmin"}
+NOT_DIFFERENTIABLE |= {"native_arange", "argmax", "argmin", "any", "all"}
 
 
 @rule("where", "", "i0", "i0")
@@ -55,6 +55,24 @@ def _fill(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attribute
 def _sum(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
     (x,), (dim, keepdim, _) = inputs, attributes
     return (returned(spread(grads[0], x.shape, axes_of(x.ndim, dim), keepdim), x),)
+
+
+@rule("nansum", "i0")
+def _nansum(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
+    (x,), (dim, keepdim, _) = inputs, attributes
+    return (returned(ops.where(ops.isnan(x), 0.0, spread(grads[0], x.shape, axes_of(x.ndim, dim), keepdim)), x),)
+
+
+@rule("native_norm", "i0 o0")
+def _norm(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
+    """p = 1: the signs; p = 2: the direction, 0 where the norm is 0"""
+    (g,), (x,), (y,), (dim, keepdim, p) = grads, inputs, outputs, attributes
+    axes = axes_of(x.ndim, dim)
+    if p == 1:
+        return (ops.mul(spread(g, x.shape, axes, keepdim), ops.sign(x)),)
+    zero = ops.eq(y, 0.0)
+    scale = ops.where(zero, 0.0, ops.div(g, ops.where(zero, 1.0, y)))
+    return (ops.mul(spread(scale, x.shape, axes, keepdim), x),)
 
 
 @rule("mean", "")

@@ -39,7 +39,24 @@ def strided(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attribu
         memory = ops.scatter_add(memory, 0, places, g.reshape(-1))
     else:
         ops.copy_(memory.as_strided(*at), g)
-    return (memory.as_strided(x.shape, x.stride(), x.storage_offset() - low),)
+    return (gradient_of(x, memory, low),)
+
+
+def gradient_of(x: Tensor, memory: Tensor, low: int) -> Tensor:
+    """What the memory of x (from place `low` on) holds, for the elements of x; where several share a place, one of them
+    has it all, or, if they overlap otherwise than by being repeated, each has its part."""
+    start = x.storage_offset() - low
+    once = tuple(1 if step == 0 and n > 1 else n for n, step in zip(x.shape, x.stride(), strict=True))
+    grad = memory.as_strided(once, x.stride(), start)
+    if repeats(grad):
+        places = ops.native_arange(0, 1, memory.numel(), int64).as_strided(once, x.stride(), start).reshape(-1)
+        sharing = ops.scatter_add(fill(memory.shape, 0, memory), 0, places, fill(places.shape, 1, memory))
+        grad = ops.div(grad, sharing.as_strided(once, x.stride(), start))
+    if once == tuple(x.shape):
+        return grad
+    whole = fill(x.shape, 0, memory)
+    ops.copy_(whole[tuple(slice(0, n) for n in once)], grad)
+    return whole
 
 
 def permutation(x: Tensor, y: Tensor) -> list[int] | None:

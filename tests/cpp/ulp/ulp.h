@@ -39,14 +39,36 @@ constexpr int exit_skipped = 77;
   F(erf, 0, 0, 2, 2)            \
   F(sin, 0, 0, 2, 2)            \
   F(cos, 0, 0, 2, 2)            \
+  F(tan, 0, 0, 2, 2)            \
+  F(exp2, 0, 0, 2, 2)           \
+  F(log2, 0, 0, 2, 2)           \
+  F(log10, 0, 0, 2, 2)          \
+  F(asin, 0, 0, 2, 2)           \
+  F(acos, 0, 0, 2, 2)           \
+  F(atan, 0, 0, 2, 2)           \
+  F(sinh, 0, 0, 2, 2)           \
+  F(cosh, 0, 0, 2, 2)           \
+  F(asinh, 0, 0, 2, 2)          \
+  F(acosh, 0, 0, 2, 2)          \
+  F(atanh, 0, 0, 2, 2)          \
   F(sqrt, 0, 0, 0.5, 0.5)       \
   F(rsqrt, 0, 0, 1.5, 1.5)      \
   F(reciprocal, 0, 0, 0.5, 0.5) \
   F(silu, 0, 0, 3.5, 3.5)       \
   F(gelu, 0, 0, 5, 6)           \
+  F(gelu_tanh, 0, 0, 5, 5)      \
+  F(mish, 0, 0, 5, 5)           \
   F(softplus, 1, 20, 2, 2)      \
+  F(logsigmoid, 0, 0, 2, 2)     \
+  F(celu, 1, 0, 2, 2)           \
   F(elu, 1, 0, 2, 2)            \
   F(selu, 0, 0, 2, 2)
+
+// of two arguments
+#define ULP_PAIRS(F) \
+  F(pow, 2, 2)       \
+  F(atan2, 2, 2)     \
+  F(hypot, 1.5, 1.5)
 
 // Distance of y from the exact value, which R holds to more digits, in units of S's last place there. Where y
 // is right to be inf or NaN the distance is 0; a zero must have the right sign.

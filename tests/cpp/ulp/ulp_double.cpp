@@ -21,6 +21,18 @@ static quad exact_sigmoid(quad x, quad, quad) { return 1 / (1 + expq(-x)); }
 static quad exact_erf(quad x, quad, quad) { return erfq(x); }
 static quad exact_sin(quad x, quad, quad) { return sinq(x); }
 static quad exact_cos(quad x, quad, quad) { return cosq(x); }
+static quad exact_tan(quad x, quad, quad) { return tanq(x); }
+static quad exact_exp2(quad x, quad, quad) { return exp2q(x); }
+static quad exact_log2(quad x, quad, quad) { return log2q(x); }
+static quad exact_log10(quad x, quad, quad) { return log10q(x); }
+static quad exact_asin(quad x, quad, quad) { return asinq(x); }
+static quad exact_acos(quad x, quad, quad) { return acosq(x); }
+static quad exact_atan(quad x, quad, quad) { return atanq(x); }
+static quad exact_sinh(quad x, quad, quad) { return sinhq(x); }
+static quad exact_cosh(quad x, quad, quad) { return coshq(x); }
+static quad exact_asinh(quad x, quad, quad) { return asinhq(x); }
+static quad exact_acosh(quad x, quad, quad) { return acoshq(x); }
+static quad exact_atanh(quad x, quad, quad) { return atanhq(x); }
 static quad exact_sqrt(quad x, quad, quad) { return sqrtq(x); }
 static quad exact_rsqrt(quad x, quad, quad) { return 1 / sqrtq(x); }
 static quad exact_reciprocal(quad x, quad, quad) { return 1 / x; }
@@ -28,6 +40,15 @@ static quad exact_silu(quad x, quad, quad) { return isinfq(x) ? (x > 0 ? x : qua
 static quad exact_gelu(quad x, quad, quad) {
   return isinfq(x) ? (x > 0 ? x : quad(-0.0)) : x * erfcq(-x / sqrtq(2)) / 2;
 }
+static quad exact_gelu_tanh(quad x, quad, quad) {
+  static const quad c = 2 * sqrtq(2 / M_PIq), k = strtoflt128("0.044715", nullptr);
+  return isinfq(x) ? (x > 0 ? x : quad(-0.0)) : x / (1 + expq(-c * x * (1 + k * x * x)));
+}
+static quad exact_mish(quad x, quad, quad) {
+  return isinfq(x) ? (x > 0 ? x : quad(-0.0)) : x > 100 ? x : x * tanhq(log1pq(expq(x)));
+}
+static quad exact_logsigmoid(quad x, quad, quad) { return x < 0 ? x - log1pq(expq(x)) : -log1pq(expq(-x)); }
+static quad exact_celu(quad x, quad alpha, quad) { return x > 0 ? x : alpha * expm1q(x / alpha); }
 static quad exact_softplus(quad x, quad beta, quad threshold) {
   return x * beta > threshold ? x : log1pq(expq(x * beta)) / beta;
 }
@@ -37,6 +58,10 @@ static quad exact_selu(quad x, quad, quad) {
   static const quad alpha = strtoflt128("1.6732632423543772848170429916717", nullptr);
   return x > 0 ? scale * x : scale * alpha * expm1q(x);
 }
+
+static quad exact_pow(quad a, quad b) { return powq(a, b); }
+static quad exact_atan2(quad a, quad b) { return atan2q(a, b); }
+static quad exact_hypot(quad a, quad b) { return hypotq(a, b); }
 
 static double argument(uint64_t& seed, int i) {
   uint64_t r = next_random(seed);
@@ -69,7 +94,8 @@ static void unary_block(uint64_t seed, quad (*exact)(quad, quad, quad), double p
   out.count += block_size;
 }
 
-static void pow_block(uint64_t seed, ulp_result& out) {
+template <class Op>
+static void pair_block(uint64_t seed, quad (*exact)(quad, quad), ulp_result& out) {
   static thread_local double a[block_size], b[block_size], y[block_size];
   for (int i = 0; i < block_size; i++) {
     a[i] = argument(seed, i);
@@ -82,11 +108,11 @@ static void pow_block(uint64_t seed, ulp_result& out) {
     }
     if (i % 16 == 1) b[i] = double(r % 64) * 0.5;
   }
-  for (int i = 0; i < block_size; i += lane<vd>::n) store(y + i, pow(load<vd>(a + i), load<vd>(b + i)));
+  for (int i = 0; i < block_size; i += lane<vd>::n) store(y + i, Op::f(load<vd>(a + i), load<vd>(b + i), vd{}, vd{}));
   for (int i = 0; i < block_size; i++) {
-    out.take(ulp_distance<double, quad>(y[i], powq(a[i], b[i])), a[i], b[i]);
+    out.take(ulp_distance<double, quad>(y[i], exact(a[i], b[i])), a[i], b[i]);
     out.hash += mixed(seed + i, y[i] != y[i] ? 0x7ff8000000000000 : uint64_t(bits(y[i])));
-    double s = pow(a[i], b[i]);
+    double s = Op::f(a[i], b[i], 0.0, 0.0);
     out.scalar_differs += bits(s) != bits(y[i]) && !(s != s && y[i] != y[i]);
   }
   out.count += block_size;
@@ -103,9 +129,14 @@ static int run(int threads, int64_t blocks, uint64_t seed, const char* only) {
                     [&](int64_t b, ulp_result& r) { unary_block<op_##name>(block_seed(b), exact_##name, p, q, r); }), \
         bound);
   ULP_FUNCTIONS(ULP_MEASURE)
-  if (!only || !std::strcmp(only, "pow"))
-    good &=
-        report("pow", over_blocks(blocks, threads, [&](int64_t b, ulp_result& r) { pow_block(block_seed(b), r); }), 2);
+#define ULP_MEASURE_PAIR(name, bound_float, bound)                                                                    \
+  if (!only || !std::strcmp(only, #name))                                                                             \
+    good &=                                                                                                           \
+        report(#name,                                                                                                 \
+               over_blocks(blocks, threads,                                                                           \
+                           [&](int64_t b, ulp_result& r) { pair_block<op_##name>(block_seed(b), exact_##name, r); }), \
+               bound);
+  ULP_PAIRS(ULP_MEASURE_PAIR)
   return good ? 0 : 1;
 }
 }  // namespace tg::TG_ISA_NS

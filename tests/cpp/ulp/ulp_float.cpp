@@ -1,5 +1,5 @@
-// Largest error of the float32 functions over all 2^32 arguments, or a seeded sample of them; pow over
-// sampled pairs. The reference is the library's own double functions, which ulp_double holds against
+// Largest error of the float32 functions over all 2^32 arguments, or a seeded sample of them; those of two arguments
+// over sampled pairs. The reference is the library's own double functions, which ulp_double holds against
 // quadruple precision.
 //   ulp_float [threads] [blocks] [seed] [only]      a block is 4096 arguments; 1048576 blocks (0) are all of them
 // Returns 1 if a bound is exceeded or a scalar result differs from the vector's.
@@ -40,7 +40,8 @@ static void unary_block(uint32_t first, float p, float q, ulp_result& out) {
   out.count += block_size;
 }
 
-static void pow_block(uint64_t seed, ulp_result& out) {
+template <class Op>
+static void pair_block(uint64_t seed, ulp_result& out) {
   static thread_local float a[block_size], b[block_size], y[block_size];
   static thread_local double exact[block_size], second[block_size];
   for (int i = 0; i < block_size; i++) {
@@ -53,13 +54,14 @@ static void pow_block(uint64_t seed, ulp_result& out) {
           b[i] = float(int32_t(r >> 32)) * 0x1p-24f;
     if (i % 4 == 2) a[i] = abs(a[i]), b[i] = float(int32_t(r >> 32)) * 0x1p-30f;
   }
-  for (int i = 0; i < block_size; i += lane<vf>::n) store(y + i, pow(load<vf>(a + i), load<vf>(b + i)));
+  for (int i = 0; i < block_size; i += lane<vf>::n) store(y + i, Op::f(load<vf>(a + i), load<vf>(b + i), vf{}, vf{}));
   for (int i = 0; i < block_size; i++) exact[i] = a[i], second[i] = b[i];
-  for (int i = 0; i < block_size; i += lane<vd>::n) store(exact + i, pow(load<vd>(exact + i), load<vd>(second + i)));
+  for (int i = 0; i < block_size; i += lane<vd>::n)
+    store(exact + i, Op::f(load<vd>(exact + i), load<vd>(second + i), vd{}, vd{}));
   for (int i = 0; i < block_size; i++) {
     out.take(distance(y[i], exact[i]), a[i], b[i]);
     out.hash += mixed(seed + i, y[i] != y[i] ? 0x7fc00000u : uint32_t(bits(y[i])));
-    float s = pow(a[i], b[i]);
+    float s = Op::f(a[i], b[i], 0.f, 0.f);
     out.scalar_differs += bits(s) != bits(y[i]) && !(s != s && y[i] != y[i]);
   }
   out.count += block_size;
@@ -84,12 +86,15 @@ static int run(int threads, int64_t blocks, uint64_t seed, const char* only) {
                                }),                                                                    \
                    bound);
   ULP_FUNCTIONS(ULP_MEASURE)
-  if (!only || !std::strcmp(only, "pow"))
-    good &=
-        report("pow",
-               over_blocks(whole ? all / 16 : blocks, threads,
-                           [&](int64_t b, ulp_result& r) { pow_block(seed + uint64_t(b) * 0x632be59bd9b4e019, r); }),
-               2);
+#define ULP_MEASURE_PAIR(name, bound, bound_double)                                                 \
+  if (!only || !std::strcmp(only, #name))                                                           \
+    good &= report(#name,                                                                           \
+                   over_blocks(whole ? all / 16 : blocks, threads,                                  \
+                               [&](int64_t b, ulp_result& r) {                                      \
+                                 pair_block<op_##name>(seed + uint64_t(b) * 0x632be59bd9b4e019, r); \
+                               }),                                                                  \
+                   bound);
+  ULP_PAIRS(ULP_MEASURE_PAIR)
   return good ? 0 : 1;
 }
 }  // namespace tg::TG_ISA_NS

@@ -1,0 +1,110 @@
+"""torch.nn.functional's names for what trigrad has: a table of contents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from trigrad import ops
+from trigrad._core import Tensor
+from trigrad._functional import (
+    batch_norm,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    dropout,
+    glu,
+    layer_norm,
+    log_softmax,
+    rms_norm,
+    softmax,
+    softmin,
+)
+from trigrad._indexing import embedding, one_hot
+from trigrad._linalg import bilinear, linear
+from trigrad._shaping import pad
+
+__all__ = [
+    "batch_norm",
+    "bilinear",
+    "binary_cross_entropy_with_logits",
+    "celu",
+    "celu_",
+    "cross_entropy",
+    "dropout",
+    "elu",
+    "elu_",
+    "embedding",
+    "gelu",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "hardtanh_",
+    "layer_norm",
+    "leaky_relu",
+    "leaky_relu_",
+    "linear",
+    "log_softmax",
+    "logsigmoid",
+    "mish",
+    "one_hot",
+    "pad",
+    "relu",
+    "relu_",
+    "rms_norm",
+    "selu",
+    "selu_",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softmin",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "tanh",
+    "threshold",
+    "threshold_",
+]
+
+Activation = Callable[..., Tensor]
+
+
+def _activation(name: str, parameters: int = 0) -> Activation:
+    """The row `name` with so many parameters, and PyTorch's `inplace` behind them."""
+    row, overwriting = getattr(ops, name), getattr(Tensor, f"{name}_")
+
+    def activation(input: Tensor, *given: Any, inplace: bool = False, **named: Any) -> Tensor:
+        if len(given) > parameters:
+            *given, inplace = given  # type: ignore[assignment]
+        return (overwriting if inplace else row)(input, *given, **named)  # type: ignore[no-any-return]
+
+    activation.__name__ = activation.__qualname__ = name
+    activation.__doc__ = f"{row.__doc__}\n\nWith inplace=True `input` is overwritten."
+    return activation
+
+
+# Activations that may overwrite their input.
+celu = _activation("celu", 1)
+elu = _activation("elu", 1)
+hardsigmoid = _activation("hardsigmoid")
+hardswish = _activation("hardswish")
+hardtanh = _activation("hardtanh", 2)
+leaky_relu = _activation("leaky_relu", 1)
+mish = _activation("mish")
+relu = _activation("relu")
+selu = _activation("selu")
+silu = _activation("silu")
+threshold = _activation("threshold", 2)
+
+celu_: Activation = Tensor.celu_
+elu_: Activation = Tensor.elu_
+hardtanh_: Activation = Tensor.hardtanh_
+leaky_relu_: Activation = Tensor.leaky_relu_
+relu_: Activation = Tensor.relu_
+selu_: Activation = Tensor.selu_
+threshold_: Activation = Tensor.threshold_
+
+# The others.
+gelu, sigmoid, softplus, tanh = ops.gelu, ops.sigmoid, ops.softplus, ops.tanh
+hardshrink, logsigmoid, softshrink, softsign = ops.hardshrink, ops.logsigmoid, ops.softshrink, ops.softsign

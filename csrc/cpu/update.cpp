@@ -31,8 +31,8 @@ struct Update {
   void step(UpdateStep<T> kernel, const Segment& s, int64_t first, int64_t last) const {
     T* state[kUpdateMostStates] = {};
     for (int k = 0; k < states; k++) state[k] = reinterpret_cast<T*>(s.member[2 + k]) + first;
-    kernel(&s.numbers, reinterpret_cast<T*>(s.member[0]) + first, reinterpret_cast<const T*>(s.member[1]) + first, state,
-           last - first);
+    kernel(&s.numbers, reinterpret_cast<T*>(s.member[0]) + first, reinterpret_cast<const T*>(s.member[1]) + first,
+           state, last - first);
   }
 
   // The elements first .. last - 1 of the whole range.
@@ -83,7 +83,8 @@ void k_update(const Call& c) {
   for (size_t j = 0; j < n; j++) {
     double scalar[kUpdateMostScalars] = {};
     for (size_t k = 0; k < static_cast<size_t>(layout.scalars); k++) scalar[k] = read(c.in[(members + k) * n + j]);
-    if (j && std::equal(scalar, scalar + kUpdateMostScalars, before)) {  // as a rule all parameters are at the same step
+    if (j &&
+        std::equal(scalar, scalar + kUpdateMostScalars, before)) {  // as a rule all parameters are at the same step
       u.segments[j].numbers = u.segments[j - 1].numbers;
     } else {
       std::copy(scalar, scalar + kUpdateMostScalars, before);

@@ -221,8 +221,8 @@ struct update_radam {
                  maximize = a[6];
     const double step = scalar[0] += 1;
     const double power = pow(beta2, step), rest = 1 - power;
-    const double longest = 2 / (1 - beta2) - 1;                        // of the averages of squares, ever
-    const double length = fma(-2 * step, power / rest, longest);       // at this step
+    const double longest = 2 / (1 - beta2) - 1;                   // of the averages of squares, ever
+    const double length = fma(-2 * step, power / rest, longest);  // at this step
     c[0] = lr / (1 - pow(beta1, step));
     flag[2] = length > 5;  // long enough for the variance to be known
     const double ratio = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length);

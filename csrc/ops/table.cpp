@@ -164,7 +164,8 @@ const Row kKernelRows[] = {
      0, rules::update, kUpdates},
     // s: square_avg, acc_delta; n: step
     {op_adadelta,
-     "adadelta_(Tensors tensors, Float lr, Float rho=0.9, Float eps=1e-06, Float weight_decay=0.0, Bool maximize=False)",
+     "adadelta_(Tensors tensors, Float lr, Float rho=0.9, Float eps=1e-06, Float weight_decay=0.0, Bool "
+     "maximize=False)",
      0, rules::update, kUpdates},
     // s: square_avg, grad_avg if centered, momentum_buffer if momentum is not 0; n: step
     {op_rmsprop,

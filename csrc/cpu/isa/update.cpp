@@ -7,8 +7,8 @@
 namespace tg::TG_ISA_NS {
 namespace {
 
-static_assert(kUpdateNumbers == sizeof UpdateNumbers::c / sizeof(double) && kUpdateFlags == sizeof UpdateNumbers::flag &&
-              kUpdateStates == kUpdateMostStates);
+static_assert(kUpdateNumbers == sizeof UpdateNumbers::c / sizeof(double) &&
+              kUpdateFlags == sizeof UpdateNumbers::flag && kUpdateStates == kUpdateMostStates);
 
 template <class Rule>
 void prepare(const double* attributes, double* scalar, UpdateNumbers* numbers) {
@@ -50,7 +50,8 @@ void step(const UpdateNumbers* numbers, typename lane<V>::S* parameter, const ty
 // One line per rule: how its kernels are called for 0 to 3 states, null where it does not have so many.
 #define TG_RULES(V)                                                                                                  \
   {step<update_sgd, 0, V>, step<update_sgd, 1, V>, nullptr, nullptr},                                                \
-      {nullptr, step<update_adagrad, 1, V>, nullptr, nullptr}, {nullptr, nullptr, step<update_adadelta, 2, V>, nullptr}, \
+      {nullptr, step<update_adagrad, 1, V>, nullptr, nullptr},                                                       \
+      {nullptr, nullptr, step<update_adadelta, 2, V>, nullptr},                                                      \
       {nullptr, step<update_rmsprop, 1, V>, step<update_rmsprop, 2, V>, step<update_rmsprop, 3, V>},                 \
       {nullptr, nullptr, step<update_adam, 2, V>, step<update_adam, 3, V>},                                          \
       {nullptr, nullptr, step<update_adamax, 2, V>, nullptr}, {nullptr, nullptr, step<update_nadam, 2, V>, nullptr}, \

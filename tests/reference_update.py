@@ -59,7 +59,14 @@ def ref_sgd_(
 
 @update(1, 1)
 def ref_adagrad_(
-    p: Array, g: Array, total: Array, t: Array, lr: float, lr_decay: float = 0, weight_decay: float = 0, eps: float = 1e-10
+    p: Array,
+    g: Array,
+    total: Array,
+    t: Array,
+    lr: float,
+    lr_decay: float = 0,
+    weight_decay: float = 0,
+    eps: float = 1e-10,
 ) -> Members:
     g = g + weight_decay * p
     total = total + g**2

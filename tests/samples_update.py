@@ -50,7 +50,9 @@ ROWS: dict[str, tuple[int, tuple[float, ...], tuple[dict[str, Any], ...]]] = {
 }  # fmt: skip
 
 
-def members(row: str, shapes: tuple[tuple[int, ...], ...], step: int, options: dict[str, Any], t: str) -> tuple[Array, ...]:
+def members(
+    row: str, shapes: tuple[tuple[int, ...], ...], step: int, options: dict[str, Any], t: str
+) -> tuple[Array, ...]:
     states, numbers, _ = ROWS[row]
     states += (options.get("momentum", 0) != 0) + options.get("centered", False) + options.get("amsgrad", False)
     found = [real(s, f"{row}{k}.p", t) for k, s in enumerate(shapes)]
@@ -68,8 +70,9 @@ def members(row: str, shapes: tuple[tuple[int, ...], ...], step: int, options: d
 def maker(row: str) -> Any:
     def make(t: str) -> Iterator[Sample]:
         for options in ROWS[row][2]:
-            for step in (0, 7):
-                yield Sample(f"step {step} {options}", members(row, SHAPES, step, options, t), options)
+            for step in (0, 1, 7):
+                shapes = SHAPES if step else tuple(s for s in SHAPES if 0 not in s)
+                yield Sample(f"step {step} {options}", members(row, shapes, step, options, t), options)
 
     return make
 

@@ -32,7 +32,9 @@ SCHEDULES: dict[str, Any] = {
     "cyclic_exponential": lambda L, o: L.CyclicLR(o, 0.1, 0.9, 8, mode="exp_range", gamma=0.98),
     "cyclic_own": lambda L, o: L.CyclicLR(o, 0.1, 0.9, 8, scale_fn=lambda x: 1 / x, cycle_momentum=False),
     "one_cycle": lambda L, o: L.OneCycleLR(o, 0.5, STEPS + 1),
-    "one_cycle_epochs": lambda L, o: L.OneCycleLR(o, [0.5, 0.1], epochs=11, steps_per_epoch=10, anneal_strategy="linear"),
+    "one_cycle_epochs": lambda L, o: L.OneCycleLR(
+        o, [0.5, 0.1], epochs=11, steps_per_epoch=10, anneal_strategy="linear"
+    ),
     "one_cycle_three": lambda L, o: L.OneCycleLR(o, 0.5, STEPS + 1, three_phase=True, pct_start=0.4, div_factor=5),
     "warm_up": lambda L, o: L.SequentialLR(o, [L.LinearLR(o, 0.1, total_iters=10), L.CosineAnnealingLR(o, 90)], [10]),
     "three_in_turn": lambda L, o: L.SequentialLR(

@@ -96,7 +96,9 @@ def torch_twin(name: str, options: dict[str, Any], dtype: str) -> tuple[Any, lis
     return getattr(torch.optim, name)(params, **options, foreach=False), params, torch
 
 
-def torch_walk(optimizer: Any, params: list[Any], torch: Any, dtype: str, steps: range = range(10)) -> list[list[Array]]:
+def torch_walk(
+    optimizer: Any, params: list[Any], torch: Any, dtype: str, steps: range = range(10)
+) -> list[list[Array]]:
     path = []
     for step in steps:
         for p, g in zip(params, gradient(dtype, step), strict=True):

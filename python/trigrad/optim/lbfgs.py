@@ -181,7 +181,9 @@ class LBFGS(Optimizer):
     def step(self, closure: Closure | None = None) -> Any:
         """Up to max_iter quasi-Newton steps; returns the loss before them."""
         if closure is None:
-            raise TypeError("[LBFGS] step() needs a closure that computes the loss and its gradients, and returns the loss")
+            raise TypeError(
+                "[LBFGS] step() needs a closure that computes the loss and its gradients, and returns the loss"
+            )
         before = _core.set_grad_enabled(False)
         try:
             return self._minimize(closure)

@@ -852,7 +852,9 @@ class ReduceLROnPlateau(LRScheduler):
 
     def _is_better(self, value: float, best: float) -> bool:
         if self.threshold_mode == "rel":
-            return value < best * (1.0 - self.threshold) if self.mode == "min" else value > best * (1.0 + self.threshold)
+            return (
+                value < best * (1.0 - self.threshold) if self.mode == "min" else value > best * (1.0 + self.threshold)
+            )
         return value < best - self.threshold if self.mode == "min" else value > best + self.threshold
 
 

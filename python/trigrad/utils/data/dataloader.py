@@ -150,7 +150,11 @@ class DataLoader(Generic[T_co]):
         self.generator = generator
         batched = batch_size is not None or batch_sampler is not None
         self.collate_fn = collate_fn or (default_collate if batched else default_convert)
-        self.num_workers, self.prefetch_factor, self.persistent_workers = num_workers, prefetch_factor, persistent_workers
+        self.num_workers, self.prefetch_factor, self.persistent_workers = (
+            num_workers,
+            prefetch_factor,
+            persistent_workers,
+        )
         self.pin_memory, self.pin_memory_device = pin_memory, pin_memory_device
         self.timeout, self.worker_init_fn, self.in_order = timeout, worker_init_fn, in_order
         self.multiprocessing_context = multiprocessing_context

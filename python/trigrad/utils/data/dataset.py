@@ -141,9 +141,7 @@ def rows(dataset: Any, index: Rows) -> list[Tensor]:
     return [t.clone() for t in read] if isinstance(index, slice) else read
 
 
-def random_split(
-    dataset: Any, lengths: Sequence[int | float], generator: Generator | None = None
-) -> list[Subset[Any]]:
+def random_split(dataset: Any, lengths: Sequence[int | float], generator: Generator | None = None) -> list[Subset[Any]]:
     """Parts of these lengths (or fractions, which add up to 1), chosen at random: each sample falls into one of them.
 
     >>> import trigrad as tg
@@ -160,7 +158,9 @@ def random_split(
             sizes[k % len(sizes)] += 1
         for k, size in enumerate(sizes):
             if size == 0:
-                warnings.warn(f"Length of split at index {k} is 0. This might result in an empty dataset.", stacklevel=2)
+                warnings.warn(
+                    f"Length of split at index {k} is 0. This might result in an empty dataset.", stacklevel=2
+                )
     else:
         sizes = [int(part) for part in lengths]
     if sum(sizes) != n or any(size != part for size, part in zip(sizes, lengths, strict=True) if part > 1):

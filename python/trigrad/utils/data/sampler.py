@@ -111,7 +111,9 @@ class SubsetRandomSampler(_Drawn):
     def draw(self) -> Tensor:
         if not len(self.indices):
             return _core.empty((0,), _core.int64)
-        found: Tensor = as_tensor(list(self.indices), _core.int64)[randperm(len(self.indices), generator=self.generator)]
+        found: Tensor = as_tensor(list(self.indices), _core.int64)[
+            randperm(len(self.indices), generator=self.generator)
+        ]
         return found
 
     def __len__(self) -> int:

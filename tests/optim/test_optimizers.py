@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import pickle
 from collections.abc import Iterator
@@ -424,7 +425,7 @@ def test_bits_do_not_depend_on_threads_isa_layout_or_company(case: str) -> None:
         values = real(n, "optim.bits", "float32")
         cuts = [0, 1, 777, n] if parts else [0, n]
         params = []
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+        for a, b in itertools.pairwise(cuts):
             p = tg.from_numpy(np.repeat(values[a:b], 2))[::2] if strided else tg.tensor(values[a:b])
             params.append(p.requires_grad_())
         optimizer = getattr(optim, name)(params, **options)
@@ -545,7 +546,7 @@ def test_descent_stops_when_the_loss_fails_to_decrease() -> None:
     while not optimizer.stopped:
         losses.append(optimizer.step(closure).item())
         assert len(losses) < 2000
-    assert all(b < a for a, b in zip(losses[:-2], losses[1:-1], strict=True))
+    assert all(b < a for a, b in itertools.pairwise(losses[:-1]))
     np.testing.assert_allclose(w.detach().numpy(), [2, 2], atol=1e-6)
 
 

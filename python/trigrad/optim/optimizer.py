@@ -107,7 +107,7 @@ class Optimizer:
     `param_groups` are dicts of options with the parameters under "params"; `state` holds a dict per parameter.
     """
 
-    _row: Callable[..., None]  # the row of the table that a step calls, once per group
+    _row: Any  # the row of the table that a step calls, once per group
     _shaped: tuple[str, ...] = ()  # the states of a parameter's shape, in the order of the row's list
     _single: tuple[str, ...] = ("step",)  # the states that are single numbers
 
@@ -334,8 +334,9 @@ class Optimizer:
             for p, s in zip(params, states, strict=True):
                 for name, value in self._fresh(group, p).items():
                     s.setdefault(name, value)
-            return self._update(group, params)
-        type(self)._row(tensors, *numbers)
+            self._update(group, params)
+        else:
+            type(self)._row(tensors, *numbers)
 
     def _kept(self, group: Group) -> tuple[str, ...]:
         """The states of a parameter's shape that the row wants with these options."""

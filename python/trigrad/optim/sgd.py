@@ -94,11 +94,10 @@ class ProximalSGD(SGD):
 
     def __init__(self, params: Params, lr: float | Tensor = 1e-3, l1: float = 0.0, **options: Any) -> None:
         no_less("ProximalSGD", 0, l1=l1)
-        given: list[Any] = list(params) if not isinstance(params, Tensor) else params  # type: ignore[assignment]
-        if isinstance(given, list) and given and isinstance(given[0], dict):
-            given = [{"l1": l1, **group} for group in given]
-        elif isinstance(given, list) and given:
-            given = [{"params": given, "l1": l1}]
+        given: Any = params if isinstance(params, Tensor) else list(params)
+        if not isinstance(given, Tensor) and given:  # each group has its own l1
+            groups = given if isinstance(given[0], dict) else [{"params": given}]
+            given = [{"l1": l1, **group} for group in groups]
         super().__init__(given, lr, **options)
         self.defaults["l1"] = l1
 

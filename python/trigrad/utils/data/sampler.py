@@ -137,7 +137,7 @@ class WeightedRandomSampler(_Drawn):
     ) -> None:
         _positive("num_samples", num_samples)
         if not isinstance(replacement, bool):
-            raise ValueError(f"replacement should be a boolean value, but got replacement={replacement}")
+            raise ValueError(f"replacement should be a boolean value, but got replacement={replacement}")  # noqa: TRY004
         self.weights = as_tensor(weights, _core.float64)
         if self.weights.ndim != 1:
             raise ValueError(
@@ -180,7 +180,7 @@ class BatchSampler(Sampler[list[int]]):
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
         _positive("batch_size", batch_size)
         if not isinstance(drop_last, bool):
-            raise ValueError(f"drop_last should be a boolean value, but got drop_last={drop_last}")
+            raise ValueError(f"drop_last should be a boolean value, but got drop_last={drop_last}")  # noqa: TRY004
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
 
     def __iter__(self) -> Iterator[list[int]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import doctest
+import importlib
 import itertools
 import math
 import pickle
@@ -559,3 +561,13 @@ def test_a_quadratic_of_curvature_4_converges_below_a_half(lr: float, converges:
         (2 * w * w).sum().backward()
         optimizer.step()
     assert (abs(w.item()) < 1e-3) == converges
+
+
+@pytest.mark.parametrize("module", [
+    *("optim.adam", "optim.adagrad", "optim.sgd", "optim.lbfgs", "optim.descent", "optim.lr_scheduler"),
+    *("utils.data.dataset", "utils.data.sampler", "utils.data.dataloader"),
+])  # fmt: skip
+def test_examples(module: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"trigrad.{module}"))
+    assert result.attempted > 4
+    assert not result.failed

@@ -124,7 +124,7 @@ class RMSprop(Optimizer):
     >>> optimizer = tg.optim.RMSprop([w], lr=0.1)
     >>> (w * w).sum().backward()
     >>> optimizer.step()
-    >>> w.detach()
+    >>> w.detach().round()
     tensor([2.])
     """
 

@@ -131,7 +131,7 @@ class LBFGS(Optimizer):
     ...     loss.backward()
     ...     return loss
     >>> loss = optimizer.step(closure)
-    >>> w.detach()
+    >>> w.detach().round()
     tensor([3., 3.])
     """
 

@@ -672,10 +672,11 @@ class SequentialLR(_Several):
     >>> optimizer = tg.optim.SGD([tg.ones(1)], lr=1.0)
     >>> warm_up, decay = LinearLR(optimizer, start_factor=0.5, total_iters=2), ExponentialLR(optimizer, gamma=0.5)
     >>> scheduler = SequentialLR(optimizer, [warm_up, decay], milestones=[2])
-    >>> for _ in range(4):
-    ...     print(optimizer.param_groups[0]["lr"], end=" ")
-    ...     optimizer.step(); scheduler.step()
-    0.5 0.75 1.0 0.5
+    >>> rates = scheduler.get_last_lr()
+    >>> for _ in range(3):
+    ...     optimizer.step(); scheduler.step(); rates = rates + scheduler.get_last_lr()
+    >>> rates
+    [0.5, 0.75, 1.0, 0.5]
     """
 
     def __init__(

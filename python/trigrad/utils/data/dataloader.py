@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-
 from trigrad import _core
 from trigrad._core import Tensor
 from trigrad._creation import tensor
@@ -18,6 +16,12 @@ from trigrad.utils.data.sampler import BatchSampler, RandomSampler, SequentialSa
 __all__ = ["DataLoader", "default_collate", "default_convert"]
 
 T_co = TypeVar("T_co", covariant=True)
+
+
+def _is_numeric_array(data: Any) -> bool:
+    """Is it numpy's, array or number, and holds numbers? Asked without loading numpy."""
+    kind = getattr(getattr(data, "dtype", None), "kind", None)
+    return isinstance(kind, str) and kind in "biuf"
 
 
 def _rebuilt(like: Any, values: list[Any]) -> Any:
@@ -41,10 +45,8 @@ def default_collate(batch: Any) -> Any:
     first = batch[0]
     if isinstance(first, Tensor):
         return stack(list(batch), 0)
-    if isinstance(first, np.ndarray) and first.dtype.kind in "biuf":
+    if _is_numeric_array(first):
         return stack([tensor(a) for a in batch], 0)
-    if isinstance(first, np.generic) and first.dtype.kind in "biuf":
-        return tensor(np.stack(batch))
     if isinstance(first, float):
         return tensor(list(batch), dtype=_core.float64)
     if isinstance(first, int):
@@ -69,7 +71,7 @@ def default_collate(batch: Any) -> Any:
 
 def default_convert(data: Any) -> Any:
     """A sample with its arrays as tensors: what a loader without batches gives."""
-    if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind in "biuf":
+    if _is_numeric_array(data):
         return tensor(data)
     if isinstance(data, Mapping):
         return {key: default_convert(value) for key, value in data.items()}

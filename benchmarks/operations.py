@@ -25,7 +25,7 @@ class Operation:
     name: str
     ours: str
     theirs: str
-    random: bool = False  # or of unspecified content: answers are not compared
+    random: bool = False  # or unspecified, as places of equal elements are: answers are not compared
     group: str = ""
 
     @property
@@ -139,6 +139,22 @@ add alpha           | t.add(x, y, alpha=2)
 sub alpha           | t.sub(x, y, alpha=2)
 add number          | x + 1.5
 add integers        | i + j
+rsub                | t.rsub(x, y)
+float_power         | t.float_power(p, y)
+copysign            | t.copysign(x, y)
+logaddexp           | t.logaddexp(x, y)
+xlogy               | t.xlogy(x, p)
+addcmul             | t.addcmul(x, y, z)
+addcdiv             | t.addcdiv(x, y, p)
+clamp_min           | t.clamp_min(x, 0.5)
+clamp_max           | t.clamp_max(x, 0.5)
+deg2rad             | t.deg2rad(x)
+rad2deg             | t.rad2deg(x)
+frac                | t.frac(x)
+positive            | t.positive(x)
+signbit             | t.signbit(x)
+isneginf            | t.isneginf(x)
+isposinf            | t.isposinf(x)
 add row             | a + v
 div floor           | t.div(x, y, rounding_mode='floor')
 div trunc           | t.div(x, y, rounding_mode='trunc')
@@ -199,18 +215,18 @@ cumsum dim0         | t.cumsum(a, 0)
 cumsum dim1         | t.cumsum(a, 1)
 cumprod             | t.cumprod(x, 0)
 cumprod dim1        | t.cumprod(a, 1)
-sort                | t.sort(x)
-sort rows           | t.sort(a, 1)
-sort columns        | t.sort(a, 0)
-sort integers       | t.sort(i)
-argsort             | t.argsort(x)
-argsort rows        | t.argsort(a, 1)
-topk                | t.topk(x, 4)
-topk rows           | t.topk(a, 4, 1)
-kthvalue            | t.kthvalue(x, 4)
-kthvalue rows       | t.kthvalue(a, 4, 1)
+sort                | t.sort(x)                            | t.sort(x)                    | random
+sort rows           | t.sort(a, 1)                         | t.sort(a, 1)                 | random
+sort columns        | t.sort(a, 0)                         | t.sort(a, 0)                 | random
+sort integers       | t.sort(i)                            | t.sort(i)                    | random
+argsort             | t.argsort(x)                         | t.argsort(x)                 | random
+argsort rows        | t.argsort(a, 1)                      | t.argsort(a, 1)              | random
+topk                | t.topk(x, 4)                         | t.topk(x, 4)                 | random
+topk rows           | t.topk(a, 4, 1)                      | t.topk(a, 4, 1)              | random
+kthvalue            | t.kthvalue(x, 4)                     | t.kthvalue(x, 4)             | random
+kthvalue rows       | t.kthvalue(a, 4, 1)                  | t.kthvalue(a, 4, 1)          | random
 median              | t.median(x)
-median rows         | t.median(a, 1)
+median rows         | t.median(a, 1)                       | t.median(a, 1)               | random
 quantile            | t.quantile(a, 0.25, 1)
 searchsorted        | t.searchsorted(ordered, x)
 bincount            | t.bincount(i)
@@ -220,6 +236,7 @@ softmax dim0        | t.softmax(a, 0)
 log_softmax         | t.log_softmax(a, 1)
 softmin             | F.softmin(a, 1)
 layer_norm          | F.layer_norm(a, (a.shape[1],), v, w)
+rms_norm            | F.rms_norm(a, (a.shape[1],), v)
 batch_norm          | F.batch_norm(a, v, t.exp(w), v, w)
 batch_norm training | F.batch_norm(a, None, None, v, w, True)
 dropout             | F.dropout(x, 0.25, True)             | F.dropout(x, 0.25, True)     | random
@@ -320,6 +337,80 @@ rand_like           | t.rand_like(x)                       | t.rand_like(x)     
 randn_like          | t.randn_like(x)                      | t.randn_like(x)              | random
 randint_like        | t.randint_like(x, 9)                 | t.randint_like(x, 9)         | random
 bernoulli           | t.bernoulli(t.sigmoid(x))            | t.bernoulli(t.sigmoid(x))    | random
+is_floating_point   | x.is_floating_point()
+addmv               | t.addmv(w, a, v)
+addr                | t.addr(a, v, w)
+addbmm              | t.addbmm(bc[0], ba, bb)
+inner               | t.inner(a, v)
+vdot                | t.vdot(x, y)
+ger                 | t.ger(v, w)
+kron                | t.kron(v, w)
+linear              | F.linear(a, b, v)
+bilinear            | F.bilinear(ba[:, 0], bb[:, 0], ba[:1])
+tensordot           | t.tensordot(a, b, dims=1)
+trace               | t.trace(a)
+trapezoid           | t.trapezoid(a)
+trapz               | t.trapz(a)
+diff                | t.diff(a)
+aminmax             | t.aminmax(x)
+count_nonzero       | t.count_nonzero(m)
+nanmean             | t.nanmean(x)
+nansum              | t.nansum(x)
+std_mean            | t.std_mean(a, 1)
+var_mean            | t.var_mean(a, 1)
+nanmedian           | t.nanmedian(x)
+msort               | t.msort(a)
+bucketize           | t.bucketize(x, ordered)
+argwhere            | t.argwhere(ma)
+take                | t.take(a, at)
+scatter             | t.scatter(a, 1, each, b)               | t.scatter(a, 1, each, b)     | random
+scatter number      | t.scatter(a, 1, each, 1.5)
+index_copy          | t.index_copy(a, 0, row, b)             | t.index_copy(a, 0, row, b)   | random
+index_fill          | t.index_fill(a, 0, row, 1.5)
+masked_scatter      | t.masked_scatter(x, m, y)
+bitwise_left_shift  | t.bitwise_left_shift(i, few)
+bitwise_right_shift | t.bitwise_right_shift(i, few)
+hardshrink          | F.hardshrink(x)
+softshrink          | F.softshrink(x)
+tril_indices        | t.tril_indices(a.shape[0], a.shape[0])
+triu_indices        | t.triu_indices(a.shape[0], a.shape[0])
+as_strided          | t.as_strided(x, (2, 2), (1, 1))
+select              | t.select(a, 0, 1)
+unbind              | t.unbind(a[:4])
+unflatten           | t.unflatten(x, 0, (2, -1))
+diagonal            | t.diagonal(a)
+diag_embed          | t.diag_embed(v)
+diagflat            | t.diagflat(v)
+tensor_split        | t.tensor_split(a, 2)
+swapaxes            | t.swapaxes(a, 0, 1)
+swapdims            | t.swapdims(a, 0, 1)
+moveaxis            | t.moveaxis(a, 0, 1)
+ravel               | t.ravel(a)
+atleast_1d          | t.atleast_1d(x)
+atleast_2d          | t.atleast_2d(x)
+atleast_3d          | t.atleast_3d(x)
+broadcast_shapes    | t.broadcast_shapes(x.shape, (1,))
+broadcast_tensors   | t.broadcast_tensors(a, v)
+cartesian_prod      | t.cartesian_prod(v, w)
+meshgrid            | t.meshgrid(v, w, indexing='ij')
+concat              | t.concat((x, y))
+concatenate         | t.concatenate((x, y))
+hstack              | t.hstack((a, b))
+vstack              | t.vstack((a, b))
+dstack              | t.dstack((a, b))
+column_stack        | t.column_stack((x, y))
+fliplr              | t.fliplr(a)
+flipud              | t.flipud(a)
+rot90               | t.rot90(a)
+tile                | t.tile(a, (2, 1))
+repeat_interleave   | t.repeat_interleave(x, 2)
+repeat_interleave counts | t.repeat_interleave(x, few)
+tensor of array     | t.tensor(x.numpy())
+tensor of list      | t.tensor([[1.0, 2.0], [3.0, 4.0]])
+as_tensor           | t.as_tensor(x.numpy())
+asarray             | t.asarray(x.numpy())
+scalar_tensor       | t.scalar_tensor(1.5)
+empty_strided       | t.empty_strided(x.shape, (2,))         | t.empty_strided(x.shape, (2,)) | random
 add_                | x.add_(0.0)
 mul_                | x.mul_(1.0)
 relu_               | p.relu_()
@@ -350,3 +441,10 @@ def tables() -> Iterator[Operation]:
 
 
 OPERATIONS: dict[str, Operation] = {EACH + o.name: o for o in tables()}
+
+# Functions that are not timed by themselves, and why.
+UNTIMED = {
+    "facts about dtypes": "can_cast promote_types result_type",
+    "the allocator's own": "empty_cache reset_peak_memory_stats",
+    "timed as `gelu tanh`": "gelu_tanh",
+}

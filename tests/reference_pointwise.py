@@ -26,7 +26,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.050700987355480493
 
 BINARY = {
     "add", "sub", "mul", "div", "pow", "maximum", "minimum", "remainder", "floor_divide", "eq", "ne", "lt", "le", "gt", "ge",
-    "fmod", "atan2", "hypot", "native_add", "native_lerp", "logical_and", "logical_or", "logical_xor", "bitwise_and",
+    "fmod", "atan2", "hypot", "native_add", "native_lerp", "native_div_trunc", "logical_and", "logical_or", "logical_xor", "bitwise_and",
     "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift",
 }  # fmt: skip
 
@@ -38,6 +38,14 @@ def _gelu_tanh(x: Array) -> Array:
 
 def _mish(x: Array) -> Array:
     return np.where(x == -math.inf, -0.0, x * np.tanh(_softplus(x, threshold=math.inf)))
+
+
+def _truncated_quotient(a: Array, b: Array) -> Array:
+    return (a - np.fmod(a, b)) // b if a.dtype.kind in "iu" else np.trunc(a / b)
+
+
+def _nan_to_num(x: Array, posinf: float, neginf: float) -> Array:
+    return np.where(np.isnan(x), 0, np.where(x == math.inf, posinf, np.where(x == -math.inf, neginf, x)))
 
 
 def _left_shift(a: Array, b: Array) -> Array:
@@ -66,6 +74,7 @@ REFERENCE.update(
         "fmod": np.fmod,  # the sign of the dividend, as in C
         "atan2": np.arctan2,
         "hypot": np.hypot,
+        "native_div_trunc": _truncated_quotient,
         "native_add": lambda a, b, alpha: a + alpha * b,
         "native_lerp": lambda a, b, weight: a + weight * (b - a),
         "logical_and": np.logical_and,
@@ -114,6 +123,8 @@ REFERENCE.update(
         "floor": np.floor,
         "ceil": np.ceil,
         "trunc": np.trunc,
+        "native_round": lambda x, times, over: np.rint(x * times / over) / times * over,
+        "native_nan_to_num": _nan_to_num,
         "round": np.rint,
         "isnan": np.isnan,
         "isinf": np.isinf,

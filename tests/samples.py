@@ -100,7 +100,7 @@ DOMAIN: dict[str, tuple[tuple[float, float], ...]] = {
 PIECEWISE = {
     "abs", "sign", "floor", "ceil", "round", "trunc", "clamp", "relu", "leaky_relu", "elu", "selu", "maximum", "minimum",
     "softplus", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "celu", "softsign", "hardtanh",
-    "hardsigmoid", "hardswish", "threshold", "hardshrink", "softshrink",
+    "hardsigmoid", "hardswish", "threshold", "hardshrink", "softshrink", "native_round",
 }  # fmt: skip
 # Parameters of the rows that have some, in the order of the signature.
 PARAMETERS: dict[str, tuple[tuple[float, ...], ...]] = {
@@ -115,12 +115,14 @@ PARAMETERS: dict[str, tuple[tuple[float, ...], ...]] = {
     "softshrink": ((0.5,), (0.125,)),
     "native_add": ((2.5,), (-1.0,)),
     "native_lerp": ((0.25,), (0.75,)),
+    "native_round": ((4.0, 1.0), (1.0, 2.0)),
+    "native_nan_to_num": ((9.0, -8.0),),
 }
 # Pieces that meet further out: at multiples of 1/2.
 WIDE_PIECES = {"hardsigmoid", "hardswish"}
 ARGUMENTS = ("input", "other")  # of a pointwise row; its derivatives have grad_grad, grad and output besides
 TESTS = {"eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor"}
-QUOTIENTS = {"remainder", "floor_divide", "fmod"}
+QUOTIENTS = {"remainder", "floor_divide", "fmod", "native_div_trunc"}
 
 NO_FLOATS = ("integers", "bits")  # classes of dtypes
 

@@ -127,7 +127,12 @@ MODULE_MAY_IMPORT = {
     "optim": {"_core", "ops", "_creation", "_hooks"},
     "utils": {"_core", "ops", "_creation", "_random", "_indexing", "_ordering", "_shaping"},
     "_vjp": {"_core", "ops"},
+    "_autograd": {"_core", "ops", "_vjp"},
+    "_hooks": set(),
+    "_tensor_grad": {"_core", "_autograd", "_hooks"},
+    "autograd": {"_core", "ops", "_autograd"},
     "_methods": {
+        "_tensor_grad",
         "_elementwise",
         "_core",
         "ops",
@@ -150,6 +155,8 @@ MODULE_MAY_IMPORT = {
     "trigrad": {
         "optim",
         "utils",
+        "_autograd",
+        "autograd",
         "_elementwise",
         "_ordering",
         "_dtypes",

@@ -112,6 +112,9 @@ def torch_function(torch: Any, name: str) -> Any:
         "gelu_tanh": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
         "native_add": lambda a, b, alpha: torch.add(a, b, alpha=alpha),
         "native_lerp": torch.lerp,
+        "native_div_trunc": lambda a, b: torch.div(a, b, rounding_mode="trunc"),
+        "native_round": lambda x, times, over: torch.round(x * times / over) / times * over,
+        "native_nan_to_num": lambda x, posinf, neginf: torch.nan_to_num(x, 0.0, posinf, neginf),
     }
     return special.get(name) or getattr(torch.nn.functional, name, None) or getattr(torch, name)
 

@@ -9,13 +9,13 @@ from torch_cases import FLOATS, NUMBERS, Case, Draw, Shape
 KINDS = (*FLOATS, *FLOATS, "int64")
 
 
-def of(d: Draw, *shapes: Shape) -> list[Any]:
+def of(d: Draw, *shapes: Shape, finite: bool = False) -> list[Any]:
     """Arrays of one dtype (rarely of two) and these shapes; rarely the last one does not fit."""
     first, *others = shapes
-    arrays = [d.x(dtypes=KINDS, shape=first)]
+    arrays = [d.x(dtypes=KINDS, shape=first, finite=finite)]
     if others and others[-1] and d.rarely():
         others[-1] = (others[-1][0] + 1, *others[-1][1:])
-    return arrays + [d.same(s) for s in others]
+    return arrays + [d.same(s, finite=finite) for s in others]
 
 
 def length(d: Draw) -> int:
@@ -44,10 +44,10 @@ def baddbmm(d: Draw) -> list[Any]:
     return [*of(d, d.broadcast((b, m, n)), (b, m, k), (b, k, n)), d.keywords(alpha=(2, 0.5), beta=(0, 3, 0.25))]
 
 
-def sized(d: Draw, *axes: str) -> list[Any]:
+def sized(d: Draw, *axes: str, finite: bool = False) -> list[Any]:
     """Arrays whose axes are named: equal letters, equal lengths."""
     n = {letter: length(d) if letter != "b" else d.integer(0, 3) for letter in "bmkn"}
-    return of(d, *(tuple(n[a] for a in word) for word in axes))
+    return of(d, *(tuple(n[a] for a in word) for word in axes), finite=finite)
 
 
 EQUATIONS = ("mk,kn->mn", "mk,kn", "bmk,bkn->bmn", "m,n->mn", "mk->km", "mk->", "bmk->bm", "k,k->", "mk,nk->mn", "bm,bm->b",
@@ -57,7 +57,7 @@ EQUATIONS = ("mk,kn->mn", "mk,kn", "bmk,bkn->bmn", "m,n->mn", "mk->km", "mk->", 
 def einsum(d: Draw) -> list[Any]:
     equation = d.pick(*EQUATIONS)
     left = equation.replace(" ", "").split("->")[0]
-    return [equation, *sized(d, *left.split(","))]
+    return [equation, *sized(d, *left.split(","), finite=True)]  # ∞ · 0 depends on the order of products
 
 
 def linear(d: Draw) -> list[Any]:

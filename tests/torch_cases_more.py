@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch_cases import ALL, FLOATS, NUMBERS, Case, Draw, words
+import numpy as np
+
+from torch_cases import ALL, FLOATS, INTEGERS, NUMBERS, Case, Draw, words
 from torch_cases_linalg import length, of, sized
-from torch_cases_shaping import expanded, joined, movedim, reshaped, view
+from torch_cases_reducing import over
+from torch_cases_shaping import expanded, joined, kind, movedim, reshaped, size, view
 
 
 def several(d: Draw) -> list[Any]:
@@ -80,6 +83,47 @@ def diff(d: Draw) -> list[Any]:
     return [x, {**options, "dim": d.dim()}]
 
 
+def boundaries(d: Draw) -> Any:
+    first = d.last
+    found = d.x(1, 1, NUMBERS, finite=True, layout="plain")
+    found.sort()
+    d.last = first
+    return found
+
+
+def n_along(x: Any, dim: int) -> int:
+    return int(x.shape[dim]) if -x.ndim <= dim < x.ndim else 1
+
+
+def scatter(d: Draw) -> list[Any]:
+    """Each place is written once at most: of several PyTorch's last is not always the last."""
+    x = d.x(1, 3, least=1)
+    dim = d.integer(0, x.ndim - 1)
+    n = x.shape[dim]
+    shape = tuple(k if i != dim else d.integer(0, n) for i, k in enumerate(x.shape))
+    turned = np.arange(n)[:: d.pick(1, -1)][: shape[dim]].reshape([-1 if i == dim else 1 for i in range(x.ndim)])
+    index = np.broadcast_to(turned, shape).astype(np.int64)
+    if index.size and d.rarely():
+        index[(0,) * x.ndim] = n
+    return [x, dim, index, d.number() if d.flag() else d.same(shape)]
+
+
+def index_copy(d: Draw) -> list[Any]:
+    x = d.x(1, 3, least=1)
+    dim = d.integer(0, x.ndim - 1)
+    n = x.shape[dim]
+    index = np.arange(n)[:: d.pick(1, -1)][: d.integer(0, n)].copy()
+    if len(index) and d.rarely():
+        index[0] = n + 1
+    return [x, dim, index, d.same(tuple(k if i != dim else len(index) for i, k in enumerate(x.shape)))]
+
+
+def masked_scatter(d: Draw) -> list[Any]:
+    x = d.x(0, 3)
+    mask = d.mask(d.broadcast(x.shape))
+    return [x, mask, d.same((x.size - d.rarely() if x.size else 0,))]
+
+
 CASES = [
     # ---- other names
     *(Case(n, movedim, view=True) for n in words("moveaxis")),
@@ -136,6 +180,49 @@ CASES = [
     Case("msort", lambda d: [d.x(0, 3)]),
     Case("nanmedian", lambda d: [d.x(0, 3, NUMBERS)]),
     Case("nanmedian", lambda d: [d.x(0, 3, NUMBERS), d.dim()], label="dim", ties=True),
+    # ---- reductions
+    Case("aminmax", lambda d: [d.x(), {"dim": d.dim(), **d.keywords(keepdim=(True,))} if d.flag() else {}]),
+    Case("var_mean", lambda d: [d.x(dtypes=FLOATS), over(d, correction=(0, 2))]),
+    Case("std_mean", lambda d: [d.x(dtypes=FLOATS), over(d, correction=(0, 2))]),
+    Case("nansum", lambda d: [d.x(dtypes=FLOATS), over(d)]),
+    Case("nanmean", lambda d: [d.x(dtypes=FLOATS), over(d)]),
+    Case("count_nonzero", lambda d: [d.x(span=(0, 2)), *d.pick((), (d.dim(),), (d.dims(),))]),
+    Case(
+        "bucketize", lambda d: [d.x(0, 3, NUMBERS), boundaries(d), d.keywords(right=(True, False), out_int32=(True,))]
+    ),
+    # ---- bits and shrinks
+    *(
+        Case(n, lambda d: [d.x(dtypes=INTEGERS), d.same(span=(0, 5))])
+        for n in words("bitwise_left_shift bitwise_right_shift")
+    ),
+    *(Case(n, lambda d: [d.x(), d.keywords(lambd=(0.0, 1.5))]) for n in words("hardshrink softshrink")),
+    # ---- by index
+    Case("argwhere", lambda d: [d.x(span=(0, 2))]),
+    Case("take", lambda d: [d.x(), d.index(d.shape(0, 2), d.last.size, negative=True)]),
+    Case("scatter", scatter),
+    Case("index_copy", index_copy),
+    Case(
+        "index_fill",
+        lambda d: [x := d.x(1, 3, least=1), dim := d.dim(), d.index((d.pick(0, 1, 5),), n_along(x, dim)), d.number()],
+    ),
+    Case("masked_scatter", masked_scatter),
+    *(
+        Case(n, lambda d: [d.integer(0, 5), d.integer(0, 5), *d.pick((), (d.integer(-6, 6),))])
+        for n in words("tril_indices triu_indices")
+    ),
+    # ---- dtypes
+    *(Case(n, lambda d: [d.x(span=(0, 9))], torch=f"Tensor.{n}", ours=f"Tensor.{n}") for n in words("byte char short")),
+    *(Case(n, lambda d: [d.dtype(), d.dtype()]) for n in words("can_cast promote_types")),
+    Case("result_type", lambda d: [d.x(0, 2), d.other()]),
+    Case("scalar_tensor", lambda d: [d.number(), d.keywords(dtype=(d.dtype(),))], method=False),
+    Case("asarray", lambda d: [d.pick([1, 2], [[1.5]], 3, True, []), d.keywords(dtype=(d.dtype(),))], method=False),
+    *(
+        Case(n, lambda d: [d.x(), size(d), kind(d)], torch=f"Tensor.{n}", random=n == "new_empty")
+        for n in words("new_zeros new_ones new_empty")
+    ),
+    Case("new_full", lambda d: [d.x(), size(d), d.number(), kind(d)]),
+    Case("new_tensor", lambda d: [d.x(), d.pick([1, 2], 1.5, [[True]]), kind(d)]),
+    Case("empty_strided", lambda d: [(2, 3), d.pick((3, 1), (1, 2), (4, 1)), kind(d)], random=True),
     # ---- writes
     Case("fill_", lambda d: [d.x(layout="plain"), d.number()]),
     Case("zero_", lambda d: [d.x(layout="plain")]),

@@ -35,11 +35,39 @@ CASES = [
     Case("nan_to_num", lambda d: [d.x(), d.keywords(nan=(0.5, None), posinf=(9.0, None), neginf=(-9.0,))]),
     Case("lerp", lambda d: [d.x(), d.other(numbers=False), d.pick(0.25, 0.5, 0.75, 1.5)]),
     Case("lerp", lambda d: [d.x(), d.other(numbers=False), d.other(numbers=False)], label="tensors"),
-    Case("where", lambda d: [d.mask(d.x().shape), d.last, d.other()]),
+    Case("where", lambda d: [d.mask(d.x().shape), d.last, d.other()], method=False),
+    Case(
+        "where",
+        lambda d: [d.x(), d.mask(d.broadcast(d.last.shape)), d.other()],
+        "Tensor.where",
+        "Tensor.where",
+        label="method",
+    ),
     Case("masked_fill", lambda d: [d.x(), d.mask(d.broadcast(d.last.shape)), d.number()]),
     Case("isclose", lambda d: [d.x(), d.same(), d.keywords(rtol=(0.1,), atol=(0.5,), equal_nan=(True,))]),
     Case("allclose", lambda d: [d.x(dtypes=FLOATS), d.same(), d.keywords(atol=(0.5, 10.0), equal_nan=(True,))]),
     Case("equal", lambda d: [d.x(span=(0, 2)), d.same(span=(0, 2))]),
+    # ---- the smaller ones, and second names
+    *(
+        Case(name, lambda d: [d.x()])
+        for name in words(
+            "absolute arccos arccosh arcsin arcsinh arctan arctanh deg2rad rad2deg fix frac negative positive signbit "
+            "isneginf isposinf"
+        )
+    ),
+    *(
+        Case(name, lambda d: [d.x(), d.other()])
+        for name in words(
+            "arctan2 copysign divide float_power greater greater_equal less less_equal logaddexp multiply not_equal subtract "
+            "true_divide xlogy"
+        )
+    ),
+    Case("rsub", lambda d: [d.x(), d.other(), d.keywords(alpha=(2, -0.5))]),
+    Case("clip", lambda d: [d.x(), d.pick(-1, None), d.pick(1, 0.5)]),
+    Case("clamp_min", lambda d: [d.x(), d.other()]),
+    Case("clamp_max", lambda d: [d.x(), d.other()]),
+    Case("addcmul", lambda d: [d.x(), d.other(numbers=False), d.other(numbers=False), d.keywords(value=(2, -1))]),
+    Case("addcdiv", lambda d: [d.x(), d.other(numbers=False), d.other(numbers=False), d.keywords(value=(2, -1))]),
     # ---- reversed and by operator
     *(
         Case(f"__{name}__", lambda d: [d.x(), d.other()], method=False)

@@ -34,6 +34,11 @@ def layer_norm(d: Draw) -> list[Any]:
     return [x, normalized, weight, bias, *d.pick((), (1e-5,), (0.5,))]
 
 
+def rms_norm(d: Draw) -> list[Any]:
+    x, normalized, weight, *_ = layer_norm(d)
+    return [x, normalized, weight, *d.pick((), (0.5,))]
+
+
 def batch_norm(d: Draw) -> list[Any]:
     x = d.x(2, 4, FLOATS, least=0, finite=True)
     channels = (x.shape[1] + (2 if d.rarely() else 0),)
@@ -41,7 +46,7 @@ def batch_norm(d: Draw) -> list[Any]:
     mean, var = (
         (d.same(channels, layout="plain", span=(1, 4)) for _ in range(2)) if d.flag() or not training else (None,) * 2
     )
-    weight, bias = (d.same(channels) if d.flag() else None for _ in range(2))
+    weight, bias = (d.same(channels, finite=True) if d.flag() else None for _ in range(2))
     return [x, mean, var, weight, bias, training, d.pick(0.1, 0.5), d.pick(1e-5, 0.5)]
 
 
@@ -148,6 +153,7 @@ CASES = [
     Case("glu", lambda d: [mostly_floats(d), *d.pick((), (d.dim(),))]),
     # ---- normalisation and losses
     Case("layer_norm", layer_norm),
+    Case("rms_norm", rms_norm),
     Case("batch_norm", batch_norm, torch="nn.functional.batch_norm"),
     Case("cross_entropy", cross_entropy),
     Case("binary_cross_entropy_with_logits", bce, torch="nn.functional.binary_cross_entropy_with_logits"),

@@ -91,15 +91,17 @@ def ops_stub() -> Iterator[str]:
 
 CORE = """\
 import builtins
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, Literal, SupportsIndex, TypeAlias, final, overload
 
 import numpy
 from trigrad import ops as ops
+from trigrad._autograd import Gradients, Tensors
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
 from trigrad._elementwise import Rounding
+from trigrad._hooks import RemovableHandle
 from trigrad._linalg import Number
 from trigrad._ordering import Interpolation
 from trigrad._reductions import Axes, Extrema, ValuesAndIndices
@@ -290,8 +292,8 @@ class Tensor:
     def zero_(self) -> Tensor: ...
 """
 
-BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
-IN_PLACE = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
+BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
+IN_PLACE = tuple(name for name in BINARY if name != "matmul")
 
 
 def operators() -> Iterator[str]:

@@ -45,7 +45,13 @@ void transpose(const Block<T>& b) {
 }
 
 template <class T>
-void copy_block(const Block<T>& b) {
+void copy_block(Block<T> b) {
+  if (b.to_column == 1 && b.from_row == -1 && b.rows > 1) {  // the rows are walked the other way, along `from`
+    b.to += (b.rows - 1) * b.to_row;
+    b.from -= b.rows - 1;
+    b.to_row = -b.to_row;
+    b.from_row = 1;
+  }
   if (b.to_column == 1 && b.from_row == 1 && b.from_column != 1 && b.from_column != 0 && b.rows >= 8)
     return transpose(b);
   for (int64_t i = 0; i < b.rows; i++) {
@@ -54,7 +60,10 @@ void copy_block(const Block<T>& b) {
     if (b.to_column == 1 && b.from_column == 1) {
       std::memcpy(to, from, static_cast<size_t>(b.columns) * sizeof(T));
     } else if (b.to_column == 1 && b.from_column == 0) {
-      std::fill_n(to, b.columns, *from);
+      if (*from == T(0)) std::memset(to, 0, static_cast<size_t>(b.columns) * sizeof(T));
+      else std::fill_n(to, b.columns, *from);
+    } else if (b.to_column == 1 && b.from_column == -1) {
+      for (int64_t j = 0; j < b.columns; j++) to[j] = from[-j];
     } else {
       for (int64_t j = 0; j < b.columns; j++) to[j * b.to_column] = from[j * b.from_column];
     }

@@ -17,23 +17,35 @@ void cast_loop(const void* const* in, void* out, int64_t n, double, double) {
 }
 
 PointwiseFn cast_function(Dtype from, Dtype to) {
+  const ConvertTable& fast = *isa().convert;
+  if (from == Dtype::Float32 && fast.from_float32[static_cast<int>(to)]) return fast.from_float32[static_cast<int>(to)];
+  if (to == Dtype::Float32 && fast.to_float32[static_cast<int>(from)]) return fast.to_float32[static_cast<int>(from)];
   return with_element(from, [to](auto f) {
     return with_element(to, [](auto t) -> PointwiseFn { return cast_loop<decltype(f), decltype(t)>; });
   });
 }
 
-// out[i] = start + i * step. Floating: one rounding in double, one more to the dtype. Integers wrap.
-template <class T, class Wide>
-struct Progression {
-  T* out;
-  Wide start, step;
+// out[i] = start + i * step.
+struct FloatingProgression {
+  void (*run)(void*, int64_t, int64_t, double, double);
+  std::byte* out;
+  int64_t size;
+  double start, step;
 
-  static void run(void* ctx, int64_t first, int64_t last) {
-    const Progression& p = *static_cast<const Progression*>(ctx);
-    for (int64_t i = first; i < last; i++) {
-      if constexpr (std::floating_point<Wide>) p.out[i] = static_cast<T>(fma(static_cast<Wide>(i), p.step, p.start));
-      else p.out[i] = static_cast<T>(p.start + static_cast<Wide>(i) * p.step);
-    }
+  static void body(void* ctx, int64_t first, int64_t last) {
+    const FloatingProgression& p = *static_cast<const FloatingProgression*>(ctx);
+    p.run(p.out + first * p.size, first, last - first, p.start, p.step);
+  }
+};
+template <class T>
+struct IntegerProgression {  // integers wrap
+  T* out;
+  uint64_t start, step;
+
+  static void body(void* ctx, int64_t first, int64_t last) {
+    const IntegerProgression& p = *static_cast<const IntegerProgression*>(ctx);
+    uint64_t value = p.start + static_cast<uint64_t>(first) * p.step;
+    for (int64_t i = first; i < last; i++, value += p.step) p.out[i] = static_cast<T>(value);
   }
 };
 
@@ -75,12 +87,13 @@ void k_arange(const Call& c) {
   with_element(out.dtype, [&](auto like) {
     using T = decltype(like);
     if constexpr (std::floating_point<T>) {
-      Progression<T, double> p{out.data<T>(), value_of<double>(start), value_of<double>(step)};
-      parallel_range(out.numel(), 0.5, p.run, &p);
+      FloatingProgression p{isa().convert->progression[sizeof(T) == 8], out.data(), sizeof(T), value_of<double>(start),
+                            value_of<double>(step)};
+      parallel_range(out.numel(), 0.3, p.body, &p);
     } else if constexpr (std::integral<T>) {
-      Progression<T, uint64_t> p{out.data<T>(), static_cast<uint64_t>(value_of<int64_t>(start)),
-                                 static_cast<uint64_t>(value_of<int64_t>(step))};
-      parallel_range(out.numel(), 0.5, p.run, &p);
+      IntegerProgression<T> p{out.data<T>(), static_cast<uint64_t>(value_of<int64_t>(start)),
+                              static_cast<uint64_t>(value_of<int64_t>(step))};
+      parallel_range(out.numel(), 0.3, p.body, &p);
     }
   });
 }

@@ -132,7 +132,11 @@ template <class T, Move move>
 void put_elements(const Walk& w, const Axis& a, const int64_t* at, int64_t start, int64_t n, T* near, T* far) {
   if (w.last - w.first != w.places) return put_own<T, move>(w, a, at, start, n, near, far);
   near += start * a.near;
-  if (a.near == 1 && a.far == 0 && w.step == 1) {
+  if (move == Move::add && a.near == 0 && a.far == 0 && w.step == 1) {
+    T term = *near;
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < n; i++) put<T, move>(far[at[i]], term);
+  } else if (a.near == 1 && a.far == 0 && w.step == 1) {
 #pragma GCC unroll 4
     for (int64_t i = 0; i < n; i++) put<T, move>(far[at[i]], near[i]);
   } else {
@@ -143,13 +147,32 @@ void put_elements(const Walk& w, const Axis& a, const int64_t* at, int64_t start
   }
 }
 
-// Asks for the memory of n rows of `bytes` bytes ahead of their use, unless the nearest caches hold all of it anyway.
+// Does the indexed axis reach beyond the nearest caches?
+template <class T>
+bool is_far(const Walk& w) {
+  return w.places * std::abs(w.step) * static_cast<int64_t>(sizeof(T)) >= 1 << 20;
+}
+
+// Asks for the memory of n rows of `bytes` bytes ahead of their use.
 template <class T, Move move>
 void prefetch(const Walk& w, const int64_t* at, int64_t n, const T* far, int64_t bytes) {
-  if (w.places * std::abs(w.step) * static_cast<int64_t>(sizeof(T)) < (1 << 20)) return;
+  if (!is_far<T>(w)) return;
   for (int64_t i = 0; i < n; i++)
     for (int64_t b = 0; b < bytes; b += 64)
       __builtin_prefetch(reinterpret_cast<const std::byte*>(far + at[i] * w.step) + b, move == Move::read ? 0 : 1);
+}
+
+// Reads as long as indices are good as they are. False at one that is not.
+template <class T>
+bool read_on(const int64_t* index, int64_t n, int64_t places, T* near, const T* far) {
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < n; i++) {
+    const auto j = static_cast<uint64_t>(index[i]);
+    if (j >= static_cast<uint64_t>(places)) [[unlikely]]
+      return false;
+    near[i] = far[j];
+  }
+  return true;
 }
 
 // Visits the elements of the last two axes.
@@ -169,10 +192,13 @@ bool block(const Walk& w, const Axis& a, const Axis& b, const int64_t* index, T*
     }
     return true;
   }
+  int64_t r = 0;
+  if (move == Move::read && b.index == 1 && b.near == 1 && b.far == 0 && w.step == 1 && !is_far<T>(w))
+    while (r < a.length && read_on(index + r * a.index, b.length, w.places, near + r * a.near, far + r * a.far)) r++;
   // Short rows whose indices lie one after the other are looked at together.
   const bool joined = b.index == 1 && a.index == b.length && b.length <= kChunk;
   const int64_t together = joined ? kChunk / b.length : 1;
-  for (int64_t r = 0; r < a.length; r += together) {
+  for (; r < a.length; r += together) {
     const int64_t rows = std::min(together, a.length - r);
     for (int64_t start = 0; start < b.length; start += kChunk) {
       const int64_t n = std::min(kChunk, b.length - start);

@@ -12,6 +12,7 @@ namespace tg {
 #define TG_ISA_TABLES(NS)                          \
   namespace NS {                                   \
   extern const PointwiseTable pointwise_table;     \
+  extern const ConvertTable convert_table;         \
   extern const DenseTable<float> dense_table_f32;  \
   extern const DenseTable<double> dense_table_f64; \
   extern const RowsTable<float> rows_table_f32;    \
@@ -22,6 +23,7 @@ namespace tg {
 
 TG_ISA_TABLES(isa_baseline){"baseline",
                             &isa_baseline::pointwise_table,
+                            &isa_baseline::convert_table,
                             &isa_baseline::dense_table_f32,
                             &isa_baseline::dense_table_f64,
                             &isa_baseline::rows_table_f32,
@@ -30,6 +32,7 @@ TG_ISA_TABLES(isa_baseline){"baseline",
 #if defined(__x86_64__)
 TG_ISA_TABLES(isa_avx2){"avx2",
                         &isa_avx2::pointwise_table,
+                        &isa_avx2::convert_table,
                         &isa_avx2::dense_table_f32,
                         &isa_avx2::dense_table_f64,
                         &isa_avx2::rows_table_f32,
@@ -37,6 +40,7 @@ TG_ISA_TABLES(isa_avx2){"avx2",
                         &isa_avx2::update_table};
 TG_ISA_TABLES(isa_avx512){"avx512",
                           &isa_avx512::pointwise_table,
+                          &isa_avx512::convert_table,
                           &isa_avx512::dense_table_f32,
                           &isa_avx512::dense_table_f64,
                           &isa_avx512::rows_table_f32,

@@ -18,4 +18,11 @@ struct PointwiseTable {
   PointwiseFn where[kPointwiseDtypes];       // in: condition (bool), a, b
 };
 
+// Casts that gain from an ISA's vectors, indexed by Dtype, all twelve; null where there is none.
+struct ConvertTable {
+  PointwiseFn from_float32[12], to_float32[12];
+  // out[i] = start + (first + i) * step, i < n; for float32 and float64.
+  void (*progression[2])(void* out, int64_t first, int64_t n, double start, double step);
+};
+
 }  // namespace tg

@@ -16,11 +16,53 @@ struct Candidate {
 using Candidates = std::vector<Candidate>;
 
 // ---- the first k
+constexpr int64_t kFewWanted = 16;
 
-// Leaves the k first; k < some.size().
+// Leaves the k first, the k-th at the end; k <= some.size().
 void keep_first(Candidates& some, int64_t k) {
   std::nth_element(some.begin(), some.begin() + k - 1, some.end());
   some.resize(static_cast<size_t>(k));
+}
+
+// f(key, index) for the elements of x[first..last) whose keys are below that of `limit`, which f may lower. Comparing the
+// values themselves, which takes the fewest instructions, passes over most blocks; NaN is looked into.
+template <class T, class F>
+void below(const T* x, int64_t first, int64_t last, KeyOf<T> flip, const Candidate& limit, F f) {
+  using Key = KeyOf<T>;
+  constexpr int64_t block = 32;
+  for (int64_t i = first; i < last; i += block) {
+    const int64_t end = std::min(last, i + block);
+    const T bound = x[limit.index];
+    Key some = 0;
+    if (flip)
+      for (int64_t j = i; j < end; j++) some |= static_cast<Key>(!(x[j] <= bound));
+    else
+      for (int64_t j = i; j < end; j++) some |= static_cast<Key>(!(x[j] >= bound));
+    if (!some) continue;
+    for (int64_t j = i; j < end; j++) {
+      const Key key = key_of(x[j], flip);
+      if (key < limit.key) f(key, j);
+    }
+  }
+}
+
+// Adds the k first of x[first..last) to `best`, 1 <= k <= kFewWanted: they are kept in order.
+template <class T>
+void add_few(const T* x, int64_t first, int64_t last, int64_t k, KeyOf<T> flip, Candidates& best) {
+  using Key = KeyOf<T>;
+  Candidate some[kFewWanted];
+  int64_t held = 0;
+  Candidate limit{};
+  auto insert = [&](Key key, int64_t index) {
+    int64_t at = held < k ? held++ : k - 1;
+    for (; at > 0 && key < some[at - 1].key; at--) some[at] = some[at - 1];
+    some[at] = {key, index};
+    limit = some[held - 1];
+  };
+  const int64_t filled = std::min(last, first + k);
+  for (int64_t i = first; i < filled; i++) insert(key_of(x[i], flip), i);
+  below(x, filled, last, flip, limit, insert);
+  best.insert(best.end(), some, some + held);
 }
 
 // Adds the k first of x[first..last) to `best`, k >= 1. Once k are known, only keys below the greatest of them count: an
@@ -28,28 +70,22 @@ void keep_first(Candidates& some, int64_t k) {
 template <class T>
 void add_first(const T* x, int64_t first, int64_t last, int64_t k, KeyOf<T> flip, Candidates& best) {
   using Key = KeyOf<T>;
-  constexpr int64_t block = 32;
-  const size_t room = static_cast<size_t>(2 * k + block);
+  if (k <= kFewWanted) return add_few(x, first, last, k, flip, best);
+  const size_t room = static_cast<size_t>(2 * k);
   Candidates some;
-  some.reserve(room + block);
-  int64_t i = first;
-  for (; i < last && i < first + k; i++) some.push_back({key_of(x[i], flip), i});
-  auto limit_of = [&] {
-    if (static_cast<int64_t>(some.size()) > k) keep_first(some, k);
-    return static_cast<Key>(std::max_element(some.begin(), some.end())->key);
+  some.reserve(room + 1);
+  Candidate limit{};
+  auto tighten = [&] {
+    keep_first(some, k);
+    limit = some.back();
   };
-  Key limit = i < last ? limit_of() : Key{0};
-  for (; i < last; i += block) {
-    const int64_t end = std::min(last, i + block);
-    Key below = 0;
-    for (int64_t j = i; j < end; j++) below |= key_of(x[j], flip) < limit;
-    if (!below) continue;
-    for (int64_t j = i; j < end; j++) {
-      const Key key = key_of(x[j], flip);
-      if (key < limit) some.push_back({key, j});
-    }
-    if (some.size() > room) limit = limit_of();
-  }
+  const int64_t filled = std::min(last, first + k);
+  for (int64_t i = first; i < filled; i++) some.push_back({key_of(x[i], flip), i});
+  if (filled < last) tighten();
+  below(x, filled, last, flip, limit, [&](Key key, int64_t index) {
+    some.push_back({key, index});
+    if (some.size() > room) tighten();
+  });
   if (static_cast<int64_t>(some.size()) > k) keep_first(some, k);
   best.insert(best.end(), some.begin(), some.end());
 }
@@ -59,13 +95,12 @@ void first_of_line(const T* x, int64_t n, int64_t k, bool largest, T* values, in
   using Key = KeyOf<T>;
   const Key flip = largest ? ~Key{0} : Key{0};
   if (n <= kFew) {
-    int32_t rank[kFew];
-    ranks(x, static_cast<int>(n), flip, rank);
-    for (int64_t i = 0; i < n; i++)
-      if (rank[i] < k) {
-        values[rank[i]] = x[i];
-        indices[rank[i]] = i;
-      }
+    int32_t order[kFew];
+    order_few(x, static_cast<int>(n), flip, order);
+    for (int64_t p = 0; p < k; p++) {
+      values[p] = x[order[p]];
+      indices[p] = order[p];
+    }
     return;
   }
   if (k > n / 8) {
@@ -101,7 +136,8 @@ void first_of_line(const T* x, int64_t n, int64_t k, bool largest, T* values, in
 template <class T>
 int64_t kth_of_line(const T* x, int64_t n, int64_t k) {
   using Key = KeyOf<T>;
-  constexpr int digits = 10, buckets = 1 << digits;
+  const int digits = n < kLongLine ? 8 : 10;
+  const int64_t buckets = int64_t{1} << digits;
   const int parts = n < kLongLine ? 1 : num_threads();
   std::vector<KeyRange<Key>> ranges(static_cast<size_t>(parts), {~Key{0}, Key{0}});
   over_parts(n, parts, [&](int part, int64_t first, int64_t last) {
@@ -138,11 +174,9 @@ int64_t kth_of_line(const T* x, int64_t n, int64_t k) {
 template <class T>
 int64_t kth_place(const T* x, int64_t n, int64_t k) {
   if (n > kFew) return kth_of_line(x, n, k);
-  int32_t rank[kFew];
-  ranks(x, static_cast<int>(n), KeyOf<T>{0}, rank);
-  int64_t i = 0;
-  while (rank[i] != k) i++;
-  return i;
+  int32_t order[kFew];
+  order_few(x, static_cast<int>(n), KeyOf<T>{0}, order);
+  return order[k];
 }
 
 template <class T>

@@ -78,11 +78,11 @@ void sort_ties(Item* items, int64_t n, const T* x, KeyOf<T> flip) {
 
 template <class T>
 void sort_few(const T* x, int n, KeyOf<T> flip, T* values, int64_t* indices) {
-  int32_t rank[kFew];
-  ranks(x, n, flip, rank);
-  for (int i = 0; i < n; i++) {
-    values[rank[i]] = x[i];
-    indices[rank[i]] = i;
+  int32_t order[kFew];
+  order_few(x, n, flip, order);
+  for (int p = 0; p < n; p++) {
+    values[p] = x[order[p]];
+    indices[p] = order[p];
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "core/memory.h"
@@ -56,19 +57,37 @@ KeyRange<KeyOf<T>> key_range(const T* x, int64_t n, KeyOf<T> flip) {  // n >= 1
 
 inline constexpr int64_t kLongLine = 1 << 15;  // elements of a line that is shared by the threads
 
-// rank[i] = the place of x[i] in the sorted line, by counting what comes before: no branch depends on the values.
+// order[p] = the index of the element at place p of the sorted line. The elements with lower keys are counted, by 32 bits
+// and without a branch that depends on the values; then equal ones stand in line.
 inline constexpr int kFew = 64;
 template <class T>
-void ranks(const T* x, int n, KeyOf<T> flip, int32_t* rank) {  // n <= kFew
-  using Key = KeyOf<T>;
-  Key key[kFew];
-  for (int i = 0; i < n; i++) key[i] = key_of(x[i], flip);
+void order_few(const T* x, int n, KeyOf<T> flip, int32_t* order) {  // 1 <= n <= kFew
+  typedef int32_t Vector __attribute__((vector_size(16)));
+  constexpr int lanes = 4;
+  KeyRange<KeyOf<T>> range{0, 0};
+  if constexpr (sizeof(T) == 8) range = key_range(x, n, flip);
+  const int rest = std::max(range.width() - 32, 0);  // low bits that do not count at first
+  Vector digits[kFew / lanes];
   for (int i = 0; i < n; i++) {
-    const Key own = key[i];
-    Key before = 0;
-    for (int j = 0; j < i; j++) before += key[j] <= own;
-    for (int j = i + 1; j < n; j++) before += key[j] < own;
-    rank[i] = static_cast<int32_t>(before);
+    const uint32_t upper = static_cast<uint32_t>((key_of(x[i], flip) - range.least) >> rest);
+    digits[i / lanes][i % lanes] = static_cast<int32_t>(upper ^ 0x80000000u);  // signed: an instruction everywhere
+  }
+  const int vectors = (n + lanes - 1) / lanes;
+  for (int i = n; i < vectors * lanes; i++) digits[i / lanes][i % lanes] = std::numeric_limits<int32_t>::max();
+  uint8_t met[kFew] = {};
+  for (int i = 0; i < n; i++) {
+    const Vector own = digits[i / lanes][i % lanes] - Vector{};
+    Vector lower = {};
+    for (int v = 0; v < vectors; v++) lower -= digits[v] < own;
+    const int32_t before = lower[0] + lower[1] + lower[2] + lower[3];
+    order[before + met[before]++] = i;
+  }
+  if (!rest) return;
+  for (int p = 1; p < n; p++) {  // those with equal digits, by their whole keys
+    const int32_t index = order[p];
+    int at = p;
+    for (; at > 0 && key_of(x[index], flip) < key_of(x[order[at - 1]], flip); at--) order[at] = order[at - 1];
+    order[at] = index;
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
+#include <cwchar>
 
 #include "cpu/contiguous.h"
 #include "cpu/pool.h"
@@ -135,6 +137,12 @@ struct Strided {
       step *= length[i];
     }
     const int64_t* strides = loops.stride[o] + split;
+    if (gather && rank == 1 && strides[0] == 0 && operand[o].size == sizeof(wchar_t)) {
+      wchar_t value;  // libc fills with the widest vectors of the machine
+      std::memcpy(&value, memory, sizeof value);
+      std::wmemset(reinterpret_cast<wchar_t*>(buffer), value, static_cast<size_t>(steps));
+      return;
+    }
     if (gather) copy_elements(operand[o].size, rank, length, buffer, packed, memory, strides);
     else copy_elements(operand[o].size, rank, length, memory, strides, buffer, packed);
   }

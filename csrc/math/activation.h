@@ -62,6 +62,17 @@ TG_FN V truncated_remainder(V a, V b) {
     return V(a % b);
   }
 }
+template <class V>
+TG_FN V truncated_quotient(V a, V b) {
+  if constexpr (lane<V>::floating) {
+    return trunc(a / b);
+  } else {
+    if (b == V{}) return V{};
+    if constexpr (V(-1) < V(0))
+      if (b == V(-1)) return negative(a);
+    return V(a / b);
+  }
+}
 // Quotient rounded down and the remainder with the divisor's sign, as Python's // and %. The callers refuse
 // integer division by zero; here it gives 0.
 template <class V>

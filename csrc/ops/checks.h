@@ -68,9 +68,12 @@ inline int64_t reduce_shape(Inference& c) {
   return n;
 }
 
+// An extremum of no elements; `n` go into each result, of which there may be none. As in PyTorch an error of the index
+// where an axis was given, or places are asked for.
 inline void require_elements(const Inference& c, int64_t n) {
-  if (n == 0 && count(c.outs[0].shape) > 0)
-    refuse(c, ErrorKind::Index, "got an empty reduction: input ", c.in[0].shape,
+  const bool axes = c.attrs.has(0) && !c.attrs.list.empty(), places = !std::strncmp(c.op, "arg", 3);
+  if (n == 0)
+    refuse(c, axes || places ? ErrorKind::Index : ErrorKind::Runtime, "got an empty reduction: input ", c.in[0].shape,
            " has no element to choose from, expected at least one; check the shape before");
 }
 

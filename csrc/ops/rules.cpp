@@ -14,12 +14,13 @@ void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool) {
   // Promotion by priority: tensors with dimensions, then 0-d tensors, then Python numbers; a lower rank counts only
   // where it brings a higher category.
   Dtype best[3] = {};
-  bool have[3] = {false, false, false};
+  bool have[3] = {false, false, false}, mask = false;
   Dims shape = c.in[0].shape;
   for (int i = 0; i < arity; i++) {
     const Tensor& t = c.in[i];
     if (i) shape = broadcast(c.op, shape, t.shape);
     require_compute(c, t.dtype);
+    mask |= t.dtype == Dtype::Bool;
     const int level = t.number ? 2 : t.rank() == 0 ? 1 : 0;
     best[level] = have[level] ? promote(best[level], t.dtype) : t.dtype;
     have[level] = true;
@@ -38,7 +39,8 @@ void pointwise(Inference& c, int arity, PointwiseClass cls, bool to_bool) {
   bool real_bound = false;  // clamp(min=0.5): a number counts as a Python number does
   for (int k = 0; k < c.attrs.n; k++) real_bound |= c.attrs.values[k].kind == Attr::Kind::Float;
   if ((cls == PointwiseClass::Floating || real_bound) && !is_floating(compute)) compute = default_dtype();
-  if ((cls == PointwiseClass::Arithmetic || cls == PointwiseClass::Integral) && compute == Dtype::Bool)
+  if (((cls == PointwiseClass::Arithmetic || cls == PointwiseClass::Integral) && compute == Dtype::Bool) ||
+      (c.id == id_sub && mask))  // 1 - mask: as in PyTorch
     refuse(c, ErrorKind::Type, "got bool, expected a number type; cast it first, for instance .to(int64)");
   c.outs[0].shape = shape;
   c.outs[0].dtype = to_bool ? Dtype::Bool : compute;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from importlib import import_module as _import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -82,5 +82,5 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> ModuleType:
     """Packages that are loaded when they are first asked for."""
     if name in ("nn", "optim", "testing", "utils"):
-        return import_module(f"trigrad.{name}")
+        return _import_module(f"trigrad.{name}")
     raise AttributeError(f"module 'trigrad' has no attribute {name!r}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from heapq import heappop, heappush
 from types import TracebackType
-from typing import Any, TypeAlias, TypeVar, cast, overload
+from typing import Any, TypeAlias, TypeVar, cast
 
 from trigrad import _core, _vjp, ops
 from trigrad._core import Node, Tensor
@@ -31,14 +31,10 @@ class _Recording:
     def __init__(self) -> None:
         self.before: list[bool] = []
 
-    @overload
-    def __new__(cls, function: F) -> F: ...
-    @overload
-    def __new__(cls) -> _Recording: ...
     def __new__(cls, function: Any = None) -> Any:
-        if function is None:
-            return super().__new__(cls)
         made = super().__new__(cls)
+        if function is None:
+            return made
         made.before = []
         return made(function)  # @no_grad without parentheses
 
@@ -115,8 +111,8 @@ class set_grad_enabled(_Recording):
     False
     """
 
-    def __new__(cls, mode: bool) -> set_grad_enabled:
-        return cast(set_grad_enabled, object.__new__(cls))
+    def __new__(cls, mode: bool) -> Any:
+        return object.__new__(cls)
 
     def __init__(self, mode: bool) -> None:
         super().__init__()
@@ -388,7 +384,7 @@ def grad(
     walk = _walk("grad", _listed("outputs", outputs), grad_outputs, create_graph, retain_graph, prepare)
     results = []
     for x, edge in zip(made_of, known, strict=True):
-        found = walk.captured[edge] if isinstance(edge[0], Node) else walk.leaves.get(x, (None, False))[0]
+        found = walk.captured[edge[0], edge[1]] if isinstance(edge[0], Node) else walk.leaves.get(x, (None, False))[0]
         if found is None:
             if materialize_grads:
                 found = ops.fill_(_core.empty(tuple(x.shape), x.dtype), 0)

@@ -62,9 +62,13 @@ __all__ = [
 Operand: TypeAlias = "Tensor | float"  # an int or a bool is a float to Python's types
 
 
-def integral(*operands: Operand) -> bool:
-    """Is none of them floating point?"""
-    return not any(x.is_floating_point() if isinstance(x, Tensor) else isinstance(x, float) for x in operands)
+def floating(x: Operand) -> bool:
+    return x.is_floating_point() if isinstance(x, Tensor) else isinstance(x, float)
+
+
+def integral(a: Operand, b: Operand) -> bool:
+    """Is neither floating point?"""
+    return not (floating(a) or floating(b))
 
 
 def integral_multiple(name: str, other: Operand, alpha: float) -> Operand:
@@ -131,12 +135,6 @@ def check_rounding(rounding_mode: Rounding) -> None:
         raise RuntimeError(f"[div] got rounding_mode={rounding_mode!r}, expected None, 'trunc' or 'floor'")
 
 
-def truncated_quotient(input: Operand, other: Operand) -> Tensor:
-    if integral(input, other):  # what is left after the remainder divides exactly
-        return ops.floor_divide(ops.sub(input, ops.fmod(input, other)), other)
-    return ops.trunc(ops.div(input, other))
-
-
 def div(input: Operand, other: Operand, *, rounding_mode: Rounding = None) -> Tensor:
     """input / other. Integers give floats, but with rounding_mode 'trunc' (towards 0) or 'floor' (down) integers.
 
@@ -151,7 +149,7 @@ def div(input: Operand, other: Operand, *, rounding_mode: Rounding = None) -> Te
     if rounding_mode is None:
         return ops.div(input, other)
     check_rounding(rounding_mode)
-    return truncated_quotient(input, other) if rounding_mode == "trunc" else ops.floor_divide(input, other)
+    return ops.native_div_trunc(input, other) if rounding_mode == "trunc" else ops.floor_divide(input, other)
 
 
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
@@ -163,11 +161,12 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
     >>> tg.addcmul(tg.tensor([1.0]), tg.tensor([2.0]), tg.tensor([3.0]), value=0.5)
     tensor([4.])
     """
-    return add(input, ops.mul(tensor1, tensor2), alpha=whole_value(value, input, tensor1, tensor2))
-
-
-def whole_value(value: float, *operands: Operand) -> float:
-    return int(value) if integral(*operands) else value
+    product = ops.mul(tensor1, tensor2)
+    if value == 1:
+        return ops.add(input, product)
+    if integral(input, product):
+        return add(input, product, alpha=int(value))
+    return ops.native_add(input, product, value)
 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
@@ -223,14 +222,14 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     >>> tg.round(tg.tensor([123.456]), decimals=-1)
     tensor([120.])
     """
+    if not isinstance(decimals, int):
+        raise TypeError(f"[round] decimals is a {type(decimals).__name__}, expected an integer")
     if decimals == 0:
         return ops.round(input)
     if not input.is_floating_point():
         raise NotImplementedError(f"[round] got decimals for {input.dtype}, expected floats; cast it with .float()")
     scale = 10.0 ** abs(decimals)
-    if decimals > 0:
-        return ops.div(ops.round(ops.mul(input, scale)), scale)
-    return ops.mul(ops.round(ops.div(input, scale)), scale)
+    return ops.native_round(input, scale, 1) if decimals > 0 else ops.native_round(input, 1, scale)
 
 
 def frac(input: Tensor) -> Tensor:
@@ -303,12 +302,8 @@ def nan_to_num(
     if not input.is_floating_point():
         return input.clone()
     largest = _dtypes.finfo(input.dtype).max
-    result = ops.clamp(input, -largest, largest)
-    if posinf is not None:
-        result = ops.where(ops.eq(input, math.inf), float(posinf), result)
-    if neginf is not None:
-        result = ops.where(ops.eq(input, -math.inf), float(neginf), result)
-    return ops.where(ops.isnan(input), 0.0 if nan is None else float(nan), result)
+    result = ops.native_nan_to_num(input, largest if posinf is None else posinf, -largest if neginf is None else neginf)
+    return result if not nan else ops.where(ops.isnan(input), float(nan), result)
 
 
 # ---- signs and infinities
@@ -520,16 +515,13 @@ def div_(self: Tensor, other: Operand, *, rounding_mode: Rounding = None) -> Ten
     if rounding_mode is None:
         return in_place_div(self, other)
     check_rounding(rounding_mode)
-    if rounding_mode == "floor":
-        return self.floor_divide_(other)
-    if integral(self, other):
-        return in_place_sub(self, ops.fmod(self, other)).floor_divide_(other)
-    return in_place_div(self, other).trunc_()
+    return self.native_div_trunc_(other) if rounding_mode == "trunc" else self.floor_divide_(other)
 
 
 def addcmul_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """self + value tensor1 tensor2, written into self."""
-    return add_(self, ops.mul(tensor1, tensor2), alpha=whole_value(value, self, tensor1, tensor2))
+    product = ops.mul(tensor1, tensor2)
+    return add_(self, product, alpha=int(value) if integral(self, product) else value)
 
 
 def addcdiv_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:

@@ -171,12 +171,18 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     >>> tg.kron(tg.tensor([1, 10]), tg.tensor([1, 2, 3]))
     tensor([ 1,  2,  3, 10, 20, 30])
     """
-    rank = max(input.ndim, other.ndim)
-    a = [1] * (rank - input.ndim) + list(input.shape)
-    b = [1] * (rank - other.ndim) + list(other.shape)
-    left = input.reshape([n for m in a for n in (m, 1)])
-    right = other.reshape([n for m in b for n in (1, m)])
-    return ops.mul(left, right).reshape([m * n for m, n in zip(a, b, strict=True)])
+    left, right, result = shapes_of_kron(input.shape, other.shape)
+    return ops.mul(input.reshape(left), other.reshape(right)).reshape(result)
+
+
+@lru_cache(maxsize=1024)
+def shapes_of_kron(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Each axis of the one beside one of length 1, so that their product has them side by side; then both joined."""
+    rank = max(len(a), len(b))
+    a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
+    left = tuple(n for m in a for n in (m, 1))
+    right = tuple(n for m in b for n in (1, m))
+    return left, right, tuple(m * n for m, n in zip(a, b, strict=True))
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -4,11 +4,13 @@ their order. Scans and differences along an axis."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from trigrad import _creation, ops
 from trigrad._core import Tensor
 from trigrad._core import bool as boolean
+from trigrad._creation import DTypeArgument
 from trigrad._reductions import ValuesAndIndices, takes_axis
 
 __all__ = [
@@ -207,11 +209,12 @@ def diff(
     if n < 0:
         raise RuntimeError(f"[diff] n is {n}, expected 0 or more")
     parts = [part for part in (prepend, input, append) if part is not None]
-    lines = (ops.cat(parts, dim) if len(parts) > 1 and n else input).transpose(dim, -1)
-    for _ in range(min(n, lines.shape[-1])):
-        minus = ops.ne if input.dtype is boolean else ops.sub
-        lines = minus(lines[..., 1:], lines[..., :-1])
-    return lines.transpose(dim, -1)
+    result = ops.cat(parts, dim) if len(parts) > 1 and n else input
+    minus = ops.ne if input.dtype is boolean else ops.sub
+    before = (slice(None),) * (dim % input.ndim)
+    for _ in range(min(n, result.shape[dim])):
+        result = minus(result[(*before, slice(1, None))], result[(*before, slice(-1))])
+    return result
 
 
 @takes_axis
@@ -237,4 +240,22 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, di
 
 trapz = trapezoid
 
-METHODS = (sort, argsort, msort, topk, kthvalue, median, nanmedian, quantile, diff)
+
+def cumsum_(self: Tensor, dim: int, *, dtype: DTypeArgument | None = None) -> Tensor:
+    """`cumsum`, in place."""
+    return _scanned("cumsum_", self, ops.cumsum, dim, dtype)
+
+
+def cumprod_(self: Tensor, dim: int, *, dtype: DTypeArgument | None = None) -> Tensor:
+    """`cumprod`, in place."""
+    return _scanned("cumprod_", self, ops.cumprod, dim, dtype)
+
+
+def _scanned(name: str, self: Tensor, scan: Callable[..., Tensor], dim: int, dtype: DTypeArgument | None) -> Tensor:
+    result = scan(self, dim, dtype=self.dtype if dtype is None else dtype)
+    if result.dtype is not self.dtype:
+        raise RuntimeError(f"[{name}] the result is {result.dtype} but the tensor {self.dtype}, expected one dtype")
+    return self.copy_(result)
+
+
+METHODS = (sort, argsort, msort, topk, kthvalue, median, nanmedian, quantile, diff, cumsum_, cumprod_)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from trigrad import _core, ops
 from trigrad._core import Tensor
-from trigrad._creation import DTypeArgument, DeviceArgument, Size, leaf, sizes
+from trigrad._creation import DeviceArgument, DTypeArgument, Size, leaf, sizes
 from trigrad._device import device as Device
 from trigrad._device import require_cpu
 
@@ -330,7 +330,8 @@ def randint_like(
     trigrad.Size([4])
     """
     wanted = input.dtype if dtype is None else _core.as_dtype(dtype)
-    drawn = randint(low, high, input.shape, generator=generator, dtype=None, device=device)
+    ranged = wanted if wanted in (_core.int32, _core.uint8, _core.bool) else None  # so that the limits must fit
+    drawn = randint(low, high, input.shape, generator=generator, dtype=ranged, device=device)
     return drawn if wanted is drawn.dtype else ops.cast(drawn, wanted)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
-from trigrad import ops
+from trigrad import _core, ops
 from trigrad._core import Tensor
 from trigrad._creation import DTypeArgument
 
@@ -59,6 +59,11 @@ class ValuesAndIndices(NamedTuple):
     indices: Tensor
 
 
+def _ordered(input: Tensor) -> Tensor:
+    """`input` as numbers: argmax and argmin take no bools, as in PyTorch."""
+    return ops.cast(input, _core.uint8) if input.dtype is _core.bool else input
+
+
 @takes_axis
 def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
     """The greatest element; max(input, dim) also tells its place; max(input, other) compares elementwise.
@@ -76,7 +81,7 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
         return ops.amax(input)
     if isinstance(dim, Tensor):
         return ops.maximum(input, dim)
-    return ValuesAndIndices(ops.amax(input, dim, keepdim), ops.argmax(input, dim, keepdim))
+    return ValuesAndIndices(ops.amax(input, dim, keepdim), ops.argmax(_ordered(input), dim, keepdim))
 
 
 @takes_axis
@@ -93,7 +98,7 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
         return ops.amin(input)
     if isinstance(dim, Tensor):
         return ops.minimum(input, dim)
-    return ValuesAndIndices(ops.amin(input, dim, keepdim), ops.argmin(input, dim, keepdim))
+    return ValuesAndIndices(ops.amin(input, dim, keepdim), ops.argmin(_ordered(input), dim, keepdim))
 
 
 @takes_axis

@@ -292,6 +292,8 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
     tensor([4, 1, 2, 3])
     """
     steps, axes = pair(shifts), () if dims is None else pair(dims)
+    if not steps:
+        raise RuntimeError("[roll] got no shifts, expected at least one")
     if not axes and len(steps) == 1:
         return roll(input.reshape(-1), steps, 0).reshape(input.shape)
     if len(steps) != len(axes):
@@ -391,31 +393,34 @@ def repeat_interleave(
     if dim is None:
         input, dim = input.reshape(-1), 0
     axis = axis_of("repeat_interleave", dim, input.ndim)
-    x = input if input.ndim else input.reshape(1)
-    n = x.shape[axis]
+    if not input.ndim:
+        raise IndexError(
+            "[repeat_interleave] got a tensor without dimensions and a dim, expected at least one; leave out dim"
+        )
+    x, n = input, input.shape[axis]
     if isinstance(repeats, Tensor):
         if repeats.is_floating_point() or repeats.ndim > 1 or repeats.numel() not in (1, n):
             raise RuntimeError(
                 f"[repeat_interleave] repeats is {repeats.dtype} of shape {tuple(repeats.shape)}, "
                 f"expected integers of shape {(n,)}"
             )
-        counts = repeats.reshape(-1).tolist()
-    else:
-        counts = [repeats]
-    if counts and min(counts) < 0:
+        if repeats.numel() == 1 and n != 1:
+            repeats = int(repeats)
+    least = repeats if isinstance(repeats, int) else int(ops.amin(repeats)) if n else 0
+    if least < 0:
         raise RuntimeError("[repeat_interleave] repeats has a negative element, expected 0 or more")
-    total = sum(counts) if len(counts) == n else counts[0] * n
+    total = repeats * n if isinstance(repeats, int) else int(ops.sum(repeats))
     if output_size is not None and output_size != total:
         raise RuntimeError(f"[repeat_interleave] output_size is {output_size}, but the repeats sum to {total}")
     around, behind = x.shape[:axis], x.shape[axis + 1 :]
-    if len(counts) == 1:
+    if isinstance(repeats, int):
         rows = x.reshape(around.numel(), n, 1, behind.numel())
-        return rows.expand(-1, -1, counts[0], -1).clone().view(*around, total, *behind)
+        return rows.expand(-1, -1, repeats, -1).clone().view(*around, total, *behind)
     if total == 0:
         return x.narrow(axis, 0, 0).clone()
     rows = x.reshape(around.numel(), n, behind.numel())
-    parts = [rows.narrow(1, i, 1).expand(-1, k, -1) for i, k in enumerate(counts) if k]
-    return ops.cat(parts, 1).view(*around, total, *behind)
+    places = ops.native_searchsorted(ops.cumsum(repeats.reshape(-1), 0), ops.native_arange(0, 1, total, int64), True)
+    return ops.native_index(rows, [places], 1, False).view(*around, total, *behind)
 
 
 # ---- padding
@@ -521,11 +526,11 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
         a, b, offset = b, a, -offset
     n = input.shape[-1]
     m = n + abs(offset)
-    # n rows of m + 1 elements, laid out as m rows of m: element i of the input moves to (i, i), behind the offset.
-    skipped = offset if offset >= 0 else -offset * m
-    rows = ops.native_pad(input.unsqueeze(-1), (0, m), 0).flatten(-2)
-    matrix = ops.native_pad(rows, (skipped, m * m - skipped - n * (m + 1)), 0)
-    return matrix.unflatten(-1, (m, m)).movedim((-2, -1), (a, b)).contiguous()
+    # Rows of m + 1 elements, read as rows of m: what lies below each other moves one place to the right.
+    row, column = (0, offset) if offset >= 0 else (-offset - 1, n + 1)
+    rows = ops.native_pad(input.unsqueeze(-1), (column, m - column, row, m - n - row), 0).flatten(-2)
+    matrix = rows.narrow(-1, 0, m * m).unflatten(-1, (m, m))
+    return matrix if (a, b) == (rank - 2, rank - 1) else matrix.movedim((-2, -1), (a, b)).contiguous()
 
 
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:

@@ -394,4 +394,4 @@ def numel(input: Tensor) -> int:
     return input.numel()
 
 
-METHODS = (tensor_split, unflatten)  # those that C++ does not give to Tensor
+METHODS = (broadcast_to, tensor_split, unflatten)  # those that C++ does not give to Tensor

@@ -158,7 +158,7 @@ def test_a_saved_tensor_that_was_overwritten_is_noticed() -> None:
     a = x * 2
     b = a * a
     a.add_(1)
-    with pytest.raises(RuntimeError, match="of mul, shape .* was changed in place after the call"):
+    with pytest.raises(RuntimeError, match=r"of mul, shape .* was changed in place after the call"):
         b.sum().backward()
     assert x.grad is None
 

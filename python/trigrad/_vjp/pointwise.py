@@ -85,8 +85,8 @@ def of_first(name: str, slopes: list[Row], curvatures: list[list[Row]]) -> None:
     itself = getattr(ops, name)
     # What the second derivatives read of the inputs is kept as well; the output can be had again from the inputs.
     kept = [read_by(row, len(slopes), 0).split() for row in slopes]
-    for k, row in enumerate(slopes):
-        for second in curvatures[k]:
+    for k, seconds in enumerate(curvatures):
+        for second in seconds:
             kept[k] += [i for i in read_by(second, len(slopes), 0).split() if i[0] == "i" and i not in kept[k]]
 
     def function(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:

@@ -44,10 +44,10 @@ class FunctionContext:
         """Outputs are kept without their history, or they and the graph would keep each other alive."""
         for t in self._given:
             place = next((k for k, y in enumerate(outputs) if y is t), None)
-            if t is not None and place is not None and not any(x is t for x in inputs):
-                self._saved.append(("output", t.detach(), place))
-            else:
+            if t is None or place is None or any(x is t for x in inputs):
                 self._saved.append(("input", t, 0))
+            else:
+                self._saved.append(("output", t.detach(), place))
         self._versions = [-1 if t is None else t._version for t in self._given]
         self._given = ()
 
@@ -71,7 +71,7 @@ class FunctionContext:
 
 def _formula(
     grads: tuple[Tensor | None, ...],
-    inputs: tuple[Tensor, ...],
+    inputs: tuple[Any, ...],
     outputs: tuple[Tensor, ...],
     attributes: tuple[Any, ...],
     wanted: tuple[bool, ...],

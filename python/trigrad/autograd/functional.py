@@ -106,7 +106,7 @@ def jvp(
     # u -> uᵀ J is linear in u: its own vector-Jacobian product with v is J v.
     u = tuple(_zeros(y.shape, y).requires_grad_() for y in outputs)
     rows = _gradients(outputs, leaves, u, create_graph=True)
-    found = _gradients(tuple(rows), u, [d for d in directions], create_graph)
+    found = _gradients(tuple(rows), u, list(directions), create_graph)
     done = outputs if create_graph else tuple(y.detach() for y in outputs)
     return _one_or_all(done, one), _one_or_all(found, one)
 

@@ -1,0 +1,136 @@
+"""What differs from PyTorch on purpose: each entry names its row of docs/semantics.md."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from torch_cases import INTEGERS, Case
+
+Error = BaseException | None
+# row of docs/semantics.md -> does it cover this call? (case, arguments, our error, PyTorch's error)
+Covers = Callable[[Case, Sequence[Any], Error, Error], bool]
+
+
+def says(error: Error, *texts: str) -> bool:
+    return any(text in str(error) for text in texts)
+
+
+def has_number(arguments: Sequence[Any]) -> bool:
+    return any(isinstance(a, int | float) for a in arguments[1:])
+
+
+def of_integers(arguments: Sequence[Any]) -> bool:
+    return any(isinstance(a, np.ndarray) and a.dtype.kind != "f" for a in arguments)
+
+
+def without_elements(arguments: Sequence[Any]) -> bool:
+    arrays = [a for a in arguments if isinstance(a, np.ndarray)]
+    return bool(arrays) and arrays[0].size == 0
+
+
+def has_constant_row(x: Any, normalized: Sequence[int]) -> bool:
+    n = math.prod(normalized)
+    if x.dtype != np.float32 or not n or x.size % n:
+        return False
+    rows = x.reshape(-1, n)
+    return bool((rows == rows[:, :1]).all(1).any())
+
+
+DIFFERENCES: dict[str, Covers] = {
+    "more dtypes": lambda case, arguments, ours, theirs: (
+        says(theirs, "not implemented for", "LongTensor", "bool tensor is not supported")
+        and not ("sub" in case.name and any(a.dtype == bool for a in arguments if isinstance(a, np.ndarray)))
+        and (not ours or isinstance(ours, IndexError))
+    ),
+    "numbers as tensors": lambda case, arguments, ours, theirs: (
+        not ours
+        and isinstance(theirs, TypeError)
+        and says(theirs, "must be Tensor", "combination")
+        and has_number(arguments)
+    ),
+    "index errors": lambda case, arguments, ours, theirs: (
+        isinstance(ours, IndexError) and says(ours, "is out of range", "empty red") and isinstance(theirs, RuntimeError)
+    ),
+    "unused indices": lambda case, arguments, ours, theirs: (
+        isinstance(ours, IndexError) and says(ours, "is out of range") and not theirs and says(ours, "] index")
+    ),
+    "padding ranks": lambda case, arguments, ours, theirs: (
+        case.name == "pad" and not ours and isinstance(theirs, NotImplementedError | ValueError)
+    ),
+    "integer factors": lambda case, arguments, ours, theirs: (
+        not theirs and says(ours, "expected integers for tensors of", "and the product") and of_integers(arguments)
+    ),
+    "integer ranges": lambda case, arguments, ours, theirs: (
+        case.name == "arange"
+        and any(isinstance(a, float) and not a.is_integer() for a in arguments)
+        and dict(arguments[-1]).get("dtype", "float32") in INTEGERS
+    ),
+    "narrow sums": lambda case, arguments, ours, theirs: (
+        not theirs and says(ours, "expected float32, float64 or int64") and says(ours, "] dtype is")
+    ),
+    "order of checks": lambda case, arguments, ours, theirs: case.name == "index_add" and bool(ours) and bool(theirs),
+    "integer layers": lambda case, arguments, ours, theirs: (
+        case.name in ("dense", "linear", "bilinear") and not theirs and of_integers(arguments)
+    ),
+    "eight axes": lambda case, arguments, ours, theirs: says(ours, "at most 8 dimensions"),
+    "strides of PyTorch's own": lambda case, arguments, ours, theirs: (
+        not case.view and not ours and says(theirs, "view size is not compatible")
+    ),
+    "arithmetic of bools": lambda case, arguments, ours, theirs: (
+        not theirs and says(ours, "got bool, expected a number")
+    ),
+    "activations of integers": lambda case, arguments, ours, theirs: (
+        case.name in ("hardtanh", "threshold") and arguments[0].dtype.kind != "f"
+    ),
+    "limits": lambda case, arguments, ours, theirs: (
+        case.name in ("silu", "quantile") and any(np.isinf(a).any() for a in arguments if isinstance(a, np.ndarray))
+    ),
+    "constant rows": lambda case, arguments, ours, theirs: (
+        case.name == "layer_norm" and has_constant_row(*arguments[:2])
+    ),
+    "sign of NaN": lambda case, arguments, ours, theirs: case.name == "sign" and np.isnan(arguments[0]).any(),
+    "numbers that do not fit": lambda case, arguments, ours, theirs: not theirs and says(ours, "does not fit"),
+    "one dtype of several": lambda case, arguments, ours, theirs: (
+        not ours and says(theirs, "did not match", "requires dtype Double")
+    ),
+    "layers of one dtype": lambda case, arguments, ours, theirs: (
+        case.name
+        in ("batch_norm", "layer_norm", "rms_norm", "binary_cross_entropy_with_logits", "cross_entropy", "lerp")
+        and not theirs
+        and says(ours, "expected float32 or float64", "expected one dtype", "as input; cast")
+    ),
+    "empty tensors": lambda case, arguments, ours, theirs: (
+        not theirs and isinstance(ours, TypeError | ValueError | RuntimeError) and without_elements(arguments)
+    ),
+}
+
+# Rows that no call of the comparison meets -> where they are tested, or what is not there to test.
+ELSEWHERE = {
+    "overlapping writes": "tests/test_refusals.py",
+    "no `out=`": "a parameter that is not there",
+    "views in place": "methods that are not there, NO_METHOD",
+}
+
+# Methods of PyTorch that are not there: row "views in place".
+NO_METHOD = {
+    "as_strided_",
+    "bernoulli_",
+    "detach_",
+    "squeeze_",
+    "swapaxes_",
+    "swapdims_",
+    "t_",
+    "transpose_",
+    "unsqueeze_",
+}
+
+
+def difference(
+    case: Case, arguments: Sequence[Any], ours: BaseException | None, theirs: BaseException | None
+) -> str | None:
+    """The row that covers the call, or None."""
+    return next((row for row, covers in DIFFERENCES.items() if covers(case, arguments, ours, theirs)), None)

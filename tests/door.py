@@ -44,11 +44,13 @@ def attributes(name: str, given: dict[str, Any]) -> tuple[Any, ...]:
 def call(name: str, tensors: Any, attrs: dict[str, Any] | None = None) -> tuple[Any, ...]:
     """Tensors (or None) through the door; always a tuple."""
     out = _core.call(name, list(tensors), attributes(name, attrs or {}))
+    if TABLE[name]["updates"]:  # what it overwrote, and the gradients
+        return tuple(tensors)
     return tuple(out) if isinstance(out, (tuple, list)) else (out,)
 
 
 def overwrites(name: str) -> bool:
-    return name in ("copy_", "fill_", "native_batch_norm")
+    return TABLE[name]["updates"] or name in ("copy_", "fill_", "native_batch_norm")
 
 
 def inputs(name: str, sample: Sample) -> list[Any]:

@@ -19,6 +19,7 @@ import reference_kernels
 import reference_ordering
 import reference_random
 import reference_shaping
+import reference_update
 from reference_base import REFERENCE, Array, quiet
 from reference_pointwise import BINARY
 
@@ -28,6 +29,7 @@ ROOMS = (
     reference_random,
     reference_shaping,
     reference_ordering,
+    reference_update,
 )  # each fills REFERENCE
 
 # ---------------------------------------------------------------- derivatives of pointwise rows, by finite differences

@@ -15,10 +15,17 @@ import samples_indexing
 import samples_kernels
 import samples_ordering
 import samples_shaping
+import samples_update
 from samples_base import LARGE, SAMPLES
 from values import BROADCASTS, SIZES, Array, Sample, real, whole
 
-ROOMS = (samples_kernels, samples_indexing, samples_shaping, samples_ordering)  # each fills SAMPLES and LARGE
+ROOMS = (
+    samples_kernels,
+    samples_indexing,
+    samples_shaping,
+    samples_ordering,
+    samples_update,
+)  # each fills SAMPLES and LARGE
 
 # ---------------------------------------------------------------- signatures
 

@@ -124,6 +124,8 @@ MODULE_MAY_IMPORT = {
     "_indexing": {"_core", "ops", "_creation", "_reductions", "_views"},
     "_linalg": {"_core", "ops"},
     "_functional": {"_core", "ops", "_creation", "_random", "_reductions"},
+    "optim": {"_core", "ops", "_creation", "_hooks"},
+    "utils": {"_core", "ops", "_creation", "_random", "_indexing", "_ordering", "_shaping"},
     "_vjp": {"_core", "ops"},
     "_autograd": {"_core", "ops", "_vjp"},
     "_hooks": set(),
@@ -155,6 +157,8 @@ MODULE_MAY_IMPORT = {
         *{"_elementwise", "_losses", "_hooks", "_autograd", "autograd"},
     },
     "trigrad": {
+        "optim",
+        "utils",
         "_autograd",
         "autograd",
         "_elementwise",

@@ -60,7 +60,8 @@ def test_forward(name: str, dtype: str) -> None:
     for sample in [*samples(row, dtype), large(row, dtype)]:
         out = run(name, sample)
         want = expected(name, sample, dtype)
-        assert len(out) == len(want) == row["n_outputs"]
+        assert len(out) == len(want)
+        assert row["updates"] or len(out) == row["n_outputs"]
         for k, (g, w) in enumerate(zip(out, want, strict=True)):
             if w is None:
                 assert g is None, f"{name} {sample.label}: output {k} is not expected"

@@ -175,7 +175,8 @@ def test_the_recorder_sees_every_call(name: str) -> None:
     assert [c[0] for c in recorder.calls][-1] == name
     _, seen_in, seen_out = recorder.calls[-1]
     assert [tuple(s) for s in seen_in] == [tuple(t.shape) for t in made if t is not None]
-    assert [tuple(s) for s in seen_out] == [tuple(t.shape) for t in out if t is not None]
+    made = [] if TABLE[name]["updates"] else [t for t in out if t is not None]
+    assert [tuple(s) for s in seen_out] == [tuple(t.shape) for t in made]
 
 
 def test_the_recorder_sees_casts_and_in_place_calls_in_order() -> None:

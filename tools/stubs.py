@@ -46,6 +46,8 @@ def parameter(row: dict[str, Any], index: int) -> str:
 
 
 def result(row: dict[str, Any]) -> str:
+    if row["updates"]:
+        return "None"
     return "Tensor" if row["n_outputs"] == 1 else "tuple[Tensor, ...]"
 
 

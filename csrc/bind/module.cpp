@@ -109,6 +109,7 @@ py::list op_table() {
     row["variadic"] = op.variadic;
     row["n_outputs"] = op.n_outputs;
     row["inplace"] = (op.flags & kInplace) != 0;
+    row["updates"] = (op.flags & kUpdates) != 0;
     row["random"] = (op.flags & kRandom) != 0;
     row["pointwise"] = py::none();
     if (op.id < kPointwiseOps) {

@@ -10,6 +10,7 @@
 #include "bind/tape.h"
 #include "bind/tensor_type.h"
 #include "ops/table.h"
+#include "ops/update.h"
 
 namespace tg::bind {
 namespace {
@@ -133,7 +134,15 @@ bool is_method(const Op& op) {
 // Rows that users see as trigrad.<name>; the others are what Python functions and derivatives are made of.
 bool is_public(const Op& op) {
   return op.id == op_where || (is_method(op) && op.params[0].name == "input") ||
-         (op.variadic && op.tensors.size() == 1);
+         (op.variadic && op.tensors.size() == 1 && !(op.flags & kUpdates));
+}
+
+// The gradients may be on the tape; what is overwritten may not.
+void check_updatable(const Op& op, const Arguments& a) {
+  const UpdateLayout layout = update_layout(op, a.attrs);
+  const size_t n = a.objects.size(), groups = static_cast<size_t>(layout.groups());
+  for (size_t i = 0; i < n && n % groups == 0; i++)  // else the row's rule refuses
+    if (overwrites(layout, i, n)) check_overwritable(op.name.c_str(), a.objects[i]);
 }
 
 }  // namespace
@@ -148,12 +157,14 @@ PyObject* call_op(const Op& op, Arguments& a) {
     for (size_t k = 0; k < n; k++)
       if (op.writes[k] >= 0 && a.objects[static_cast<size_t>(op.writes[k])])
         check_overwritable(op.name.c_str(), a.objects[static_cast<size_t>(op.writes[k])]);
+    if (op.flags & kUpdates) check_updatable(op, a);
   }
   call(op, a.inputs(), a.attrs, {out, n});
   Ref made[kMaxOutputs];
   PyObject* objects[kMaxOutputs];
   for (size_t k = 0; k < n; k++) objects[k] = (made[k] = owned(output(a, out[k]))).get();
   if (taped) tape_call(op, a.given(), a.inputs(), before, a.attrs, {objects, n});
+  if (n == 0) Py_RETURN_NONE;
   if (n == 1) return made[0].release();
   Ref all = owned(PyTuple_New(op.n_outputs));
   for (size_t k = 0; k < n; k++) PyTuple_SET_ITEM(all.get(), static_cast<Py_ssize_t>(k), made[k].release());

@@ -319,27 +319,19 @@ Tensor try_view(const char* op, const Tensor& t, Dims shape) {
   return as_strided(t, shape, strides, t.offset);
 }
 
-namespace {
-// Smallest and largest element offset that the view touches; empty views touch nothing.
-bool extent(const Tensor& t, int64_t& low, int64_t& high) {
-  low = high = t.offset;
+Bytes extent(const Tensor& t) {
+  int64_t low = t.offset, high = t.offset;
   for (int i = 0; i < t.rank(); i++) {
-    if (t.shape[i] == 0) return false;
+    if (t.shape[i] == 0) return {};
     const int64_t reach = (t.shape[i] - 1) * t.strides[i];
     (reach < 0 ? low : high) += reach;
   }
-  return true;
+  return {t.storage->data() + low * size_of(t.dtype), t.storage->data() + (high + 1) * size_of(t.dtype)};
 }
-}  // namespace
 
 bool overlaps(const Tensor& a, const Tensor& b) {
-  int64_t al, ah, bl, bh;
-  if (!extent(a, al, ah) || !extent(b, bl, bh)) return false;
-  const std::byte *a0 = a.storage->data() + al * size_of(a.dtype),
-                  *a1 = a.storage->data() + (ah + 1) * size_of(a.dtype);
-  const std::byte *b0 = b.storage->data() + bl * size_of(b.dtype),
-                  *b1 = b.storage->data() + (bh + 1) * size_of(b.dtype);
-  return a0 < b1 && b0 < a1;
+  const Bytes x = extent(a), y = extent(b);
+  return x.first < y.end && y.first < x.end;
 }
 
 bool same_view(const Tensor& a, const Tensor& b) {

@@ -148,6 +148,12 @@ Tensor strided_view(const char* op, const Tensor& t, const Dims& shape, const Di
 // The view with the new shape (one length may be -1), or an undefined tensor when only a copy could have it.
 Tensor try_view(const char* op, const Tensor& t, Dims shape);
 
+// From the first byte that the view touches to the end of the last; null where it has no element.
+struct Bytes {
+  const std::byte *first = nullptr, *end = nullptr;
+};
+Bytes extent(const Tensor& t);
+
 // Do the two touch a common byte (judged by their extents)? `same_view`: exactly the same elements in the same order.
 bool overlaps(const Tensor& a, const Tensor& b);
 bool same_view(const Tensor& a, const Tensor& b);

@@ -80,6 +80,9 @@ constexpr Backend make_backend() {
   b.kernels[op_layer_norm] = k_layer_norm;
   b.kernels[op_layer_norm_backward] = k_layer_norm_backward;
 
+  // ---- optimizers
+  for (int i = op_sgd; i <= op_rprop; i++) b.kernels[i] = k_update;
+
   return b;
 }
 

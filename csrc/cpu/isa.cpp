@@ -17,6 +17,7 @@ namespace tg {
   extern const DenseTable<double> dense_table_f64; \
   extern const RowsTable<float> rows_table_f32;    \
   extern const RowsTable<double> rows_table_f64;   \
+  extern const UpdateTable update_table;           \
   }                                                \
   static const Isa NS##_tables
 
@@ -26,7 +27,8 @@ TG_ISA_TABLES(isa_baseline){"baseline",
                             &isa_baseline::dense_table_f32,
                             &isa_baseline::dense_table_f64,
                             &isa_baseline::rows_table_f32,
-                            &isa_baseline::rows_table_f64};
+                            &isa_baseline::rows_table_f64,
+                            &isa_baseline::update_table};
 #if defined(__x86_64__)
 TG_ISA_TABLES(isa_avx2){"avx2",
                         &isa_avx2::pointwise_table,
@@ -34,14 +36,16 @@ TG_ISA_TABLES(isa_avx2){"avx2",
                         &isa_avx2::dense_table_f32,
                         &isa_avx2::dense_table_f64,
                         &isa_avx2::rows_table_f32,
-                        &isa_avx2::rows_table_f64};
+                        &isa_avx2::rows_table_f64,
+                        &isa_avx2::update_table};
 TG_ISA_TABLES(isa_avx512){"avx512",
                           &isa_avx512::pointwise_table,
                           &isa_avx512::convert_table,
                           &isa_avx512::dense_table_f32,
                           &isa_avx512::dense_table_f64,
                           &isa_avx512::rows_table_f32,
-                          &isa_avx512::rows_table_f64};
+                          &isa_avx512::rows_table_f64,
+                          &isa_avx512::update_table};
 #endif
 
 namespace {

@@ -6,6 +6,7 @@
 #include "cpu/dense.h"
 #include "cpu/pointwise.h"
 #include "cpu/rows.h"
+#include "cpu/update.h"
 
 namespace tg {
 
@@ -17,6 +18,7 @@ struct Isa {
   const DenseTable<double>* dense_f64;
   const RowsTable<float>* rows_f32;
   const RowsTable<double>* rows_f64;
+  const UpdateTable* update;
 
   template <class T>
   const DenseTable<T>& dense() const {

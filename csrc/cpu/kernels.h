@@ -98,4 +98,7 @@ void k_kthvalue(const Call& call);
 void k_layer_norm(const Call& call);
 void k_layer_norm_backward(const Call& call);
 
+// update.cpp
+void k_update(const Call& call);  // the step of every optimizer
+
 }  // namespace tg

@@ -1,8 +1,12 @@
 #include "ops/dispatch.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "core/float_env.h"
 #include "ops/backends.h"
 #include "ops/table.h"
+#include "ops/update.h"
 
 namespace tg::dispatch {
 namespace {
@@ -47,7 +51,7 @@ void check_writable(const Op& op, const Tensor& t, const char* what) {
     fail(ErrorKind::Runtime, "[", op.name, "] ", what,
          " is read-only (it shares the memory of a read-only array), expected a "
          "tensor that can be written; take a .clone() first");
-  if (self_overlaps(t))
+  if (!t.contiguous() && self_overlaps(t))
     fail(ErrorKind::Runtime, "[", op.name, "] ", what, " of shape ", t.shape,
          " is an expanded view in which several elements share "
          "one memory location, expected one location each; take a .clone() first");
@@ -114,14 +118,11 @@ void read_from_copies(const Op& op, Prepared& p, int target, const Tensor& overw
   }
 }
 
-// Runs an op that overwrites inputs, and raises their versions. A kernel that refuses has written nothing; one that ran
+// Runs an op that overwrites inputs, and raises their versions by written(). A kernel that refuses has written nothing; one that ran
 // out of memory, or met the unforeseen, may have.
-void run_overwriting(const Op& op, Kernel kernel, std::span<const Tensor> in, const Attrs& attrs,
-                     std::span<const int> writes, std::span<Tensor> out) {
-  auto written = [&] {
-    for (size_t k = 0; k < writes.size(); k++)
-      if (writes[k] >= 0) out[k].storage->written();
-  };
+template <class Written>
+void run_overwriting(const Op& op, Kernel kernel, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out,
+                     Written written) {
   try {
     run(op, kernel, in, attrs, out);
   } catch (const Error& e) {
@@ -132,6 +133,40 @@ void run_overwriting(const Op& op, Kernel kernel, std::span<const Tensor> in, co
     throw;
   }
   written();
+}
+
+// What an update row overwrites must be writable, and share no byte with another member of its list.
+void check_updated(const Op& op, std::span<const Tensor> in, const UpdateLayout& layout) {
+  struct Member {
+    Bytes bytes;
+    bool written;
+  };
+  std::vector<Member> members(in.size());
+  for (size_t i = 0; i < in.size(); i++) {
+    members[i] = {extent(in[i]), overwrites(layout, i, in.size())};
+    if (members[i].written) check_writable(op, in[i], "a member of the list");
+  }
+  std::sort(members.begin(), members.end(),
+            [](const Member& a, const Member& b) { return std::less<>()(a.bytes.first, b.bytes.first); });
+  const std::byte *end = nullptr, *written_end = nullptr;  // of what the members so far touch, and overwrite
+  for (const Member& m : members) {
+    if (!m.bytes.first) continue;
+    if (m.bytes.first < (m.written ? end : written_end))
+      fail(ErrorKind::Runtime, "[", op.name, "] two members of the list share memory that is to be overwritten, ",
+           "expected separate tensors; take a .clone() of one");
+    end = std::max(end, m.bytes.end);
+    if (m.written) written_end = std::max(written_end, m.bytes.end);
+  }
+}
+
+void call_updating(const Op& op, Kernel kernel, std::span<const Tensor> in, const Attrs& attrs) {
+  const UpdateLayout layout = update_layout(op, attrs);
+  check_updated(op, in, layout);
+  if (in.empty()) return;
+  run_overwriting(op, kernel, in, attrs, {}, [&] {
+    for (size_t i = 0; i < in.size(); i++)
+      if (overwrites(layout, i, in.size())) in[i].storage->written();
+  });
 }
 
 }  // namespace
@@ -148,6 +183,7 @@ const Backend* backend(Device d) {
 void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out) {
   const FloatEnv env;
   Prepared p = prepare(op, in, attrs);
+  if (op.flags & kUpdates) return call_updating(op, p.kernel, in, attrs);
   const std::span<const int> writes(op.writes, static_cast<size_t>(p.plan.n_outs));
   check_overwritten(op, in, writes);
   cast_inputs(op, p, in);
@@ -157,7 +193,10 @@ void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::spa
     else if (writes[k] < 0) out[k] = empty(p.plan.outs[k].shape, p.plan.outs[k].dtype, device);
     else read_from_copies(op, p, writes[k], out[k] = in[writes[k]]);
   }
-  run_overwriting(op, p.kernel, p.inputs(), attrs, writes, out);
+  run_overwriting(op, p.kernel, p.inputs(), attrs, out, [&] {
+    for (size_t k = 0; k < writes.size(); k++)
+      if (writes[k] >= 0) out[k].storage->written();
+  });
 }
 
 Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs) {
@@ -186,8 +225,7 @@ Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs
     return call1(copy, {target, out[0]});
   }
   Tensor out[1] = {target};
-  constexpr int writes[1] = {0};
-  run_overwriting(op, p.kernel, p.inputs(), attrs, writes, out);
+  run_overwriting(op, p.kernel, p.inputs(), attrs, out, [&] { out[0].storage->written(); });
   return target;
 }
 

@@ -121,7 +121,8 @@ enum OpFlags : uint32_t {
   kInplace = 1,  // may be called in place: the output may replace input 0
   kRandom = 2,   // takes (seed, stream, step): a pure function of them
   kElementwise =
-      4,  // element i of the output needs element i of the inputs alone: an input may be the view it overwrites
+      4,         // element i of the output needs element i of the inputs alone: an input may be the view it overwrites
+  kUpdates = 8,  // has no output: overwrites members of its list, ops/update.h says which
 };
 
 enum KernelOp : OpId {
@@ -194,6 +195,18 @@ enum KernelOp : OpId {
   // norms
   op_layer_norm,
   op_layer_norm_backward,
+
+  // optimizers: their steps, in the order of UpdateTable (cpu/update.h)
+  op_sgd,
+  op_adagrad,
+  op_adadelta,
+  op_rmsprop,
+  op_adam,
+  op_adamax,
+  op_nadam,
+  op_radam,
+  op_asgd,
+  op_rprop,
 
   kOps
 };

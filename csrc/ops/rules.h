@@ -54,6 +54,8 @@ void cat(Inference& c);
 void pad(Inference& c);
 void triangle(Inference& c);  // tril, triu
 
+void update(Inference& c);  // the steps of the optimizers
+
 void scan(Inference& c);  // cumsum, cumprod: integers become int64
 void sort(Inference& c);
 void topk(Inference& c);

@@ -150,6 +150,58 @@ const Row kKernelRows[] = {
      "layer_norm_backward(Tensor grad, Tensor input, Shape normalized_shape, Tensor mean, Tensor rstd, "
      "Tensor? weight=None)",
      3, rules::layer_norm_backward},
+
+    // ---- optimizers: lists of parameters, gradients, states (s) and single numbers (n), see ops/update.h
+    // s: momentum_buffer, if momentum is not 0. `l1` is the weight of a proximal step, which leaves exact zeros.
+    {op_sgd,
+     "sgd_(Tensors tensors, Float lr, Float momentum=0.0, Float dampening=0.0, Float weight_decay=0.0, Bool "
+     "nesterov=False, Bool maximize=False, Float l1=0.0)",
+     0, rules::update, kUpdates},
+    // s: sum; n: step
+    {op_adagrad,
+     "adagrad_(Tensors tensors, Float lr, Float lr_decay=0.0, Float weight_decay=0.0, Float eps=1e-10, Bool "
+     "maximize=False)",
+     0, rules::update, kUpdates},
+    // s: square_avg, acc_delta; n: step
+    {op_adadelta,
+     "adadelta_(Tensors tensors, Float lr, Float rho=0.9, Float eps=1e-06, Float weight_decay=0.0, Bool "
+     "maximize=False)",
+     0, rules::update, kUpdates},
+    // s: square_avg, grad_avg if centered, momentum_buffer if momentum is not 0; n: step
+    {op_rmsprop,
+     "rmsprop_(Tensors tensors, Float lr, Float alpha=0.99, Float eps=1e-08, Float weight_decay=0.0, Float "
+     "momentum=0.0, Bool centered=False, Bool maximize=False)",
+     0, rules::update, kUpdates},
+    // s: exp_avg, exp_avg_sq, max_exp_avg_sq if amsgrad; n: step
+    {op_adam,
+     "adam_(Tensors tensors, Float lr, Float beta1=0.9, Float beta2=0.999, Float eps=1e-08, Float weight_decay=0.0, "
+     "Bool amsgrad=False, Bool maximize=False, Bool decoupled_weight_decay=False)",
+     0, rules::update, kUpdates},
+    // s: exp_avg, exp_inf; n: step
+    {op_adamax,
+     "adamax_(Tensors tensors, Float lr, Float beta1=0.9, Float beta2=0.999, Float eps=1e-08, Float weight_decay=0.0, "
+     "Bool maximize=False)",
+     0, rules::update, kUpdates},
+    // s: exp_avg, exp_avg_sq; n: step, mu_product
+    {op_nadam,
+     "nadam_(Tensors tensors, Float lr, Float beta1=0.9, Float beta2=0.999, Float eps=1e-08, Float weight_decay=0.0, "
+     "Float momentum_decay=0.004, Bool decoupled_weight_decay=False, Bool maximize=False)",
+     0, rules::update, kUpdates},
+    // s: exp_avg, exp_avg_sq; n: step
+    {op_radam,
+     "radam_(Tensors tensors, Float lr, Float beta1=0.9, Float beta2=0.999, Float eps=1e-08, Float weight_decay=0.0, "
+     "Bool decoupled_weight_decay=False, Bool maximize=False)",
+     0, rules::update, kUpdates},
+    // s: ax; n: step, eta, mu
+    {op_asgd,
+     "asgd_(Tensors tensors, Float lr, Float lambd=0.0001, Float alpha=0.75, Float t0=1000000.0, Float "
+     "weight_decay=0.0, Bool maximize=False)",
+     0, rules::update, kUpdates},
+    // s: prev, step_size; n: step
+    {op_rprop,
+     "rprop_(Tensors tensors, Float eta_minus=0.5, Float eta_plus=1.2, Float step_min=1e-06, Float step_max=50.0, Bool "
+     "maximize=False)",
+     0, rules::update, kUpdates},
 };
 static_assert(std::size(kKernelRows) == static_cast<size_t>(kOps) - kPointwiseOps, "one row per kernel op");
 

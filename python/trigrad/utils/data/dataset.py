@@ -1,0 +1,172 @@
+"""Data sets: what has a length and gives a sample for an index."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from trigrad._core import Tensor
+from trigrad._creation import tensor
+from trigrad._random import Generator, randperm
+
+__all__ = ["ConcatDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split"]
+
+T_co = TypeVar("T_co", covariant=True)
+Rows = Tensor | slice  # a batch's indices
+
+
+class Dataset(Generic[T_co]):
+    """Samples by index: a subclass defines __getitem__ and __len__. One that can give many samples at once may define
+    __getitems__(list of indices), which returns the list of samples.
+    """
+
+    def __getitem__(self, index: Any) -> T_co:
+        raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
+
+    def __add__(self, other: Dataset[Any]) -> ConcatDataset[Any]:
+        return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset[T_co]):
+    """Samples one after the other: a subclass defines __iter__."""
+
+    def __iter__(self) -> Iterator[T_co]:
+        raise NotImplementedError("Subclasses of IterableDataset should implement __iter__.")
+
+
+class TensorDataset(Dataset[tuple[Tensor, ...]]):
+    """Sample i holds the rows i of all tensors.
+
+    >>> import trigrad as tg
+    >>> data = tg.utils.data.TensorDataset(tg.tensor([[1.0], [2.0]]), tg.tensor([0, 1]))
+    >>> data[1]
+    (tensor([2.]), tensor(1))
+    """
+
+    tensors: tuple[Tensor, ...]
+
+    def __init__(self, *tensors: Tensor) -> None:
+        if any(t.shape[0] != tensors[0].shape[0] for t in tensors):
+            lengths = ", ".join(str(t.shape[0]) for t in tensors)
+            raise AssertionError(f"Size mismatch between tensors: their first axes have lengths {lengths}")
+        self.tensors = tensors
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
+        return tuple(t[index] for t in self.tensors)
+
+    def __len__(self) -> int:
+        return int(self.tensors[0].shape[0])
+
+
+class ConcatDataset(Dataset[T_co]):
+    """Data sets one after the other."""
+
+    datasets: list[Any]
+    cumulative_sizes: list[int]
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise AssertionError("datasets should not be an empty iterable")
+        if any(isinstance(d, IterableDataset) for d in self.datasets):
+            raise AssertionError("ConcatDataset does not support IterableDataset")
+        self.cumulative_sizes = list(itertools.accumulate(len(d) for d in self.datasets))
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index: int) -> T_co:
+        if index < 0:
+            if -index > len(self):
+                raise ValueError("absolute value of index should not exceed dataset length")
+            index += len(self)
+        k = bisect.bisect_right(self.cumulative_sizes, index)
+        if k == len(self.datasets):
+            raise IndexError(f"index {index} is out of range for a data set of length {len(self)}")
+        found: T_co = self.datasets[k][index - (self.cumulative_sizes[k - 1] if k else 0)]
+        return found
+
+
+class Subset(Dataset[T_co]):
+    """The samples of a data set that `indices` lists, in that order.
+
+    >>> import trigrad as tg
+    >>> part = tg.utils.data.Subset(["a", "b", "c"], [2, 0])
+    >>> part[0], len(part)
+    ('c', 2)
+    """
+
+    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+        self.dataset = dataset
+        self.indices = indices
+        self._index: Tensor | None = None  # the indices as a tensor, once it is needed
+
+    def __getitem__(self, index: Any) -> T_co:
+        chosen = [self.indices[i] for i in index] if isinstance(index, list) else self.indices[index]
+        found: T_co = self.dataset[chosen]
+        return found
+
+    def __getitems__(self, indices: list[int]) -> list[T_co]:
+        return samples(self.dataset, [self.indices[i] for i in indices])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def samples(dataset: Any, indices: list[int]) -> list[Any]:
+    """The samples of these indices, all at once if the data set knows how."""
+    many = getattr(dataset, "__getitems__", None)
+    return list(many(indices)) if callable(many) else [dataset[i] for i in indices]
+
+
+def holds_tensors(dataset: Any) -> bool:
+    """Are the samples rows of tensors, so that a batch is one read of each tensor?"""
+    while type(dataset) is Subset:
+        dataset = dataset.dataset
+    return isinstance(dataset, TensorDataset) and type(dataset).__getitem__ is TensorDataset.__getitem__
+
+
+def rows(dataset: Any, index: Rows) -> list[Tensor]:
+    """A batch of a data set that holds tensors: one read of each, copied."""
+    while type(dataset) is Subset:
+        if dataset._index is None or dataset._index.numel() != len(dataset.indices):
+            dataset._index = tensor(list(dataset.indices)).reshape(-1)
+        index = dataset._index[index]
+        dataset = dataset.dataset
+    read: list[Tensor] = [t[index] for t in dataset.tensors]
+    return [t.clone() for t in read] if isinstance(index, slice) else read
+
+
+def random_split(dataset: Any, lengths: Sequence[int | float], generator: Generator | None = None) -> list[Subset[Any]]:
+    """Parts of these lengths (or fractions, which add up to 1), chosen at random: each sample falls into one of them.
+
+    >>> import trigrad as tg
+    >>> train, test = tg.utils.data.random_split(range(10), [0.8, 0.2], tg.Generator().manual_seed(1))
+    >>> len(train), len(test), sorted([*train, *test]) == list(range(10))
+    (8, 2, True)
+    """
+    n = len(dataset)
+    if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
+        if any(not 0 <= part <= 1 for part in lengths):
+            raise ValueError(f"[random_split] fractions are {list(lengths)}, expected numbers from 0 to 1")
+        sizes = [math.floor(n * part) for part in lengths]
+        for k in range(n - sum(sizes)):  # what the fractions leave goes round
+            sizes[k % len(sizes)] += 1
+        for k, size in enumerate(sizes):
+            if size == 0:
+                warnings.warn(
+                    f"Length of split at index {k} is 0. This might result in an empty dataset.", stacklevel=2
+                )
+    else:
+        sizes = [int(part) for part in lengths]
+    if sum(sizes) != n or any(size != part for size, part in zip(sizes, lengths, strict=True) if part > 1):
+        raise ValueError(
+            f"Sum of input lengths does not equal the length of the input dataset! {list(lengths)} against {n}"
+        )
+    order = randperm(n, generator=generator).tolist()
+    ends = itertools.accumulate(sizes)
+    return [Subset(dataset, order[end - size : end]) for end, size in zip(ends, sizes, strict=True)]

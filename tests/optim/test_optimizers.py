@@ -1,0 +1,573 @@
+"""Optimizers against PyTorch: ten steps of every option, states both ways, groups, hooks, errors, bits."""
+
+from __future__ import annotations
+
+import copy
+import doctest
+import importlib
+import itertools
+import math
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trigrad as tg
+from trigrad import _core, ops, optim
+from values import FLOATS, Array, real
+
+SHAPES = ((5, 3), (17,), (1,), ())
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "sgd": ("SGD", {"lr": 0.1}),
+    "sgd_weight_decay": ("SGD", {"lr": 0.1, "weight_decay": 0.2}),
+    "sgd_maximize": ("SGD", {"lr": 0.1, "maximize": True, "weight_decay": 0.1}),
+    "sgd_momentum": ("SGD", {"lr": 0.1, "momentum": 0.9}),
+    "sgd_dampening": ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3}),
+    "sgd_nesterov": ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    "adagrad": ("Adagrad", {"lr": 0.1}),
+    "adagrad_decays": ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1, "maximize": True}),
+    "adagrad_start": ("Adagrad", {"lr": 0.1, "initial_accumulator_value": 0.5, "eps": 1e-3}),
+    "adadelta": ("Adadelta", {}),
+    "adadelta_options": ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
+    "rmsprop": ("RMSprop", {}),
+    "rmsprop_centered": ("RMSprop", {"centered": True, "weight_decay": 0.1, "alpha": 0.9}),
+    "rmsprop_momentum": ("RMSprop", {"momentum": 0.8, "maximize": True}),
+    "rmsprop_both": ("RMSprop", {"momentum": 0.8, "centered": True, "eps": 1e-3}),
+    "adam": ("Adam", {"lr": 0.01}),
+    "adam_betas": ("Adam", {"lr": 0.01, "betas": (0.7, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    "adam_amsgrad": ("Adam", {"lr": 0.01, "amsgrad": True, "maximize": True}),
+    "adam_decoupled": ("Adam", {"lr": 0.01, "weight_decay": 0.3, "decoupled_weight_decay": True}),
+    "adamw": ("AdamW", {"lr": 0.01, "weight_decay": 0.3}),
+    "adamw_amsgrad": ("AdamW", {"lr": 0.01, "amsgrad": True}),
+    "adamax": ("Adamax", {}),
+    "adamax_options": ("Adamax", {"betas": (0.5, 0.6), "eps": 0.1, "weight_decay": 0.1, "maximize": True}),
+    "nadam": ("NAdam", {}),
+    "nadam_options": ("NAdam", {"momentum_decay": 0.1, "weight_decay": 0.1, "maximize": True}),
+    "nadam_decoupled": ("NAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+    "radam": ("RAdam", {"lr": 0.01}),
+    "radam_options": ("RAdam", {"betas": (0.5, 0.9), "weight_decay": 0.1, "maximize": True}),
+    "radam_decoupled": ("RAdam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    "asgd": ("ASGD", {}),
+    "asgd_options": ("ASGD", {"lr": 0.1, "lambd": 0.1, "alpha": 0.5, "t0": 4, "weight_decay": 0.1, "maximize": True}),
+    "rprop": ("Rprop", {}),
+    "rprop_options": ("Rprop", {"lr": 0.1, "etas": (0.3, 1.5), "step_sizes": (0.01, 0.2), "maximize": True}),
+}
+
+
+@pytest.fixture(autouse=True)
+def torch_default_dtype() -> Iterator[None]:
+    yield
+    try:
+        import torch
+    except ImportError:
+        return
+    torch.set_default_dtype(torch.float32)
+
+
+def start(dtype: str) -> list[Array]:
+    return [real(s, f"optim.start.{k}", dtype) for k, s in enumerate(SHAPES)]
+
+
+def gradient(dtype: str, step: int) -> list[Array]:
+    """Some gradients are zero, and Rprop wants signs that change."""
+    made = [real(s, f"optim.grad.{k}.{step}", dtype) for k, s in enumerate(SHAPES)]
+    made[0][step % 5] = 0
+    return made
+
+
+def parameters(dtype: str) -> list[Any]:
+    return [tg.tensor(a).requires_grad_() for a in start(dtype)]
+
+
+def walk(optimizer: Any, params: list[Any], dtype: str, steps: range = range(10)) -> list[list[Array]]:
+    """The parameters after each step."""
+    path = []
+    for step in steps:
+        for p, g in zip(params, gradient(dtype, step), strict=True):
+            p.grad = tg.tensor(g)
+        optimizer.step()
+        path.append([p.detach().numpy().copy() for p in params])
+    return path
+
+
+def torch_twin(name: str, options: dict[str, Any], dtype: str) -> tuple[Any, list[Any], Any]:
+    torch = pytest.importorskip("torch")
+    torch.set_default_dtype(getattr(torch, dtype))  # of the counts and products that it keeps
+    params = [torch.nn.Parameter(torch.tensor(a)) for a in start(dtype)]
+    return getattr(torch.optim, name)(params, **options, foreach=False), params, torch
+
+
+def torch_walk(
+    optimizer: Any, params: list[Any], torch: Any, dtype: str, steps: range = range(10)
+) -> list[list[Array]]:
+    path = []
+    for step in steps:
+        for p, g in zip(params, gradient(dtype, step), strict=True):
+            p.grad = torch.tensor(g)
+        optimizer.step()
+        path.append([p.detach().numpy().copy() for p in params])
+    return path
+
+
+def assert_paths(got: list[list[Array]], want: list[list[Array]], dtype: str) -> None:
+    relative = 1e-10 if dtype == "float64" else 2e-5
+    for step, (g, w) in enumerate(zip(got, want, strict=True)):
+        for k, (x, y) in enumerate(zip(g, w, strict=True)):
+            assert x.dtype == y.dtype
+            np.testing.assert_allclose(x, y, rtol=relative, atol=relative / 10, err_msg=f"step {step} parameter {k}")
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("case", CASES)
+def test_ten_steps_are_pytorchs(case: str, dtype: str) -> None:
+    name, options = CASES[case]
+    params = parameters(dtype)
+    got = walk(getattr(optim, name)(params, **options), params, dtype)
+    assert_paths(got, torch_walk(*torch_twin(name, options, dtype), dtype), dtype)
+
+
+def arrays(state: Any) -> Any:
+    """A state dict with numpy arrays for tensors."""
+    if isinstance(state, dict):
+        return {k: arrays(v) for k, v in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(arrays(v) for v in state)
+    return state.detach().numpy().copy() if hasattr(state, "detach") else state
+
+
+def tensors(state: Any, torch: Any) -> Any:
+    if isinstance(state, dict):
+        return {k: tensors(v, torch) for k, v in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(tensors(v, torch) for v in state)
+    return torch.tensor(state) if isinstance(state, np.ndarray) else state
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_state_goes_to_pytorch_and_back(case: str) -> None:
+    name, options = CASES[case]
+    dtype = "float64"
+    params = parameters(dtype)
+    ours = getattr(optim, name)(params, **options)
+    theirs, their_params, torch = torch_twin(name, options, dtype)
+    walk(ours, params, dtype, range(5))
+    torch_walk(theirs, their_params, torch, dtype, range(5))
+    got, want = arrays(ours.state_dict()), arrays(theirs.state_dict())
+    assert [{**g, "foreach": False} for g in got["param_groups"]] == want["param_groups"]
+    assert list(got["param_groups"][0]) == list(want["param_groups"][0])
+    assert got["state"].keys() == want["state"].keys()
+    for k in want["state"]:
+        assert list(got["state"][k]) == list(want["state"][k])
+        for n, value in want["state"][k].items():
+            np.testing.assert_allclose(got["state"][k][n], value, rtol=1e-10, atol=1e-12, err_msg=f"{k} {n}")
+
+    later = range(5, 9)
+    other = getattr(optim, name)(params, **{**options, "lr": 7.0})
+    other.load_state_dict(want)  # from PyTorch
+    back = getattr(torch.optim, name)(their_params, **options, foreach=False)
+    back.load_state_dict(tensors(got, torch))
+    assert_paths(walk(other, params, dtype, later), torch_walk(back, their_params, torch, dtype, later), dtype)
+    assert other.param_groups[0]["lr"] == ours.param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_loaded_and_copied_optimizers_go_on_with_the_same_bits(case: str) -> None:
+    name, options = CASES[case]
+    make = getattr(optim, name)
+    params = parameters("float32")
+    first = make(params, **options)
+    walk(first, params, "float32", range(3))
+    kept = copy.deepcopy(first.state_dict())
+    values = [p.detach().clone() for p in params]
+    want = walk(first, params, "float32", range(3, 6))
+
+    def again(optimizer: Any, others: list[Any]) -> None:
+        for got, expected in zip(walk(optimizer, others, "float32", range(3, 6)), want, strict=True):
+            for g, w in zip(got, expected, strict=True):
+                assert g.tobytes() == w.tobytes()
+
+    others = [v.clone().requires_grad_() for v in values]
+    second = make(others, **options)
+    second.load_state_dict(kept)
+    again(second, others)
+    third = make([v.clone().requires_grad_() for v in values], **options)
+    third.load_state_dict(pickle.loads(pickle.dumps(kept)))
+    again(third, third.param_groups[0]["params"])
+    assert repr(first) == repr(second)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop"])
+def test_two_groups_have_their_own_options(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    params, theirs = parameters("float64"), [torch.nn.Parameter(torch.tensor(a)) for a in start("float64")]
+
+    def groups(p: list[Any]) -> list[dict[str, Any]]:
+        return [{"params": p[:2], "lr": 0.3}, {"params": p[2], "weight_decay": 0.5}]
+
+    ours = getattr(optim, name)(groups(params), lr=0.01)
+    twin = getattr(torch.optim, name)(groups(theirs), lr=0.01)
+    ours.add_param_group({"params": [params[3]], "lr": 1.0})
+    twin.add_param_group({"params": [theirs[3]], "lr": 1.0})
+    assert repr(ours) == repr(twin)
+    assert_paths(walk(ours, params, "float64"), torch_walk(twin, theirs, torch, "float64"), "float64")
+
+
+def test_parameters_without_gradient_stay_and_keep_their_own_count() -> None:
+    a, b = (tg.ones(3).requires_grad_() for _ in range(2))
+    optimizer = optim.Adam([a, b], lr=0.1)
+    a.grad = tg.ones(3)
+    optimizer.step()
+    assert b.tolist() == [1, 1, 1]
+    assert b not in optimizer.state
+    b.grad = tg.ones(3)
+    optimizer.step()
+    assert [optimizer.state[p]["step"].item() for p in (a, b)] == [2, 1]
+
+
+def test_a_late_gradient_is_not_dampened_the_first_time() -> None:
+    torch = pytest.importorskip("torch")
+    options = {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}
+    ours = [tg.ones(3).requires_grad_() for _ in range(2)]
+    theirs = [torch.nn.Parameter(torch.ones(3)) for _ in range(2)]
+    optimizer, twin = optim.SGD(ours, **options), torch.optim.SGD(theirs, **options)
+    for step in range(4):
+        for k in range(2 if step > 1 else 1):
+            ours[k].grad, theirs[k].grad = tg.full((3,), 1.0 + step), torch.full((3,), 1.0 + step)
+        optimizer.step()
+        twin.step()
+    for p, q in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=1e-6)
+
+
+def test_closure_runs_with_the_tape_on_and_its_loss_is_returned() -> None:
+    w = tg.tensor([2.0]).requires_grad_()
+    optimizer = optim.SGD([w], lr=0.25)
+    seen = []
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = (w * w).sum()
+        loss.backward()
+        seen.append(loss.requires_grad)
+        return loss
+
+    with tg.no_grad():
+        assert optimizer.step(closure).item() == 4
+    assert seen == [True]
+    assert w.tolist() == [1]
+    assert w.requires_grad
+    assert w.is_leaf
+
+
+def test_a_written_step_of_ones_own() -> None:
+    class Signs(optim.Optimizer):
+        def __init__(self, params: Any, lr: float) -> None:
+            super().__init__(params, {"lr": lr})
+
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            with tg.no_grad():
+                for group in self.param_groups:
+                    for p in group["params"]:
+                        p -= group["lr"] * p.grad.sign()
+
+    w = tg.tensor([1.0, -1.0]).requires_grad_()
+    optimizer = Signs([w], lr=0.5)
+    calls = []
+    optimizer.register_step_post_hook(lambda *_: calls.append("after"))
+    w.grad = tg.tensor([3.0, -3.0])
+    optimizer.step()
+    assert w.tolist() == [0.5, -0.5]
+    assert calls == ["after"]
+
+
+def test_hooks() -> None:
+    w = tg.ones(1).requires_grad_()
+    w.grad = tg.ones(1)
+    optimizer = optim.SGD([w], lr=1.0)
+    calls: list[str] = []
+    handles = [
+        optimizer.register_step_pre_hook(lambda o, args, kwargs: calls.append("before")),
+        optimizer.register_step_post_hook(lambda o, args, kwargs: calls.append("after")),
+        optim.optimizer.register_optimizer_step_pre_hook(lambda o, args, kwargs: calls.append("before all")),
+        optim.optimizer.register_optimizer_step_post_hook(lambda o, args, kwargs: calls.append("after all")),
+    ]
+    optimizer.step()
+    assert calls == ["before all", "before", "after", "after all"]
+    for handle in handles:
+        handle.remove()
+    optimizer.step()
+    assert len(calls) == 4
+    optimizer.register_state_dict_post_hook(lambda o, state: {**state, "more": 1})
+    optimizer.register_load_state_dict_pre_hook(lambda o, state: {k: v for k, v in state.items() if k != "more"})
+    optimizer.load_state_dict(optimizer.state_dict())
+    optimizer.register_step_pre_hook(lambda o, args, kwargs: 3)
+    with pytest.raises(RuntimeError, match="pre-hook returned 3"):
+        optimizer.step()
+
+
+def test_zero_grad() -> None:
+    w = tg.ones(2).requires_grad_()
+    optimizer = optim.SGD([w])
+    w.grad = tg.ones(2)
+    optimizer.zero_grad(set_to_none=False)
+    assert w.grad.tolist() == [0, 0]
+    optimizer.zero_grad()
+    assert w.grad is None
+    optimizer.step()  # nothing to do
+    assert w.tolist() == [1, 1]
+
+
+def test_learning_rate_may_be_a_tensor_and_may_change() -> None:
+    w = tg.zeros(1).requires_grad_()
+    w.grad = tg.ones(1)
+    optimizer = optim.SGD([w], lr=tg.tensor(0.5))
+    optimizer.step()
+    optimizer.param_groups[0]["lr"] = 0.25
+    optimizer.step()
+    assert w.item() == -0.75
+
+
+W = tg.ones(2).requires_grad_()
+REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
+    "empty": (lambda: optim.SGD([]), ValueError, "optimizer got an empty parameter list"),
+    "tensor": (lambda: optim.SGD(W), TypeError, "should be an iterable of Tensors or dicts"),
+    "number": (lambda: optim.SGD([1]), TypeError, "can only optimize Tensors, but one of the params is int"),
+    "non-leaf": (lambda: optim.SGD([W * 2]), ValueError, "can't optimize a non-leaf Tensor"),
+    "twice": (lambda: optim.SGD([W, W]), ValueError, "more than once in a parameter group"),
+    "groups": (
+        lambda: optim.SGD([{"params": [W]}, {"params": W}]),
+        ValueError,
+        "appear in more than one parameter group",
+    ),
+    "set": (lambda: optim.SGD([{"params": {W}}]), TypeError, "ordered collections"),
+    "names": (
+        lambda: optim.SGD([("a", W), tg.ones(1)]),
+        ValueError,
+        "all optimizer params should be with/without names",
+    ),
+    "lr": (lambda: optim.SGD([W], lr=-1), ValueError, r"\[SGD\] lr is -1, expected 0 or more"),
+    "lr_nan": (lambda: optim.Adam([W], lr=math.nan), ValueError, r"\[Adam\] lr is nan"),
+    "lr_shape": (lambda: optim.Adam([W], lr=tg.ones(2)), ValueError, "expected one element"),
+    "betas": (lambda: optim.AdamW([W], betas=(0.9, 1.0)), ValueError, r"\[AdamW\] betas\[1\] is 1.0"),
+    "nesterov": (lambda: optim.SGD([W], nesterov=True), ValueError, "Nesterov momentum requires"),
+    "etas": (lambda: optim.Rprop([W], etas=(1.5, 2.0)), ValueError, "etas are 1.5 and 2.0"),
+    "rho": (lambda: optim.Adadelta([W], rho=2), ValueError, "rho is 2"),
+    "ways": (lambda: optim.Adam([W], fused=True, foreach=True), RuntimeError, "cannot be `True` together"),
+    "differentiable": (lambda: optim.Adam([W], differentiable=True), NotImplementedError, "differentiable=True"),
+    "no dict": (lambda: optim.SGD([W]).add_param_group([1]), TypeError, "param_group must be a dict"),
+    "no step": (lambda: optim.Optimizer([W], {}).step(), NotImplementedError, "does not define step"),
+    "l1": (lambda: optim.ProximalSGD([W], l1=-1), ValueError, "l1 is -1"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str) -> None:
+    make, kind, message = REFUSED[case]
+    W.grad = tg.ones(2) if case == "no step" else None
+    with pytest.raises(kind, match=message):
+        make()
+
+
+def test_a_state_that_does_not_fit_changes_nothing() -> None:
+    a, b = tg.ones(2).requires_grad_(), tg.ones(3).requires_grad_()
+    optimizer = optim.Adam([a, b], lr=0.5)
+    state = optimizer.state_dict()
+    for bad, message in (
+        ({**state, "param_groups": []}, "different number of parameter groups: 0, expected 1"),
+        ({**state, "param_groups": [{**state["param_groups"][0], "params": [0]}]}, "doesn't match the size"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            optimizer.load_state_dict(bad)
+    a.grad, b.grad = tg.ones(2), tg.ones(3)
+    optimizer.state[b] = {"step": tg.tensor(1.0), "exp_avg": tg.zeros(2), "exp_avg_sq": tg.zeros(3)}
+    with pytest.raises(RuntimeError, match=r"a state of parameter 1 is float32 of shape \(2,\), expected .* \(3,\)"):
+        optimizer.step()
+    assert a.tolist() == [1, 1]
+
+
+def test_rows_refuse_what_would_overwrite_itself() -> None:
+    x, g = tg.ones(4), tg.ones(4)
+    with pytest.raises(RuntimeError, match="two members of the list share memory"):
+        ops.sgd_([x, x[1:], g, g[1:]], 0.1)
+    with pytest.raises(RuntimeError, match="two members of the list share memory"):
+        ops.sgd_([x, x], 0.1)
+    with pytest.raises(RuntimeError, match="expanded view"):
+        ops.sgd_([tg.ones(1).expand(4), g], 0.1)
+    with pytest.raises(RuntimeError, match="got 3 tensors, expected a multiple of 2"):
+        ops.sgd_([x, g, g], 0.1)
+    with pytest.raises(TypeError, match="int64, expected float32 or float64"):
+        ops.sgd_([tg.ones(4, dtype=tg.int64), g], 0.1)
+    with pytest.raises(RuntimeError, match="a leaf tensor that requires a gradient cannot be overwritten"):
+        ops.sgd_([x.clone().requires_grad_(), g], 0.1)
+    assert x.tolist() == [1, 1, 1, 1]
+    ops.sgd_([], 0.1)
+    ops.sgd_([x, tg.zeros(4).requires_grad_()], 0.1)  # a gradient on the tape is only read
+
+
+def test_a_saved_tensor_that_a_step_changed_is_noticed() -> None:
+    w = tg.ones(2).requires_grad_()
+    loss = (w * w).sum()
+    w.grad = tg.ones(2)
+    optim.SGD([w], lr=0.1).step()
+    with pytest.raises(RuntimeError, match="changed in place"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bits_do_not_depend_on_threads_isa_layout_or_company(case: str) -> None:
+    name, options = CASES[case]
+    n = 70_003  # several threads share it
+    before_isa, before_threads = _core.build_info()["isa"], tg.get_num_threads()
+
+    def bits(threads: int, isa: str, parts: bool = False, strided: bool = False) -> list[bytes]:
+        tg.set_num_threads(threads)
+        _core.set_isa(isa)
+        values = real(n, "optim.bits", "float32")
+        cuts = [0, 1, 777, n] if parts else [0, n]
+        params = []
+        for a, b in itertools.pairwise(cuts):
+            p = tg.from_numpy(np.repeat(values[a:b], 2))[::2] if strided else tg.tensor(values[a:b])
+            params.append(p.requires_grad_())
+        optimizer = getattr(optim, name)(params, **options)
+        for step in range(3):
+            g = real(n, f"optim.bits.{step}", "float32")
+            for p, a, b in zip(params, cuts[:-1], cuts[1:], strict=True):
+                p.grad = tg.tensor(g[a:b])
+            optimizer.step()
+        joined = [np.concatenate([p.detach().numpy() for p in params])]
+        for key in optimizer.state[params[0]]:
+            joined.append(np.concatenate([np.atleast_1d(optimizer.state[p][key].numpy()) for p in params]))
+        if parts:  # single numbers are kept once per parameter
+            joined = [j if j.size == n else j[:1] for j in joined]
+        return [j.tobytes() for j in joined]
+
+    try:
+        want = bits(1, before_isa)
+        assert bits(3, before_isa) == want
+        assert bits(2, before_isa, parts=True) == want
+        assert bits(2, before_isa, strided=True) == want
+        for isa in _core.available_isas():
+            assert bits(2, isa) == want, isa
+    finally:
+        tg.set_num_threads(before_threads)
+        _core.set_isa(before_isa)
+
+
+# ---------------------------------------------------------------- L1, LBFGS, backtracking
+
+
+def test_proximal_steps_leave_exact_zeros_at_the_known_minimum() -> None:
+    """The minimum of ½(w − a)² + l1 |w| is a, moved towards zero by l1."""
+    a = tg.tensor([3.0, 0.5, -2.0, -0.25, 0.0], dtype=tg.float64)
+    w = tg.ones(5, dtype=tg.float64).requires_grad_()
+    optimizer = optim.ProximalSGD([w], lr=0.5, l1=1.0)
+    for _ in range(100):
+        w.grad = w.detach() - a
+        optimizer.step()
+    np.testing.assert_allclose(w.detach().numpy(), [2, 0, -1, 0, 0], atol=1e-12)
+    assert w.detach().numpy()[[1, 3, 4]].tobytes() == np.zeros(3).tobytes()
+    state = optimizer.state_dict()
+    assert state["param_groups"][0]["l1"] == 1.0
+    w.grad = tg.full((5,), math.nan, dtype=tg.float64)
+    optimizer.step()
+    assert bool(w.isnan().all())
+
+
+def rosenbrock(x: Any) -> Any:
+    return (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
+
+
+@pytest.mark.parametrize("options", [
+    {"line_search_fn": "strong_wolfe"},
+    {"line_search_fn": "strong_wolfe", "history_size": 3, "max_iter": 4},
+    {"lr": 0.002, "max_iter": 5},
+    {"lr": 0.002, "tolerance_change": 0.1},
+])  # fmt: skip
+def test_lbfgs_walks_as_pytorchs(options: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    ours = tg.tensor([-1.5, 2.0], dtype=tg.float64).requires_grad_()
+    theirs = torch.tensor([-1.5, 2.0], dtype=torch.float64, requires_grad=True)
+    counts = []
+    for x, make in ((ours, optim.LBFGS), (theirs, torch.optim.LBFGS)):
+        optimizer = make([x], **options)
+
+        def closure(x: Any = x, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = rosenbrock(x)
+            loss.backward()
+            return loss
+
+        path = []
+        for _ in range(6):
+            loss = optimizer.step(closure)
+            path.append([loss.item(), *x.tolist()])
+        counts.append((path, optimizer.state_dict()["state"][0]))
+    np.testing.assert_allclose(counts[0][0], counts[1][0], rtol=1e-6, atol=1e-9)
+    for key in ("func_evals", "n_iter"):
+        assert counts[0][1][key] == counts[1][1][key]
+    if options == {"line_search_fn": "strong_wolfe"}:
+        np.testing.assert_allclose(ours.tolist(), [1, 1], atol=1e-2)
+
+
+def test_lbfgs_of_several_parameters_and_its_errors() -> None:
+    a, b = tg.zeros(2, 3).requires_grad_(), tg.ones(()).requires_grad_()
+    optimizer = optim.LBFGS([a, b], line_search_fn="strong_wolfe")
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = ((a - 2) ** 2).sum() + (b + 1) ** 4
+        loss.backward()
+        return loss
+
+    for _ in range(5):
+        optimizer.step(closure)
+    np.testing.assert_allclose(a.detach().numpy(), np.full((2, 3), 2), atol=1e-3)
+    assert abs(b.item() + 1) < 0.1
+    with pytest.raises(TypeError, match="needs a closure"):
+        optimizer.step()
+    with pytest.raises(ValueError, match="got 2 parameter groups"):
+        optim.LBFGS([{"params": [a]}, {"params": [b]}])
+    with pytest.raises(RuntimeError, match="line_search_fn is 'armijo'"):
+        optim.LBFGS([a], line_search_fn="armijo")
+
+
+def test_descent_stops_when_the_loss_fails_to_decrease() -> None:
+    w = tg.tensor([5.0, -4.0], dtype=tg.float64).requires_grad_()
+    scale = tg.tensor([1.0, 30.0], dtype=tg.float64)
+    optimizer = optim.GradientDescent([w], lr=100.0)
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = (scale * (w - 2) ** 2).sum()
+        loss.backward()
+        return loss
+
+    losses = []
+    while not optimizer.stopped:
+        losses.append(optimizer.step(closure).item())
+        assert len(losses) < 2000
+    assert all(b < a for a, b in itertools.pairwise(losses[:-1]))
+    np.testing.assert_allclose(w.detach().numpy(), [2, 2], atol=1e-6)
+
+
+@pytest.mark.parametrize(("lr", "converges"), [(0.49, True), (0.51, False)])
+def test_a_quadratic_of_curvature_4_converges_below_a_half(lr: float, converges: bool) -> None:
+    w = tg.tensor([1.0], dtype=tg.float64).requires_grad_()
+    optimizer = optim.SGD([w], lr=lr)
+    for _ in range(200):
+        optimizer.zero_grad()
+        (2 * w * w).sum().backward()
+        optimizer.step()
+    assert (abs(w.item()) < 1e-3) == converges
+
+
+@pytest.mark.parametrize("module", [
+    *("optim.adam", "optim.adagrad", "optim.sgd", "optim.lbfgs", "optim.descent", "optim.lr_scheduler"),
+    *("utils.data.dataset", "utils.data.sampler", "utils.data.dataloader"),
+])  # fmt: skip
+def test_examples(module: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"trigrad.{module}"))
+    assert result.attempted > 4
+    assert not result.failed

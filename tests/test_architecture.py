@@ -144,7 +144,7 @@ MODULE_MAY_IMPORT = {
     "_docs": {"ops"},
     "_saving": {"_core"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
-    "nn": {"_core", "ops", "_functional", "_indexing", "_linalg", "_shaping"},
+    "nn": {"_core", "ops", "_elementwise", "_functional", "_indexing", "_linalg", "_shaping"},
     "trigrad": {
         "_elementwise",
         "_ordering",

@@ -7,6 +7,7 @@ from typing import Any
 
 from trigrad import ops
 from trigrad._core import Tensor
+from trigrad._elementwise import gelu, relu6, tanhshrink
 from trigrad._functional import (
     batch_norm,
     binary_cross_entropy_with_logits,
@@ -51,6 +52,7 @@ __all__ = [
     "one_hot",
     "pad",
     "relu",
+    "relu6",
     "relu_",
     "rms_norm",
     "selu",
@@ -63,6 +65,7 @@ __all__ = [
     "softshrink",
     "softsign",
     "tanh",
+    "tanhshrink",
     "threshold",
     "threshold_",
 ]
@@ -106,5 +109,5 @@ selu_: Activation = Tensor.selu_
 threshold_: Activation = Tensor.threshold_
 
 # The others.
-gelu, sigmoid, softplus, tanh = ops.gelu, ops.sigmoid, ops.softplus, ops.tanh
+sigmoid, softplus, tanh = ops.sigmoid, ops.softplus, ops.tanh
 hardshrink, logsigmoid, softshrink, softsign = ops.hardshrink, ops.logsigmoid, ops.softshrink, ops.softsign

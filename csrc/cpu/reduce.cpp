@@ -54,10 +54,11 @@ Arranged arrange(const Call& c) {
   for (int i = after; i < rank; i++) order.push_back(i);
 
   Arranged a{permute(c.op.name.c_str(), x, order), after == rank && rank > 0};
-  auto lay = [&] {
-    return walk_as_one(a.x, 0, before, &a.outer, &a.outer_stride) &&
-           walk_as_one(a.x, before, after, &a.n, &a.n_stride) &&
-           walk_as_one(a.x, after, rank, &a.inner, &a.inner_stride) &&
+  auto lay = [&] {  // all three lengths, whether or not the strides will do
+    const bool outer = walk_as_one(a.x, 0, before, &a.outer, &a.outer_stride);
+    const bool n = walk_as_one(a.x, before, after, &a.n, &a.n_stride);
+    const bool inner = walk_as_one(a.x, after, rank, &a.inner, &a.inner_stride);
+    return outer && n && inner &&
            (a.by_rows ? a.n <= 1 || a.n_stride == 1 : a.inner <= 1 || a.inner_stride == 1);
   };
   if (!lay()) {

@@ -252,7 +252,32 @@ def row_wise(name: str, t: str) -> list[RowCase]:
         cases[softmax + "_backward"] = lambda: [
             (f"{n}", [rows(n), rows(n, key="y", low=-3, high=0)], {"dim": 1}) for n in WIDTHS
         ]
-    for reduction in ("sum", "mean", "prod", "amax", "amin", "var", "logsumexp", "argmax", "argmin"):
+    for ordering, attrs in (
+        ("native_sort", {}),
+        ("native_topk", {"k": 1}),
+        ("native_kthvalue", {"k": 1}),
+        ("cumsum", {"dim": 1}),
+        ("cumprod", {"dim": 1}),
+    ):
+        cases[ordering] = lambda attrs=attrs: [(f"{n}", [rows(n)], attrs) for n in (1, 5, 17, 70)]
+    cases["native_layer_norm"] = lambda: [
+        (f"{n}", [rows(n), shared(n), shared(n, key="b")], {"normalized_shape": (n,)}) for n in WIDTHS[1:]
+    ]
+    for reduction in (
+        "any",
+        "all",
+        "nansum",
+        "native_norm",
+        "sum",
+        "mean",
+        "prod",
+        "amax",
+        "amin",
+        "var",
+        "logsumexp",
+        "argmax",
+        "argmin",
+    ):
         cases[reduction] = lambda: [(f"{n}", [rows(n, low=0.5, high=1.5)], {"dim": 1}) for n in (2, 5, 16, 17, 40, 130)]
     return cases[name]() if name in cases else []
 

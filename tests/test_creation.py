@@ -361,3 +361,26 @@ def test_bytes_go_in_and_out() -> None:
             core.from_bytes(wrong, tg.int32, (2, 3))
     assert core.from_bytes(b"", tg.float32, (0, 2)).shape == (0, 2)
     assert math.prod(core.from_bytes(bytes(8), tg.float64, ()).shape) == 1
+
+
+# ---- casts to and from the half types, whose code each ISA has of its own
+
+
+@pytest.mark.parametrize("isa", tg._core.available_isas())
+def test_half_types_round_as_torchs(isa: str) -> None:
+    tg._core.set_isa(isa)
+    halves = np.arange(1 << 16, dtype=np.uint16)
+    same_bits(tg.from_numpy(halves.view("f2")).float().numpy(), halves.view("f2").astype("f4"))
+    # Every exponent, and what lies next to each rounding: ties, carries, the smallest and largest numbers.
+    top = np.arange(0, 1 << 32, 1 << 12, dtype=np.uint64)[:, None]
+    x = np.unique((top + np.array([0, 1, 2, 4095])).astype(np.uint32)).view("f4")
+    theirs = torch.from_numpy(x)
+    same_bits(tg.from_numpy(x).half().float().numpy(), theirs.half().float().numpy())
+    same_bits(tg.from_numpy(x).bfloat16().float().numpy(), theirs.bfloat16().float().numpy())
+
+
+def same_bits(got: np.ndarray, want: np.ndarray) -> None:
+    """Any NaN equals any NaN."""
+    number = ~np.isnan(want)
+    assert np.array_equal(np.isnan(got), ~number)
+    assert np.array_equal(got.view("u4")[number], want.view("u4")[number])

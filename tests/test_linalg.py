@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -218,6 +219,37 @@ def test_in_place_results_must_fit() -> None:
     with pytest.raises(RuntimeError, match=r"\[addmm_\] the result has shape \(3, 2\), the tensor \(2,\)"):
         x.addmm_(tg.ones(3, 4), tg.ones(4, 2))
     assert x.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "dim"),
+    [
+        ((3,), (3,), None),
+        ((4, 3), (4, 3), None),
+        ((4, 3), (1, 3), -1),
+        ((3, 3), (3, 3), None),
+        ((2, 3, 5), (2, 3, 1), 1),
+        ((0, 3), (0, 3), -1),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float64", "int64"])
+def test_cross_against_torch(torch: Any, a: tuple[int, ...], b: tuple[int, ...], dim: int | None, dtype: str) -> None:
+    x, y = numbers(a, "cross.a", dtype), numbers(b, "cross.b", dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch would have dim named
+        want = torch.cross(torch.from_numpy(x.copy()), torch.from_numpy(y.copy()), dim)
+    for function in (tg.cross, tg.Tensor.cross):
+        same(function(ours(x), ours(y), dim), want)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "dim"), [((2,), (2,), None), ((3,), (2, 3), None), ((3, 2), (3, 2), 1), ((), (), None), ((3,), (3,), 2)]
+)
+def test_cross_refuses(torch: Any, a: tuple[int, ...], b: tuple[int, ...], dim: int | None) -> None:
+    with pytest.raises((RuntimeError, IndexError)):
+        torch.cross(torch.ones(a), torch.ones(b), dim)
+    with pytest.raises((RuntimeError, IndexError), match=r"\[cross\]"):
+        tg.cross(tg.ones(a), tg.ones(b), dim)
 
 
 # ---------------------------------------------------------------- layers

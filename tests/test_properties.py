@@ -291,3 +291,15 @@ def test_strides_of_empty_tensors_do_not_matter(shape: tuple[int, ...], name: st
         got = run(name, Sample("", (x,), {"dim": (axis,)}))[0]
         assert got is not None
         assert got.size == 0
+
+
+@pytest.mark.parametrize(("name", "empty"), [("sum", 0), ("prod", 1), ("any", 0), ("all", 1), ("nansum", 0)])
+def test_reductions_of_nothing_are_whole(name: str, empty: int) -> None:
+    """Every result is written, whatever the strides of the tensor without elements are."""
+    x = np.lib.stride_tricks.as_strided(np.zeros(0, "f4"), (0, 0, 4, 8), (3, 5, 7, 11))[..., ::-1]
+    run("fill_", Sample("", (np.ones((4, 8), "f4"),), {"value": 7.0}))  # what a result that is not written shows
+    for dim, kept in (((0, 1), (4, 8)), ((0, 1, 2), (8,)), ((0, 2), (0, 8)), ((1, 3), (0, 4))):
+        got = run(name, Sample("", (x,), {"dim": dim}))[0]
+        assert got is not None
+        assert got.shape == kept
+        assert (got == empty).all()

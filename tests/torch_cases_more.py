@@ -95,6 +95,11 @@ def n_along(x: Any, dim: int) -> int:
     return int(x.shape[dim]) if -x.ndim <= dim < x.ndim else 1
 
 
+def cross(d: Draw) -> list[Any]:
+    x = d.x(1, 3, FLOATS, shape=d.pick((3,), (5, 3), (3, 4), (2, 3, 3), (2, 5)), finite=True)
+    return [x, d.same(finite=True), d.pick({}, {"dim": d.dim()})]
+
+
 def scatter(d: Draw) -> list[Any]:
     """Each place is written once at most: of several PyTorch's last is not always the last."""
     x = d.x(1, 3, least=1)
@@ -173,6 +178,7 @@ CASES = [
     Case("addbmm", lambda d: [*sized(d, "mn", "bmk", "bkn"), d.keywords(alpha=(2,), beta=(0, 3))], scale="products"),
     Case("tensordot", tensordot, scale="products"),
     Case("bilinear", bilinear, scale="products"),
+    Case("cross", cross, scale="products"),
     Case("trace", lambda d: [d.x(1 if d.rarely() else 2, 2)]),
     Case("trapezoid", trapezoid),
     Case("trapz", trapezoid),

@@ -62,7 +62,9 @@ DIFFERENCES: dict[str, Covers] = {
         case.name == "pad" and not ours and isinstance(theirs, NotImplementedError | ValueError)
     ),
     "integer factors": lambda case, arguments, ours, theirs: (
-        not theirs and says(ours, "expected integers for tensors of", "and the product") and of_integers(arguments)
+        not theirs
+        and says(ours, "expected integers for tensors of", "and the product", "] values is")
+        and of_integers(arguments)
     ),
     "integer ranges": lambda case, arguments, ours, theirs: (
         case.name == "arange"
@@ -87,7 +89,8 @@ DIFFERENCES: dict[str, Covers] = {
         case.name in ("hardtanh", "threshold") and arguments[0].dtype.kind != "f"
     ),
     "limits": lambda case, arguments, ours, theirs: (
-        case.name in ("silu", "quantile") and any(np.isinf(a).any() for a in arguments if isinstance(a, np.ndarray))
+        case.name in ("silu", "gelu", "softsign", "hardswish", "mish", "quantile")
+        and any(np.isinf(a).any() for a in arguments if isinstance(a, np.ndarray))
     ),
     "constant rows": lambda case, arguments, ours, theirs: (
         case.name == "layer_norm" and has_constant_row(*arguments[:2])
@@ -95,7 +98,10 @@ DIFFERENCES: dict[str, Covers] = {
     "sign of NaN": lambda case, arguments, ours, theirs: case.name == "sign" and np.isnan(arguments[0]).any(),
     "numbers that do not fit": lambda case, arguments, ours, theirs: not theirs and says(ours, "does not fit"),
     "one dtype of several": lambda case, arguments, ours, theirs: (
-        not ours and says(theirs, "did not match", "requires dtype Double")
+        (case.name == "clamp" and len(arguments) > 2 and of_integers(arguments))
+        or (
+            not ours and says(theirs, "did not match", "requires dtype Double", "Boolean alpha", "expected scalar type")
+        )
     ),
     "layers of one dtype": lambda case, arguments, ours, theirs: (
         case.name

@@ -265,22 +265,22 @@ bool read(const Walk& w) {
 }
 
 // Every place is written by one thread alone, in the order of the index: threads share out a free axis, or, where that
-// is too short, the places of the indexed axis, each passing over the indices that are not its own.
+// is too short and there are many of them, the places of the indexed axis, each passing over the indices not its own.
 template <class T, Move move>
 void write(const Walk& w) {
-  constexpr int64_t line_of_cache = 64 / sizeof(T);
   const double total = nanoseconds<T>(w) * static_cast<double>(w.size());
   const int64_t threads = std::min<int64_t>(num_threads(), static_cast<int64_t>(total / 20'000));
-  if (threads < 2) return static_cast<void>(visit<T, move>(w));
   const int cut = longest(w, true);
+  const int64_t length = cut < 0 ? 0 : w.axis[cut].length;
   const bool inner = cut == w.rank - 1;
-  if (cut >= 0 && !inner && w.axis[cut].length >= 2 * threads) {
-    const int64_t length = w.axis[cut].length;
+  if (threads > 1 && !inner && length >= 2 * threads)
     return split(length, total / static_cast<double>(length),
                  [&](int64_t first, int64_t last) { visit<T, move>(part(w, sizeof(T), cut, first, last)); });
-  }
-  const bool columns = inner && w.axis[cut].length >= 2 * line_of_cache * threads;
-  const int64_t n = columns ? w.axis[cut].length : w.places, unit = columns ? line_of_cache : 1;
+  // A share of the columns costs another look at every index, which must be little beside what it moves.
+  const int64_t least = (w.axis[w.rank - 1].index ? 32 : 128) / static_cast<int64_t>(sizeof(T));
+  const bool columns = inner && length >= least * threads;
+  if (threads < 2 || (!columns && threads < 4)) return static_cast<void>(visit<T, move>(w));
+  const int64_t n = columns ? length : w.places, unit = columns ? least : 1;
   const int64_t share = ((n + threads - 1) / threads + unit - 1) / unit * unit;
   split((n + share - 1) / share, 20'000, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; task++) {

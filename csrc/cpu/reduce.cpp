@@ -54,10 +54,11 @@ Arranged arrange(const Call& c) {
   for (int i = after; i < rank; i++) order.push_back(i);
 
   Arranged a{permute(c.op.name.c_str(), x, order), after == rank && rank > 0};
-  auto lay = [&] {
-    return walk_as_one(a.x, 0, before, &a.outer, &a.outer_stride) &&
-           walk_as_one(a.x, before, after, &a.n, &a.n_stride) &&
-           walk_as_one(a.x, after, rank, &a.inner, &a.inner_stride) &&
+  auto lay = [&] {  // all three lengths, whether or not the strides will do
+    const bool outer = walk_as_one(a.x, 0, before, &a.outer, &a.outer_stride);
+    const bool n = walk_as_one(a.x, before, after, &a.n, &a.n_stride);
+    const bool inner = walk_as_one(a.x, after, rank, &a.inner, &a.inner_stride);
+    return outer && n && inner &&
            (a.by_rows ? a.n <= 1 || a.n_stride == 1 : a.inner <= 1 || a.inner_stride == 1);
   };
   if (!lay()) {
@@ -202,6 +203,21 @@ void reduce(Reduce kind, const Arranged& a, const T* center, T* out) {
 }
 
 // ---- integers: exact, so any order will do ---------------------------------------------------------------------------
+// step(acc, x) over n numbers, four chains side by side; `start` changes nothing.
+template <class T, class Acc, class Step>
+Acc chain_exact(const T* x, int64_t n, Acc start, Step step) {
+  Acc a = start, b = start, c = start, d = start;
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4) {
+    a = step(a, Acc(x[i]));
+    b = step(b, Acc(x[i + 1]));
+    c = step(c, Acc(x[i + 2]));
+    d = step(d, Acc(x[i + 3]));
+  }
+  for (; i < n; i++) a = step(a, Acc(x[i]));
+  return step(step(a, b), step(c, d));
+}
+
 // step(acc, x) over the n of each (outer, inner), starting at `start`
 template <class T, class Acc, class Step>
 void reduce_exact(const Arranged& a, Acc start, Acc* out, Step step) {
@@ -213,20 +229,15 @@ void reduce_exact(const Arranged& a, Acc start, Acc* out, Step step) {
     Acc* part = partial.data<Acc>();
     split(pieces, 0.5 * piece, [&](int64_t first, int64_t last) {
       for (int64_t p = first; p < last; p++) {
-        Acc acc = start;
-        for (int64_t i = p * piece; i < a.n && i < (p + 1) * piece; i++) acc = step(acc, Acc(x[i]));
-        part[p] = acc;
+        const int64_t begin = p * piece, left = a.n - begin;
+        part[p] = chain_exact(x + begin, left < piece ? left : piece, start, step);
       }
     });
     out[0] = start;
     for (int64_t p = 0; p < pieces; p++) out[0] = step(out[0], part[p]);
   } else if (a.by_rows) {
     split(a.outer, 0.5 * static_cast<double>(a.n) + 2, [&](int64_t first, int64_t last) {
-      for (int64_t o = first; o < last; o++) {
-        Acc acc = start;
-        for (int64_t i = 0; i < a.n; i++) acc = step(acc, Acc(x[o * a.outer_stride + i]));
-        out[o] = acc;
-      }
+      for (int64_t o = first; o < last; o++) out[o] = chain_exact(x + o * a.outer_stride, a.n, start, step);
     });
   } else {
     split(a.outer, 0.5 * static_cast<double>(a.n * a.inner) + 2, [&](int64_t first, int64_t last) {

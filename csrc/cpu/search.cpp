@@ -30,7 +30,7 @@ int64_t count_true(const uint8_t* mask, int64_t n) {
 }
 
 // Long masks are counted and listed in blocks.
-constexpr int64_t kBlock = 1 << 16;
+constexpr int64_t kBlock = 1 << 14;
 int64_t blocks(int64_t n) { return (n + kBlock - 1) / kBlock; }
 
 // to[0 .. found) = the places from `first` to `last` that are true; there is room for no more than these.

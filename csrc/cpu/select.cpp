@@ -139,19 +139,30 @@ int64_t kth_of_line(const T* x, int64_t n, int64_t k) {
   const int digits = n < kLongLine ? 8 : 10;
   const int64_t buckets = int64_t{1} << digits;
   const int parts = n < kLongLine ? 1 : num_threads();
+  // The keys of a short line are kept; those of a long one would cost more memory traffic than their computation.
+  const Block block(n < kLongLine ? static_cast<size_t>(n) * sizeof(Key) : 0);
+  Key* const kept = n < kLongLine ? static_cast<Key*>(block.data) : nullptr;
   std::vector<KeyRange<Key>> ranges(static_cast<size_t>(parts), {~Key{0}, Key{0}});
   over_parts(n, parts, [&](int part, int64_t first, int64_t last) {
-    if (first < last) ranges[static_cast<size_t>(part)] = key_range(x + first, last - first, Key{0});
+    KeyRange<Key> range{~Key{0}, Key{0}};
+    for (int64_t i = first; i < last; i++) {
+      const Key key = key_of(x[i], Key{0});
+      if (kept) kept[i] = key;
+      range = {std::min(range.least, key), std::max(range.greatest, key)};
+    }
+    ranges[static_cast<size_t>(part)] = range;
   });
   KeyRange<Key> range = ranges[0];
   for (const KeyRange<Key>& r : ranges) range = {std::min(range.least, r.least), std::max(range.greatest, r.greatest)};
   const int shift = std::max(range.width() - digits, 0);
-  const auto bucket_of = [=](T v) { return static_cast<int64_t>((key_of(v, Key{0}) - range.least) >> shift); };
+  const Key least = range.least;
+  const auto key_at = [=](int64_t i) { return kept ? kept[i] : key_of(x[i], Key{0}); };
+  const auto bucket_of = [=](int64_t i) { return static_cast<int64_t>((key_at(i) - least) >> shift); };
 
   std::vector<uint32_t> counts(static_cast<size_t>(parts * buckets), 0);
   over_parts(n, parts, [&](int part, int64_t first, int64_t last) {
     uint32_t* count = counts.data() + part * buckets;
-    for (int64_t i = first; i < last; i++) count[bucket_of(x[i])]++;
+    for (int64_t i = first; i < last; i++) count[bucket_of(i)]++;
   });
   auto in_bucket = [&](int part, int64_t b) { return int64_t{counts[static_cast<size_t>(part * buckets + b)]}; };
   int64_t bucket = 0, size = 0;
@@ -165,7 +176,7 @@ int64_t kth_of_line(const T* x, int64_t n, int64_t k) {
     Candidate* to = held.data();
     for (int before = 0; before < part; before++) to += in_bucket(before, bucket);
     for (int64_t i = first; i < last; i++)
-      if (bucket_of(x[i]) == bucket) *to++ = {key_of(x[i], Key{0}), i};
+      if (bucket_of(i) == bucket) *to++ = {key_at(i), i};
   });
   if (shift > 0) std::nth_element(held.begin(), held.begin() + k, held.end());  // else all keys are equal
   return held[static_cast<size_t>(k)].index;

@@ -48,7 +48,7 @@ class finfo:
         self.bits = 8 * kind.itemsize
         self.dtype = str(kind).partition(".")[2]
         self.eps = 2.0**-fraction
-        self.max = math.ldexp(2.0 - 2.0**-fraction, exponent)
+        self.max: float = math.ldexp(2.0 - 2.0**-fraction, exponent)
         self.min = -self.max
         self.tiny = self.smallest_normal = math.ldexp(1.0, 1 - exponent)
         self.resolution = float(f"1e-{digits}")

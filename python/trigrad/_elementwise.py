@@ -62,6 +62,9 @@ __all__ = [
 Operand: TypeAlias = "Tensor | float"  # an int or a bool is a float to Python's types
 
 
+LARGEST = {kind: _dtypes.finfo(kind).max for kind in (_core.float16, _core.bfloat16, _core.float32, _core.float64)}
+
+
 def floating(x: Operand) -> bool:
     return x.is_floating_point() if isinstance(x, Tensor) else isinstance(x, float)
 
@@ -301,7 +304,7 @@ def nan_to_num(
     """
     if not input.is_floating_point():
         return input.clone()
-    largest = _dtypes.finfo(input.dtype).max
+    largest = LARGEST[input.dtype]
     result = ops.native_nan_to_num(input, largest if posinf is None else posinf, -largest if neginf is None else neginf)
     return result if not nan else ops.where(ops.isnan(input), float(nan), result)
 

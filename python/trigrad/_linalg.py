@@ -23,6 +23,7 @@ __all__ = [
     "baddbmm",
     "bilinear",
     "bmm",
+    "cross",
     "dot",
     "einsum",
     "ger",
@@ -183,6 +184,28 @@ def shapes_of_kron(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[tuple[int, .
     left = tuple(n for m in a for n in (m, 1))
     right = tuple(n for m in b for n in (1, m))
     return left, right, tuple(m * n for m, n in zip(a, b, strict=True))
+
+
+def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
+    """The vector products along an axis of length 3, the first such one unless `dim` names it.
+
+    input (..., 3, ...), other (..., 3, ...), broadcast -> (..., 3, ...)
+
+    >>> import trigrad as tg
+    >>> tg.cross(tg.tensor([1.0, 0.0, 0.0]), tg.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
+    """
+    if dim is None:
+        dim = next((d for d, n in enumerate(input.shape) if n == 3), 0)
+    if not -input.ndim <= dim < input.ndim:
+        raise IndexError(f"[cross] dim is {dim}, which input {tuple(input.shape)} does not have")
+    if input.ndim != other.ndim or input.shape[dim] != 3 or other.shape[dim] != 3:
+        raise RuntimeError(
+            f"[cross] got input {tuple(input.shape)} and other {tuple(other.shape)}, expected as many dimensions, and 3 "
+            f"elements along dimension {dim} of both"
+        )
+    a, b = (ops.cat([x, x.narrow(dim, 0, 2)], dim) for x in (input, other))  # elements 0 1 2 0 1
+    return ops.sub(ops.mul(a.narrow(dim, 1, 3), b.narrow(dim, 2, 3)), ops.mul(a.narrow(dim, 2, 3), b.narrow(dim, 1, 3)))
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -374,7 +397,7 @@ def addr_(self: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: 
 
 
 METHODS = (
-    *(mm, bmm, mv, dot, vdot, inner, outer, ger, kron, trace),
+    *(mm, bmm, mv, dot, vdot, inner, outer, ger, kron, trace, cross),
     *(addmm, addmv, addbmm, baddbmm, addr, addmm_, addmv_, addbmm_, baddbmm_, addr_),
 )
 

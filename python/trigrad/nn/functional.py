@@ -7,7 +7,7 @@ from typing import Any
 
 from trigrad import _losses, ops
 from trigrad._core import Tensor
-from trigrad._elementwise import gelu, tanhshrink
+from trigrad._elementwise import gelu, relu6, tanhshrink
 from trigrad._functional import (
     batch_norm,
     dropout,
@@ -113,4 +113,4 @@ threshold_: Activation = Tensor.threshold_
 
 # The others.
 sigmoid, softplus, tanh = ops.sigmoid, ops.softplus, ops.tanh
-hardshrink, softshrink, softsign, logsigmoid = ops.hardshrink, ops.softshrink, ops.softsign, ops.logsigmoid
+hardshrink, logsigmoid, softshrink, softsign = ops.hardshrink, ops.logsigmoid, ops.softshrink, ops.softsign

@@ -3,8 +3,12 @@
 template <class Row, class V = typename Row::V, class S = typename Row::S>
 TG_FN void layer_norm_row(const Row& row, const LayerNorm<S>& a, const S* x, S* y, V* mean, V* rstd) {
   const V n = broadcast<V>(S(row.n));
-  const V m =
+  const V first =
       row.sum([&](V acc, int64_t i, auto k) __attribute__((always_inline)) { return acc + row.get(x, i, k); }) / n;
+  // The rounding of the mean, which 1/std would multiply where the row is nearly constant.
+  const V m = first + row.sum([&](V acc, int64_t i, auto k) __attribute__((always_inline)) {
+    return acc + (row.get(x, i, k) - first);
+  }) / n;
   const V squares = row.sum([&](V acc, int64_t i, auto k) __attribute__((always_inline)) {
     const V d = row.get(x, i, k) - m;
     return fma(d, d, acc);

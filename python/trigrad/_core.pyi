@@ -123,6 +123,7 @@ class Tensor:
     requires_grad: builtins.bool
     _hooks: dict[builtins.int, Any] | None
     _post_hooks: dict[builtins.int, Any] | None
+    _role: builtins.int
     @property
     def T(self) -> Tensor: ...
     @property

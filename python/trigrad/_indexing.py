@@ -454,12 +454,12 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         )
     if minlength < 0:
         raise RuntimeError(f"[bincount] minlength is {minlength}, expected 0 or more")
-    if weights is None:
-        weights = ONE
-    elif weights.shape != input.shape:
+    if weights is not None and weights.shape != input.shape:
         raise RuntimeError(
             f"[bincount] weights have shape {tuple(weights.shape)}, expected that of the input, {tuple(input.shape)}"
         )
+    if weights is None or not input.numel():  # of nothing PyTorch counts in integers
+        weights = ONE
     elif weights.dtype is not _core.float32:
         weights = weights.double()
     n = max(minlength, int(ops.amax(input)) + 1 if input.numel() else 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 from trigrad import _losses, ops
 from trigrad._core import Tensor
-from trigrad._elementwise import gelu, relu6, tanhshrink
+from trigrad._elementwise import gelu, tanhshrink
 from trigrad._functional import (
     batch_norm,
     dropout,

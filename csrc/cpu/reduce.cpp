@@ -58,8 +58,7 @@ Arranged arrange(const Call& c) {
     const bool outer = walk_as_one(a.x, 0, before, &a.outer, &a.outer_stride);
     const bool n = walk_as_one(a.x, before, after, &a.n, &a.n_stride);
     const bool inner = walk_as_one(a.x, after, rank, &a.inner, &a.inner_stride);
-    return outer && n && inner &&
-           (a.by_rows ? a.n <= 1 || a.n_stride == 1 : a.inner <= 1 || a.inner_stride == 1);
+    return outer && n && inner && (a.by_rows ? a.n <= 1 || a.n_stride == 1 : a.inner <= 1 || a.inner_stride == 1);
   };
   if (!lay()) {
     a.x = contiguous(a.x);

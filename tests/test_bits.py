@@ -452,3 +452,16 @@ def test_bits_do_not_depend_on_a_second_caller() -> None:
     for w in workers:
         w.join()
     assert not wrong
+
+
+def test_a_number_beside_rows_cut_in_two() -> None:
+    """Rows of 1501 are worked on in pieces of 751 and 750: the operand that all pieces share is as long as the longer one,
+    whichever of them a thread meets first."""
+    tg.set_num_threads(2)
+    exponents = tg.tensor(2.5), tg.tensor(-1.25)
+    wide = tg.rand(64, 2 * 1501 + 7)
+    for rows in range(32, 64):
+        x = wide[:rows, : 2 * 1501 : 2]
+        want = [bits((x.clone() ** e).numpy()) for e in exponents]
+        for _ in range(3):
+            assert [bits((x**e).numpy()) for e in exponents] == want

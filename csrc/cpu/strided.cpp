@@ -175,7 +175,7 @@ struct Strided {
         } else if (operand.direct) {
           in[o] = memory;
         } else if (!operand.repeats || !in[o]) {
-          s.move(o, steps, memory, buffer, true);
+          s.move(o, operand.repeats ? s.rows : steps, memory, buffer, true);  // the first piece may be a short one
           in[o] = buffer;
         }
       }

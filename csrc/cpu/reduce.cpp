@@ -65,6 +65,7 @@ Arranged arrange(const Call& c) {
     lay();
   }
   if (rank == 0) a.by_rows = true;
+  if (a.outer == 0 || a.inner == 0) a.outer = a.n = a.inner = 0;  // no result: no work, whatever the lengths
   return a;
 }
 

@@ -39,6 +39,9 @@ Tensor view_as_dtype(const Tensor& t, Dtype dtype) {
     fail(ErrorKind::Runtime, "[view] ", name(t.dtype), " of shape ", t.shape, " and strides ", t.strides,
          " cannot be seen as ", name(dtype), ", expected a contiguous last dimension that holds whole elements; use ",
          ".contiguous() first, or .to(dtype) to convert");
+  if (from < to && t.numel() && reinterpret_cast<uintptr_t>(t.data()) % static_cast<uintptr_t>(to))
+    fail(ErrorKind::Runtime, "[view] the memory is not aligned to the ", to, "-byte elements of ", name(dtype),
+         ", expected memory that is; take a .clone() first");
   for (int i = 0; i < last; i++) v.strides[i] = from > to ? t.strides[i] * ratio : t.strides[i] / ratio;
   v.strides[last] = 1;
   v.shape[last] = from > to ? t.shape[last] * ratio : t.shape[last] / ratio;
@@ -243,7 +246,7 @@ int axis_of_pieces(const char* op, const Tensor& t, PyObject* dim) {
 
 // In pieces of `size`, the last one shorter.
 PyObject* split_evenly(const char* op, const Tensor& t, int axis, int64_t size) {
-  const int64_t all = t.shape[axis], n = all == 0 ? 1 : (all + size - 1) / size;
+  const int64_t all = t.shape[axis], n = all == 0 ? 1 : (all - 1) / size + 1;
   return pieces(op, t, axis, n, [&](int64_t i) { return std::min(size, all - i * size); });
 }
 

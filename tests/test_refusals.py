@@ -222,6 +222,7 @@ tg.full((-1,), 1.0) | RuntimeError
 tg.empty(-4) | RuntimeError
 tg.zeros(2, dtype='no such dtype') | TypeError
 tg.arange(0, 5, 0) | RuntimeError
+tg.arange(0, 1e308, 1e-308) | RuntimeError
 tg.arange(0, 5, -1) | RuntimeError
 tg.linspace(0, 1, -1) | RuntimeError
 tg.logspace(0, 1, -1) | RuntimeError

@@ -340,9 +340,15 @@ def arange(
         start, end, step, integers = int(start), int(end), int(step), True
     if step == 0:
         raise RuntimeError("[arange] step is 0, expected another number")
-    if (end - start) / step < 0:
+    length = (end - start) / step
+    if length < 0:
         raise RuntimeError(f"[arange] step {step} leads from {start} away from {end}, expected the other sign")
-    n = -((start - end) // step) if integers else math.ceil((end - start) / step)
+    try:
+        n = -((start - end) // step) if integers else math.ceil(length)
+    except OverflowError:
+        raise RuntimeError(
+            f"[arange] start {start}, end {end} and step {step}, expected a finite number of elements"
+        ) from None
     if wanted in (_core.float32, _core.float64, _core.int64, _core.int32, _core.uint8, _core.bool):
         return ops.native_arange(start, step, int(n), wanted)
     return ops.cast(ops.native_arange(start, step, int(n), _core.int64 if integers else _core.float64), wanted)

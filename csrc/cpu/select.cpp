@@ -116,8 +116,9 @@ void first_of_line(const T* x, int64_t n, int64_t k, bool largest, T* values, in
   if (n < kLongLine) {
     add_first(x, 0, n, k, flip, best);
   } else {
-    std::vector<Candidates> found(static_cast<size_t>(num_threads()));
-    over_parts(n, num_threads(), [&](int part, int64_t first, int64_t last) {
+    const int parts = num_threads();  // asked once: another thread of the program may set it
+    std::vector<Candidates> found(static_cast<size_t>(parts));
+    over_parts(n, parts, [&](int part, int64_t first, int64_t last) {
       if (first < last) add_first(x, first, last, k, flip, found[static_cast<size_t>(part)]);
     });
     for (const Candidates& some : found) best.insert(best.end(), some.begin(), some.end());

@@ -61,6 +61,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {
     "addcmul": (lambda t, a, b, w: t.addcmul(a, b, w, value=0.3), (A, B, W)),
     "addcmul integers": (lambda t, a, b: t.addcmul(a, b, b, value=2), (I, J)),
     "addcdiv": (lambda t, a, b, w: t.addcdiv(a, b, w, value=-0.3), (A, B, W)),
+    "pow": (lambda t, a: t.pow(a, exponent=2), (A,)),
     "lerp": (lambda t, a, b: t.lerp(a, b, 0.3), (A, B)),
     "lerp far": (lambda t, a, b: t.lerp(a, b, 0.8), (A, B)),
     "lerp tensor": (lambda t, a, b, w: t.lerp(a, b, w), (A, B, W)),

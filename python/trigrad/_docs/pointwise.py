@@ -51,7 +51,7 @@ input, other (...), broadcast -> (...)
 >>> tg.remainder(tg.tensor([7.0, -7.0]), 2.0)
 tensor([1., 1.])
 """,
-    "pow": """input to the power of other, elementwise.
+    "pow": """input to the power of other, elementwise; other may be called exponent, as in PyTorch.
 
 input, other (...), broadcast -> (...)
 

@@ -142,7 +142,7 @@ MODULE_MAY_IMPORT = {
         "_functional",
     },
     "_docs": {"ops"},
-    "_saving": {"_core"},
+    "_saving": {"_core", "_creation", "_device"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
     "nn": {"_core", "ops", "_elementwise", "_functional", "_indexing", "_linalg", "_shaping"},
     "trigrad": {

@@ -7,7 +7,7 @@ from typing import Any
 
 from trigrad import ops
 from trigrad._core import Tensor
-from trigrad._elementwise import gelu, relu6, tanhshrink
+from trigrad._elementwise import gelu, tanhshrink
 from trigrad._functional import (
     batch_norm,
     binary_cross_entropy_with_logits,
@@ -99,6 +99,19 @@ relu = _activation("relu")
 selu = _activation("selu")
 silu = _activation("silu")
 threshold = _activation("threshold", 2)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """Each element, held between 0 and 6.
+
+    With inplace=True `input` is overwritten.
+
+    >>> import trigrad as tg
+    >>> tg.nn.functional.relu6(tg.tensor([-1.0, 3.0, 8.0]))
+    tensor([0., 3., 6.])
+    """
+    return (Tensor.hardtanh_ if inplace else ops.hardtanh)(input, 0, 6)
+
 
 celu_: Activation = Tensor.celu_
 elu_: Activation = Tensor.elu_

@@ -1,5 +1,6 @@
 #include "bind/door.h"
 
+#include "bind/convert.h"
 #include "bind/python.h"
 #include "ops/dispatch.h"
 #include "ops/table.h"
@@ -42,6 +43,20 @@ Tensor call1(const Op& op, std::initializer_list<Tensor> in, const Attrs& attrs)
   Tensor out[kMaxOutputs];
   call(op, {in.begin(), in.size()}, attrs, out);
   return std::move(out[0]);
+}
+
+Tensor simple_power(const Tensor& base, const Tensor& exponent) {
+  const bool promoted = base.dtype == Dtype::Bool || category(base.dtype) < category(exponent.dtype);
+  if (!exponent.number || base.number || promoted || !is_compute(base.dtype)) return {};
+  const double e = load(exponent, exponent.offset).real();
+  auto square = [](const Tensor& x) { return call1(op(id_square), {x}); };
+  if (e == 2) return square(base);
+  if (e == 3) return call1(op(id_mul), {square(base), base});
+  if (e == 0.5) return call1(op(id_sqrt), {base});
+  if (e == -0.5) return call1(op(id_rsqrt), {base});
+  if (e == -1) return call1(op(id_reciprocal), {base});
+  if (e == -2) return square(call1(op(id_reciprocal), {base}));
+  return {};
 }
 
 Tensor contiguous_copy(const Tensor& t) { return call1(op(op_copy_), {empty(t.shape, t.dtype, t.device()), t}); }

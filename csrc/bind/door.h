@@ -10,6 +10,10 @@ void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::spa
 Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs);
 Tensor call1(const Op& op, std::initializer_list<Tensor> in, const Attrs& attrs = {});
 
+// x², x³, 1/x, 1/x², √x and 1/√x by products, quotients and roots, which cost a fraction of pow. An undefined tensor
+// where the exponent is no such number: then the row raises to the power.
+Tensor simple_power(const Tensor& base, const Tensor& exponent);
+
 Tensor contiguous_copy(const Tensor& t);
 Tensor cast(const Tensor& t, Dtype dtype);
 

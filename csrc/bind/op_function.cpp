@@ -39,10 +39,13 @@ PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t nargsf, PyObj
     const Op& op = *cast_self(self)->op;
     Arguments a;
     read_arguments(op, args, PyVectorcall_NARGS(nargsf), names, a);
-    if (!cast_self(self)->inplace) return call_op(op, a);
-    if (!is_tensor(a.objects[0]))
+    const bool inplace = cast_self(self)->inplace;
+    if (inplace && !is_tensor(a.objects[0]))
       fail(ErrorKind::Type, "[", op.name, "_] writes into a tensor, got a ", Py_TYPE(a.objects[0])->tp_name);
-    call_inplace(op, a.inputs(), a.attrs);
+    const Tensor power = op.id == id_pow ? simple_power(a.in[0], a.in[1]) : Tensor{};
+    if (!inplace) return power.defined() ? wrap(power) : call_op(op, a);
+    if (power.defined()) call1(tg::op(op_copy_), {a.in[0], power});
+    else call_inplace(op, a.inputs(), a.attrs);
     return Py_NewRef(a.objects[0]);
   });
 }

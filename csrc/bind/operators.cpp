@@ -39,8 +39,11 @@ PyObject* binary(PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {
     Tensor in[2], out[1];
     if (!operands(a, b, in)) Py_RETURN_NOTIMPLEMENTED;
-    if constexpr (id == id_pow) require_exponent(in[0], b);
-    call(op(id), in, {}, out);
+    if constexpr (id == id_pow) {
+      require_exponent(in[0], b);
+      out[0] = simple_power(in[0], in[1]);
+    }
+    if (!out[0].defined()) call(op(id), in, {}, out);
     return wrap(std::move(out[0]));
   });
 }
@@ -51,7 +54,13 @@ PyObject* inplace(PyObject* a, PyObject* b) {
     Tensor in[2];
     in[0] = value_of(a);
     if (!operand(b, &in[0], in[1])) Py_RETURN_NOTIMPLEMENTED;
-    if constexpr (id == id_pow) require_exponent(in[0], b);
+    if constexpr (id == id_pow) {
+      require_exponent(in[0], b);
+      if (const Tensor power = simple_power(in[0], in[1]); power.defined()) {
+        call1(op(op_copy_), {in[0], power});
+        return Py_NewRef(a);
+      }
+    }
     call_inplace(op(id), in, {});
     return Py_NewRef(a);
   });

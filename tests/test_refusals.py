@@ -116,6 +116,9 @@ F.layer_norm(i, (3,)) | TypeError RuntimeError
 F.batch_norm(x, None, None) | ValueError
 F.batch_norm(x, v, v, v[:2]) | RuntimeError
 F.dropout(x, 1.5) | ValueError
+tg.pad(x, 1) | TypeError
+tg.device(3) | TypeError
+tg.set_printoptions(precision='two') | TypeError
 F.cross_entropy(x, k) | ValueError RuntimeError
 F.cross_entropy(x, huge[:2]) | IndexError
 F.binary_cross_entropy_with_logits(x, y) | ValueError

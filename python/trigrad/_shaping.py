@@ -444,6 +444,8 @@ def pad(
     >>> tg.pad(tg.tensor([1, 2, 3]), (1, 2), "circular")
     tensor([3, 1, 2, 3, 1, 2])
     """
+    if not isinstance(pad, Sequence):
+        raise TypeError(f"[pad] pad is a {type(pad).__name__}, expected a tuple of integers: (before, behind)")
     widths = tuple(pad)
     if mode == "constant":
         return _constant_pad(input, widths, 0.0 if value is None else value)

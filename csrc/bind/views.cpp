@@ -1,4 +1,4 @@
-// Views: methods of Tensor that share its memory.
+// Views: methods of Tensor that share its memory, and `flip`, a copy of one.
 #include <algorithm>
 #include <vector>
 
@@ -199,6 +199,21 @@ PyObject* diagonal(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject
   });
 }
 
+PyObject* flip(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] {
+    if (n == 0 && !keywords) fail(ErrorKind::Type, "[flip] dims is missing: flip(dims)");
+    Tensor v = value_of(self);
+    bool turned[kMaxRank] = {};
+    for (const int64_t dim : dims_argument("flip", "dims", args, n, keywords)) {
+      const int axis = normalize_axis("flip", dim, v.rank());
+      if (turned[axis]) fail(ErrorKind::Runtime, "[flip] dimension ", axis, " appears twice, expected each once");
+      turned[axis] = true;
+      if (v.rank()) v = slice("flip", v, axis, v.shape[axis] - 1, v.shape[axis], -1);
+    }
+    return wrap(contiguous_copy(v));
+  });
+}
+
 PyObject* unfold(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
   return guarded([&] {
     PyObject* given[3];
@@ -362,6 +377,7 @@ PyMethodDef tensor_views[] = {
     {"moveaxis", keywords(movedim), kKeywords, "moveaxis(source, destination) -> Tensor\n\nThe same as movedim."},
     {"diagonal", keywords(diagonal), kKeywords,
      "diagonal(offset=0, dim1=0, dim2=1) -> Tensor\n\nThe diagonal of two axes as the last axis of a view."},
+    {"flip", keywords(flip), kKeywords, "flip(*dims) -> Tensor\n\nAxes in reverse, as a copy."},
     {"unfold", keywords(unfold), kKeywords,
      "unfold(dimension, size, step) -> Tensor\n\nWindows of `size` elements, `step` apart, as the last axis of a "
      "view."},

@@ -56,7 +56,7 @@ def sizes(op: str, given: tuple[Size, ...], size: Size | None) -> Any:
 
 def _is_array(data: object) -> bool:
     """Is it an array of numpy, or something that makes one? Asked without importing numpy."""
-    return hasattr(data, "__array_interface__") or hasattr(data, "__array__")
+    return hasattr(data, "__array__") or hasattr(data, "__array_interface__")
 
 
 def tensor(data: Any, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
@@ -124,19 +124,19 @@ def asarray(
     tensor([1., 2.])
     """
     require_cpu("asarray", device)
-    result = from_dlpack(obj) if _is_foreign(obj) else as_tensor(obj)
-    shares = isinstance(obj, Tensor) or _is_foreign(obj) or (_is_array(obj) and getattr(obj, "ndim", 0) > 0)
+    if isinstance(obj, Tensor):
+        result, shares = obj, True
+    elif _is_array(obj):
+        result, shares = as_tensor(obj), getattr(obj, "ndim", 0) > 0
+    else:
+        shares = hasattr(obj, "__dlpack__")  # another library's tensor
+        result = from_dlpack(obj) if shares else as_tensor(obj)
     wanted = result.dtype if dtype is None else _core.as_dtype(dtype)
     if copy is False and (not shares or wanted is not result.dtype):
         raise ValueError(f"[asarray] a {type(obj).__name__} cannot become {wanted} without a copy, but copy=False")
     if wanted is not result.dtype:
         return ops.cast(result, wanted)
     return result.clone() if copy and shares else result
-
-
-def _is_foreign(obj: object) -> bool:
-    """Another library's tensor?"""
-    return hasattr(obj, "__dlpack__") and not isinstance(obj, Tensor) and not _is_array(obj)
 
 
 def is_tensor(obj: object) -> bool:
@@ -182,7 +182,7 @@ def empty_strided(
             f"[empty_strided] got size {tuple(size)} and stride {tuple(stride)}, expected equally many entries, strides "
             "of 0 or more"
         )
-    last = 0 if 0 in size else 1 + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    last = 0 if 0 in size else 1 + sum([(n - 1) * step for n, step in zip(size, stride, strict=True)])
     return _core.empty((last,), dtype).as_strided(size, stride, 0)
 
 

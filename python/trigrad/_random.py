@@ -251,7 +251,10 @@ def rand_like(
     >>> tg.rand_like(tg.zeros(4)).shape
     trigrad.Size([4])
     """
-    return rand(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype, device=device)
+    if device is not None:
+        require_cpu("rand_like", device)
+    shape, dtype = input.shape, input.dtype if dtype is None else dtype
+    return draw(generator, lambda seed, stream, step: ops.uniform(shape, 0.0, 1.0, seed, stream, step, dtype=dtype))
 
 
 def randn_like(
@@ -267,7 +270,10 @@ def randn_like(
     >>> tg.randn_like(tg.zeros(4)).shape
     trigrad.Size([4])
     """
-    return randn(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype, device=device)
+    if device is not None:
+        require_cpu("randn_like", device)
+    shape, dtype = input.shape, input.dtype if dtype is None else dtype
+    return draw(generator, lambda seed, stream, step: ops.normal(shape, 0.0, 1.0, seed, stream, step, dtype=dtype))
 
 
 def randint(

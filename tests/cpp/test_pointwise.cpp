@@ -385,7 +385,7 @@ void values_are_right() {
     if (!o) continue;
     Random random{7};
     std::vector<Tensor> in;
-    for (int i = 0; i < o->n_tensors; i++) {
+    for (int i = 0; i < o->n_tensors(); i++) {
       in.push_back(empty({kLongest}, Dtype::Float32));
       for (int64_t k = 0; k < kLongest; k++) in[i].data<float>()[k] = static_cast<float>(random.uniform(-5, 5));
     }

@@ -149,7 +149,7 @@ MODULE_MAY_IMPORT = {
         "_functional",
     },
     "_docs": {"ops"},
-    "_saving": {"_core"},
+    "_saving": {"_core", "_creation", "_device"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
     "_losses": {"_core", "ops", "_creation", "_functional", "_autograd", "autograd"},
     "nn": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import json
+import math
 import os
 import platform
 import subprocess
@@ -454,3 +455,28 @@ def test_bits_do_not_depend_on_a_second_caller() -> None:
     for w in workers:
         w.join()
     assert not wrong
+
+
+def test_a_number_beside_rows_cut_in_two() -> None:
+    """Rows of 1501 are worked on in pieces of 751 and 750: the operand that all pieces share is as long as the longer one,
+    whichever of them a thread meets first."""
+    tg.set_num_threads(2)
+    exponents = tg.tensor(2.5), tg.tensor(-1.25)
+    wide = tg.rand(64, 2 * 1501 + 7)
+    for rows in range(32, 64):
+        x = wide[:rows, : 2 * 1501 : 2]
+        want = [bits((x.clone() ** e).numpy()) for e in exponents]
+        for _ in range(3):
+            assert [bits((x**e).numpy()) for e in exponents] == want
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_casts_beyond_the_integers(isa: str) -> None:
+    """NaN is 0, what lies beyond int64 becomes its last value, and NaN is true."""
+    values = [0.0, -0.0, 1.5, -1.5, math.nan, math.inf, -math.inf, 2.0**63, -(2.0**63), -(2.0**64), 2.0**62, 1e-45] * 7
+    last = 2**63 - 1
+    whole = [0, 0, 1, -1, 0, last, -last - 1, last, -last - 1, -last - 1, 2**62, 0] * 7
+    _core.set_isa(isa)
+    x = tg.tensor(values)
+    assert x.to(tg.int64).tolist() == whole
+    assert x.to(tg.bool).tolist() == [v != 0 for v in values]

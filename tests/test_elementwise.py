@@ -61,6 +61,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {
     "addcmul": (lambda t, a, b, w: t.addcmul(a, b, w, value=0.3), (A, B, W)),
     "addcmul integers": (lambda t, a, b: t.addcmul(a, b, b, value=2), (I, J)),
     "addcdiv": (lambda t, a, b, w: t.addcdiv(a, b, w, value=-0.3), (A, B, W)),
+    "pow": (lambda t, a: t.pow(a, exponent=2), (A,)),
     "lerp": (lambda t, a, b: t.lerp(a, b, 0.3), (A, B)),
     "lerp far": (lambda t, a, b: t.lerp(a, b, 0.8), (A, B)),
     "lerp tensor": (lambda t, a, b, w: t.lerp(a, b, w), (A, B, W)),
@@ -199,6 +200,55 @@ def test_a_multiple_is_added_with_one_rounding(dtype: str) -> None:
     exact = np.longdouble(np.dtype(dtype).type(alpha)) * b.astype(np.longdouble) + a.astype(np.longdouble)
     got = tg.add(tg.from_numpy(a), tg.from_numpy(b), alpha=alpha).numpy()
     assert (np.abs(got - exact) <= np.spacing(np.abs(got)) * 0.5001).all()
+
+
+POWERS: dict[float, Callable[[tg.Tensor], tg.Tensor]] = {
+    2: lambda x: x * x,
+    3: lambda x: x * x * x,
+    0.5: tg.sqrt,
+    -0.5: tg.rsqrt,
+    -1: tg.reciprocal,
+    -2: lambda x: tg.square(1 / x),
+}
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("exponent", POWERS)
+def test_powers_of_small_numbers_are_products_and_roots(exponent: float, dtype: str) -> None:
+    x = tg.from_numpy(np.concatenate([real(100, "powers", dtype, -9, 9), specials(dtype)]))
+    want = POWERS[exponent](x).numpy()
+    written, operated = x.clone(), x.clone()
+    version = written._version
+    written.pow_(exponent)
+    assert written._version > version
+    operated **= exponent
+    for got in (x**exponent, x.pow(exponent), tg.pow(x, other=float(exponent)), written, operated):
+        np.testing.assert_array_equal(got.numpy(), want)
+    moderate = tg.from_numpy(real(1000, "moderate powers", dtype, 0.1, 9))
+    row = tg.pow(moderate, tg.tensor(float(exponent), dtype=moderate.dtype))
+    np.testing.assert_allclose((moderate**exponent).numpy(), row.numpy(), rtol=4 * np.finfo(dtype).eps)
+
+
+def test_powers_of_integers() -> None:
+    for kind in (tg.uint8, tg.int32, tg.int64):
+        x = tg.tensor([0, 3, 7], dtype=kind)
+        for exponent in (2, 3):
+            assert (x**exponent).dtype is kind
+            np.testing.assert_array_equal((x**exponent).numpy(), x.numpy() ** exponent)
+        assert (x**2.0).dtype is (x**0.5).dtype is tg.float32
+    with pytest.raises(TypeError, match=r"\[pow\] got float16, which is storage only"):
+        tg.ones(2, dtype=tg.float16) ** 2
+    assert (tg.tensor([True]) ** 2).dtype is tg.int64
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_the_sign_of_zeros_infinities_and_nan(dtype: str) -> None:
+    values = [-0.0, 0.0, -math.inf, math.inf, -1.5, 2.0, math.nan, math.copysign(math.nan, -1)]
+    x = tg.tensor(values, dtype=getattr(tg, dtype))
+    signs = [math.copysign(1, v) < 0 for v in values]
+    assert tg.signbit(x).tolist() == signs
+    assert tg.signbit(x.view(2, 4).t()).tolist() == np.array(signs).reshape(2, 4).T.tolist()
+    assert tg.copysign(tg.ones(8, dtype=x.dtype), x).tolist() == [-1.0 if s else 1.0 for s in signs]
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

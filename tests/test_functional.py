@@ -61,6 +61,13 @@ def test_inplace_by_position() -> None:
     np.testing.assert_array_equal(F.elu(tg.tensor(X), alpha=2.0) < 0, X < 0)
 
 
+def test_dropout_in_place() -> None:
+    x = tg.ones(1000)
+    assert F.dropout(x, 0.5, True, True) is x
+    assert set(x.tolist()) == {0.0, 2.0}
+    assert F.dropout(x, 0.5, False, inplace=True) is x
+
+
 def test_a_layer() -> None:
     torch = pytest.importorskip("torch", reason="compares with torch")
     w, b = X[:2], np.array([1, -1], "f4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -267,3 +268,23 @@ def test_numpys_names() -> None:
     assert tg.sort(x, axis=0).values.tolist() == [[2.0, 1.0], [3.0, 5.0]]
     assert tg.cumsum(x, axis=0).tolist() == [[3.0, 1.0], [5.0, 6.0]]
     assert tg.median(x, axis=1, keepdims=True).values.shape == (2, 1)
+
+
+def test_elements_that_change_meanwhile_do_no_harm() -> None:
+    """NumPy writes into the tensor's memory on another thread: which element is found is open, but one is."""
+    x = tg.rand(200_000, dtype=tg.float64)
+    array, done = x.numpy(), threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            array[:] = array[::-1] * 1.0000001
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(100):
+            assert 0 <= int(x.median(0).indices) < len(array)
+            assert 0 <= int(x.kthvalue(100_000).indices) < len(array)
+    finally:
+        done.set()
+        writer.join()

@@ -303,3 +303,31 @@ def test_reductions_of_nothing_are_whole(name: str, empty: int) -> None:
         assert got is not None
         assert got.shape == kept
         assert (got == empty).all()
+
+
+# A tensor of no elements costs nothing, however long its other axes are.
+LONG = 2**50
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x.sort()[0],
+        lambda x: x.cumsum(1),
+        lambda x: x.cumprod(0),
+        lambda x: x.softmax(1),
+        lambda x: x.sum(0),
+        lambda x: x.mean(0),
+        lambda x: x.any(0),
+        lambda x: x.to(tg.int64).sum(0),
+        lambda x: x.amax(0),
+        lambda x: x.argmax(0),
+        lambda x: x.logsumexp(0),
+        lambda x: x.unsqueeze(1) @ x.unsqueeze(2)[:, :, :0],
+        lambda x: x.flip(0),
+        lambda x: x.tril(),
+        lambda x: tg.cat([x, x]),
+    ],
+)
+def test_long_axes_beside_none(call: Any) -> None:
+    assert call(tg.zeros(LONG, 0)).numel() == 0

@@ -166,6 +166,19 @@ def test_bernoulli(dtype: str) -> None:
         assert abs(got - want) <= 5 * math.sqrt(want * (1 - want) / 40_000) + 1e-12
 
 
+def test_bernoulli_in_place() -> None:
+    x = tg.empty(3, 40_000)
+    before = x._version
+    assert x.bernoulli_(tg.tensor([[0.0], [0.25], [1.0]])) is x
+    assert x._version > before
+    np.testing.assert_allclose(x.mean(1).numpy(), [0, 0.25, 1], atol=5 * math.sqrt(0.25 * 0.75 / 40_000))
+    assert 0.4 < float(tg.empty(1000, dtype=tg.bool).bernoulli_().float().mean()) < 0.6
+    with pytest.raises(RuntimeError, match=r"^\[bernoulli_\]"):
+        x.bernoulli_(1.5)
+    with pytest.raises(RuntimeError, match=r"^\[bernoulli\]"):
+        x.bernoulli_(tg.tensor(1.5))
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 2), (0, 10), (-7, 9), (0, 1000), (5, 6)])
 def test_integers_are_even(low: int, high: int) -> None:
     x = draw("integers", low=low, high=high)

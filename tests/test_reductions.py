@@ -100,6 +100,15 @@ def test_moments(torch: Any, name: str, data: Any, keepdim: bool, correction: in
         close(g, w, str(x.dtype), 10)
 
 
+@pytest.mark.parametrize("name", ["var", "std"])
+@pytest.mark.parametrize("unbiased", [False, True])
+def test_unbiased_by_position(torch: Any, name: str, unbiased: bool) -> None:
+    values = [1.0, 2.0, 4.0]
+    assert float(getattr(tg, name)(tg.tensor(values), unbiased)) == pytest.approx(
+        float(getattr(torch, name)(torch.tensor(values), unbiased))
+    )
+
+
 @given(st.data(), st.booleans())
 def test_without_nan(torch: Any, data: Any, keepdim: bool) -> None:
     x = data.draw(arrays())

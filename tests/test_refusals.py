@@ -116,6 +116,9 @@ F.layer_norm(i, (3,)) | TypeError RuntimeError
 F.batch_norm(x, None, None) | ValueError
 F.batch_norm(x, v, v, v[:2]) | RuntimeError
 F.dropout(x, 1.5) | ValueError
+tg.pad(x, 1) | TypeError
+tg.device(3) | TypeError
+tg.set_printoptions(precision='two') | TypeError
 F.cross_entropy(x, k) | ValueError RuntimeError
 F.cross_entropy(x, huge[:2]) | IndexError
 F.binary_cross_entropy_with_logits(x, y) | ValueError
@@ -222,6 +225,7 @@ tg.full((-1,), 1.0) | RuntimeError
 tg.empty(-4) | RuntimeError
 tg.zeros(2, dtype='no such dtype') | TypeError
 tg.arange(0, 5, 0) | RuntimeError
+tg.arange(0, 1e308, 1e-308) | RuntimeError
 tg.arange(0, 5, -1) | RuntimeError
 tg.linspace(0, 1, -1) | RuntimeError
 tg.logspace(0, 1, -1) | RuntimeError

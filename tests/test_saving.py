@@ -182,6 +182,15 @@ def test_wrong_kinds_of_file(tmp_path: Path) -> None:
         tg.load(file)  # type: ignore[arg-type]
 
 
+def test_arguments_of_pytorch() -> None:
+    file = io.BytesIO()
+    tg.save(1, file)
+    file.seek(0)
+    assert tg.load(file, map_location="cpu", weights_only=True) == 1
+    with pytest.raises(RuntimeError, match=r"^\[load\] device is 'cuda'"):
+        tg.load(file, "cuda")
+
+
 def test_a_file_that_cannot_seek() -> None:
     file = io.BytesIO()
     tg.save([tg.arange(5), 2.5], file)

@@ -452,3 +452,19 @@ def test_fill_diagonal(shape: tuple[int, ...], wrap: bool) -> None:
     same(tg.zeros(shape).fill_diagonal_(7, wrap), torch.zeros(shape).fill_diagonal_(7, wrap))
     with pytest.raises(RuntimeError, match=r"^\[fill_diagonal_\]"):
         tg.zeros(2, 3, 4).fill_diagonal_(1)
+
+
+def test_lengths_and_steps_beyond_all_memory() -> None:
+    x = tg.arange(3)
+    for size in (3, 2**62, 2**63 - 1):
+        assert [p.tolist() for p in x.split(size)] == [[0, 1, 2]]
+    assert x[:: 2**62].tolist() == [0]
+    assert x.expand(2, 3)[:, :: 2**63 - 1].unsqueeze(1).tolist() == [[[0]], [[0]]]
+
+
+def test_bytes_of_another_type_must_be_aligned() -> None:
+    array = np.arange(17, dtype=np.uint8)
+    odd = tg.from_numpy(array[1:] if array.ctypes.data % 2 == 0 else array[:16])
+    with pytest.raises(RuntimeError, match=r"^\[view\] the memory is not aligned to the 8-byte elements of float64"):
+        odd.view(tg.float64)
+    assert odd.clone().view(tg.float64).shape == (2,)

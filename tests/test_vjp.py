@@ -385,3 +385,14 @@ def test_rules_are_made_of_rows_alone() -> None:
         text = path.read_text()
         for word in ("numpy", ".item(", ".tolist(", "float(g", "bool("):
             assert word not in text, f"{path.name} has {word}"
+
+
+def test_the_gradient_of_a_number_has_its_dtype() -> None:
+    """x[index] = number casts the number; its gradient is cast back."""
+    number, indices = tg.tensor(2.0, dtype=tg.float64), tg.tensor([0, 2])
+    found = _vjp.RULES["native_index_put"].function(
+        (tg.ones(3),), (tg.zeros(3), number, indices), (None,), (0, False, True), (False, True, False)
+    )
+    assert found[1] is not None
+    assert found[1].dtype is tg.float64
+    assert found[1].item() == 2

@@ -21,6 +21,7 @@ int index_of_keyword(const Op& op, PyObject* keyword) {
   if (is_text(keyword, "keepdims")) return index_of_keyword(op, owned(PyUnicode_FromString("keepdim")).get());
   for (size_t i = 0; i < op.params.size(); i++)
     if (is_text(keyword, op.params[i].name.c_str())) return static_cast<int>(i);
+  if (op.id == id_pow && is_text(keyword, "exponent")) return 1;  // PyTorch's name for it
   fail(ErrorKind::Type, "[", op.name, "] has no parameter '", checked(PyUnicode_AsUTF8(keyword)),
        "': ", python_signature(op));
 }

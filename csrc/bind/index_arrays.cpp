@@ -285,7 +285,7 @@ PyObject* index_put(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObjec
     if (!PyTuple_Check(given[0]) && !PyList_Check(given[0]))
       fail(ErrorKind::Type, "[index_put_] indices is a ", Py_TYPE(given[0])->tp_name,
            ", expected a tuple of tensors, one for each dimension");
-    const Ref items = owned(PySequence_Fast(given[0], "indices"));
+    const Ref items = owned(PySequence_Tuple(given[0]));  // a list could change while masks are read
     PyObject** first = PySequence_Fast_ITEMS(items.get());
     const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.get());
     if (count == 0) fail(ErrorKind::Index, "[index_put_] indices is empty, expected a tensor or more");

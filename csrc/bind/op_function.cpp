@@ -7,6 +7,7 @@
 
 #include "bind/arguments.h"
 #include "bind/door.h"
+#include "bind/power.h"
 #include "bind/tape.h"
 #include "bind/tensor_type.h"
 #include "ops/table.h"
@@ -41,7 +42,9 @@ PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t nargsf, PyObj
     const Op& op = *cast_self(self)->op;
     Arguments a;
     read_arguments(op, args, PyVectorcall_NARGS(nargsf), names, a);
-    return cast_self(self)->inplace ? call_op_inplace(op, a) : call_op(op, a);
+    if (cast_self(self)->inplace) return call_op_inplace(op, a);
+    PyObject* power = op.id == id_pow ? simple_power(a.objects[0], a.in[0], a.in[1]) : nullptr;
+    return power ? power : call_op(op, a);
   });
 }
 
@@ -174,7 +177,8 @@ PyObject* call_op(const Op& op, Arguments& a) {
 PyObject* call_op_inplace(const Op& op, Arguments& a) {
   if (!is_tensor(a.objects[0]))
     fail(ErrorKind::Type, "[", op.name, "_] writes into a tensor, got a ", Py_TYPE(a.objects[0])->tp_name);
-  call_object_inplace(op, a.given(), a.inputs(), a.attrs);
+  if (op.id != id_pow || !simple_power_inplace(a.objects[0], a.in[1]))
+    call_object_inplace(op, a.given(), a.inputs(), a.attrs);
   return Py_NewRef(a.objects[0]);
 }
 

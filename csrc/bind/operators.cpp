@@ -3,6 +3,7 @@
 #include "bind/door.h"
 #include "bind/numpy.h"
 #include "bind/op_function.h"
+#include "bind/power.h"
 #include "bind/tape.h"
 #include "bind/tensor_type.h"
 #include "ops/table.h"
@@ -40,7 +41,10 @@ PyObject* binary(PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {
     Tensor in[2];
     if (!operands(a, b, in)) Py_RETURN_NOTIMPLEMENTED;
-    if constexpr (id == id_pow) require_exponent(in[0], b);
+    if constexpr (id == id_pow) {
+      require_exponent(in[0], b);
+      if (PyObject* power = simple_power(a, in[0], in[1])) return power;
+    }
     PyObject* objects[2] = {a, b};
     return call_object(op(id), objects, in);
   });
@@ -52,7 +56,10 @@ PyObject* inplace(PyObject* a, PyObject* b) {
     Tensor in[2];
     in[0] = value_of(a);
     if (!operand(b, &in[0], in[1])) Py_RETURN_NOTIMPLEMENTED;
-    if constexpr (id == id_pow) require_exponent(in[0], b);
+    if constexpr (id == id_pow) {
+      require_exponent(in[0], b);
+      if (simple_power_inplace(a, in[1])) return Py_NewRef(a);
+    }
     PyObject* objects[2] = {a, b};
     call_object_inplace(op(id), objects, in);
     return Py_NewRef(a);

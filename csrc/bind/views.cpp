@@ -1,4 +1,4 @@
-// Views: methods of Tensor that share its memory.
+// Views: methods of Tensor that share its memory, and `flip`, a copy of one.
 #include <algorithm>
 #include <vector>
 
@@ -40,6 +40,9 @@ Tensor view_as_dtype(const Tensor& t, Dtype dtype) {
     fail(ErrorKind::Runtime, "[view] ", name(t.dtype), " of shape ", t.shape, " and strides ", t.strides,
          " cannot be seen as ", name(dtype), ", expected a contiguous last dimension that holds whole elements; use ",
          ".contiguous() first, or .to(dtype) to convert");
+  if (from < to && t.numel() && reinterpret_cast<uintptr_t>(t.data()) % static_cast<uintptr_t>(to))
+    fail(ErrorKind::Runtime, "[view] the memory is not aligned to the ", to, "-byte elements of ", name(dtype),
+         ", expected memory that is; take a .clone() first");
   for (int i = 0; i < last; i++) v.strides[i] = from > to ? t.strides[i] * ratio : t.strides[i] / ratio;
   v.strides[last] = 1;
   v.shape[last] = from > to ? t.shape[last] * ratio : t.shape[last] / ratio;
@@ -207,6 +210,22 @@ PyObject* diagonal(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject
   });
 }
 
+PyObject* flip(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
+  return guarded([&] {
+    if (n == 0 && !keywords) fail(ErrorKind::Type, "[flip] dims is missing: flip(dims)");
+    Tensor v = value_of(self);
+    bool turned[kMaxRank] = {};
+    for (const int64_t dim : dims_argument("flip", "dims", args, n, keywords)) {
+      const int axis = normalize_axis("flip", dim, v.rank());
+      if (turned[axis]) fail(ErrorKind::Runtime, "[flip] dimension ", axis, " appears twice, expected each once");
+      turned[axis] = true;
+      if (v.rank()) v = slice("flip", v, axis, v.shape[axis] - 1, v.shape[axis], -1);
+    }
+    const Ref turned_view = owned(wrap_view(self, std::move(v), "strided"));
+    return clone_object(turned_view.get());
+  });
+}
+
 PyObject* unfold(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
   return guarded([&] {
     PyObject* given[3];
@@ -258,7 +277,7 @@ int axis_of_pieces(const char* op, const Tensor& t, PyObject* dim) {
 
 // In pieces of `size`, the last one shorter.
 PyObject* split_evenly(const char* op, PyObject* self, int axis, int64_t size) {
-  const int64_t all = value_of(self).shape[axis], n = all == 0 ? 1 : (all + size - 1) / size;
+  const int64_t all = value_of(self).shape[axis], n = all == 0 ? 1 : (all - 1) / size + 1;
   return pieces(op, self, axis, n, [&](int64_t i) { return std::min(size, all - i * size); });
 }
 
@@ -377,6 +396,7 @@ PyMethodDef tensor_views[] = {
     {"moveaxis", keywords(movedim), kKeywords, "moveaxis(source, destination) -> Tensor\n\nThe same as movedim."},
     {"diagonal", keywords(diagonal), kKeywords,
      "diagonal(offset=0, dim1=0, dim2=1) -> Tensor\n\nThe diagonal of two axes as the last axis of a view."},
+    {"flip", keywords(flip), kKeywords, "flip(*dims) -> Tensor\n\nAxes in reverse, as a copy."},
     {"unfold", keywords(unfold), kKeywords,
      "unfold(dimension, size, step) -> Tensor\n\nWindows of `size` elements, `step` apart, as the last axis of a "
      "view."},

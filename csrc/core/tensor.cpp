@@ -170,7 +170,8 @@ Tensor slice(const char* op, const Tensor& t, int64_t axis, int64_t start, int64
          " of length ", t.shape[i]);
   Dims shape = t.shape, strides = t.strides;
   shape[i] = length;
-  strides[i] *= step;
+  // A step that leads beyond all memory takes one element, whose stride does not matter.
+  if (__builtin_mul_overflow(t.strides[i], step, &strides[i])) strides[i] = t.strides[i];
   return as_strided(t, shape, strides, t.offset + (length ? start * t.strides[i] : 0));
 }
 

@@ -1,9 +1,11 @@
 #include "cpu/contiguous.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 
+#include "cpu/isa.h"
 #include "cpu/pool.h"
 #include "cpu/strided.h"
 
@@ -54,16 +56,17 @@ void copy_block(Block<T> b) {
   }
   if (b.to_column == 1 && b.from_row == 1 && b.from_column != 1 && b.from_column != 0 && b.rows >= 8)
     return transpose(b);
+  constexpr int size_index = std::countr_zero(sizeof(T));
+  const MoveTable& move = *isa().move;
   for (int64_t i = 0; i < b.rows; i++) {
     T* to = b.to + i * b.to_row;
     const T* from = b.from + i * b.from_row;
     if (b.to_column == 1 && b.from_column == 1) {
       std::memcpy(to, from, static_cast<size_t>(b.columns) * sizeof(T));
     } else if (b.to_column == 1 && b.from_column == 0) {
-      if (*from == T(0)) std::memset(to, 0, static_cast<size_t>(b.columns) * sizeof(T));
-      else std::fill_n(to, b.columns, *from);
+      move.fill[size_index](to, from, b.columns);
     } else if (b.to_column == 1 && b.from_column == -1) {
-      for (int64_t j = 0; j < b.columns; j++) to[j] = from[-j];
+      move.reverse[size_index](to, from, b.columns);
     } else {
       for (int64_t j = 0; j < b.columns; j++) to[j * b.to_column] = from[j * b.from_column];
     }

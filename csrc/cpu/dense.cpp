@@ -186,6 +186,7 @@ auto product_of() {
 
 template <class T>
 void matmul(const Call& c) {
+  if (c.out[0].numel() == 0) return;
   const char* op = "matmul";
   Tensor a = c.in[0], b = c.in[1], y = c.out[0];
   if (a.rank() == 1) a = unsqueeze(op, a, 0), y = unsqueeze(op, y, b.rank() == 1 ? 0 : y.rank() - 1);

@@ -98,9 +98,12 @@ void put_row(const Axis& a, T* near, T* far) {
 constexpr int64_t kChunk = 256;  // indices that are looked at together, so that memory answers for many at once
 
 bool all_inside(const int64_t* index, int64_t n, int64_t places) {
-  int64_t signs = 0;
-  for (int64_t i = 0; i < n; i++) signs |= index[i] | (places - 1 - index[i]);
-  return signs >= 0;
+  uint64_t signs = 0;
+  for (int64_t i = 0; i < n; i++) {
+    const auto j = static_cast<uint64_t>(index[i]);
+    signs |= j | (static_cast<uint64_t>(places - 1) - j);
+  }
+  return signs >> 63 == 0;
 }
 
 // The places that n indices name: the indices themselves where all are good as they are, else a copy in `buffer`. Null if

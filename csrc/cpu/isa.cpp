@@ -13,6 +13,7 @@ namespace tg {
   namespace NS {                                   \
   extern const PointwiseTable pointwise_table;     \
   extern const ConvertTable convert_table;         \
+  extern const MoveTable move_table;               \
   extern const DenseTable<float> dense_table_f32;  \
   extern const DenseTable<double> dense_table_f64; \
   extern const RowsTable<float> rows_table_f32;    \
@@ -24,6 +25,7 @@ namespace tg {
 TG_ISA_TABLES(isa_baseline){"baseline",
                             &isa_baseline::pointwise_table,
                             &isa_baseline::convert_table,
+                            &isa_baseline::move_table,
                             &isa_baseline::dense_table_f32,
                             &isa_baseline::dense_table_f64,
                             &isa_baseline::rows_table_f32,
@@ -33,6 +35,7 @@ TG_ISA_TABLES(isa_baseline){"baseline",
 TG_ISA_TABLES(isa_avx2){"avx2",
                         &isa_avx2::pointwise_table,
                         &isa_avx2::convert_table,
+                        &isa_avx2::move_table,
                         &isa_avx2::dense_table_f32,
                         &isa_avx2::dense_table_f64,
                         &isa_avx2::rows_table_f32,
@@ -41,6 +44,7 @@ TG_ISA_TABLES(isa_avx2){"avx2",
 TG_ISA_TABLES(isa_avx512){"avx512",
                           &isa_avx512::pointwise_table,
                           &isa_avx512::convert_table,
+                          &isa_avx512::move_table,
                           &isa_avx512::dense_table_f32,
                           &isa_avx512::dense_table_f64,
                           &isa_avx512::rows_table_f32,

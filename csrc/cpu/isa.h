@@ -14,6 +14,7 @@ struct Isa {
   const char* name;  // "baseline", "avx2", "avx512"
   const PointwiseTable* pointwise;
   const ConvertTable* convert;
+  const MoveTable* move;
   const DenseTable<float>* dense_f32;
   const DenseTable<double>* dense_f64;
   const RowsTable<float>* rows_f32;

@@ -25,4 +25,10 @@ struct ConvertTable {
   void (*progression[2])(void* out, int64_t first, int64_t n, double start, double step);
 };
 
+// Elements of 1, 2, 4 and 8 bytes that are moved, not computed.
+struct MoveTable {
+  void (*fill[4])(void* to, const void* value, int64_t n);    // to[i] = *value
+  void (*reverse[4])(void* to, const void* from, int64_t n);  // to[i] = from[-i]
+};
+
 }  // namespace tg

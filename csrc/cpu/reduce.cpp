@@ -65,6 +65,7 @@ Arranged arrange(const Call& c) {
     lay();
   }
   if (rank == 0) a.by_rows = true;
+  if (a.outer == 0 || a.inner == 0) a.outer = a.n = a.inner = 0;  // no result: no work, whatever the lengths
   return a;
 }
 
@@ -202,19 +203,18 @@ void reduce(Reduce kind, const Arranged& a, const T* center, T* out) {
 }
 
 // ---- integers: exact, so any order will do ---------------------------------------------------------------------------
-// step(acc, x) over n numbers, four chains side by side; `start` changes nothing.
+// step(acc, x) over n numbers, many chains side by side, for vectors to hold; `start` changes nothing.
 template <class T, class Acc, class Step>
 Acc chain_exact(const T* x, int64_t n, Acc start, Step step) {
-  Acc a = start, b = start, c = start, d = start;
+  constexpr int chains = 16;
+  Acc acc[chains];
+  for (Acc& a : acc) a = start;
   int64_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    a = step(a, Acc(x[i]));
-    b = step(b, Acc(x[i + 1]));
-    c = step(c, Acc(x[i + 2]));
-    d = step(d, Acc(x[i + 3]));
-  }
-  for (; i < n; i++) a = step(a, Acc(x[i]));
-  return step(step(a, b), step(c, d));
+  for (; i + chains <= n; i += chains)
+    for (int k = 0; k < chains; k++) acc[k] = step(acc[k], Acc(x[i + k]));
+  for (; i < n; i++) acc[0] = step(acc[0], Acc(x[i]));
+  for (int k = 1; k < chains; k++) acc[0] = step(acc[0], acc[k]);
+  return acc[0];
 }
 
 // step(acc, x) over the n of each (outer, inner), starting at `start`

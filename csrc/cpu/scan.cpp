@@ -58,6 +58,7 @@ void scan(const Lines& l, const T* x, T* y, Acc start, Step step) {
 
 template <class Step>
 void scan(const Call& c, int start, Step step) {
+  if (c.out[0].numel() == 0) return;
   const Tensor x = contiguous(c.in[0]);
   const Lines l(x.shape, normalize_axis(c.op.name.c_str(), c.attrs.integer(0), x.rank()));
   if (x.dtype == Dtype::Int64)

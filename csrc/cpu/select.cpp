@@ -116,8 +116,9 @@ void first_of_line(const T* x, int64_t n, int64_t k, bool largest, T* values, in
   if (n < kLongLine) {
     add_first(x, 0, n, k, flip, best);
   } else {
-    std::vector<Candidates> found(static_cast<size_t>(num_threads()));
-    over_parts(n, num_threads(), [&](int part, int64_t first, int64_t last) {
+    const int parts = num_threads();  // asked once: another thread of the program may set it
+    std::vector<Candidates> found(static_cast<size_t>(parts));
+    over_parts(n, parts, [&](int part, int64_t first, int64_t last) {
       if (first < last) add_first(x, first, last, k, flip, found[static_cast<size_t>(part)]);
     });
     for (const Candidates& some : found) best.insert(best.end(), some.begin(), some.end());
@@ -132,7 +133,8 @@ void first_of_line(const T* x, int64_t n, int64_t k, bool largest, T* values, in
 
 // ---- the k-th
 
-// The index of the k-th smallest, k >= 0: the bucket of keys that holds it, then the place within the bucket.
+// The index of the k-th smallest, k >= 0: the bucket of keys that holds it, then the place within the bucket. Elements that
+// somebody changes meanwhile may lead to another one, but not out of bounds.
 template <class T>
 int64_t kth_of_line(const T* x, int64_t n, int64_t k) {
   using Key = KeyOf<T>;
@@ -157,7 +159,7 @@ int64_t kth_of_line(const T* x, int64_t n, int64_t k) {
   const int shift = std::max(range.width() - digits, 0);
   const Key least = range.least;
   const auto key_at = [=](int64_t i) { return kept ? kept[i] : key_of(x[i], Key{0}); };
-  const auto bucket_of = [=](int64_t i) { return static_cast<int64_t>((key_at(i) - least) >> shift); };
+  const auto bucket_of = [=](int64_t i) { return static_cast<int64_t>((key_at(i) - least) >> shift) & (buckets - 1); };
 
   std::vector<uint32_t> counts(static_cast<size_t>(parts * buckets), 0);
   over_parts(n, parts, [&](int part, int64_t first, int64_t last) {
@@ -175,8 +177,9 @@ int64_t kth_of_line(const T* x, int64_t n, int64_t k) {
   over_parts(n, parts, [&](int part, int64_t first, int64_t last) {
     Candidate* to = held.data();
     for (int before = 0; before < part; before++) to += in_bucket(before, bucket);
+    const Candidate* const end = to + in_bucket(part, bucket);
     for (int64_t i = first; i < last; i++)
-      if (bucket_of(i) == bucket) *to++ = {key_at(i), i};
+      if (bucket_of(i) == bucket && to != end) *to++ = {key_at(i), i};
   });
   if (shift > 0) std::nth_element(held.begin(), held.begin() + k, held.end());  // else all keys are equal
   return held[static_cast<size_t>(k)].index;
@@ -194,7 +197,7 @@ template <class T>
 int64_t median_place(const T* x, int64_t n, bool skip_nan) {
   int64_t nans = 0;
   for (int64_t i = 0; i < n; i++) nans += x[i] != x[i];
-  if (nans && !skip_nan) return std::find_if(x, x + n, [](T v) { return v != v; }) - x;
+  if (nans && !skip_nan) return std::find_if(x, x + n - 1, [](T v) { return v != v; }) - x;
   return kth_place(x, n, std::max<int64_t>(n - nans - 1, 0) / 2);
 }
 

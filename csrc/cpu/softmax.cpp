@@ -14,7 +14,7 @@ Lines lines(const Call& c) {
 // f(first, last) over the rows.
 template <class T, class F>
 void over_rows(const Lines& l, F f) {
-  split(l.count(), 0.15 * sizeof(T) * static_cast<double>(l.n), f);
+  if (l.n > 0) split(l.count(), 0.15 * sizeof(T) * static_cast<double>(l.n), f);
 }
 
 void softmax(const Call& c, bool log) {

@@ -1,18 +1,18 @@
 #include "cpu/strided.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
-#include <cstring>
-#include <cwchar>
 
 #include "cpu/contiguous.h"
+#include "cpu/isa.h"
 #include "cpu/pool.h"
 
 namespace tg {
 namespace {
 
 constexpr int64_t kChunk = 1024;   // elements that are gathered at once: they stay in the first-level cache
-constexpr int64_t kLongRow = 256;  // rows of this length are worth a kernel call each
+constexpr int64_t kLongRow = 512;  // rows of this length are worth a kernel call each
 constexpr double kTaskNanoseconds = 10'000;
 constexpr int kScratch = 4;
 
@@ -137,12 +137,8 @@ struct Strided {
       step *= length[i];
     }
     const int64_t* strides = loops.stride[o] + split;
-    if (gather && rank == 1 && strides[0] == 0 && operand[o].size == sizeof(wchar_t)) {
-      wchar_t value;  // libc fills with the widest vectors of the machine
-      std::memcpy(&value, memory, sizeof value);
-      std::wmemset(reinterpret_cast<wchar_t*>(buffer), value, static_cast<size_t>(steps));
-      return;
-    }
+    if (gather && rank == 1 && strides[0] == 0)
+      return isa().move->fill[std::countr_zero(static_cast<unsigned>(operand[o].size))](buffer, memory, steps);
     if (gather) copy_elements(operand[o].size, rank, length, buffer, packed, memory, strides);
     else copy_elements(operand[o].size, rank, length, memory, strides, buffer, packed);
   }
@@ -175,7 +171,7 @@ struct Strided {
         } else if (operand.direct) {
           in[o] = memory;
         } else if (!operand.repeats || !in[o]) {
-          s.move(o, steps, memory, buffer, true);
+          s.move(o, operand.repeats ? s.rows : steps, memory, buffer, true);  // the first piece may be a short one
           in[o] = buffer;
         }
       }

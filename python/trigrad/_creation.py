@@ -56,7 +56,7 @@ def sizes(op: str, given: tuple[Size, ...], size: Size | None) -> Any:
 
 def _is_array(data: object) -> bool:
     """Is it an array of numpy, or something that makes one? Asked without importing numpy."""
-    return hasattr(data, "__array_interface__") or hasattr(data, "__array__")
+    return hasattr(data, "__array__") or hasattr(data, "__array_interface__")
 
 
 def leaf(made: Tensor, requires_grad: bool) -> Tensor:
@@ -137,19 +137,19 @@ def asarray(
     tensor([1., 2.])
     """
     require_cpu("asarray", device)
-    result = from_dlpack(obj) if _is_foreign(obj) else as_tensor(obj)
-    shares = isinstance(obj, Tensor) or _is_foreign(obj) or (_is_array(obj) and getattr(obj, "ndim", 0) > 0)
+    if isinstance(obj, Tensor):
+        result, shares = obj, True
+    elif _is_array(obj):
+        result, shares = as_tensor(obj), getattr(obj, "ndim", 0) > 0
+    else:
+        shares = hasattr(obj, "__dlpack__")  # another library's tensor
+        result = from_dlpack(obj) if shares else as_tensor(obj)
     wanted = result.dtype if dtype is None else _core.as_dtype(dtype)
     if copy is False and (not shares or wanted is not result.dtype):
         raise ValueError(f"[asarray] a {type(obj).__name__} cannot become {wanted} without a copy, but copy=False")
     if wanted is not result.dtype:
         return ops.cast(result, wanted)
     return result.clone() if copy and shares else result
-
-
-def _is_foreign(obj: object) -> bool:
-    """Another library's tensor?"""
-    return hasattr(obj, "__dlpack__") and not isinstance(obj, Tensor) and not _is_array(obj)
 
 
 def is_tensor(obj: object) -> bool:
@@ -200,7 +200,7 @@ def empty_strided(
             f"[empty_strided] got size {tuple(size)} and stride {tuple(stride)}, expected equally many entries, strides "
             "of 0 or more"
         )
-    last = 0 if 0 in size else 1 + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    last = 0 if 0 in size else 1 + sum([(n - 1) * step for n, step in zip(size, stride, strict=True)])
     return leaf(_core.empty((last,), dtype).as_strided(size, stride, 0), requires_grad)
 
 
@@ -387,9 +387,15 @@ def arange(
         start, end, step, integers = int(start), int(end), int(step), True
     if step == 0:
         raise RuntimeError("[arange] step is 0, expected another number")
-    if (end - start) / step < 0:
+    length = (end - start) / step
+    if length < 0:
         raise RuntimeError(f"[arange] step {step} leads from {start} away from {end}, expected the other sign")
-    n = -((start - end) // step) if integers else math.ceil((end - start) / step)
+    try:
+        n = -((start - end) // step) if integers else math.ceil(length)
+    except OverflowError:
+        raise RuntimeError(
+            f"[arange] start {start}, end {end} and step {step}, expected a finite number of elements"
+        ) from None
     if wanted in (_core.float32, _core.float64, _core.int64, _core.int32, _core.uint8, _core.bool):
         return leaf(ops.native_arange(start, step, int(n), wanted), requires_grad)
     return leaf(

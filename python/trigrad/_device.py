@@ -21,6 +21,8 @@ class device:
     index: int | None
 
     def __init__(self, type: str | device, index: int | None = None) -> None:
+        if not isinstance(type, (str, device)):
+            raise TypeError(f"[device] got {type!r}, expected for instance 'cpu' or 'cuda:0'")
         if isinstance(type, device):
             name, index = type.type, type.index if index is None else index
         else:

@@ -62,6 +62,8 @@ __all__ = [
 Operand: TypeAlias = "Tensor | float"  # an int or a bool is a float to Python's types
 
 
+# Integers whose bits are those of the float, and so their sign.
+SAME_SIGN = {_core.float32: _core.int32, _core.float64: _core.int64}
 LARGEST = {kind: _dtypes.finfo(kind).max for kind in (_core.float16, _core.bfloat16, _core.float32, _core.float64)}
 
 
@@ -204,9 +206,9 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
             raise RuntimeError(f"[lerp] {name} is {x.dtype}, expected {input.dtype} as input; cast it with .to()")
     if not isinstance(weight, Tensor):
         return ops.native_lerp(input, end, weight)
-    way = ops.sub(end, input)
-    near, far = ops.mul(weight, way), ops.mul(ops.sub(1, weight), way)
-    return ops.where(ops.lt(ops.abs(weight), 0.5), ops.add(input, near), ops.sub(end, far))
+    near = ops.lt(weight, 0.5)  # the start is the nearer end
+    start, share = ops.where(near, input, end), ops.where(near, weight, ops.sub(weight, 1))
+    return ops.add(start, ops.mul(share, ops.sub(end, input)))
 
 
 # ---- rounding and bounds
@@ -321,9 +323,8 @@ def signbit(input: Tensor) -> Tensor:
     >>> tg.signbit(tg.tensor([-1.0, -0.0, 0.0]))
     tensor([ True,  True, False])
     """
-    if input.is_floating_point():
-        input = ops.where(ops.eq(input, 0), ops.reciprocal(input), input)
-    return ops.lt(input, 0)
+    integers = SAME_SIGN.get(input.dtype)
+    return ops.lt(input.view(integers) if integers else input, 0)
 
 
 def copysign(input: Tensor, other: Operand) -> Tensor:
@@ -335,8 +336,10 @@ def copysign(input: Tensor, other: Operand) -> Tensor:
     >>> tg.copysign(tg.tensor([1.0, -2.0]), -0.0)
     tensor([-1., -2.])
     """
-    kind = _dtypes.result_type(input, other)
-    magnitude = ops.cast(ops.abs(input), kind if kind.is_floating_point else _dtypes.get_default_dtype())
+    magnitude = ops.abs(input)
+    if not isinstance(other, Tensor) or other.dtype is not input.dtype or not input.is_floating_point():
+        kind = _dtypes.result_type(input, other)
+        magnitude = ops.cast(magnitude, kind if kind.is_floating_point else _dtypes.get_default_dtype())
     if not isinstance(other, Tensor):
         return ops.neg(magnitude) if math.copysign(1, other) < 0 else magnitude
     return ops.where(signbit(other), ops.neg(magnitude), magnitude)
@@ -403,8 +406,8 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     >>> tg.logaddexp(tg.tensor([0.0, 1000.0]), tg.tensor([0.0, 1000.0]))
     tensor([6.9315e-01, 1.0007e+03])
     """
-    greater, distance = ops.maximum(input, other), ops.abs(ops.sub(input, other))
-    return ops.where(ops.isfinite(distance), ops.sub(greater, ops.logsigmoid(distance)), greater)
+    distance = nan_to_num(ops.abs(ops.sub(input, other)), posinf=math.inf)  # of equal infinities 0
+    return ops.sub(ops.maximum(input, other), ops.logsigmoid(distance))
 
 
 def xlogy(input: Operand, other: Operand) -> Tensor:
@@ -417,8 +420,9 @@ def xlogy(input: Operand, other: Operand) -> Tensor:
     tensor([0., 0.])
     """
     x, y = (v if isinstance(v, Tensor) else _creation.tensor(v) for v in (input, other))
-    kind = _dtypes.result_type(x, y)
-    y = ops.cast(y, kind) if kind.is_floating_point else y
+    if x.dtype is not y.dtype:
+        kind = _dtypes.result_type(x, y)
+        y = ops.cast(y, kind) if kind.is_floating_point else y
     known_zero = ops.logical_and(ops.eq(x, 0), ops.eq(y, y))
     return ops.where(known_zero, 0.0, ops.mul(x, ops.log(y)))
 

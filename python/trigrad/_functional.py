@@ -198,8 +198,11 @@ def rms_norm(
     return scaled if weight is None else ops.mul(scaled, weight)
 
 
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator | None = None) -> Tensor:
-    """Zero each element with probability `p` and divide the others by 1 - p; nothing happens unless `training`.
+def dropout(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Zero each element with probability `p` and divide the others by 1 - p; nothing happens unless `training`. With
+    `inplace` the input is overwritten.
 
     >>> import trigrad as tg
     >>> x = tg.ones(1000)
@@ -212,7 +215,8 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, *, generator: 
         raise ValueError(f"[dropout] p is {p}, expected a probability from 0 to 1")
     if not training or p == 0:
         return input
-    return draw(generator, lambda seed, stream, step: ops.native_dropout(input, p, seed, stream, step))
+    result = draw(generator, lambda seed, stream, step: ops.native_dropout(input, p, seed, stream, step))
+    return ops.copy_(input, result) if inplace else result
 
 
 def dropout_mask(size: Sequence[int], p: float = 0.5, *, generator: Generator | None = None) -> Tensor:

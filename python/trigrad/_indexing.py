@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from trigrad import _core, ops
 from trigrad._core import Tensor
-from trigrad._creation import DTypeArgument, arange, full
+from trigrad._creation import DTypeArgument, full
 from trigrad._reductions import Axes, takes_axis
 from trigrad._views import broadcast_shapes
 
@@ -246,13 +246,17 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     if not input.ndim:
         return take_along_dim(input.reshape(1), indices.reshape(1), 0).reshape(())
     n, m = input.size(dim), indices.size(dim)
-    ones = ([1 if axis in (dim, dim + t.ndim) else n for axis, n in enumerate(t.shape)] for t in (input, indices))
-    shape = list(_speaking_as("take_along_dim", broadcast_shapes, *ones))
-    shape[dim] = n
-    source = _speaking_as("take_along_dim", input.expand, shape)
-    shape[dim] = m
     places = ops.where(ops.lt(indices, 0), ops.add(indices, n), indices)
-    return _speaking_as("take_along_dim", ops.gather, source, dim, places.expand(shape))
+    shape = list(input.shape)
+    shape[dim] = m
+    if shape != list(indices.shape):
+        ones = ([1 if axis in (dim, dim + t.ndim) else n for axis, n in enumerate(t.shape)] for t in (input, indices))
+        shape = list(_speaking_as("take_along_dim", broadcast_shapes, *ones))
+        shape[dim] = n
+        input = _speaking_as("take_along_dim", input.expand, shape)
+        shape[dim] = m
+        places = places.expand(shape)
+    return _speaking_as("take_along_dim", ops.gather, input, dim, places)
 
 
 def take(input: Tensor, index: Tensor) -> Tensor:
@@ -354,15 +358,16 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     >>> tg.masked_scatter(tg.zeros(3), tg.tensor([True, False, True]), tg.tensor([1.0, 2.0]))
     tensor([1., 0., 2.])
     """
-    shape = _speaking_as("masked_scatter", broadcast_shapes, input.shape, mask.shape)
-    return masked_scatter_(input.expand(shape).clone(), mask, source)
+    if input.shape != mask.shape:
+        input = input.expand(_speaking_as("masked_scatter", broadcast_shapes, input.shape, mask.shape))
+    return masked_scatter_(input.clone(), mask, source)
 
 
 def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """The elements of `source`, in order, written where `mask` is true."""
     _require_mask("masked_scatter", mask)
     mask = _speaking_as("masked_scatter", mask.expand, self.shape)
-    n = int(count_nonzero(mask))
+    n = int(ops.native_count_nonzero(mask))
     if source.dtype is not self.dtype:
         raise RuntimeError(f"[masked_scatter] source is {source.dtype}, expected the dtype of the input, {self.dtype}")
     if source.numel() < n:
@@ -528,7 +533,7 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: DTypeArgument = 
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    return _triangle(ops.le(arange(col), arange(offset, row + offset).unsqueeze(1)), dtype)
+    return _triangle(ops.le, row, col, offset, dtype)
 
 
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DTypeArgument = _core.int64) -> Tensor:
@@ -539,11 +544,14 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DTypeArgument = 
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
-    return _triangle(ops.ge(arange(col), arange(offset, row + offset).unsqueeze(1)), dtype)
+    return _triangle(ops.ge, row, col, offset, dtype)
 
 
-def _triangle(mask: Tensor, dtype: DTypeArgument) -> Tensor:
-    return ops.native_nonzero(mask, int(ops.native_count_nonzero(mask))).to(dtype)
+def _triangle(compare: Callable[..., Tensor], row: int, col: int, offset: int, dtype: DTypeArgument) -> Tensor:
+    columns = ops.native_arange(0, 1, col, _core.int64)
+    mask = compare(columns, ops.native_arange(offset, 1, row, _core.int64).unsqueeze(1))
+    places = ops.native_nonzero(mask, int(ops.native_count_nonzero(mask)))
+    return places if dtype is _core.int64 else ops.cast(places, dtype)
 
 
 METHODS = (

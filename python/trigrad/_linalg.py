@@ -204,8 +204,9 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
             f"[cross] got input {tuple(input.shape)} and other {tuple(other.shape)}, expected as many dimensions, and 3 "
             f"elements along dimension {dim} of both"
         )
-    a, b = (ops.cat([x, x.narrow(dim, 0, 2)], dim) for x in (input, other))  # elements 0 1 2 0 1
-    return ops.sub(ops.mul(a.narrow(dim, 1, 3), b.narrow(dim, 2, 3)), ops.mul(a.narrow(dim, 2, 3), b.narrow(dim, 1, 3)))
+    lines = (x.movedim(dim, 0) for x in (input, other))
+    a, b = (ops.cat([x, x[:2]], 0) for x in lines)  # elements 0 1 2 0 1
+    return ops.sub(ops.mul(a[1:4], b[2:]), ops.mul(a[2:], b[1:4])).movedim(0, dim).contiguous()
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

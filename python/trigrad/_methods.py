@@ -258,6 +258,16 @@ def normal_(self: Tensor, mean: Any = 0.0, std: Any = 1.0, *, generator: _random
     )
 
 
+def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: _random.Generator | None = None) -> Tensor:
+    """Filled with 0 and 1: 1 with probability `p`, a number or a tensor of them."""
+    if not isinstance(p, Tensor) and not 0 <= p <= 1:  # of a tensor without elements, too
+        raise RuntimeError(f"[bernoulli_] p is {p}, expected a probability from 0 to 1")
+    chances = ops.copy_(_core.empty(self.shape, None), p)
+    return _random.draw(
+        generator, lambda seed, stream, step: ops.copy_(self, ops.native_bernoulli(chances, seed, stream, step))
+    )
+
+
 # ---- Python's and numpy's protocols
 
 
@@ -318,7 +328,7 @@ def format(self: Tensor, spec: str) -> str:
 METHODS = (
     *(new_empty, new_zeros, new_ones, new_full, new_tensor, short, char, byte),
     *(to, type, type_as, float, double, half, bfloat16, long, int, bool, cpu, expand_as, view_as, reshape_as),
-    *(fill_diagonal_, is_same_size, where, uniform_, normal_),
+    *(fill_diagonal_, is_same_size, where, uniform_, normal_, bernoulli_),
     *_tensor_grad.METHODS,
 )
 SPECIAL_METHODS = {

@@ -229,10 +229,13 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, di
     """
     if x is not None and dx is not None:
         raise RuntimeError("[trapezoid] got x and dx, expected one of them")
+    if x is None:
+        total = ops.sum(y, dim)
+        if y.shape[dim]:
+            total = ops.sub(total, ops.mul(ops.add(y.select(dim, 0), y.select(dim, -1)), 0.5))
+        return total if dx is None else ops.mul(total, dx)
     lines = y.transpose(dim, -1)
     pairs = ops.add(lines[..., 1:], lines[..., :-1])
-    if x is None:
-        return ops.mul(ops.sum(pairs.transpose(dim, -1), dim), (1 if dx is None else dx) / 2)
     places = x if x.ndim == 1 else x.transpose(dim, -1)
     widths = ops.sub(places[..., 1:], places[..., :-1])
     return ops.div(ops.sum(ops.mul(pairs, widths).transpose(dim, -1), dim), 2)

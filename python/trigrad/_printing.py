@@ -39,6 +39,9 @@ def set_printoptions(
     >>> tg.set_printoptions(profile="default"); tg.tensor(0.125)
     tensor(0.1250)
     """
+    for name, count in (("precision", precision), ("edgeitems", edgeitems), ("linewidth", linewidth)):
+        if count is not None and not isinstance(count, int):
+            raise TypeError(f"[set_printoptions] {name} is a {type(count).__name__}, expected an integer")
     if profile is not None:
         if profile not in ("default", "short", "full"):
             raise ValueError(f"[set_printoptions] profile is {profile!r}, expected 'default', 'short' or 'full'")

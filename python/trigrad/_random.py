@@ -260,10 +260,11 @@ def rand_like(
     >>> tg.rand_like(tg.zeros(4)).shape
     trigrad.Size([4])
     """
-    return leaf(
-        rand(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype, device=device),
-        requires_grad,
-    )
+    if device is not None:
+        require_cpu("rand_like", device)
+    shape, dtype = input.shape, input.dtype if dtype is None else dtype
+    made = draw(generator, lambda seed, stream, step: ops.uniform(shape, 0.0, 1.0, seed, stream, step, dtype=dtype))
+    return leaf(made, requires_grad)
 
 
 def randn_like(
@@ -280,10 +281,11 @@ def randn_like(
     >>> tg.randn_like(tg.zeros(4)).shape
     trigrad.Size([4])
     """
-    return leaf(
-        randn(input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype, device=device),
-        requires_grad,
-    )
+    if device is not None:
+        require_cpu("randn_like", device)
+    shape, dtype = input.shape, input.dtype if dtype is None else dtype
+    made = draw(generator, lambda seed, stream, step: ops.normal(shape, 0.0, 1.0, seed, stream, step, dtype=dtype))
+    return leaf(made, requires_grad)
 
 
 def randint(

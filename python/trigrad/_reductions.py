@@ -110,12 +110,15 @@ def var(
     *,
     correction: float | None = None,
 ) -> Tensor:
-    """The variance over the axes `dim`, divided by n - correction (1 unless given, 0 with unbiased=False).
+    """The variance over the axes `dim`, divided by n - correction (1 unless given, 0 with unbiased=False). var(input, False)
+    is var(input, unbiased=False).
 
     >>> import trigrad as tg
     >>> tg.var(tg.tensor([1.0, 2.0, 3.0]))
     tensor(1.)
     """
+    if isinstance(dim, bool) and unbiased is None:
+        dim, unbiased = None, dim
     if correction is None:
         correction = 0.0 if unbiased is False else 1.0
     elif unbiased is not None:

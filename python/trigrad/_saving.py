@@ -13,6 +13,8 @@ from typing import IO, Any, TypeAlias
 
 from trigrad import _core
 from trigrad._core import Tensor
+from trigrad._creation import DeviceArgument
+from trigrad._device import require_cpu
 
 __all__ = ["load", "save"]
 
@@ -179,15 +181,17 @@ def _sync_folder(folder: str) -> None:
 # ---- reading
 
 
-def load(f: Path | IO[bytes]) -> Any:
+def load(f: Path | IO[bytes], map_location: DeviceArgument = None, *, weights_only: bool = True) -> Any:
     """What `save` wrote, from a path or a file opened for reading bytes; a .safetensors file of another library is read as
-    a dict of tensors. Everything is checked; a file that is not in order raises ValueError and says why.
+    a dict of tensors. Everything is checked; a file that is not in order raises ValueError and says why. `weights_only` is
+    there for PyTorch's sake: nothing in a file is ever executed.
 
     >>> import trigrad as tg, io
     >>> file = io.BytesIO(); tg.save([tg.arange(3), None], file); _ = file.seek(0)
     >>> tg.load(file)
     [tensor([0, 1, 2]), None]
     """
+    require_cpu("load", map_location)
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as file:
             return _read(file, os.fstat(file.fileno()).st_size)

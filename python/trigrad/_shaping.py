@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from trigrad import ops
+from trigrad import _core, ops
 from trigrad._core import Tensor, int64
 from trigrad._reductions import takes_axis
 from trigrad._views import axis_of, integers, listed, pair
@@ -127,13 +127,17 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """
     if not len(tensors):
         raise RuntimeError("[stack] got an empty list, expected at least one tensor")
-    shape = tensors[0].shape
-    for i, x in enumerate(tensors):
-        if x.shape != shape:
-            raise RuntimeError(
-                f"[stack] tensor {i} has shape {tuple(x.shape)}, expected that of the first one, {tuple(shape)}"
-            )
-    return ops.cat([x.unsqueeze(dim) for x in tensors], axis_of("stack", dim, len(shape) + 1))
+    axis = axis_of("stack", dim, tensors[0].ndim + 1)
+    try:  # `cat` compares the lengths of all the other axes
+        return ops.cat([x.unsqueeze(dim) for x in tensors], axis)
+    except (RuntimeError, IndexError):
+        shape = tensors[0].shape
+        for i, x in enumerate(tensors):
+            if x.shape != shape:
+                raise RuntimeError(
+                    f"[stack] tensor {i} has shape {tuple(x.shape)}, expected that of the first one, {tuple(shape)}"
+                ) from None
+        raise
 
 
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
@@ -247,14 +251,7 @@ def flip(input: Tensor, *dims: int | Sequence[int]) -> Tensor:
     tensor([[3, 4],
             [1, 2]])
     """
-    if not dims:
-        raise TypeError("[flip] dims is missing: flip(dims)")
-    axes = [axis_of("flip", d, input.ndim) for d in integers("flip", "dims", dims)]
-    if len(set(axes)) < len(axes):
-        raise RuntimeError(f"[flip] a dim appears twice in {dims}")
-    for axis in axes if input.ndim else ():
-        input = _backwards(input, axis)
-    return input.clone()
+    return input.flip(*dims)
 
 
 def fliplr(input: Tensor) -> Tensor:
@@ -267,7 +264,7 @@ def fliplr(input: Tensor) -> Tensor:
     """
     if input.ndim < 2:
         raise RuntimeError(f"[fliplr] got shape {tuple(input.shape)}, expected at least 2 dimensions")
-    return flip(input, 1)
+    return input.flip(1)
 
 
 def flipud(input: Tensor) -> Tensor:
@@ -280,7 +277,7 @@ def flipud(input: Tensor) -> Tensor:
     """
     if input.ndim < 1:
         raise RuntimeError("[flipud] got a 0-d tensor, expected at least 1 dimension")
-    return flip(input, 0)
+    return input.flip(0)
 
 
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
@@ -320,12 +317,12 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
         raise RuntimeError(
             f"[rot90] got dims {tuple(dims)} for shape {tuple(input.shape)}, expected two of at least 2 dimensions"
         )
-    a, b = (axis_of("rot90", d, input.ndim) for d in dims)
+    a, b = axis_of("rot90", dims[0], input.ndim), axis_of("rot90", dims[1], input.ndim)
     if a == b:
         raise RuntimeError(f"[rot90] dims are {a} twice, expected two dimensions")
     k %= 4
     if k == 2:
-        return flip(input, a, b)
+        return input.flip(a, b)
     if k == 1:
         return _backwards(input, b).transpose(a, b).clone()
     return (_backwards(input, a).transpose(a, b) if k else input).clone()
@@ -419,7 +416,11 @@ def repeat_interleave(
     if total == 0:
         return x.narrow(axis, 0, 0).clone()
     rows = x.reshape(around.numel(), n, behind.numel())
-    places = ops.native_searchsorted(ops.cumsum(repeats.reshape(-1), 0), ops.native_arange(0, 1, total, int64), True)
+    # Place j belongs to the element whose number is how many elements end at j or before.
+    ending = _core.filled("repeat_interleave", (total + 1,), 0, int64)
+    one = _core.filled("repeat_interleave", (), 1, int64)
+    ending.native_index_put_(one, [ops.cumsum(repeats.reshape(-1), 0)], 0, True, False)
+    places = ops.cumsum(ending, 0).narrow(0, 0, total)
     return ops.native_index(rows, [places], 1, False).view(*around, total, *behind)
 
 
@@ -444,6 +445,8 @@ def pad(
     >>> tg.pad(tg.tensor([1, 2, 3]), (1, 2), "circular")
     tensor([3, 1, 2, 3, 1, 2])
     """
+    if not isinstance(pad, Sequence):
+        raise TypeError(f"[pad] pad is a {type(pad).__name__}, expected a tuple of integers: (before, behind)")
     widths = tuple(pad)
     if mode == "constant":
         return _constant_pad(input, widths, 0.0 if value is None else value)
@@ -529,7 +532,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     # Rows of m + 1 elements, read as rows of m: what lies below each other moves one place to the right.
     row, column = (0, offset) if offset >= 0 else (-offset - 1, n + 1)
     rows = ops.native_pad(input.unsqueeze(-1), (column, m - column, row, m - n - row), 0).flatten(-2)
-    matrix = rows.narrow(-1, 0, m * m).unflatten(-1, (m, m))
+    matrix = rows.narrow(-1, 0, m * m).view(*input.shape[:-1], m, m)
     return matrix if (a, b) == (rank - 2, rank - 1) else matrix.movedim((-2, -1), (a, b)).contiguous()
 
 
@@ -559,4 +562,4 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     return diag_embed(input.reshape(-1), offset)
 
 
-METHODS = (*(diag, diag_embed, diagflat, flip, fliplr, flipud, repeat, repeat_interleave, roll, rot90, tile),)
+METHODS = (*(diag, diag_embed, diagflat, fliplr, flipud, repeat, repeat_interleave, roll, rot90, tile),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from trigrad._core import Size, Tensor
@@ -56,6 +57,8 @@ def integers(op: str, name: str, given: tuple[int | Sequence[int], ...]) -> tupl
 
 
 def pair(value: int | Sequence[int]) -> tuple[int, ...]:
+    if type(value) is int:
+        return (value,)
     return tuple(value) if isinstance(value, Sequence) else (value,)
 
 
@@ -201,20 +204,19 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     trigrad.Size([2, 3, 4])
     """
     axis = axis_of("unflatten", dim, input.ndim)
-    if not input.ndim or not len(sizes):
-        raise RuntimeError(
-            f"[unflatten] got shape {tuple(input.shape)} and sizes {tuple(sizes)}, expected at least one of each"
-        )
     cut = tuple(sizes)
-    known = 1
-    for length in cut:
-        known *= 1 if length == -1 else length
-    whole = input.shape[axis]
-    if cut.count(-1) == 1 and known and whole % known == 0:
-        cut = tuple(whole // known if length == -1 else length for length in cut)
-    elif known != whole or -1 in cut or min(cut) < 0:
+    if not input.ndim or not cut:
+        raise RuntimeError(f"[unflatten] got shape {tuple(input.shape)} and sizes {cut}, expected at least one of each")
+    shape = tuple(input.shape)
+    whole = shape[axis]
+    if -1 in cut:
+        known = -math.prod(cut)
+        if known > 0 and whole % known == 0:
+            at = cut.index(-1)
+            cut = (*cut[:at], whole // known, *cut[at + 1 :])
+    if math.prod(cut) != whole or min(cut) < 0:
         raise RuntimeError(f"[unflatten] sizes {cut} do not multiply up to {whole}, the length of dimension {axis}")
-    return input.view(*input.shape[:axis], *cut, *input.shape[axis + 1 :])
+    return input.view(shape[:axis] + cut + shape[axis + 1 :])
 
 
 @takes_axis
@@ -353,18 +355,15 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int] | Tenso
         raise RuntimeError("[tensor_split] got a 0-d tensor, expected at least one dimension")
     axis = axis_of("tensor_split", dim, input.ndim)
     n = input.shape[axis]
-    cuts: Sequence[int]
     if isinstance(indices_or_sections, Tensor):
         indices_or_sections = indices_or_sections.tolist()
-    if isinstance(indices_or_sections, Sequence):
-        cuts = indices_or_sections
-    else:
+    if isinstance(indices_or_sections, int) or not isinstance(indices_or_sections, Sequence):
         sections = int(indices_or_sections)
         if sections < 1:
             raise RuntimeError(f"[tensor_split] got {sections} sections, expected 1 or more")
         base, longer = divmod(n, sections)
-        cuts = [base * k + min(k, longer) for k in range(1, sections)]
-    ends = [slice(cut).indices(n)[1] for cut in cuts]  # negative ones count from the end
+        return input.split([base + 1] * longer + [base] * (sections - longer), axis)
+    ends = [slice(cut).indices(n)[1] for cut in indices_or_sections]  # negative ones count from the end
     return tuple(
         input.narrow(axis, start, max(end - start, 0)) for start, end in zip([0, *ends], [*ends, n], strict=True)
     )

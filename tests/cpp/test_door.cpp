@@ -46,7 +46,7 @@ static void rows() {
   }
   const Op& sum = named("sum");
   CHECK_EQ(sum.params.size(), 4u);
-  CHECK_EQ(sum.n_tensors, 1);
+  CHECK_EQ(sum.n_tensors(), 1);
   CHECK_EQ(sum.params[1].name, "dim");
   CHECK(sum.params[1].nullable && sum.params[1].has_default);
   CHECK_EQ(named("native_cross_entropy").params[3].fallback.i, -100);

@@ -126,7 +126,8 @@ void for_each_row(const std::function<void(const Op&, const PointwiseInfo&, Dtyp
 // Input i of a row: random, but no integer zero where it divides.
 Tensor random_input(const PointwiseInfo& row, int i, Dtype dtype, const Dims& shape) {
   const Tensor t = random(shape, dtype, 17 * i + row.arity);
-  const bool divides = i == 1 && (std::string(row.name) == "floor_divide" || std::string(row.name) == "remainder");
+  const bool divides = i == 1 && (std::string(row.name) == "floor_divide" || std::string(row.name) == "remainder" ||
+                                  std::string(row.name) == "fmod" || std::string(row.name) == "native_div_trunc");
   if (divides)
     with_type(dtype, [&](auto like) {
       using T = decltype(like);
@@ -160,8 +161,11 @@ void a_row_exists_exactly_where_its_class_says() {
       for (int t = 0; t < kPointwiseDtypes; t++) {
         const Dtype dtype = static_cast<Dtype>(t);
         const PointwiseClass cls = kPointwiseInfo[id].cls;
-        const bool expected = is_floating(dtype) || cls == PointwiseClass::Any ||
-                              (cls == PointwiseClass::Arithmetic && dtype != Dtype::Bool);
+        const bool of_bits = cls == PointwiseClass::Bits || cls == PointwiseClass::Integral;
+        const bool with_bool = cls == PointwiseClass::Any || cls == PointwiseClass::Bits;
+        const bool expected = is_floating(dtype)     ? !of_bits
+                              : dtype == Dtype::Bool ? with_bool
+                                                     : of_bits || cls != PointwiseClass::Floating;
         check((i->pointwise->ops[t][id] != nullptr) == expected, i->name, kPointwiseInfo[id].name, dtype, 0);
       }
 }
@@ -385,7 +389,7 @@ void values_are_right() {
     if (!o) continue;
     Random random{7};
     std::vector<Tensor> in;
-    for (int i = 0; i < o->n_tensors; i++) {
+    for (int i = 0; i < o->n_tensors(); i++) {
       in.push_back(empty({kLongest}, Dtype::Float32));
       for (int64_t k = 0; k < kLongest; k++) in[i].data<float>()[k] = static_cast<float>(random.uniform(-5, 5));
     }

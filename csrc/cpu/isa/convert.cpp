@@ -1,4 +1,4 @@
-// Casts from and to float32, and progressions: what the compiler makes into vectors of this ISA by itself.
+// Casts from and to float32, progressions and moves: what the compiler makes into vectors of this ISA by itself.
 #include "cpu/pointwise.inl"
 
 namespace tg::TG_ISA_NS {
@@ -56,6 +56,21 @@ struct FromBfloat {
   using To = float;
   TG_FN float at(uint16_t h) { return number(uint32_t(h) << 16); }
 };
+struct ToBoolean {
+  using From = float;
+  using To = uint8_t;
+  TG_FN uint8_t at(float x) { return x != 0; }
+};
+// Truncated; NaN is 0, what lies beyond the integers becomes the last one.
+struct ToInt64 {
+  using From = float;
+  using To = int64_t;
+  TG_FN int64_t at(float x) {
+    const bool above = x >= 0x1p63f, below = x < -0x1p63f;
+    const int64_t whole = int64_t(above || below || x != x ? 0.0f : x);
+    return above ? INT64_MAX : below ? INT64_MIN : whole;
+  }
+};
 template <class A, class B>
 struct Plain {
   using From = A;
@@ -84,17 +99,38 @@ void progression(void* out, int64_t first, int64_t n, double start, double step)
   }
 }
 
+template <class T>
+void fill(void* to, const void* value, int64_t n) {
+  T* out = static_cast<T*>(to);
+  const T element = *static_cast<const T*>(value);
+  TG_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) out[i] = element;
+}
+template <class T>
+void reverse(void* to, const void* from, int64_t n) {
+  T* out = static_cast<T*>(to);
+  const T* last = static_cast<const T*>(from);
+  TG_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) out[i] = last[-i];
+}
+
 }  // namespace
 
 extern const ConvertTable convert_table;
 const ConvertTable convert_table = {
     // float32, float64, int64, int32, uint8, bool, int8, int16, uint16, uint32, float16, bfloat16
-    {nullptr, cast_loop<Plain<float, double>>, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-     cast_loop<ToHalf>, cast_loop<ToBfloat>},
+    {nullptr, cast_loop<Plain<float, double>>, cast_loop<ToInt64>, nullptr, nullptr, cast_loop<ToBoolean>, nullptr,
+     nullptr, nullptr, nullptr, cast_loop<ToHalf>, cast_loop<ToBfloat>},
     {nullptr, cast_loop<Plain<double, float>>, cast_loop<Plain<int64_t, float>>, cast_loop<Plain<int32_t, float>>,
      cast_loop<Plain<uint8_t, float>>, nullptr, nullptr, nullptr, nullptr, nullptr, cast_loop<FromHalf>,
      cast_loop<FromBfloat>},
     {progression<float>, progression<double>},
+};
+
+extern const MoveTable move_table;
+const MoveTable move_table = {
+    {fill<uint8_t>, fill<uint16_t>, fill<uint32_t>, fill<uint64_t>},
+    {reverse<uint8_t>, reverse<uint16_t>, reverse<uint32_t>, reverse<uint64_t>},
 };
 
 }  // namespace tg::TG_ISA_NS

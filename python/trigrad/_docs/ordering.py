@@ -1,4 +1,4 @@
-"""Sorts, scans and layer normalisation."""
+"""Scans."""
 
 from __future__ import annotations
 

@@ -51,7 +51,8 @@ input, other (...), broadcast -> (...)
 >>> tg.remainder(tg.tensor([7.0, -7.0]), 2.0)
 tensor([1., 1.])
 """,
-    "pow": """input to the power of other, elementwise.
+    "pow": """input to the power of other, elementwise; other may be called exponent, as in PyTorch. The numbers 2, 3, 0.5, -1, -2
+and -0.5 mean products, quotients and roots.
 
 input, other (...), broadcast -> (...)
 

@@ -97,7 +97,7 @@ def _index_put(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attr
     kept = None
     if wanted[0]:
         kept = g if accumulate else ops.native_index_put(g, fill((), 0, g), indices, dim, False, wrap)
-    put = sum_to(ops.native_index(g, indices, dim, wrap), values.shape) if wanted[1] else None
+    put = returned(ops.native_index(g, indices, dim, wrap), values) if wanted[1] else None  # one number is cast
     return kept, put, *([None] * len(indices))
 
 

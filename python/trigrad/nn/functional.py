@@ -103,6 +103,19 @@ selu = _activation("selu")
 silu = _activation("silu")
 threshold = _activation("threshold", 2)
 
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """Each element, held between 0 and 6.
+
+    With inplace=True `input` is overwritten.
+
+    >>> import trigrad as tg
+    >>> tg.nn.functional.relu6(tg.tensor([-1.0, 3.0, 8.0]))
+    tensor([0., 3., 6.])
+    """
+    return (Tensor.hardtanh_ if inplace else ops.hardtanh)(input, 0, 6)
+
+
 celu_: Activation = Tensor.celu_
 elu_: Activation = Tensor.elu_
 hardtanh_: Activation = Tensor.hardtanh_

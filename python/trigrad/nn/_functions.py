@@ -9,7 +9,7 @@ from trigrad._core import Tensor
 from trigrad._functional import dropout_mask
 from trigrad._random import Generator, rand_like
 
-__all__ = ["alpha_dropout", "normalize", "prelu", "relu6", "rrelu"]
+__all__ = ["alpha_dropout", "normalize", "prelu", "rrelu"]
 
 SELU_LOWEST = 1.7580993408473766  # minus SELU's limit at -infinity
 
@@ -80,16 +80,6 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     elif weight.ndim:
         weight = weight.reshape(())
     return ops.where(input > 0, input, weight * input)
-
-
-def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """min(max(0, input), 6)
-
-    >>> import trigrad as tg
-    >>> tg.nn.functional.relu6(tg.tensor([-1.0, 2.0, 9.0]))
-    tensor([0., 2., 6.])
-    """
-    return input.hardtanh_(0, 6) if inplace else ops.hardtanh(input, 0, 6)
 
 
 def rrelu(

@@ -22,7 +22,7 @@ from trigrad._indexing import embedding, one_hot
 from trigrad._linalg import bilinear, linear
 from trigrad._losses import *
 from trigrad._shaping import pad
-from trigrad.nn._functions import alpha_dropout, normalize, prelu, relu6, rrelu
+from trigrad.nn._functions import alpha_dropout, normalize, prelu, rrelu
 
 __all__ = [
     "alpha_dropout",

@@ -115,7 +115,7 @@ def gradients(name: str, sample: Sample, weights: list[Any], k: int) -> Any:
 
 
 def test_every_row_has_a_rule_or_none_by_intent() -> None:
-    rows = set(NAMES)
+    rows = {n for n in NAMES if not TABLE[n]["updates"]}  # which overwrite what is no function of anything
     assert set(_vjp.RULES) | _vjp.NOT_DIFFERENTIABLE == rows
     assert not set(_vjp.RULES) & _vjp.NOT_DIFFERENTIABLE
     for name, rule in _vjp.RULES.items():

@@ -206,7 +206,7 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
             raise RuntimeError(f"[lerp] {name} is {x.dtype}, expected {input.dtype} as input; cast it with .to()")
     if not isinstance(weight, Tensor):
         return ops.native_lerp(input, end, weight)
-    near = ops.lt(weight, 0.5)  # the start is the nearer end
+    near = ops.lt(ops.abs(weight), 0.5)  # the start is the nearer end
     start, share = ops.where(near, input, end), ops.where(near, weight, ops.sub(weight, 1))
     return ops.add(start, ops.mul(share, ops.sub(end, input)))
 

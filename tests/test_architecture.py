@@ -156,7 +156,9 @@ MODULE_MAY_IMPORT = {
         *{"_core", "ops", "_device", "_creation", "_random", "_shaping", "_indexing", "_linalg", "_functional"},
         *{"_elementwise", "_losses", "_hooks", "_autograd", "autograd"},
     },
+    "diagnostics": {"_core", "ops", "_autograd", "_creation", "nn"},
     "trigrad": {
+        "diagnostics",
         "optim",
         "utils",
         "_autograd",

@@ -105,7 +105,8 @@ Ref call_node(const Op& op, std::span<PyObject* const> objects, std::span<const 
   n.in.reserve(in.size());
   for (size_t i = 0; i < in.size(); i++) {
     n.edges.push_back(objects[i] && is_tensor(objects[i]) ? edge_of(objects[i]) : Edge{});
-    n.in.push_back(save(in[i], bit(r.inputs, i, last), before.of[i]));
+    const bool number = objects[i] && !is_tensor(objects[i]);  // nobody else has its tensor: kept for whoever looks
+    n.in.push_back(save(in[i], number || bit(r.inputs, i, last), before.of[i]));
   }
   number(n);
   return self;

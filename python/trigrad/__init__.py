@@ -46,6 +46,7 @@ from trigrad._elementwise import *
 from trigrad._reductions import *  # type: ignore[assignment]
 from trigrad._views import *
 from trigrad._shaping import *
+from trigrad._einsum import *
 from trigrad._linalg import *
 from trigrad._ordering import *
 from trigrad._indexing import *

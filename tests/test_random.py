@@ -179,6 +179,24 @@ def test_bernoulli_in_place() -> None:
         x.bernoulli_(tg.tensor(1.5))
 
 
+GREATEST = {"uint8": 255, "int8": 127, "bool": 1, "float16": 2**11, "bfloat16": 2**8, "float32": 2**24, "int64": 2**63}
+
+
+@pytest.mark.parametrize("dtype", GREATEST)
+def test_random_in_place(dtype: str) -> None:
+    x = tg.empty(60_000, dtype=getattr(tg, dtype))
+    before = x._version
+    assert x.random_() is x
+    assert x._version > before
+    drawn = x.double().numpy()
+    assert drawn.min() >= 0
+    assert 0.99 * GREATEST[dtype] <= drawn.max() <= GREATEST[dtype]
+    assert abs(drawn.mean() / GREATEST[dtype] - 0.5) < 0.01
+    assert set(x.random_(2).long().tolist()) == {0, 1}
+    if dtype not in ("bool", "uint8"):
+        assert set(x.random_(-3, 5).long().tolist()) == set(range(-3, 5))
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 2), (0, 10), (-7, 9), (0, 1000), (5, 6)])
 def test_integers_are_even(low: int, high: int) -> None:
     x = draw("integers", low=low, high=high)
@@ -272,6 +290,13 @@ READ_ONLY = tg.from_numpy(np.frombuffer(bytes(16), dtype="f4"))
         lambda g: tg.dropout_mask((2,), 1.5, generator=g),
         lambda g: READ_ONLY.uniform_(generator=g),
         lambda g: READ_ONLY.normal_(generator=g),
+        lambda g: READ_ONLY.random_(generator=g),
+        lambda g: tg.zeros(2).random_(0, generator=g),
+        lambda g: tg.zeros(2).random_(5, 5, generator=g),
+        lambda g: tg.zeros(2).random_(1, 2, 3, generator=g),
+        lambda g: tg.zeros(2).random_(2**24 + 2, generator=g),
+        lambda g: tg.zeros(2, dtype=tg.uint8).random_(257, generator=g),
+        lambda g: tg.zeros(2, dtype=tg.uint8).random_(-1, 5, generator=g),
     ],
 )
 def test_a_refused_call_draws_nothing(refused: Callable[[tg.Generator], object]) -> None:

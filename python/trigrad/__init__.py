@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module as _import_module
+from math import e as e, inf as inf, nan as nan, pi as pi
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,7 @@ from trigrad._graph import *
 from trigrad import _autograd, _docs, _methods
 from trigrad import autograd as autograd
 
+newaxis = None
 float = float32
 double = float64
 half = float16

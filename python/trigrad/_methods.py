@@ -268,6 +268,42 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: _random.Generator | Non
     )
 
 
+WHOLE_FLOATS = {_core.float16: 11, _core.bfloat16: 8, _core.float32: 24, _core.float64: 53}  # bits of the significand
+WHOLE_BITS = {_core.uint8: 8, _core.int8: 7, _core.uint16: 16, _core.int16: 15, _core.uint32: 32, _core.int32: 31}
+
+
+def random_(self: Tensor, *limits: builtins.int, generator: _random.Generator | None = None) -> Tensor:
+    """Filled with whole numbers: random_(to) with 0 <= x < to, random_(from, to) with from <= x < to, and random_() with
+    all from 0 to the greatest up to which the dtype has every whole number.
+
+    >>> import trigrad as tg
+    >>> x = tg.empty(100, dtype=tg.long).random_(5)
+    >>> int(x.min()), int(x.max())
+    (0, 4)
+    """
+    if len(limits) > 2:
+        raise TypeError(f"[random_] got {len(limits)} limits, expected random_(), random_(to) or random_(from, to)")
+    low = limits[0] if len(limits) == 2 else 0
+    if self.dtype.is_floating_point:
+        least, last = -(2 ** WHOLE_FLOATS[self.dtype]), 2 ** WHOLE_FLOATS[self.dtype]
+    elif self.dtype is _core.bool:
+        least, last = 0, 1
+    else:
+        last = 2 ** WHOLE_BITS.get(self.dtype, 63) - 1
+        least = -last - 1 if self.dtype.is_signed else 0
+    high = limits[-1] if limits else min(last + 1, 2**63 - 1)
+    if not low < high:
+        raise RuntimeError(f"[random_] from is {low} and to is {high}, expected from < to")
+    if low < least or high - 1 > last:
+        raise RuntimeError(f"[random_] got {low} to {high}, expected whole numbers that {self.dtype} has: {least} to {last}")
+    return _random.draw(
+        generator,
+        lambda seed, stream, step: ops.copy_(
+            self, ops.integers(self.shape, low, high, seed, stream, step, dtype=_core.int64)
+        ),
+    )
+
+
 # ---- Python's and numpy's protocols
 
 
@@ -328,7 +364,7 @@ def format(self: Tensor, spec: str) -> str:
 METHODS = (
     *(new_empty, new_zeros, new_ones, new_full, new_tensor, short, char, byte),
     *(to, type, type_as, float, double, half, bfloat16, long, int, bool, cpu, expand_as, view_as, reshape_as),
-    *(fill_diagonal_, is_same_size, where, uniform_, normal_, bernoulli_),
+    *(fill_diagonal_, is_same_size, where, uniform_, normal_, bernoulli_, random_),
     *_tensor_grad.METHODS,
 )
 SPECIAL_METHODS = {

@@ -40,10 +40,10 @@ class SaturationReport(NamedTuple):
 
     def __str__(self) -> str:
         below = f"|σ′| < {self.threshold:g}"
-        rows = [("layer", "activation", "units", below, "in all events", "output 0")]
+        rows = [["layer", "activation", "units", below, "in all events", "output 0"]]
         for layer in self.layers:
             shares = (f"{share:.1%}" for share in (layer.saturated, layer.stuck, layer.zeros))
-            rows.append((layer.name or "(itself)", layer.activation, str(layer.units), *shares))
+            rows.append([layer.name or "(itself)", layer.activation, str(layer.units), *shares])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(
             "  ".join(

@@ -159,7 +159,9 @@ MODULE_MAY_IMPORT = {
         *{"_elementwise", "_losses", "_hooks", "_autograd", "autograd"},
     },
     "diagnostics": {"_core", "ops", "_autograd", "_creation", "nn"},
+    "cuda": set(),
     "trigrad": {
+        "cuda",
         "diagnostics",
         "optim",
         "utils",

@@ -77,6 +77,7 @@ del annotations
 
 
 if TYPE_CHECKING:
+    from trigrad import cuda as cuda
     from trigrad import diagnostics as diagnostics
     from trigrad import nn as nn
     from trigrad import optim as optim
@@ -86,6 +87,6 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> ModuleType:
     """Packages that are loaded when they are first asked for."""
-    if name in ("diagnostics", "nn", "optim", "testing", "utils"):
+    if name in ("cuda", "diagnostics", "nn", "optim", "testing", "utils"):
         return _import_module(f"trigrad.{name}")
     raise AttributeError(f"module 'trigrad' has no attribute {name!r}")

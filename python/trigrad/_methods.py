@@ -295,7 +295,9 @@ def random_(self: Tensor, *limits: builtins.int, generator: _random.Generator | 
     if not low < high:
         raise RuntimeError(f"[random_] from is {low} and to is {high}, expected from < to")
     if low < least or high - 1 > last:
-        raise RuntimeError(f"[random_] got {low} to {high}, expected whole numbers that {self.dtype} has: {least} to {last}")
+        raise RuntimeError(
+            f"[random_] got {low} to {high}, expected whole numbers that {self.dtype} has: {least} to {last}"
+        )
     return _random.draw(
         generator,
         lambda seed, stream, step: ops.copy_(

@@ -35,3 +35,4 @@ from trigrad.autograd.checks import (
     gradgradcheck as gradgradcheck,
 )
 from trigrad.autograd.function import Function as Function
+from trigrad.autograd.variable import Variable as Variable

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from trigrad import ops
 from trigrad._core import Tensor
-from trigrad._losses.base import indices, probabilities, reduced, reduction_of, require_same, signs
+from trigrad._losses.base import check_reduction, indices, probabilities, reduced, reduction_of, require_same, signs
 
 __all__ = [
     "cosine_embedding_loss",
@@ -20,6 +21,7 @@ __all__ = [
     "pairwise_distance",
     "soft_margin_loss",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
 ]
 
 
@@ -74,18 +76,68 @@ def triplet_margin_loss(
     >>> tg.nn.functional.triplet_margin_loss(tg.zeros(1, 2), tg.ones(1, 2), 2 * tg.ones(1, 2), margin=1.5)
     tensor(0.0858)
     """
+    reduction = reduction_of(size_average, reduce, reduction)
+    op = "triplet_margin_loss"
+    return _triplet(
+        op,
+        anchor,
+        positive,
+        negative,
+        lambda x, y: pairwise_distance(x, y, p, eps),
+        margin,
+        swap,
+        reduction,
+        sample_weight,
+    )
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+    sample_weight: Tensor | None = None,
+) -> Tensor:
+    """`triplet_margin_loss` with any distance.
+
+    >>> import trigrad as tg
+    >>> def squares(x, y): return ((x - y) ** 2).sum(-1)
+    >>> tg.nn.functional.triplet_margin_with_distance_loss(tg.zeros(1, 2), tg.ones(1, 2), tg.ones(1, 2), distance_function=squares)
+    tensor(1.)
+    """
+    op = "triplet_margin_with_distance_loss"
+    return _triplet(
+        op, anchor, positive, negative, distance_function or pairwise_distance, margin, swap, reduction, sample_weight
+    )
+
+
+def _triplet(
+    op: str,
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    distance: Callable[[Tensor, Tensor], Tensor],
+    margin: float,
+    swap: bool,
+    reduction: str,
+    sample_weight: Tensor | None,
+) -> Tensor:
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise RuntimeError(
-            "[triplet_margin_loss] The anchor, positive, and negative tensors are expected to have the same number of "
-            f"dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
+            f"[{op}] The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
         )
     if margin <= 0:
-        raise ValueError(f"[triplet_margin_loss] margin must be greater than 0, got {margin}")
-    near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
+        raise ValueError(f"[{op}] margin must be greater than 0, got {margin}")
+    check_reduction(op, reduction)
+    near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
-        far = ops.minimum(far, pairwise_distance(positive, negative, p, eps))
-    losses = ops.relu(margin + near - far)
-    return reduced("triplet_margin_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)
+        far = ops.minimum(far, distance(positive, negative))
+    return reduced(op, ops.relu(margin + near - far), reduction, sample_weight)
 
 
 def cosine_embedding_loss(

@@ -32,10 +32,19 @@ class IncompatibleKeys(NamedTuple):
         return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
+class Listed(OrderedDict[str, Any]):
+    """What `state_dict` gives. `_metadata` has the version of each module's layout, by path."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._metadata: dict[str, dict[str, Any]] = OrderedDict()
+
+
 class Stateful:
     """The part of Module that saves and loads."""
 
     _add_hook: Callable[..., RemovableHandle]
+    _version: int = 1  # of the names and shapes of its own tensors
 
     def get_extra_state(self) -> Any:
         """What else belongs into `state_dict`: written by the classes that need it, beside `set_extra_state`."""
@@ -72,9 +81,12 @@ class Stateful:
         ['0.weight', '0.bias']
         """
         module = cast("Module", self)
-        found: dict[str, Any] = OrderedDict() if destination is None else destination
+        found: Any = Listed() if destination is None else destination
         for hook in tuple(module._hooks.get("state_dict_pre", {}).values()):
             hook.function(module, prefix, keep_vars)
+        local = {"version": module._version}
+        if hasattr(found, "_metadata"):
+            found._metadata[prefix[:-1]] = local
         for name, tensor in _own(module):
             found[prefix + name] = tensor if keep_vars else tensor.detach()
         if type(module).get_extra_state is not Stateful.get_extra_state:
@@ -83,8 +95,8 @@ class Stateful:
             if child is not None:
                 child.state_dict(destination=found, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         for hook in tuple(module._hooks.get("state_dict_post", {}).values()):
-            hook.function(module, found, prefix, {})
-        return found
+            hook.function(module, found, prefix, local)
+        return cast(dict[str, Any], found)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -104,13 +116,14 @@ class Stateful:
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"[load_state_dict] Expected state_dict to be dict-like, got {type(state_dict).__name__}")
         given = OrderedDict(state_dict)
+        versions = getattr(state_dict, "_metadata", None) or {}
         missing: list[str] = []
         unexpected: list[str] = []
         problems: list[str] = []
         modules = list(_with_paths(module))
         for path, part in modules:
             for hook in tuple(part._hooks.get("load_state_dict_pre", {}).values()):
-                hook.function(part, given, path, {}, strict, missing, unexpected, problems)
+                hook.function(part, given, path, versions.get(path[:-1], {}), strict, missing, unexpected, problems)
 
         plan: list[tuple[Module, str, Tensor, Tensor]] = []  # whose, under which name, what is, what it shall be
         extras: list[tuple[Module, Any]] = []

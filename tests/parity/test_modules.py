@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -220,6 +222,7 @@ def test_module(name: str) -> None:
             assert described[0] == described[1]
             made = [library.find(f"nn.{name}")(*built.args, **built.kwargs) for library in (OURS, THEIRS)]
             assert repr(made[0]) == repr(made[1])
+            assert repr(pickle.loads(pickle.dumps(made[0]))) == repr(copy.deepcopy(made[0])) == repr(made[0])
             state = numbers_for(d.pick(mine, other), d.integer(0, 99), "float32")  # both load what either saved
         assert_parity(f"{name}{built.args}{built.kwargs}", lambda library: library.find(f"nn.{name}"), built, state)
 

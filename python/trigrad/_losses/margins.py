@@ -137,7 +137,7 @@ def _triplet(
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = ops.minimum(far, distance(positive, negative))
-    return reduced(op, ops.relu(margin + near - far), reduction, sample_weight)
+    return reduced(op, ops.clamp(margin + near - far, 0), reduction, sample_weight)
 
 
 def cosine_embedding_loss(
@@ -171,7 +171,7 @@ def cosine_embedding_loss(
     squares2 = ops.sum(ops.square(input2), -1) + tiny
     cosine = ops.sum(input1 * input2, -1) / ops.sqrt(squares1 * squares2)
     losses = ops.where(ops.eq(target, 1), 1 - cosine, 0.0)
-    losses = losses + ops.where(ops.eq(target, -1), ops.relu(cosine - margin), 0.0)
+    losses = losses + ops.where(ops.eq(target, -1), ops.clamp(cosine - margin, 0), 0.0)
     return reduced("cosine_embedding_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)
 
 
@@ -206,7 +206,7 @@ def hinge_embedding_loss(
     tensor([0.2500, 0.7500])
     """
     signs("hinge_embedding_loss", target)
-    apart = ops.where(ops.ne(target, 1), ops.relu(margin - input), 0.0)
+    apart = ops.where(ops.ne(target, 1), ops.clamp(margin - input, 0), 0.0)
     losses = apart + ops.where(ops.ne(target, -1), input, 0.0)
     return reduced("hinge_embedding_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)
 
@@ -234,7 +234,7 @@ def margin_ranking_loss(
             f"input1: {tuple(input1.shape)}, input2: {tuple(input2.shape)}, target: {tuple(target.shape)}"
         )
     signs("margin_ranking_loss", target)
-    losses = ops.relu(margin - target * (input1 - input2))
+    losses = ops.clamp(margin - target * (input1 - input2), 0)
     return reduced("margin_ranking_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)
 
 
@@ -255,6 +255,11 @@ def soft_margin_loss(
     """
     signs("soft_margin_loss", target)
     losses = ops.softplus(-(target * input), 1.0, math.inf)
+    if losses.shape != input.shape:
+        raise RuntimeError(
+            f"[soft_margin_loss] target has shape {tuple(target.shape)}, expected one that broadcasts to that of input: "
+            f"{tuple(input.shape)}"
+        )
     return reduced("soft_margin_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)
 
 

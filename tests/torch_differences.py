@@ -130,9 +130,13 @@ ELSEWHERE = {
     "order of equals": "tests/test_ordering.py",
     "pairs of results": "tests/test_ordering.py",
     "files": "tests/test_saving.py",
-    "gradients at targets of 0": "tests/parity/test_losses.py, which draws none",
     "digits of constants": "FLOAT32_CONSTANTS, tests/parity",
-    "old arguments": "parameters that are not there",
+    "gradients at targets of 0": "tests/parity/test_losses.py, which draws none",
+    "old arguments": "NO_PARAMETER and NO_MEMBER, as the next four",
+    "more keywords": "MORE_KEYWORDS, tests/parity/test_signatures.py",
+    "machinery": "tests/parity/test_signatures.py",
+    "other devices": "tests/parity/test_signatures.py",
+    "one process": "tests/parity/test_signatures.py",
     "names of nn.functional": "tests/test_functional.py",
 }
 
@@ -154,3 +158,46 @@ def difference(
 ) -> str | None:
     """The row that covers the call, or None."""
     return next((row for row, covers in DIFFERENCES.items() if covers(case, arguments, ours, theirs)), None)
+
+
+# ---------------------------------------------------------------- signatures, of tests/parity/test_signatures.py
+
+# Parameters that PyTorch does not have: row "more keywords".
+MORE_KEYWORDS = {"generator", "sample_weight"}
+
+# function, class or method -> parameters that are not there -> row
+NO_PARAMETER: dict[str, dict[str, str]] = {
+    "Hardtanh": {"min_value": "old arguments", "max_value": "old arguments"},
+    **{name: {"_stacklevel": "old arguments"} for name in ("softmax", "log_softmax", "softmin")},
+    "normalize": {"out": "no `out=`"},
+}
+
+# function, class or method -> parameters with another default -> row
+OTHER_DEFAULT: dict[str, dict[str, str]] = {
+    "random_split": {"generator": "random numbers"},
+    "LBFGS.step": {"closure": "order of checks"},
+}
+
+# class -> members that are not there -> row
+NO_MEMBER: dict[str, dict[str, str]] = {
+    "Module": {
+        "T_destination": "machinery",
+        "call_super_init": "machinery",
+        "compile": "machinery",
+        "dump_patches": "old arguments",
+        "ipu": "other devices",
+        "mtia": "other devices",
+        "register_backward_hook": "old arguments",
+        "share_memory": "one process",
+        "xpu": "other devices",
+    },
+    "Optimizer": {
+        "OptimizerPostHook": "machinery",
+        "OptimizerPreHook": "machinery",
+        "profile_hook_step": "machinery",
+    },
+    "Adagrad": {"share_memory": "one process"},
+    "SequentialLR": {"recursive_undo": "machinery"},
+    "ConcatDataset": {"cummulative_sizes": "old arguments", "cumsum": "machinery"},
+    "DataLoader": {"check_worker_number_rationality": "one process", "multiprocessing_context": "one process"},
+}

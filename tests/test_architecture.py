@@ -132,7 +132,7 @@ MODULE_MAY_IMPORT = {
     "_graph": {"_core", "ops", "_vjp", "_autograd"},
     "_hooks": set(),
     "_tensor_grad": {"_core", "_autograd", "_hooks"},
-    "autograd": {"_core", "ops", "_autograd"},
+    "autograd": {"_core", "ops", "_vjp", "_autograd"},
     "_methods": {
         "_tensor_grad",
         "_elementwise",

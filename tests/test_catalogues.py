@@ -38,12 +38,12 @@ NOT_COMPARED = {
     "test_memory.py": "memory_stats empty_cache reset_peak_memory_stats",
     "test_tensor.py": "set_default_dtype get_default_dtype is_tensor cast",
     "test_ops.py": "gelu_tanh gelu_tanh_",
-    "autograd/test_engine.py": "is_grad_enabled",
+    "autograd/test_semantics.py": "is_anomaly_enabled is_grad_enabled is_inference is_inference_mode_enabled",
 }
 METHODS_NOT_COMPARED = {
     "test_tensor.py": "cast device dtype shape ndim itemsize nbytes is_cuda type half bfloat16 element_size data_ptr numpy",
-    "autograd/test_engine.py": "backward grad grad_fn is_leaf output_nr requires_grad requires_grad_ retain_grad register_hook "
-    "register_post_accumulate_grad_hook",
+    "autograd/test_semantics.py": "backward detach_ grad grad_fn is_leaf output_nr register_hook "
+    "register_post_accumulate_grad_hook requires_grad requires_grad_ retain_grad retains_grad",
 }
 
 

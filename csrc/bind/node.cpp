@@ -17,6 +17,7 @@ struct NodeObject {
 
 PyTypeObject* node_type = nullptr;
 uint64_t next_sequence = 1;  // under the GIL
+PyObject* witness = nullptr;
 
 // A chain of any length is freed without recursion: the first node to die frees, one by one, what the others leave here.
 void dealloc(PyObject* self) {
@@ -141,11 +142,12 @@ PyObject* inspect(PyObject* self, PyObject*) {
 
 PyObject* release(PyObject* self, PyObject*) {
   Node& n = node_of(self);
-  n.released = true;
+  n.released = n.keeps;
   for (Saved& s : n.in) s.value.storage = {};
   for (Saved& s : n.out) s.value.storage = {};
-  if (n.extra && is_node(n.extra.get())) Ref(release(n.extra.get(), nullptr));
-  Py_RETURN_NONE;
+  if (!n.extra) Py_RETURN_NONE;
+  return is_node(n.extra.get()) ? release(n.extra.get(), nullptr)
+                                : PyObject_CallMethod(n.extra.get(), "_release", nullptr);
 }
 
 PyObject* edges(PyObject* self, void*) {
@@ -171,6 +173,9 @@ int set_node_hooks(PyObject* self, PyObject* value, void*) {
   node_of(self).hooks = value && value != Py_None ? borrowed(value) : Ref{};
   return 0;
 }
+PyObject* get_where(PyObject* self, void*) {
+  return Py_NewRef(node_of(self).where ? node_of(self).where.get() : Py_None);
+}
 PyObject* n_outputs(PyObject* self, void*) {
   return PyLong_FromLong(std::max<long>(1, static_cast<long>(node_of(self).out.size())));
 }
@@ -193,6 +198,7 @@ PyGetSetDef node_attributes[] = {
     {"is_released", is_released, nullptr, "Were the saved tensors forgotten?", nullptr},
     {"is_row", is_row, nullptr, "Was a row of the op table called?", nullptr},
     {"hooks", get_node_hooks, set_node_hooks, nullptr, nullptr},
+    {"where", get_where, nullptr, "While anomalies are looked for: where the call was made.", nullptr},
     {},
 };
 PyType_Slot node_slots[] = {
@@ -215,7 +221,12 @@ Ref new_node() {
   return self;
 }
 
-void number(Node& n) { n.sequence = next_sequence++; }
+void number(Node& n) {
+  n.sequence = next_sequence++;
+  if (witness) n.where = owned(PyObject_CallNoArgs(witness));
+}
+
+void set_witness(PyObject* function) { Py_XSETREF(witness, Py_XNewRef(function)); }
 
 Tensor geometry(const Tensor& t) {
   Tensor g;

@@ -41,7 +41,9 @@ struct Node {
   Attrs attrs;
   uint32_t carries = 1, reads_outputs = 0;
   uint64_t sequence = 0;  // greater than those of the nodes that its edges lead to
+  bool keeps = false;     // values, which released() gives up
   bool released = false;
+  Ref where;  // while anomalies are looked for: where the call was made
 };
 
 void init_node_type(PyObject* core_module);
@@ -64,6 +66,12 @@ void refresh(PyObject* tensor);
 
 Formula& row_formula(OpId id);
 void add_view_formula(const char* kind, PyObject* function);
-void set_recording(bool on);
+void set_grad_mode(bool on);
+void set_inference_mode(bool on);
+
+// The key under which a node's hooks for an output hold the one that fills .grad, which comes last.
+inline constexpr long kRetainingHook = -1;
+// While anomalies are looked for: asked, for each node, where the call was made (null: nobody asks).
+void set_witness(PyObject* function);
 
 }  // namespace tg::bind

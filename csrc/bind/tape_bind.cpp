@@ -23,6 +23,11 @@ int set_requires_grad(PyObject* self, PyObject* value, void*) {
         if (on && !is_floating(t.value.dtype))
           fail(ErrorKind::Runtime, "[requires_grad] got a tensor of ", name(t.value.dtype),
                ", expected a floating dtype: only real numbers have gradients; cast it with .float()");
+        if (on && t.inference && !inference_mode())
+          fail(
+              ErrorKind::Runtime,
+              "[requires_grad] got a tensor that was made in inference mode, expected one that may be part of a graph; "
+              "take a copy outside: x.clone()");
         refresh(self);
         if (t.node && !on)
           fail(ErrorKind::Runtime,
@@ -45,6 +50,12 @@ PyObject* requires_grad_(PyObject* self, PyObject* const* args, Py_ssize_t n, Py
 
 PyObject* get_grad(PyObject* self, void*) {
   const TensorObject& t = object_of(self);
+  if (t.node && !t.grad && !t.retains_grad &&
+      PyErr_WarnEx(PyExc_UserWarning,
+                   "[grad] the tensor was made of others, and backward() fills the .grad of leaves alone; call its "
+                   "retain_grad() before, or look at the .grad of what it was made of",
+                   1) < 0)
+    return nullptr;
   return Py_NewRef(t.grad ? t.grad : Py_None);
 }
 
@@ -67,6 +78,17 @@ int set_grad(PyObject* self, PyObject* value, void*) {
         return 0;
       },
       -1);
+}
+
+// Without the warning.
+PyObject* get_plain_grad(PyObject* self, void*) {
+  const TensorObject& t = object_of(self);
+  return Py_NewRef(t.grad ? t.grad : Py_None);
+}
+PyObject* get_retains_grad(PyObject* self, void*) { return PyBool_FromLong(object_of(self).retains_grad); }
+int set_retains_grad(PyObject* self, PyObject* value, void*) {
+  object_of(self).retains_grad = value == Py_True;
+  return 0;
 }
 
 PyObject* get_node(PyObject* self, void*) {
@@ -114,14 +136,15 @@ PyObject* is_exclusive(PyObject* self, void*) {
 }
 
 PyObject* detach(PyObject* self, PyObject*) {
-  return guarded([&] { return wrap(value_of(self)); });
+  return guarded([&] { return wrap_alias(self, value_of(self)); });
 }
+PyObject* is_inference(PyObject* self, PyObject*) { return PyBool_FromLong(object_of(self).inference); }
 PyObject* detach_(PyObject* self, PyObject*) {
   return guarded([&] {
     TensorObject& t = object_of(self);
     if (t.base) fail(ErrorKind::Runtime, "[detach_] got a view, whose base would stay in the graph; use .detach()");
     Py_CLEAR(t.node);
-    t.requires_grad = false;
+    t.requires_grad = t.retains_grad = false;
     return Py_NewRef(self);
   });
 }
@@ -131,8 +154,19 @@ PyObject* set_grad_enabled(PyObject*, PyObject* value) {
   const int on = PyObject_IsTrue(value);
   if (on < 0) return nullptr;
   const bool before = grad_enabled();
-  set_recording(on != 0);
+  set_grad_mode(on != 0);
   return PyBool_FromLong(before);
+}
+PyObject* set_inference(PyObject*, PyObject* value) {
+  const bool before = inference_mode();
+  set_inference_mode(value == Py_True);
+  return PyBool_FromLong(before);
+}
+PyObject* is_inference_mode_enabled(PyObject*, PyObject*) { return PyBool_FromLong(inference_mode()); }
+
+PyObject* set_witness_function(PyObject*, PyObject* function) {
+  set_witness(function == Py_None ? nullptr : function);
+  Py_RETURN_NONE;
 }
 PyObject* is_grad_enabled(PyObject*, PyObject*) { return PyBool_FromLong(grad_enabled()); }
 
@@ -225,6 +259,9 @@ PyCFunction cfunction(F* f) {
 PyMethodDef functions[] = {
     {"set_grad_enabled", set_grad_enabled, METH_O, "Record calls in this thread? Returns what was before."},
     {"is_grad_enabled", is_grad_enabled, METH_NOARGS, "Are calls recorded in this thread?"},
+    {"set_inference_mode", set_inference, METH_O, "Inference mode in this thread on or off. Returns what was before."},
+    {"is_inference_mode_enabled", is_inference_mode_enabled, METH_NOARGS, "Is this thread in inference mode?"},
+    {"set_witness", set_witness_function, METH_O, "What each new node is to keep as `where`: function() or None."},
     {"set_formula", cfunction(set_formula), METH_FASTCALL, nullptr},
     {"set_view_formula", cfunction(set_view_formula), METH_FASTCALL, nullptr},
     {"edge", edge, METH_O, nullptr},
@@ -255,7 +292,10 @@ PyGetSetDef tape_attributes[] = {
     {"output_nr", get_output, nullptr, "Which output of that node.", nullptr},
     {"is_leaf", get_is_leaf, nullptr, "Was it made by the user, not by a recorded call?", nullptr},
     {"_base", get_base, nullptr, "The tensor that this one is a view of.", nullptr},
+    {"_grad", get_plain_grad, set_grad, nullptr, nullptr},
     {"_hooks", get_hooks, set_hooks, nullptr, nullptr},
+    {"retains_grad", get_retains_grad, nullptr, "Is .grad filled although the tensor is no leaf?", nullptr},
+    {"_retains_grad", get_retains_grad, set_retains_grad, nullptr, nullptr},
     {"_role", get_role, set_role, nullptr, nullptr},
     {"_post_hooks", get_post_hooks, set_post_hooks, nullptr, nullptr},
     {"_exclusive", is_exclusive, nullptr, nullptr, nullptr},
@@ -265,6 +305,7 @@ PyGetSetDef tape_attributes[] = {
 PyMethodDef tape_methods[] = {
     {"requires_grad_", cfunction(requires_grad_), METH_FASTCALL | METH_KEYWORDS,
      "requires_grad_(requires_grad=True) -> Tensor\n\nAsk for a gradient, in place."},
+    {"is_inference", is_inference, METH_NOARGS, "is_inference() -> bool\n\nWas it made in inference mode?"},
     {"detach", detach, METH_NOARGS, "detach() -> Tensor\n\nThe same memory, outside the graph."},
     {"detach_", detach_, METH_NOARGS, "detach_() -> Tensor\n\nTake the tensor out of the graph."},
     {},

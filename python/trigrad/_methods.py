@@ -319,7 +319,8 @@ def array(self: Tensor, dtype: Any = None, copy: Any = None) -> numpy.ndarray[An
 
 
 def copy(self: Tensor) -> Tensor:
-    return self[...]
+    """A leaf on the same memory."""
+    return _rebuilt(self.detach(), self.requires_grad, self._role)
 
 
 def deepcopy(self: Tensor, memo: dict[Any, Any]) -> Tensor:
@@ -347,10 +348,6 @@ def rebuild(data: bytes, dtype: DTypeArgument, shape: tuple[builtins.int, ...], 
 
 
 def reduce(self: Tensor) -> tuple[Any, ...]:
-    if not self.is_leaf:
-        raise RuntimeError(
-            "[pickle] got a tensor made of others that require gradients, expected a leaf; pickle x.detach() instead"
-        )
     made = self._bytes(), self.dtype, tuple(self.shape)
     if self.requires_grad or self._role:
         return rebuild, (*made, self.requires_grad, self._role)

@@ -451,11 +451,13 @@ def test_copies_are_whole_and_apart(how: str) -> None:
     assert again[0].weight is again[1].weight
 
 
-def test_copies_of_what_has_a_history_are_refused() -> None:
+def test_copies_of_what_has_a_history() -> None:
+    """As in PyTorch: deepcopy refuses it, a pickle holds a leaf."""
     y = nn.Parameter(tg.ones(2)) * 2
-    for take in (copy.deepcopy, pickle.dumps):
-        with pytest.raises(RuntimeError, match="expected a leaf"):
-            take(y)
+    with pytest.raises(RuntimeError, match="expected a leaf"):
+        copy.deepcopy(y)
+    z = pickle.loads(pickle.dumps(y))
+    assert (z.tolist(), z.requires_grad, z.is_leaf) == ([2.0, 2.0], True, True)
 
 
 def test_ordered_dict_state_is_not_needed() -> None:

@@ -21,6 +21,9 @@ from trigrad._autograd import (
     no_grad as no_grad,
 )
 from trigrad._autograd import (
+    set_detect_anomaly as set_detect_anomaly,
+)
+from trigrad._autograd import (
     set_grad_enabled as set_grad_enabled,
 )
 from trigrad.autograd import function as function

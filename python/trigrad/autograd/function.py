@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import wraps
 from typing import Any
 
 from trigrad import _core
 from trigrad._core import Tensor
+from trigrad._vjp.rule import returned
 
 __all__ = ["Function", "FunctionContext", "once_differentiable"]
 
@@ -23,6 +25,14 @@ class FunctionContext:
         self._dirty: tuple[Tensor, ...] = ()
         self._materialize = True
         self._outputs: tuple[Tensor | None, ...] = ()
+        self._function: type[Function] | None = None
+        self._n_inputs = 0
+        self._released = False
+
+    def _release(self) -> None:
+        """The graph needs what was saved no more."""
+        self._released = bool(self._saved)
+        self._saved = []
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors for the backward pass, which refuses them if they were changed in place meanwhile."""
@@ -48,12 +58,22 @@ class FunctionContext:
                 self._saved.append(("input", t, 0))
             else:
                 self._saved.append(("output", t.detach(), place))
+            if t is not None and t.is_inference():
+                raise RuntimeError(
+                    "[save_for_backward] got a tensor that was made in inference mode, expected one that may be kept for the "
+                    "backward pass; take a copy outside: x.clone()"
+                )
         self._versions = [-1 if t is None else t._version for t in self._given]
         self._given = ()
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
         """What `save_for_backward` was given."""
+        if self._released:
+            raise RuntimeError(
+                "[saved_tensors] the graph has been freed by an earlier backward pass; pass retain_graph=True to that one if "
+                "you need two"
+            )
         found: list[Tensor | None] = []
         for (kind, t, place), version in zip(self._saved, self._versions, strict=True):
             if t is not None and t._version != version:
@@ -76,7 +96,8 @@ def _formula(
     attributes: tuple[Any, ...],
     wanted: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:
-    function, ctx, n_inputs = attributes[0]
+    ctx = attributes[0]
+    function, n_inputs = ctx._function, ctx._n_inputs
     if ctx._materialize:
         grads = tuple(
             _zeros(y) if g is None and y.dtype.is_floating_point else g for g, y in zip(grads, outputs, strict=True)
@@ -94,13 +115,23 @@ def _formula(
             f"[{function.__name__}] backward returned {len(results)} gradients, expected {n_inputs}: one (or None) for each "
             "argument of forward"
         )
-    for g, x in zip(results, inputs, strict=True):
-        if isinstance(g, Tensor) and isinstance(x, Tensor) and g.shape != x.shape:
-            raise RuntimeError(
-                f"[{function.__name__}] backward returned a gradient of shape {tuple(g.shape)}, expected that of its input: "
-                f"{tuple(x.shape)}"
-            )
-    return results
+    return tuple(_fitting(function.__name__, g, x) for g, x in zip(results, inputs, strict=True))
+
+
+def _fitting(name: str, g: Any, x: Any) -> Tensor | None:
+    """The gradient with shape and dtype of its input; what the input is broadcast to is summed."""
+    if g is None:
+        return None
+    if not isinstance(g, Tensor):
+        raise TypeError(f"[{name}] backward returned a {type(g).__name__}, expected tensors or None")
+    if not isinstance(x, Tensor):
+        raise RuntimeError(f"[{name}] backward returned a gradient for an argument that is no tensor, expected None")  # noqa: TRY004
+    padded = (1,) * (g.ndim - x.ndim) + tuple(x.shape)
+    if g.ndim < x.ndim or any(n not in (1, m) for n, m in zip(padded, g.shape, strict=True)):
+        raise RuntimeError(
+            f"[{name}] backward returned a gradient of shape {tuple(g.shape)}, expected that of its input: {tuple(x.shape)}"
+        )
+    return returned(g, x) if x.dtype.is_floating_point else None
 
 
 def _zeros(y: Tensor) -> Tensor:
@@ -144,8 +175,9 @@ class Function:
         """Call the function."""
         ctx = FunctionContext()
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
-        before = _core.set_grad_enabled(False)
+        before = _core.is_grad_enabled()
         try:
+            _core.set_grad_enabled(False)
             if cls.setup_context is Function.setup_context:
                 made = cls.forward(ctx, *args, **kwargs)
             else:
@@ -161,20 +193,44 @@ class Function:
             if isinstance(y, Tensor) and id(y) not in dirty and any(y is a for a in args):
                 outputs[k] = y.view(y.shape) if y.is_contiguous() else y.detach()
         ctx._keep(args, outputs)
+        ctx._function, ctx._n_inputs = cls, len(args)
         plain = {id(t) for t in ctx._not_differentiable}
         carrying = [None if id(y) in plain else y for y in outputs]
-        _core.record(cls.__name__, _formula, (cls, ctx, len(args)), args, carrying)
+        _core.record(cls.__name__, _formula, ctx, args, carrying)
         return tuple(outputs) if isinstance(made, tuple) else outputs[0]
 
 
-def once_differentiable(backward: Any) -> Any:
-    """Mark a `backward` whose result cannot be differentiated again."""
+class _Refused(Function):
+    """Hands on gradients that cannot be differentiated."""
 
+    @staticmethod
+    def forward(ctx: Any, name: str, *grads: Any) -> Any:
+        ctx.name = name
+        return tuple(g.clone() if isinstance(g, Tensor) else g for g in grads)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise RuntimeError(
+            f"[{ctx.name}] its backward is marked as once_differentiable, expected first derivatives only"
+        )
+
+
+def once_differentiable(backward: Any) -> Any:
+    """Mark a `backward` whose result cannot be differentiated again: that is refused."""
+
+    @wraps(backward)
     def plain(ctx: Any, *grads: Any) -> Any:
-        before = _core.set_grad_enabled(False)
+        before = _core.is_grad_enabled()
         try:
-            return backward(ctx, *grads)
+            _core.set_grad_enabled(False)
+            made = backward(ctx, *grads)
         finally:
             _core.set_grad_enabled(before)
+        reads = [t for t in (*grads, *ctx.saved_tensors) if isinstance(t, Tensor) and t.requires_grad]
+        if not before or not reads:
+            return made
+        results = made if isinstance(made, tuple) else (made,)
+        refusing = _Refused.apply(ctx._function.__name__, *results, *reads)[: len(results)]
+        return refusing if isinstance(made, tuple) else refusing[0]
 
     return plain

@@ -2,4 +2,5 @@
 
 from __future__ import annotations
 
+from trigrad.diagnostics.phases import *
 from trigrad.diagnostics.saturation import *

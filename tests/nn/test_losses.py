@@ -180,9 +180,65 @@ def test_shapes_and_settings_are_checked() -> None:
         F.mse_loss(x, tg.zeros(3))
 
 
+def test_what_torch_refuses_is_refused() -> None:
+    F = nn.functional
+    x, p = tg.zeros(2, 3), tg.full((2, 3), 0.5)
+    with pytest.raises(RuntimeError, match="all elements of target should be between 0 and 1"):
+        F.binary_cross_entropy(p, p + 1)
+    with pytest.raises(RuntimeError, match="ignore_index 2 is not supported for floating point target"):
+        F.cross_entropy(x, p, ignore_index=2)
+    for target in (p, tg.zeros(2).long()):
+        with pytest.raises(RuntimeError, match=r"label_smoothing must be between 0\.0 and 1\.0"):
+            F.cross_entropy(x, target, label_smoothing=1.5)
+    for loss in (F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.multilabel_soft_margin_loss):
+        with pytest.raises(TypeError, match=r"target\.float\(\)"):
+            loss(p, p > 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["binary_cross_entropy", "binary_cross_entropy_with_logits", "multilabel_soft_margin_loss", "mse_loss"]
+)
+def test_targets_of_another_dtype_are_promoted(name: str) -> None:
+    """As in arithmetic: labels may be integers, or float64 as NumPy makes them."""
+    x, t = np.float32(unit(4, 3)), classes(2, 4, 3)
+    loss = getattr(nn.functional, name)
+    expected = loss(ours(x), ours(np.float32(t)))
+    assert loss(ours(x), ours(t)).item() == expected.item()
+    mine = ours(x, True)
+    wide = loss(mine, ours(np.float64(t)))
+    assert wide.dtype is tg.float64
+    assert wide.item() == loss(ours(np.float64(x)), ours(np.float64(t))).item()
+    wide.backward()
+    assert mine.grad is not None
+    assert mine.grad.dtype is tg.float32
+
+
+@pytest.mark.parametrize("shape", [(5,), (6, 5), (6, 5, 2)])
+@pytest.mark.parametrize("ignored", [-100, 3, 77])
+def test_nll_of_targets_with_and_without_ignored_ones(shape: tuple[int, ...], ignored: int) -> None:
+    """The way is shorter where nothing is ignored; the numbers are the same."""
+    x, t = normal(*shape), classes(5, *shape[:1], *shape[2:]) if len(shape) > 1 else classes(5)
+    for some in (False, True):
+        if some:
+            t = np.array(t)
+            t.flat[0] = ignored
+        for reduction in REDUCTIONS:
+            mine, other = ours(x, True), theirs(x, True)
+            options = {"ignore_index": ignored, "reduction": reduction}
+            a = nn.functional.nll_loss(mine, ours(t), **options)
+            b = torch.nn.functional.nll_loss(other, theirs(t), **options)
+            assert_near(a, b)
+            a.sum().backward()
+            b.sum().backward()
+            assert_near(mine.grad, other.grad)
+
+
 @pytest.mark.parametrize(
     ("name", "args", "words"),
     [
+        ("margin_ranking_loss", (tg.zeros(2), tg.ones(2), tg.tensor([0.3, 1.0])), "1 or -1"),
+        ("cosine_embedding_loss", (tg.ones(2, 3), tg.ones(2, 3), tg.tensor([0.3, 1.0])), "1 or -1"),
+        ("multilabel_soft_margin_loss", (tg.zeros(2), tg.tensor([-0.5, 1.0])), "probabilities"),
         ("hinge_embedding_loss", (tg.zeros(2), tg.tensor([0.3, 1.0])), "1 or -1"),
         ("soft_margin_loss", (tg.zeros(2), tg.tensor([0.0, 1.0])), "1 or -1"),
         ("poisson_nll_loss", (tg.zeros(2), tg.tensor([-1.0, 1.0])), "counts"),

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from trigrad import ops
-from trigrad._autograd import no_grad
-from trigrad._core import Tensor
+from trigrad._core import Tensor, promote_types
+from trigrad._core import bool as bool_
 
 
 def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -90,24 +90,34 @@ def require_same(op: str, input: Tensor, target: Tensor) -> None:
 warned: set[str] = set()
 
 
-def domain(op: str, outside: Callable[[], Tensor], expected: str) -> None:
+def within(x: Tensor, least: float, greatest: float) -> bool:
+    """Are all elements from `least` to `greatest`? NaN is not."""
+    return x.numel() == 0 or (least <= ops.amin(x).item() and ops.amax(x).item() <= greatest)
+
+
+def domain(op: str, inside: Callable[[], bool], expected: str) -> None:
     """Warn, once per process, that values are outside of what the loss is made for. The loss is computed all the same."""
-    if op in warned:
-        return
-    with no_grad():
-        found = outside()
-        bad = found.numel() > 0 and bool(ops.amax(found))
-    if bad:
+    if op not in warned and not inside():
         warned.add(op)
         warnings.warn(f"[{op}] {expected}; others are computed all the same, but mean little", stacklevel=4)
 
 
 def signs(op: str, target: Tensor) -> None:
-    domain(op, lambda: ops.ne(ops.abs(target), 1), "targets are expected to be 1 or -1")
+    domain(op, lambda: within(ops.abs(target.detach()), 1, 1), "targets are expected to be 1 or -1")
 
 
 def probabilities(op: str, target: Tensor) -> None:
-    domain(op, lambda: ops.ne(ops.clamp(target, 0, 1), target), "targets are expected to be probabilities, 0 to 1")
+    domain(op, lambda: within(target.detach(), 0, 1), "targets are expected to be probabilities, 0 to 1")
+
+
+def of_one_dtype(op: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the dtype that arithmetic of the two would have."""
+    if input.dtype is target.dtype:
+        return input, target
+    if target.dtype is bool_:
+        raise TypeError(f"[{op}] target has {target.dtype}, expected numbers; use target.float()")
+    wider = promote_types(input.dtype, target.dtype)
+    return input.to(wider), target.to(wider)
 
 
 def indices(op: str, target: Tensor, classes: int, ignore_index: int) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,16 @@ from collections.abc import Callable
 
 from trigrad import ops
 from trigrad._core import Tensor
-from trigrad._losses.base import check_reduction, indices, probabilities, reduced, reduction_of, require_same, signs
+from trigrad._losses.base import (
+    check_reduction,
+    indices,
+    of_one_dtype,
+    probabilities,
+    reduced,
+    reduction_of,
+    require_same,
+    signs,
+)
 
 __all__ = [
     "cosine_embedding_loss",
@@ -354,6 +363,7 @@ def multilabel_soft_margin_loss(
     tensor(0.6931)
     """
     require_same("multilabel_soft_margin_loss", input, target)
+    input, target = of_one_dtype("multilabel_soft_margin_loss", input, target)
     probabilities("multilabel_soft_margin_loss", target)
     losses = ops.mean(ops.binary_cross_entropy_with_logits(input, target, weight, None, "none"), -1)
     return reduced("multilabel_soft_margin_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)

@@ -7,7 +7,7 @@ import math
 from trigrad import ops
 from trigrad._core import Tensor
 from trigrad._creation import full_like
-from trigrad._losses.base import check_reduction, domain, elementwise, reduced, reduction_of, warn_broadcast
+from trigrad._losses.base import check_reduction, domain, elementwise, reduced, reduction_of, warn_broadcast, within
 
 __all__ = ["gaussian_nll_loss", "huber_loss", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss"]
 
@@ -122,7 +122,9 @@ def poisson_nll_loss(
     >>> tg.nn.functional.poisson_nll_loss(tg.tensor([0.0]), tg.tensor([3.0]))
     tensor(1.)
     """
-    domain("poisson_nll_loss", lambda: target < 0, "targets are expected to be counts, 0 or more")
+    domain(
+        "poisson_nll_loss", lambda: within(target.detach(), 0, math.inf), "targets are expected to be counts, 0 or more"
+    )
     losses = ops.exp(input) - target * input if log_input else input - target * ops.log(input + eps)
     if full:
         counts = ops.where(target > 1, target, 1.0)

@@ -253,9 +253,14 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "[normal] std is -1, expected 0 or more",
     ),
     "eps": (
-        lambda: ops.native_batch_norm(f(5, 3), f(3), f(3), eps=0.0),
+        lambda: ops.native_batch_norm(f(5, 3), f(3), f(3), training=True, eps=0.0),
         ValueError,
         "[batch_norm] eps is 0, expected a positive number",
+    ),
+    "eps in evaluation": (
+        lambda: ops.native_batch_norm(f(5, 3), f(3), f(3), eps=-1.0),
+        ValueError,
+        "[batch_norm] eps is -1, expected 0 or more",
     ),
     "integer division by zero": (
         lambda: ops.floor_divide(f(3, dtype="int64"), tg.zeros(3, dtype=tg.int64)),

@@ -328,6 +328,8 @@ def test_row_099_running_statistics() -> None:
     x = real((1, 2), "lectures.one event", "float64")
     np.testing.assert_allclose(numbers(norm(tg.tensor(x))), (x - mean) / np.sqrt(var + 1e-5), rtol=1e-12)
     assert all(tg.equal(value, before[name]) for name, value in norm.state_dict().items())
+    norm.eps = 0.0
+    np.testing.assert_allclose(numbers(norm(tg.tensor(x))), (x - mean) / np.sqrt(var), rtol=1e-12)
 
 
 def test_row_100_batch_norm_starts_as_standardisation() -> None:

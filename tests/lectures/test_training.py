@@ -14,7 +14,7 @@ import trigrad as tg
 from trigrad import _core, nn, optim
 from trigrad.optim import lr_scheduler
 from trigrad.utils.data import DataLoader, TensorDataset
-from values import FLOATS, real
+from values import real
 
 TRUE = np.array([[2.0], [-1.0], [0.5]])
 
@@ -202,8 +202,7 @@ def test_row_084_descent_from_a_cliff_needs_clipping(clip: str) -> None:
 # ---- the same bits for any number of threads
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("name", golden.OPTIMIZERS)
+@pytest.mark.parametrize(("name", "dtype"), [("Adam", "float64"), *((name, "float32") for name in golden.OPTIMIZERS)])
 def test_row_086_training_has_the_same_bits_on_any_threads_and_isa(name: str, dtype: str) -> None:
     """Units and events are computed side by side: 50 steps with batch norm and dropout, of a batch that is large enough for
     threads. test_bits.py does the same in other processes, and golden.json holds it between compilers."""
@@ -212,8 +211,8 @@ def test_row_086_training_has_the_same_bits_on_any_threads_and_isa(name: str, dt
         _core.set_isa(isa)
         for threads in (1, 2, 3, 4, 8):
             tg.set_num_threads(threads)
-            for steps in (4,) if isa == "baseline" else (4, 50):  # the baseline computes fma in software
-                found.add((steps, golden.training(name, dtype, (64, 33), 1000, steps)))
+            for steps in (3,) if isa == "baseline" else (3, 50):  # the baseline computes fma in software
+                found.add((steps, golden.training(name, dtype, (64, 33), 600, steps)))
     assert len(found) == len({steps for steps, _ in found})
     assert all(len(digest) == 64 for _, digest in found)
 

@@ -123,7 +123,8 @@ def kl_div(d: Draw) -> Built:
     if d.rarely() or d.integer(0, 3) == 0:
         kwargs["reduction"] = "batchmean"
     # PyTorch's gradient at a target of 0 is NaN
-    return Built((), kwargs, [log_p(d, s), log_p(d, s) if kwargs.get("log_target") else np.maximum(unit(d, s), 0.01)])
+    target = log_p(d, s) if kwargs.get("log_target") else np.asarray(np.maximum(unit(d, s), 0.01))
+    return Built((), kwargs, [log_p(d, s), target])
 
 
 def poisson(d: Draw) -> Built:

@@ -18,7 +18,7 @@ __all__ = ["graph"]
 Place: TypeAlias = "tuple[Node | Tensor, int]"  # a node and which of its outputs, or a leaf and 0
 Seen: TypeAlias = "tuple[tuple[Tensor, bool, int] | None, ...]"
 Inspected: TypeAlias = "tuple[Node, Seen, Seen, tuple[Any, ...]]"
-NAMED = 8  # tensors of at most so many elements are printed whole
+WHOLE = 6  # tensors of at most so many elements are printed whole
 LINES = 60  # of a longer graph repr() leaves out the middle
 
 
@@ -56,10 +56,11 @@ def _text(t: Tensor | tuple[int, ...] | None) -> str:
     """The numbers if they are few, else shape and range; the shape alone where the values are not known."""
     if t is None or isinstance(t, tuple):
         return str(t)
-    if 0 < t.numel() <= NAMED:
+    if 0 < t.numel() <= WHOLE:
         return _nested(t.tolist())
     if t.numel() == 0 or t.dtype is _core.bool:
         return str(tuple(t.shape))
+    t = ops.cast(t, _core.float64)
     return f"{tuple(t.shape)} {_number(ops.amin(t).item())} … {_number(ops.amax(t).item())}"
 
 
@@ -259,6 +260,8 @@ def _again(node: Node, looked_at: Seen, outputs: Seen, attributes: tuple[Any, ..
             inputs.append(None)
         elif i == 0 and node.name in ("copy_", "fill_"):  # they overwrite it
             inputs.append(_core.empty(seen[0].shape, seen[0].dtype))
+        elif i in (1, 2) and node.name == "native_batch_norm" and attributes[0]:  # in training it only moves them
+            inputs.append(None)
         elif seen[1]:
             inputs.append(seen[0])
         else:

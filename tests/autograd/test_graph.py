@@ -76,6 +76,18 @@ def test_a_network_shows_its_parameters() -> None:
         assert tg.equal(found[name].partial, p.grad)
 
 
+def test_looking_leaves_running_statistics_alone() -> None:
+    net = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    y = net(tg.randn(4, 3))
+    want, before = y.tolist(), {k: v.clone() for k, v in net.state_dict().items()}
+    z = (y * 2).sum()
+    del y
+    found = tg.graph(z, names=dict(net.named_parameters()))
+    assert found.nodes[-3].value.tolist() == want
+    assert found.nodes[-3].expression().startswith("native_batch_norm(%1, (2,), (2,), 1.weight, 1.bias")
+    assert all(tg.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
 def test_overwritten_values_are_not_made_up() -> None:
     """After a step the leaf has other values: what was computed from the old ones cannot be computed again."""
     x = leaf(1.0)
@@ -181,6 +193,9 @@ def test_large_tensors_are_elided() -> None:
     x = tg.arange(1000, dtype=tg.float64).reshape(10, 100).requires_grad_()
     text = str(tg.graph((x * 2).sum()))
     assert "(10, 100) 0 … 1998" in text
+    assert "(20,) 1 … 1" in str(tg.graph(tg.ones(20, dtype=tg.float16).requires_grad_().float().sum()))
+    assert "(20,) nan … nan" in str(tg.graph(tg.full((20,), np.nan).requires_grad_().sum()))
+    assert "(0, 3)" in str(tg.graph(tg.zeros(0, 3).requires_grad_().sum()))
     assert max(map(len, text.splitlines())) < 100
 
 

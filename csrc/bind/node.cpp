@@ -221,6 +221,12 @@ Ref new_node() {
   return self;
 }
 
+Ref apply_node(PyObject* node, PyObject* grads, bool create_graph, PyObject* wanted) {
+  PyObject* arguments[] = {grads, create_graph ? Py_True : Py_False, wanted};
+  return owned(apply(node, arguments, 3));
+}
+void release_node(PyObject* node) { owned(release(node, nullptr)); }
+
 void number(Node& n) {
   n.sequence = next_sequence++;
   if (witness) n.where = owned(PyObject_CallNoArgs(witness));

@@ -50,6 +50,9 @@ void init_node_type(PyObject* core_module);
 bool is_node(PyObject* object);
 Node& node_of(PyObject* node);
 Ref new_node();
+// What Node.apply and Node.release do.
+Ref apply_node(PyObject* node, PyObject* grads, bool create_graph, PyObject* wanted);
+void release_node(PyObject* node);
 // To be called when the edges are known: finding them may make nodes, for views whose base has changed.
 void number(Node& node);
 

@@ -3,6 +3,7 @@
 #include "bind/convert.h"
 #include "bind/node.h"
 #include "bind/tape.h"
+#include "bind/walk.h"
 #include "ops/table.h"
 
 namespace tg::bind {
@@ -127,12 +128,6 @@ PyObject* get_post_hooks(PyObject* self, void*) {
 int set_post_hooks(PyObject* self, PyObject* value, void*) {
   Py_XSETREF(object_of(self).post_hooks, value && value != Py_None ? Py_NewRef(value) : nullptr);
   return 0;
-}
-// Is this the only tensor on its memory, and all of it in order?
-PyObject* is_exclusive(PyObject* self, void*) {
-  const Tensor& t = value_of(self);
-  return PyBool_FromLong(t.storage->references() == 1 && t.contiguous() && !t.storage->foreign() &&
-                         !object_of(self).base);
 }
 
 PyObject* detach(PyObject* self, PyObject*) {
@@ -266,6 +261,8 @@ PyMethodDef functions[] = {
     {"set_view_formula", cfunction(set_view_formula), METH_FASTCALL, nullptr},
     {"edge", edge, METH_O, nullptr},
     {"record", cfunction(record), METH_FASTCALL, nullptr},
+    {"walk", cfunction(walk), METH_FASTCALL, nullptr},
+    {"accumulate", cfunction(accumulate), METH_FASTCALL, nullptr},
     {"rejoin", cfunction(rejoin), METH_FASTCALL, nullptr},
     {},
 };
@@ -298,7 +295,6 @@ PyGetSetDef tape_attributes[] = {
     {"_retains_grad", get_retains_grad, set_retains_grad, nullptr, nullptr},
     {"_role", get_role, set_role, nullptr, nullptr},
     {"_post_hooks", get_post_hooks, set_post_hooks, nullptr, nullptr},
-    {"_exclusive", is_exclusive, nullptr, nullptr, nullptr},
     {},
 };
 

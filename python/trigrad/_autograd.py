@@ -7,7 +7,6 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
-from heapq import heappop, heappush
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -29,6 +28,7 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 Tensors: TypeAlias = "Tensor | Sequence[Tensor]"
+Edge: TypeAlias = "tuple[Node | Tensor, int]"  # where a gradient goes: to an output of a node, or to a leaf
 Gradients: TypeAlias = "Tensor | Sequence[Tensor | None] | None"
 
 
@@ -317,108 +317,31 @@ def _hooked(hooks: dict[int, Callable[[Tensor], Tensor | None]], grad: Tensor) -
     return grad
 
 
-class _Pass:
-    """One walk over the graph, from the latest node to the earliest."""
-
-    def __init__(self, create_graph: bool, retain_graph: bool) -> None:
-        self.create_graph, self.retain_graph = create_graph, retain_graph
-        self.pending: dict[Node, list[Tensor | None]] = {}  # per output the gradient summed so far
-        self.queue: list[tuple[int, Node]] = []
-        self.leaves: dict[Tensor, tuple[Tensor, bool]] = {}  # the gradient, and may the leaf keep it as it is?
-        self.captured: dict[tuple[Node, int], Tensor | None] = {}
-        self.leading: set[Node] | None = None  # the nodes to be differentiated; None: all
-        self.targets: set[Any] = set()  # with `leading`: what a gradient is asked for
-
-    def give(self, target: Any, output: int, grad: Tensor, own: bool) -> None:
-        if not isinstance(target, Node):
-            if self.leading is not None and target not in self.targets:
-                return
-            so_far = self.leaves.get(target)
-            self.leaves[target] = (grad, own) if so_far is None else (ops.add(so_far[0], grad), True)
-            return
-        if self.leading is not None and target not in self.leading and (target, output) not in self.captured:
-            return
-        grads = self.pending.get(target)
-        if grads is None:
-            grads = self.pending[target] = [None] * target.n_outputs
-            heappush(self.queue, (-target.sequence, target))
-        before = grads[output]
-        grads[output] = grad if before is None else ops.add(before, grad)
-
-    def run(self) -> None:
-        while self.queue:
-            _, node = heappop(self.queue)
-            grads = self.pending.pop(node)
-            for k, hooks in (node.hooks or {}).items():
-                grad = grads[k]
-                if grad is not None:
-                    grads[k] = _hooked(hooks, grad)
-            for k, grad in enumerate(grads):
-                if (node, k) in self.captured:
-                    self.captured[node, k] = grad
-            if self.leading is None or node in self.leading:
-                self.step(node, grads)
-
-    def wanted(self, edges: tuple[tuple[Any, int] | None, ...]) -> tuple[bool, ...] | None:
-        """Which gradients lead to where one is asked for. None: all that there are."""
-        if self.leading is None:
-            return None
-        return tuple(
-            e is not None
-            and (e[0] in self.targets if not isinstance(e[0], Node) else e[0] in self.leading or e in self.captured)
-            for e in edges
-        )
-
-    def step(self, node: Node, grads: list[Tensor | None]) -> None:
-        edges = node.edges
-        made = node.apply(tuple(grads), self.create_graph, self.wanted(edges))
-        if _anomaly:
-            _check_anomaly(node, grads, made)
-        if not self.retain_graph:
-            node.release()
-        taken = {id(g) for g in grads}
-        for edge, grad in zip(edges, made, strict=True):
-            if edge is not None and grad is not None:
-                own = node.is_row and id(grad) not in taken
-                taken.add(id(grad))
-                self.give(edge[0], edge[1], grad, own)
-
-
 def _walk(
     op: str,
     outputs: list[Tensor],
     grads: Gradients,
     create_graph: bool,
     retain_graph: bool | None,
-    prepare: Callable[[_Pass, list[Node]], None],
-) -> _Pass:
-    walk = _Pass(create_graph, create_graph if retain_graph is None else retain_graph)
+    wanted: list[Edge] | None = None,
+) -> tuple[list[tuple[Tensor, Tensor]], dict[Edge, Tensor | None]]:
+    """The gradients of the leaves and, by their places in the graph, of other tensors that are wanted (None: all leaves)."""
     before = _core.is_grad_enabled()
     try:
         _core.set_grad_enabled(create_graph)
         seeds = _seeds(op, outputs, grads)
-        edges = [cast(tuple[Any, int], _core.edge(y)) for y in outputs]
-        prepare(walk, [e[0] for e in edges if isinstance(e[0], Node)])
-        for (target, output), seed in zip(edges, seeds, strict=True):
-            walk.give(target, output, seed, own=False)
-        walk.run()
-        for leaf, (grad, _) in walk.leaves.items():
-            if leaf._hooks:  # they may have kept it
-                walk.leaves[leaf] = _hooked(leaf._hooks, grad), False
+        edges = [cast(Edge, _core.edge(y)) for y in outputs]
+        leading, targets, captured = None, set[Any](), dict[Edge, Tensor | None]()
+        if wanted is not None:
+            targets = {e[0] for e in wanted}
+            leading = _leads_to([e[0] for e in edges if isinstance(e[0], Node)], targets)
+            captured = {e: None for e in wanted if isinstance(e[0], Node)}
+        retain = create_graph if retain_graph is None else bool(retain_graph)
+        check = _check_anomaly if _anomaly else None
+        leaves = _core.walk(edges, seeds, leading, targets, captured, bool(create_graph), retain, _hooked, check)
     finally:
         _core.set_grad_enabled(before)
-    return walk
-
-
-def _accumulate(leaf: Tensor, grad: Tensor, own: bool, create_graph: bool) -> None:
-    """Into leaf.grad: in place where there is one, else as it is if nobody else holds its memory, else as a copy."""
-    before = leaf._grad
-    if before is None:
-        leaf.grad = grad if create_graph or (own and grad._exclusive) else grad.clone()
-    elif create_graph:
-        leaf.grad = ops.add(before, grad)
-    else:
-        before.add_(grad)
+    return leaves, captured
 
 
 _accumulating = threading.RLock()  # threads may add to the same leaf
@@ -466,31 +389,23 @@ def backward(
             "autograd.grad(..., create_graph=True), or set .grad to None afterwards",
             stacklevel=3,
         )
-    edges = [cast(tuple[Any, int], _core.edge(x)) for x in wanted or ()]
-
-    def prepare(walk: _Pass, roots: list[Node]) -> None:
-        if wanted is not None:
-            walk.targets = {e[0] for e in edges}
-            walk.leading = _leads_to(roots, walk.targets)
-            walk.captured = {e: None for e in edges if isinstance(e[0], Node)}
-
-    walk = _walk("backward", outputs, grad_tensors, create_graph, retain_graph, prepare)
-    found = dict(walk.leaves)
-    if wanted is not None:
-        kept = {
-            x: walk.leaves.get(x) if not isinstance(e[0], Node) else (walk.captured[e], False)
-            for x, e in zip(wanted, edges, strict=True)
-        }
-        found = {x: cast(tuple[Tensor, bool], g) for x, g in kept.items() if g is not None and g[0] is not None}
+    if wanted is None:
+        found, _ = _walk("backward", outputs, grad_tensors, create_graph, retain_graph)
+    else:
+        edges = [cast(Edge, _core.edge(x)) for x in wanted]
+        leaves, captured = _walk("backward", outputs, grad_tensors, create_graph, retain_graph, edges)
+        by_leaf = dict(leaves)
+        grads = [captured[e] if isinstance(e[0], Node) else by_leaf.get(x) for x, e in zip(wanted, edges, strict=True)]
+        found = [(x, g) for x, g in dict(zip(wanted, grads, strict=True)).items() if g is not None]
     before = _core.is_grad_enabled()
     try:
         _core.set_grad_enabled(create_graph)
         with _accumulating:
-            for leaf, (grad, own) in found.items():
-                _accumulate(leaf, grad, own, create_graph)
-        for leaf in found:
-            for hook in tuple((leaf._post_hooks or {}).values()):
-                hook(leaf)
+            _core.accumulate(found, bool(create_graph))
+        for leaf, _ in found:
+            if leaf._post_hooks:
+                for hook in tuple(leaf._post_hooks.values()):
+                    hook(leaf)
     finally:
         _core.set_grad_enabled(before)
 
@@ -531,17 +446,12 @@ def grad(
                 f"[grad] an input of shape {tuple(x.shape)} does not require a gradient; set x.requires_grad_() before "
                 "the outputs are computed"
             )
-    known = cast(list[tuple[Any, int]], edges)
-
-    def prepare(walk: _Pass, roots: list[Node]) -> None:
-        walk.targets = {e[0] for e in known}
-        walk.leading = _leads_to(roots, walk.targets)
-        walk.captured = {e: None for e in known if isinstance(e[0], Node)}
-
-    walk = _walk("grad", _listed("outputs", outputs), grad_outputs, create_graph, retain_graph, prepare)
+    known = cast(list[Edge], edges)
+    leaves, captured = _walk("grad", _listed("outputs", outputs), grad_outputs, create_graph, retain_graph, known)
+    by_leaf = dict(leaves)
     results = []
     for x, edge in zip(made_of, known, strict=True):
-        found = walk.captured[edge[0], edge[1]] if isinstance(edge[0], Node) else walk.leaves.get(x, (None, False))[0]
+        found = captured[edge] if isinstance(edge[0], Node) else by_leaf.get(x)
         if found is None:
             if materialize_grads:
                 found = ops.fill_(_core.empty(tuple(x.shape), x.dtype), 0)

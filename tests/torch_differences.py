@@ -134,6 +134,7 @@ ELSEWHERE = {
     "gradients at targets of 0": "tests/parity/test_losses.py, which draws none",
     "old arguments": "NO_PARAMETER and NO_MEMBER, as the next four",
     "more keywords": "MORE_KEYWORDS, tests/parity/test_signatures.py",
+    "options of groups": "tests/parity/test_optimizers.py, test_a_group_of_adagrad_starts_with_its_own_sum",
     "machinery": "tests/parity/test_signatures.py",
     "other devices": "tests/parity/test_signatures.py",
     "one process": "tests/parity/test_signatures.py",

@@ -133,7 +133,9 @@ MODULE_MAY_IMPORT = {
     "_hooks": set(),
     "_tensor_grad": {"_core", "_autograd", "_hooks"},
     "autograd": {"_core", "ops", "_vjp", "_autograd"},
+    "_legacy": {"_core", "_creation", "_device"},
     "_methods": {
+        "_legacy",
         "_tensor_grad",
         "_elementwise",
         "_core",
@@ -161,6 +163,7 @@ MODULE_MAY_IMPORT = {
     "diagnostics": {"_core", "ops", "_autograd", "_creation", "nn"},
     "cuda": set(),
     "trigrad": {
+        "_legacy",
         "cuda",
         "diagnostics",
         "optim",

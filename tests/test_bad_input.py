@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -403,11 +402,6 @@ def test_text(case: str) -> None:
         function()
     assert str(caught.value) == text
     assert type(caught.value) is kind
-
-
-def test_a_tensor_is_not_called() -> None:
-    with pytest.raises(TypeError, match=re.escape("[Tensor] the type is not called: use trigrad.tensor(data)")):
-        tg.Tensor([1.0])
 
 
 # ---------------------------------------------------------------- a call that raises has changed nothing

@@ -5,13 +5,15 @@ from __future__ import annotations
 import doctest
 import importlib
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 
 import trigrad as tg
 
 
-@pytest.mark.parametrize("module", ["trigrad.cuda", "trigrad.autograd.variable"])
+@pytest.mark.parametrize("module", ["trigrad.cuda", "trigrad.autograd.variable", "trigrad._legacy"])
 def test_examples_run(module: str) -> None:
     result = doctest.testmod(importlib.import_module(module))
     assert result.attempted > 0
@@ -45,3 +47,50 @@ def test_variables_are_leaves_on_the_same_memory() -> None:
     assert not isinstance([1.0], tg.autograd.Variable)
     with pytest.raises(TypeError, match="has to be a tensor"):
         tg.autograd.Variable([1.0])
+
+
+TYPES = {
+    "Tensor": "float32",
+    "FloatTensor": "float32",
+    "DoubleTensor": "float64",
+    "HalfTensor": "float16",
+    "BFloat16Tensor": "bfloat16",
+    "LongTensor": "int64",
+    "IntTensor": "int32",
+    "ShortTensor": "int16",
+    "CharTensor": "int8",
+    "ByteTensor": "uint8",
+    "BoolTensor": "bool",
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_constructors_of_old(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    mine, other = getattr(tg, name), getattr(torch, name)
+    wanted = getattr(tg, TYPES[name])
+    for data in ([1, 0, 1], [[1.0], [0.0]], [], np.ones((2, 3)), np.array([1, 0], "int32"), (1, 1)):
+        made, expected = mine(data), other(data)
+        assert made.dtype is wanted
+        assert made.tolist() == expected.tolist()
+        assert isinstance(made, mine)
+        assert isinstance(made, tg.Tensor)
+    for lengths in ((), (3,), (2, 3), (np.int64(2),), (tg.Size([2, 3]),)):
+        theirs = [torch.Size(n) if isinstance(n, tg.Size) else n for n in lengths]
+        assert tuple(mine(*lengths).shape) == tuple(other(*theirs).shape)
+    assert mine(2, device="cpu").dtype is wanted
+    if name != "Tensor":
+        assert tg.ones(2, dtype=tg.float64).type(mine).dtype is wanted
+        assert isinstance(tg.ones(2), mine) == (wanted is tg.float32)
+
+
+def test_tensor_of_a_tensor_is_an_alias_of_one_dtype() -> None:
+    x = tg.ones(2, requires_grad=True)
+    made: Any = tg.Tensor(x)
+    assert made.data_ptr() == x.data_ptr()
+    assert not made.requires_grad
+    tg.set_default_dtype(tg.float64)
+    try:
+        assert tg.Tensor([1.0]).dtype is tg.float64
+    finally:
+        tg.set_default_dtype(tg.float32)

@@ -68,7 +68,9 @@ def python_method(f: Callable[..., Any], name: str) -> str:
     star = False
     for p in parameters[1:]:
         annotation = re.sub(r"(?<![\w.])(float|int|bool)\b", r"builtins.\1", str(p.annotation))
-        annotation = annotation.replace("_random.Generator", "Generator")
+        annotation = annotation.replace("_random.Generator", "Generator").replace(
+            "_legacy.TypeOfTensor", "TypeOfTensor"
+        )
         if p.kind is p.VAR_POSITIONAL:
             star = True
         elif p.kind is p.KEYWORD_ONLY and not star:
@@ -102,6 +104,7 @@ from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
 from trigrad._elementwise import Rounding
 from trigrad._hooks import RemovableHandle
+from trigrad._legacy import TypeOfTensor
 from trigrad._linalg import Number
 from trigrad._ordering import Interpolation
 from trigrad._reductions import Axes, Extrema, ValuesAndIndices
@@ -218,6 +221,7 @@ def set_witness(function: Callable[[], Any] | None, /) -> None: ...
 TENSOR = """\
 @final
 class Tensor:
+    def __new__(cls, *args: Any, device: DeviceArgument = ...) -> Tensor: ...
     __array_priority__: builtins.int
     __array_ufunc__: None
     data: Tensor

@@ -52,6 +52,7 @@ from trigrad._linalg import *
 from trigrad._ordering import *
 from trigrad._indexing import *
 from trigrad._functional import *  # type: ignore[assignment]
+from trigrad._legacy import *
 from trigrad._printing import *
 from trigrad._saving import *
 from trigrad._autograd import *

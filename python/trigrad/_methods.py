@@ -13,6 +13,7 @@ from trigrad import (
     _elementwise,
     _functional,
     _indexing,
+    _legacy,
     _linalg,
     _ordering,
     _random,
@@ -73,8 +74,10 @@ def to(
     return self.clone() if copy else self
 
 
-def type(self: Tensor, dtype: DTypeArgument | None = None) -> Tensor | str:
+def type(self: Tensor, dtype: DTypeArgument | _legacy.TypeOfTensor | None = None) -> Tensor | str:
     """Without an argument the name of the type, else the same as to(dtype)."""
+    if isinstance(dtype, _legacy.TypeOfTensor):
+        dtype = dtype.dtype
     return repr(self.dtype) if dtype is None else to(self, dtype)
 
 
@@ -398,5 +401,6 @@ def install() -> None:
             setattr(Tensor, alias + suffix, getattr(Tensor, name + suffix))
     for name, special in SPECIAL_METHODS.items():
         setattr(Tensor, name, special)
+    setattr(Tensor, "__new__", _legacy.new)  # noqa: B010 -- mypy lets no one assign it
     for getter in PROPERTIES:
         setattr(Tensor, getter.__name__, property(getter))

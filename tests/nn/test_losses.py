@@ -120,8 +120,21 @@ def test_event_weights(name: str, inputs: Any) -> None:
     np.testing.assert_allclose(loss(*args, reduction="none", sample_weight=ours(w)).numpy(), weighted, **close)
     np.testing.assert_allclose(loss(*args, reduction="sum", sample_weight=ours(w)).item(), weighted.sum(), **close)
     np.testing.assert_allclose(loss(*args, sample_weight=ours(w)).item(), weighted.mean(), **close)
-    with pytest.raises((ValueError, RuntimeError), match=r"shape|broadcast"):
-        loss(*args, sample_weight=ours(w[:3]))
+    for wrong in (ours(w[:3]), tg.ones(4, 1, 1, 1), tg.ones(4, 7)):
+        with pytest.raises(ValueError, match=r"sample_weight has shape .* expected one weight per event"):
+            loss(*args, sample_weight=wrong)
+    with pytest.raises(TypeError, match="sample_weight is a list, expected a tensor"):
+        loss(*args, sample_weight=w.tolist())
+
+
+def test_event_weights_are_differentiated() -> None:
+    """dJ/dwᵢ = lᵢ / n"""
+    x, t = normal(4, 5), classes(5, 4)
+    w = tg.ones(4, dtype=tg.float64).requires_grad_()
+    nn.functional.cross_entropy(ours(x), ours(t), sample_weight=w).backward()
+    assert w.grad is not None
+    per_event = torch.nn.functional.cross_entropy(theirs(x), theirs(t), reduction="none").numpy()
+    np.testing.assert_allclose(w.grad.numpy(), per_event / 4, rtol=1e-12)
 
 
 def test_event_weights_beside_class_weights() -> None:

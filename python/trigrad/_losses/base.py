@@ -28,15 +28,17 @@ def weighted(op: str, losses: Tensor, sample_weight: Tensor | None) -> Tensor:
     """losses (N, ...) times sample_weight (N,) or of any shape that goes with it."""
     if sample_weight is None:
         return losses
+    if not isinstance(sample_weight, Tensor):
+        raise TypeError(f"[{op}] sample_weight is a {type(sample_weight).__name__}, expected a tensor")
     if sample_weight.ndim == 1 and losses.ndim > 1:
         sample_weight = sample_weight.reshape(-1, *(1,) * (losses.ndim - 1))
-    made = losses * sample_weight
-    if made.shape != losses.shape:
+    lengths = zip(reversed(sample_weight.shape), reversed(losses.shape), strict=False)
+    if sample_weight.ndim > losses.ndim or not all(n in (1, m) for n, m in lengths):
         raise ValueError(
             f"[{op}] sample_weight has shape {tuple(sample_weight.shape)}, expected one weight per event for losses of shape "
             f"{tuple(losses.shape)}"
         )
-    return made
+    return losses * sample_weight
 
 
 def reduced(op: str, losses: Tensor, reduction: str, sample_weight: Tensor | None = None) -> Tensor:

@@ -216,17 +216,18 @@ class Optimizer:
         """Take over what `state_dict` gave, ours or PyTorch's; its tensors (or arrays) are copied. Nothing changes if it
         does not fit.
         """
-        state_dict = dict(state_dict) if isinstance(state_dict, Mapping) else state_dict
+        given: Any = state_dict
+        given = dict(given) if isinstance(given, Mapping) else given
         for hook in self._load_state_dict_pre_hooks.values():
-            changed = hook(self, state_dict)
-            state_dict = state_dict if changed is None else changed
-        groups = self._loaded_groups(state_dict)
+            changed = hook(self, given)
+            given = given if changed is None else changed
+        groups = self._loaded_groups(given)
         numbers = chain.from_iterable(g["params"] for g in groups)
         parameters = chain.from_iterable(g["params"] for g in self.param_groups)
         of_number = dict(zip(numbers, parameters, strict=True))
         state: defaultdict[Any, State] = defaultdict(dict)
         problems: list[str] = []
-        for k, v in state_dict["state"].items():
+        for k, v in given["state"].items():
             if k in of_number:
                 state[of_number[k]] = {n: _taken_over(n, x, of_number[k]) for n, x in v.items()}
                 problems += self._misfits(k, of_number[k], state[of_number[k]])
@@ -234,7 +235,7 @@ class Optimizer:
                 state[k] = v
         if problems:
             raise ValueError(
-                f"[load_state_dict] the state does not fit this {type(self).__name__}:\n\t" + "\n\t".join(problems)
+                f"[load_given] the state does not fit this {type(self).__name__}:\n\t" + "\n\t".join(problems)
             )
         for new, old in zip(groups, self.param_groups, strict=True):
             new["params"] = old["params"]

@@ -235,7 +235,7 @@ class Optimizer:
                 state[k] = v
         if problems:
             raise ValueError(
-                f"[load_given] the state does not fit this {type(self).__name__}:\n\t" + "\n\t".join(problems)
+                f"[load_state_dict] the state does not fit this {type(self).__name__}:\n\t" + "\n\t".join(problems)
             )
         for new, old in zip(groups, self.param_groups, strict=True):
             new["params"] = old["params"]

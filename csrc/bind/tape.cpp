@@ -176,9 +176,11 @@ void refresh(PyObject* tensor) {
   if (!t.base || t.base_history == object_of(t.base).history) return;
   if (t.unrecorded) {
     if (recording && requires_grad(t.base))
-      fail(ErrorKind::Runtime,
-           "[view] got a view that was taken inside trigrad.no_grad() or inference_mode() of a tensor that a recorded "
-           "call has overwritten since, expected one whose history is known; take the view again outside");
+      fail(
+          ErrorKind::Runtime,
+          "[view] got a view that was taken inside trigrad.no_grad() or inference_mode(), or that a Function returned, "
+          "of a tensor that a recorded call has overwritten since, expected one whose history is known; take the view "
+          "again");
     return;
   }
   t.base_history = object_of(t.base).history;
@@ -237,9 +239,9 @@ void check_overwritable(const char* op, PyObject* target, bool taped) {
          "inside trigrad.no_grad(), or on a copy: x.clone()");
   if (t.unrecorded && (taped || requires_grad(t.base)))
     fail(ErrorKind::Runtime, "[", op,
-         "] got a view that was taken inside trigrad.no_grad() or inference_mode(), expected one whose history is "
-         "known, "
-         "since what is written must be differentiated; take the view outside, or write inside trigrad.no_grad()");
+         "] got a view that was taken inside trigrad.no_grad() or inference_mode(), or that a Function returned, "
+         "expected one whose history is known, since what is written must be differentiated; take the view outside, or "
+         "write inside trigrad.no_grad() or to a copy: x.clone()");
 }
 
 void tape_call(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in, const Versions& before,

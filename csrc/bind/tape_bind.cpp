@@ -220,11 +220,13 @@ PyObject* rejoin(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-// record(name, formula, extra, inputs, outputs): the outputs were made from the inputs by a function of Python, and
-// formula(grads, inputs, outputs, (extra,)) gives a gradient or None per input.
+// record(name, formula, extra, inputs, outputs, constants=()): the outputs were made from the inputs by a function of
+// Python, and formula(grads, inputs, outputs, (extra,)) gives a gradient or None per input. The outputs whose places are
+// among the constants have none.
 PyObject* record(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
-    if (n != 5) fail(ErrorKind::Type, "[record] takes (name, formula, extra, inputs, outputs)");
+    if (n != 5 && n != 6) fail(ErrorKind::Type, "[record] takes (name, formula, extra, inputs, outputs, constants=())");
+    const Ref constants = n == 6 ? owned(PySequence_Tuple(args[5])) : owned(PyTuple_New(0));
     const Ref inputs = owned(PySequence_Fast(args[3], "inputs")), outputs = owned(PySequence_Fast(args[4], "outputs"));
     Ref self = new_node();
     Node& node = node_of(self.get());
@@ -240,7 +242,9 @@ PyObject* record(PyObject*, PyObject* const* args, Py_ssize_t n) {
     for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(outputs.get()); k++) {
       PyObject* t = PySequence_Fast_GET_ITEM(outputs.get(), k);
       node.out.push_back({is_tensor(t) ? geometry(value_of(t)) : Tensor{}, 0, !is_tensor(t)});
-      if (is_tensor(t) && is_floating(value_of(t).dtype)) set_history(t, self, static_cast<int>(k));
+      const int constant = PySequence_Contains(constants.get(), owned(PyLong_FromSsize_t(k)).get());
+      if (constant < 0) throw PythonError{};
+      if (is_tensor(t) && !constant && is_floating(value_of(t).dtype)) set_history(t, self, static_cast<int>(k));
     }
     return self.release();
   });

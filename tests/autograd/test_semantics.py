@@ -6,13 +6,13 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import trigrad as tg
+from both import leaf, outcome
 
 CASES: dict[str, Callable[[Any], Any]] = {}
 
@@ -20,10 +20,6 @@ CASES: dict[str, Callable[[Any], Any]] = {}
 def case(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     CASES[f.__name__] = f
     return f
-
-
-def leaf(t: Any, *values: float) -> Any:
-    return t.tensor(list(values), dtype=t.float64, requires_grad=True)
 
 
 def made_in_inference(t: Any, *values: float) -> Any:
@@ -861,18 +857,6 @@ def post_accumulate_hook_of_a_result(t: Any) -> Any:
 @pytest.fixture(scope="module")
 def torch() -> Any:
     return pytest.importorskip("torch")
-
-
-def outcome(f: Callable[[Any], Any], t: Any) -> Any:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            value = f(t)
-        except Exception as error:  # noqa: BLE001 -- its type is compared
-            value = type(error)
-        finally:
-            t.set_grad_enabled(True)
-    return value, len(caught)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -36,6 +36,12 @@ class FunctionContext:
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors for the backward pass, which refuses them if they were changed in place meanwhile."""
+        for t in tensors:
+            if t is not None and not isinstance(t, Tensor):
+                raise TypeError(
+                    f"[save_for_backward] got a {type(t).__name__}, expected tensors or None; keep anything else as an attribute "
+                    "of ctx"
+                )
         self._given = tensors
 
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
@@ -54,7 +60,8 @@ class FunctionContext:
         """Outputs are kept without their history, or they and the graph would keep each other alive."""
         for t in self._given:
             place = next((k for k, y in enumerate(outputs) if y is t), None)
-            if t is None or place is None or any(x is t for x in inputs):
+            handed_on = any(x is t for x in inputs) and not any(x is t for x in self._dirty)
+            if t is None or place is None or handed_on:
                 self._saved.append(("input", t, 0))
             else:
                 self._saved.append(("output", t.detach(), place))
@@ -64,7 +71,7 @@ class FunctionContext:
                     "backward pass; take a copy outside: x.clone()"
                 )
         self._versions = [-1 if t is None else t._version for t in self._given]
-        self._given = ()
+        self._given = self._dirty = self._not_differentiable = ()
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
@@ -123,7 +130,7 @@ def _fitting(name: str, g: Any, x: Any) -> Tensor | None:
     if g is None:
         return None
     if not isinstance(g, Tensor):
-        raise TypeError(f"[{name}] backward returned a {type(g).__name__}, expected tensors or None")
+        raise TypeError(f"[{name}] backward returned a {type(g).__name__}, expected a tensor or None")
     if not isinstance(x, Tensor):
         raise RuntimeError(f"[{name}] backward returned a gradient for an argument that is no tensor, expected None")  # noqa: TRY004
     padded = (1,) * (g.ndim - x.ndim) + tuple(x.shape)
@@ -188,16 +195,49 @@ class Function:
         if not (before and any(ctx.needs_input_grad)):
             return made
         outputs = list(made) if isinstance(made, tuple) else [made]
-        dirty = {id(t) for t in ctx._dirty}
-        for k, y in enumerate(outputs):  # an input that is handed on is another tensor in the graph
-            if isinstance(y, Tensor) and id(y) not in dirty and any(y is a for a in args):
-                outputs[k] = y.view(y.shape) if y.is_contiguous() else y.detach()
-        ctx._keep(args, outputs)
-        ctx._function, ctx._n_inputs = cls, len(args)
         plain = {id(t) for t in ctx._not_differentiable}
-        carrying = [None if id(y) in plain else y for y in outputs]
-        _core.record(cls.__name__, _formula, ctx, args, carrying)
+        dirty = {id(t) for t in ctx._dirty}
+        cls._check_dirty(ctx._dirty, outputs)
+        carrying = list(outputs)
+        for k, y in enumerate(outputs):
+            if not isinstance(y, Tensor):
+                continue
+            if id(y) in plain:
+                continue
+            if id(y) in dirty and y._base is not None:  # the view gets its history by being written once more
+                carrying[k] = y.detach().clone()
+            elif id(y) not in dirty and any(y is a for a in args):  # what is handed on is another tensor in the graph
+                outputs[k] = carrying[k] = _unrecorded_view(y)
+        ctx._function, ctx._n_inputs = cls, len(args)
+        constants = [k for k, y in enumerate(outputs) if id(y) in plain]
+        _core.record(cls.__name__, _formula, ctx, args, carrying, constants)
+        for y, stand_in in zip(outputs, carrying, strict=True):
+            if stand_in is not y:
+                y.copy_(stand_in)
+        ctx._keep(args, outputs)
         return tuple(outputs) if isinstance(made, tuple) else outputs[0]
+
+    @classmethod
+    def _check_dirty(cls, dirty: tuple[Tensor, ...], outputs: list[Any]) -> None:
+        for t in dirty:
+            if not any(y is t for y in outputs):
+                raise RuntimeError(
+                    f"[{cls.__name__}] a tensor that was marked as dirty was not returned, expected all of them among the outputs"
+                )
+            if t.is_leaf and t.requires_grad:
+                raise RuntimeError(
+                    f"[{cls.__name__}] a leaf tensor that requires a gradient was overwritten, expected one that may be; call it "
+                    "inside trigrad.no_grad(), or with a copy: x.clone()"
+                )
+
+
+def _unrecorded_view(x: Tensor) -> Tensor:
+    before = _core.is_grad_enabled()
+    try:
+        _core.set_grad_enabled(False)
+        return x[...]
+    finally:
+        _core.set_grad_enabled(before)
 
 
 class _Refused(Function):

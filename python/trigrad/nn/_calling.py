@@ -123,17 +123,20 @@ class Hooked:
 
 
 class _Pass(Function):
-    """Hands tensors on, and shows `watch` the gradients on their way back."""
+    """Hands tensors on, and shows `watch` the gradients on their way back: `materialized`, zeros where nothing came back."""
 
     @staticmethod
-    def forward(ctx: Any, watch: Callable[[Gradients], Gradients], *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, watch: Callable[[Gradients], Gradients], materialized: bool, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
         ctx.watch = watch
-        ctx.set_materialize_grads(False)
+        ctx.set_materialize_grads(materialized)
+        ctx.mark_non_differentiable(*(t for t in tensors if not t.requires_grad))
         return tensors
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Gradients:
-        return (None, *ctx.watch(grads))
+        return (None, None, *ctx.watch(grads))
 
 
 class _Border:
@@ -153,7 +156,9 @@ class _Border:
         if not (self.inputs_learn and self.module._hooks.get("backward")):
             return args
         through = list(args)
-        for i, tensor in zip(self.places, _Pass.apply(self.into_inputs, *(args[i] for i in self.places)), strict=True):
+        for i, tensor in zip(
+            self.places, _Pass.apply(self.into_inputs, True, *(args[i] for i in self.places)), strict=True
+        ):
             through[i] = tensor
         return tuple(through)
 
@@ -163,7 +168,9 @@ class _Border:
         if not any(listed[k].requires_grad for k in places):
             return result
         through = list(listed)
-        passed = _Pass.apply(lambda grads: self.from_outputs(grads, places, len(listed)), *(listed[k] for k in places))
+        passed = _Pass.apply(
+            lambda grads: self.from_outputs(grads, places, len(listed)), False, *(listed[k] for k in places)
+        )
         for k, tensor in zip(places, passed, strict=True):
             through[k] = tensor
         return tuple(through) if isinstance(result, tuple) else through[0]

@@ -29,7 +29,7 @@ mT item tolist numpy clone contiguous detach
 
 # Functions that are no ops, and the tests that they have instead.
 NOT_COMPARED = {
-    "test_random.py": "bernoulli dropout_mask initial_seed manual_seed normal seed get_rng_state set_rng_state",
+    "test_random.py": "bernoulli dropout_mask initial_seed manual_seed multinomial normal seed get_rng_state set_rng_state",
     "test_threads.py": "get_num_threads set_num_threads",
     "test_interop.py": "from_dlpack from_numpy",
     "test_printing.py": "set_printoptions",

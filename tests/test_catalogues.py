@@ -37,6 +37,7 @@ NOT_COMPARED = {
     "autograd/test_graph.py": "graph",
     "test_memory.py": "memory_stats empty_cache reset_peak_memory_stats",
     "test_tensor.py": "set_default_dtype get_default_dtype is_tensor cast",
+    "test_compatibility.py": "are_deterministic_algorithms_enabled use_deterministic_algorithms",
     "test_ops.py": "gelu_tanh gelu_tanh_",
     "autograd/test_semantics.py": "is_anomaly_enabled is_grad_enabled is_inference is_inference_mode_enabled",
 }

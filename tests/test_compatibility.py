@@ -12,10 +12,12 @@ import pytest
 
 import trigrad as tg
 
+MODULES = "_legacy _switches accelerator autograd.variable backends.cudnn backends.mps cuda".split()  # noqa: SIM905
 
-@pytest.mark.parametrize("module", ["trigrad.cuda", "trigrad.autograd.variable", "trigrad._legacy"])
+
+@pytest.mark.parametrize("module", MODULES)
 def test_examples_run(module: str) -> None:
-    result = doctest.testmod(importlib.import_module(module))
+    result = doctest.testmod(importlib.import_module(f"trigrad.{module}"))
     assert result.attempted > 0
     assert result.failed == 0
 
@@ -27,12 +29,29 @@ def test_constants() -> None:
 
 
 def test_a_gpu_is_neither_found_nor_used() -> None:
-    assert not tg.cuda.is_available()
+    assert not any(kind.is_available() for kind in (tg.cuda, tg.accelerator, tg.backends.mps, tg.backends.cudnn))
+    assert tg.accelerator.current_accelerator() is None
     state = tg.get_rng_state().tolist()
     tg.cuda.manual_seed_all(5)
     assert tg.get_rng_state().tolist() == state
     with pytest.raises(RuntimeError, match="CPU only"):
         tg.ones(2, device="cuda")
+
+
+def test_switches_change_no_result() -> None:
+    """One seed gives one result, whatever a script has switched."""
+    tg.manual_seed(1)
+    before = tg.nn.Linear(30, 20)(tg.randn(40, 30)).tolist()
+    cudnn = tg.backends.cudnn
+    kept = cudnn.deterministic, cudnn.benchmark
+    try:
+        cudnn.deterministic, cudnn.benchmark = False, True
+        tg.use_deterministic_algorithms(False)
+        tg.manual_seed(1)
+        assert tg.nn.Linear(30, 20)(tg.randn(40, 30)).tolist() == before
+        assert tg.are_deterministic_algorithms_enabled()
+    finally:
+        cudnn.deterministic, cudnn.benchmark = kept
 
 
 def test_variables_are_leaves_on_the_same_memory() -> None:

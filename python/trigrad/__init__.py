@@ -55,6 +55,7 @@ from trigrad._functional import *  # type: ignore[assignment]
 from trigrad._legacy import *
 from trigrad._printing import *
 from trigrad._saving import *
+from trigrad._switches import *
 from trigrad._autograd import *
 from trigrad._graph import *
 from trigrad import _autograd, _docs, _methods
@@ -78,6 +79,8 @@ del annotations
 
 
 if TYPE_CHECKING:
+    from trigrad import accelerator as accelerator
+    from trigrad import backends as backends
     from trigrad import cuda as cuda
     from trigrad import diagnostics as diagnostics
     from trigrad import nn as nn
@@ -88,6 +91,6 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> ModuleType:
     """Packages that are loaded when they are first asked for."""
-    if name in ("cuda", "diagnostics", "nn", "optim", "testing", "utils"):
+    if name in ("accelerator", "backends", "cuda", "diagnostics", "nn", "optim", "testing", "utils"):
         return _import_module(f"trigrad.{name}")
     raise AttributeError(f"module 'trigrad' has no attribute {name!r}")

@@ -13,6 +13,8 @@ device = torch.device("cuda" if use_cuda else "cpu")
 kwargs = {"num_workers": 0, "pin_memory": True} if use_cuda else {}
 torch.manual_seed(3)
 torch.cuda.manual_seed_all(3)
+torch.backends.cudnn.deterministic = True
+torch.backends.cudnn.benchmark = False
 
 
 class EventDataset(torch.utils.data.Dataset):

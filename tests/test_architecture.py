@@ -155,10 +155,10 @@ MODULE_MAY_IMPORT = {
     "_docs": {"ops"},
     "_saving": {"_core", "_creation", "_device"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
-    "_losses": {"_core", "ops", "_creation", "_functional", "_autograd", "autograd"},
+    "_losses": {"_core", "ops", "_creation", "_functional", "_reductions", "_views", "_autograd", "autograd"},
     "nn": {
         *{"_core", "ops", "_device", "_creation", "_random", "_shaping", "_indexing", "_linalg", "_functional"},
-        *{"_elementwise", "_losses", "_hooks", "_autograd", "autograd"},
+        *{"_elementwise", "_reductions", "_losses", "_hooks", "_autograd", "autograd"},
     },
     "diagnostics": {"_core", "ops", "_autograd", "_creation", "nn"},
     "_switches": set(),

@@ -246,7 +246,14 @@ def norm(
         return ops.amax(size, dim, keepdim)
     if p == -math.inf:
         return ops.amin(size, dim, keepdim)
-    return ops.pow(ops.sum(ops.pow(size, p), dim, keepdim), 1 / p)
+    if not input.requires_grad:
+        return ops.pow(ops.sum(ops.pow(size, p), dim, keepdim), 1 / p)
+    # The gradient of what is 0 counts as 0, of elements (p < 1) and of norms: other numbers are in their places meanwhile.
+    nothing = ops.eq(size, 0)
+    powers = ops.where(nothing, 0.0 if p > 0 else math.inf, ops.pow(ops.where(nothing, 1.0, size), p))
+    total = ops.sum(powers, dim, keepdim)
+    nothing = ops.eq(total, 0.0 if p > 0 else math.inf)
+    return ops.where(nothing, 0.0, ops.pow(ops.where(nothing, 1.0, total), 1 / p))
 
 
 # ---- comparisons of whole tensors

@@ -178,6 +178,13 @@ def test_step_has_values_and_no_training() -> None:
     assert nn.Step()(tg.tensor([-1.0, -0.0, 0.0, 1.0])).tolist() == [0.0, 1.0, 1.0, 1.0]
 
 
+def test_square() -> None:
+    x = tg.tensor([3.0, -2.0]).requires_grad_()
+    nn.Square()(x).sum().backward()
+    assert nn.Square()(x).tolist() == [9.0, 4.0]
+    assert x.grad.tolist() == [6.0, -4.0]
+
+
 def test_maxout_is_the_greatest_piece() -> None:
     layer = nn.Maxout(4, 3, pieces=5).double()
     x = normal(6, 4)

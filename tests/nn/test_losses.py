@@ -148,6 +148,18 @@ def test_event_weights_beside_class_weights() -> None:
     np.testing.assert_allclose(mine.item(), (plain * w).sum() / 3, rtol=1e-12)
 
 
+def test_hinge_loss_is_that_of_a_support_vector_machine() -> None:
+    x, t = normal(4, 3), signs(4, 3)
+    for margin in (1.0, 0.3):
+        expected = np.maximum(0, margin - t * x)
+        for reduction, value in (("none", expected), ("mean", expected.mean()), ("sum", expected.sum())):
+            loss = nn.HingeLoss(margin, reduction)
+            np.testing.assert_allclose(loss(ours(x), ours(t)).numpy(), value, rtol=1e-12)
+    mine = ours(x, True)
+    nn.HingeLoss(reduction="sum")(mine, ours(t)).backward()
+    np.testing.assert_array_equal(mine.grad.numpy(), np.where(t * x < 1, -t, 0))
+
+
 # ---- bad input
 
 

@@ -136,6 +136,17 @@ def test_plateaus(case: str) -> None:
     assert scheduler.in_cooldown == twin.in_cooldown
 
 
+def test_a_schedule_of_ones_own() -> None:
+    class Halving(tg.optim.lr_scheduler.LRScheduler):
+        def get_lr(self) -> list[float]:
+            return [base * 0.5**self.last_epoch for base in self.base_lrs]
+
+    optimizer = tg.optim.SGD([tg.ones(1)], lr=8.0)
+    scheduler = Halving(optimizer)
+    assert [r[0][0] for r in follow(scheduler, optimizer, 3)] == [8.0, 4.0, 2.0, 1.0]
+    assert scheduler.state_dict()["last_epoch"] == 3
+
+
 def test_closed_forms_at_a_given_epoch() -> None:
     import torch
 

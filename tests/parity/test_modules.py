@@ -137,7 +137,7 @@ def pair_of_vectors(d: Draw) -> Built:
 
 def distance(d: Draw) -> Built:
     x = floats(d, *leading(d), length(d))
-    options = d.keywords(p=(1.0, 2.0, 3.0, float("inf"), 0.5), eps=(1e-3,), keepdim=(True,))
+    options = d.keywords(p=(1.0, 2.0, 3.0, float("inf"), 0.5), eps=(1e-3, 0.0), keepdim=(True,))
     return Built((), options, [x, d.same(dtype="float32", finite=True)])
 
 

@@ -17,6 +17,8 @@ from trigrad._losses.base import (
     require_same,
     signs,
 )
+from trigrad._reductions import norm
+from trigrad._views import broadcast_tensors
 
 __all__ = [
     "cosine_embedding_loss",
@@ -41,14 +43,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     >>> tg.nn.functional.pairwise_distance(tg.tensor([3.0, 4.0]), tg.zeros(2))
     tensor(5.0000)
     """
-    d = x1 - x2 + eps
-    if p == 2:
-        return ops.sqrt(ops.sum(ops.square(d), -1, keepdim))
-    if p == 1:
-        return ops.sum(ops.abs(d), -1, keepdim)
-    if p == math.inf:
-        return ops.amax(ops.abs(d), -1, keepdim)
-    return ops.pow(ops.sum(ops.pow(ops.abs(d), p), -1, keepdim), 1 / p)
+    return norm(x1 - x2 + eps, p, -1, keepdim)
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
@@ -58,9 +53,11 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     >>> tg.nn.functional.cosine_similarity(tg.tensor([1.0, 0.0]), tg.tensor([1.0, 1.0]), dim=0)
     tensor(0.7071)
     """
-    squares1, squares2 = ops.sum(ops.square(x1), dim, True), ops.sum(ops.square(x2), dim, True)
-    unit1 = x1 / ops.sqrt(ops.clamp(squares1, eps * eps))
-    unit2 = x2 / ops.sqrt(ops.clamp(squares2, eps * eps))
+    if x1.shape != x2.shape:
+        x1, x2 = broadcast_tensors(x1, x2)
+    lengths = (norm(x1, 2, dim, True), norm(x2, 2, dim, True))
+    # the bound does not stop the gradient, as in PyTorch
+    unit1, unit2 = (x / (n + (ops.clamp(n, eps) - n).detach()) for x, n in zip((x1, x2), lengths, strict=True))
     return ops.sum(unit1 * unit2, dim)
 
 

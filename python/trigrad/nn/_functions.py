@@ -9,6 +9,7 @@ from trigrad._core import Tensor
 from trigrad._creation import zeros_like
 from trigrad._functional import dropout_mask
 from trigrad._random import Generator, rand_like
+from trigrad._reductions import norm
 
 __all__ = [
     "alpha_dropout",
@@ -119,15 +120,7 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     >>> tg.nn.functional.normalize(tg.tensor([3.0, 4.0]), dim=0)
     tensor([0.6000, 0.8000])
     """
-    if p == 2:
-        length = ops.sqrt(ops.sum(ops.square(input), dim, True))
-    elif p == 1:
-        length = ops.sum(ops.abs(input), dim, True)
-    elif p == math.inf:
-        length = ops.amax(ops.abs(input), dim, True)
-    else:
-        length = ops.pow(ops.sum(ops.pow(ops.abs(input), p), dim, True), 1 / p)
-    return input / ops.clamp(length, eps)
+    return input / ops.clamp(norm(input, p, dim, True), eps)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:

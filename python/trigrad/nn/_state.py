@@ -138,6 +138,8 @@ class Stateful:
                 value = _tensor(key, given[key], problems)
                 if value is None:
                     continue
+                if tensor.ndim == 0 and value.shape == (1,):  # as scalars were saved once
+                    value = value[0]
                 if value.shape != tensor.shape:
                     problems.append(
                         f"size mismatch for {key}: copying a param with shape {tuple(value.shape)} from checkpoint, the shape "

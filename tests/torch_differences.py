@@ -133,6 +133,8 @@ ELSEWHERE = {
     "digits of constants": "FLOAT32_CONSTANTS, tests/parity",
     "gradients at targets of 0": "tests/parity/test_losses.py, which draws none",
     "old arguments": "NO_PARAMETER and NO_MEMBER, as the next four",
+    "targets of losses": "tests/nn/test_losses.py",
+    "switches": "tests/test_compatibility.py",
     "more keywords": "MORE_KEYWORDS, tests/parity/test_signatures.py",
     "options of groups": "tests/parity/test_optimizers.py, test_a_group_of_adagrad_starts_with_its_own_sum",
     "machinery": "tests/parity/test_signatures.py",

@@ -137,6 +137,8 @@ ELSEWHERE = {
     "switches": "tests/test_compatibility.py",
     "more keywords": "MORE_KEYWORDS, tests/parity/test_signatures.py",
     "options of groups": "tests/parity/test_optimizers.py, test_a_group_of_adagrad_starts_with_its_own_sum",
+    "parameters named twice": "tests/parity/test_bad_input.py",
+    "no samples": "tests/parity/test_bad_input.py",
     "machinery": "tests/parity/test_signatures.py",
     "other devices": "tests/parity/test_signatures.py",
     "one process": "tests/parity/test_signatures.py",

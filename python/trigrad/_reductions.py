@@ -246,6 +246,8 @@ def norm(
         return ops.amax(size, dim, keepdim)
     if p == -math.inf:
         return ops.amin(size, dim, keepdim)
+    if p < 0:
+        ops.amin(size, dim, keepdim)  # which refuses axes without elements, as a negative power has to
     if not input.requires_grad:
         return ops.pow(ops.sum(ops.pow(size, p), dim, keepdim), 1 / p)
     # The gradient of what is 0 counts as 0, of elements (p < 1) and of norms: other numbers are in their places meanwhile.

@@ -205,6 +205,10 @@ def nll_loss(
         raise RuntimeError(
             f"[nll_loss] weight has shape {tuple(weight.shape)}, expected one weight per class: ({input.shape[classes]},)"
         )
+    if weight is not None and weight.dtype is not input.dtype:
+        raise TypeError(
+            f"[nll_loss] input is {input.dtype} and weight {weight.dtype}, expected one dtype; cast one of them with .to()"
+        )
     reduction = reduction_of(size_average, reduce, reduction)
     check_reduction("nll_loss", reduction)
     if weight is None and not 0 <= ignore_index < input.shape[classes] and target.dtype is int64:

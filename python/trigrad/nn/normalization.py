@@ -90,12 +90,11 @@ class BatchNorm1d(Module):
             )
         momentum = 0.0 if self.momentum is None else self.momentum
         update = self.training and self.track_running_stats
-        if update and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:
-                momentum = 1.0 / float(self.num_batches_tracked)
+        counted = self.num_batches_tracked if update else None
+        if counted is not None and self.momentum is None:
+            momentum = 1.0 / (float(counted) + 1.0)
         keep = update or not of_batch
-        return F.batch_norm(
+        made = F.batch_norm(
             input,
             self.running_mean if keep else None,
             self.running_var if keep else None,
@@ -105,6 +104,9 @@ class BatchNorm1d(Module):
             momentum,
             self.eps,
         )
+        if counted is not None:  # after all that may be refused
+            counted.add_(1)
+        return made
 
     def extra_repr(self) -> str:
         return (

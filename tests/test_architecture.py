@@ -117,7 +117,7 @@ MODULE_MAY_IMPORT = {
     "_random": {"_core", "ops", "_device", "_creation"},
     "_elementwise": {"_core", "ops", "_creation", "_dtypes"},
     "_reductions": {"_core", "ops", "_creation"},
-    "_ordering": {"_core", "ops", "_creation", "_reductions"},
+    "_ordering": {"_core", "ops", "_creation", "_elementwise", "_reductions"},
     "_dtypes": {"_core"},
     "_views": {"_core", "_reductions"},
     "_shaping": {"_core", "ops", "_reductions", "_views"},

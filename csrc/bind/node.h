@@ -12,7 +12,8 @@ namespace tg::bind {
 struct Formula {
   PyObject* function =
       nullptr;  // (grads, inputs, outputs, attributes, wanted) -> a gradient or None per input; or null
-  uint32_t reads_inputs[kMaxInputs] = {};  // whose values the gradient of each input needs: they are kept
+  uint32_t reads_inputs[kMaxInputs] = {};     // whose values the gradient of each input needs: they are kept
+  uint32_t reads_for_graph[kMaxInputs] = {};  // the same, where the gradient will be differentiated again
   uint32_t reads_outputs[kMaxInputs] = {};
   uint32_t carries = 1;  // the outputs that have a gradient
 };
@@ -27,7 +28,8 @@ struct Edge {
 struct Saved {
   Tensor value;
   uint64_t version = 0;
-  bool absent = false;  // an optional tensor that was not given
+  bool absent = false;     // an optional tensor that was not given
+  bool for_graph = false;  // read only where the gradient will be differentiated again
 };
 
 struct Node {

@@ -98,7 +98,7 @@ void overwritten(PyObject* tensor, const Ref& node) {
 
 // Which inputs' values the gradients need that the inputs ask for; bit i, the members of a list sharing one.
 struct Reads {
-  uint32_t inputs = 0, outputs = 0;
+  uint32_t inputs = 0, outputs = 0, for_graph = 0;
 };
 Reads reads(const Op& op, std::span<PyObject* const> objects) {
   const Formula& f = row_formulas[op.id];
@@ -107,8 +107,10 @@ Reads reads(const Op& op, std::span<PyObject* const> objects) {
   for (size_t i = 0; i < objects.size(); i++)
     if (objects[i] && is_tensor(objects[i]) && requires_grad(objects[i])) {
       r.inputs |= f.reads_inputs[i < last ? i : last];
+      r.for_graph |= f.reads_for_graph[i < last ? i : last];
       r.outputs |= f.reads_outputs[i < last ? i : last];
     }
+  r.for_graph &= ~r.inputs;
   return r;
 }
 
@@ -118,7 +120,7 @@ void check_savable(const Op& op, std::span<PyObject* const> objects) {
   const size_t last = op.tensors.size() - 1;
   const Reads r = reads(op, objects);
   for (size_t i = 0; i < objects.size(); i++)
-    if (is_inference(objects[i]) && bit(r.inputs, i, last))
+    if (is_inference(objects[i]) && bit(r.inputs | r.for_graph, i, last))
       fail(ErrorKind::Runtime, "[", op.name, "] input ", i,
            " was made in inference mode, expected a tensor that may be kept for the backward pass; take a copy "
            "outside: x.clone()");
@@ -142,10 +144,11 @@ Ref call_node(const Op& op, std::span<PyObject* const> objects, std::span<const 
   n.in.reserve(in.size());
   for (size_t i = 0; i < in.size(); i++) {
     n.edges.push_back(objects[i] && is_tensor(objects[i]) ? edge_of(objects[i]) : Edge{});
-    const bool read = bit(r.inputs, i, last);
+    const bool for_graph = bit(r.for_graph, i, last), read = for_graph || bit(r.inputs, i, last);
     const bool number = objects[i] && !is_tensor(objects[i]);  // nobody else has its tensor: kept for whoever looks
     n.keeps |= read && in[i].defined();
     n.in.push_back(save(in[i], number || read, before.of[i]));
+    n.in.back().for_graph = for_graph;
   }
   number(n);
   return self;
@@ -263,8 +266,12 @@ void tape_call(const Op& op, std::span<PyObject* const> objects, std::span<const
 
 void tape_inplace(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in, const Versions& before,
                   const Attrs& attrs) {
-  const Formula& f = row_formulas[op.id];
-  if (!f.function || !is_floating(in[0].dtype)) return;
+  if (!is_floating(in[0].dtype)) return;
+  if (!row_formulas[op.id].function) {  // comparisons and the like: the values do not depend on what they were made of
+    if (op.id != op_fill_ && requires_grad(objects[0]))
+      tape_inplace(tg::op(op_fill_), objects.first(1), in.first(1), before, {});
+    return;
+  }
   Ref self = call_node(op, objects, in, before, attrs);
   node_of(self.get())
       .out.push_back(
@@ -296,7 +303,8 @@ void call_object_inplace(const Op& op, std::span<PyObject* const> objects, std::
     return;
   }
   Versions before = versions(op, objects, in);
-  if ((reads(op, objects).inputs & 1) == 0) {
+  const Reads r = reads(op, objects);
+  if (((r.inputs | r.for_graph) & 1) == 0) {
     call_inplace(op, in, attrs);
     tape_inplace(op, objects, in, before, attrs);
     return;

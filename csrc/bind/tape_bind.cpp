@@ -165,7 +165,8 @@ PyObject* set_witness_function(PyObject*, PyObject* function) {
 }
 PyObject* is_grad_enabled(PyObject*, PyObject*) { return PyBool_FromLong(grad_enabled()); }
 
-// set_formula(name, function, reads, carries): reads[i] is "i0 o1", what the gradient of input i needs the values of.
+// set_formula(name, function, reads, carries): reads[i] is "i0 o1", what the gradient of input i needs the values of; with
+// "?" only if it will be differentiated again.
 PyObject* set_formula(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
     if (n != 4) fail(ErrorKind::Type, "[set_formula] takes (name, function, reads, carries)");
@@ -179,7 +180,8 @@ PyObject* set_formula(PyObject*, PyObject* const* args, Py_ssize_t n) {
     for (int i = 0; i < op->n_tensors(); i++)
       for (const char* at = checked(PyUnicode_AsUTF8(PySequence_Fast_GET_ITEM(reads.get(), i))); *at; at++) {
         if (*at != 'i' && *at != 'o') continue;
-        (*at == 'i' ? f.reads_inputs : f.reads_outputs)[i] |= 1u << (at[1] - '0');
+        const bool for_graph = at[2] == '?';
+        (*at != 'i' ? f.reads_outputs : for_graph ? f.reads_for_graph : f.reads_inputs)[i] |= 1u << (at[1] - '0');
       }
     f.carries = 0;
     for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(carries.get()); k++)

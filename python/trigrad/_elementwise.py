@@ -539,8 +539,15 @@ def addcdiv_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
 def lerp_(self: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     """self + weight (end - self), written into self."""
     if isinstance(weight, Tensor) or end.dtype is not self.dtype:
-        return replaced("lerp_", self, lerp(self, end, weight))
+        return replaced("lerp_", self, lerp(as_it_was(self, end, weight), end, weight))
     return self.native_lerp_(end, weight)
+
+
+def as_it_was(self: Tensor, *operands: Any) -> Tensor:
+    """What is computed from `self` before the result overwrites it: where that is recorded a copy, since formulas may read
+    it."""
+    recorded = _core.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in (self, *operands))
+    return self.clone() if recorded else self
 
 
 def replaced(name: str, self: Tensor, result: Tensor) -> Tensor:
@@ -560,7 +567,7 @@ def in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     @wraps(function)
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return replaced(name, self, function(self, *args, **kwargs))
+        return replaced(name, self, function(as_it_was(self, *args, *kwargs.values()), *args, **kwargs))
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"As {function.__name__}, written into the tensor."

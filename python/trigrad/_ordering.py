@@ -11,6 +11,7 @@ from trigrad import _creation, ops
 from trigrad._core import Tensor, int64
 from trigrad._core import bool as boolean
 from trigrad._creation import DTypeArgument
+from trigrad._elementwise import as_it_was
 from trigrad._reductions import ValuesAndIndices, takes_axis
 
 __all__ = [
@@ -256,7 +257,7 @@ def cumprod_(self: Tensor, dim: int, *, dtype: DTypeArgument | None = None) -> T
 
 
 def _scanned(name: str, self: Tensor, scan: Callable[..., Tensor], dim: int, dtype: DTypeArgument | None) -> Tensor:
-    result = scan(self, dim, dtype=self.dtype if dtype is None else dtype)
+    result = scan(as_it_was(self), dim, dtype=self.dtype if dtype is None else dtype)
     if result.dtype is not self.dtype:
         raise RuntimeError(f"[{name}] the result is {result.dtype} but the tensor {self.dtype}, expected one dtype")
     return self.copy_(result)

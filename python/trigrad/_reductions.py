@@ -81,7 +81,7 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
         return ops.amax(input)
     if isinstance(dim, Tensor):
         return ops.maximum(input, dim)
-    return ValuesAndIndices(ops.amax(input, dim, keepdim), ops.argmax(_ordered(input), dim, keepdim))
+    return _chosen(ops.amax, ops.argmax, input, dim, keepdim)
 
 
 @takes_axis
@@ -98,7 +98,19 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
         return ops.amin(input)
     if isinstance(dim, Tensor):
         return ops.minimum(input, dim)
-    return ValuesAndIndices(ops.amin(input, dim, keepdim), ops.argmin(_ordered(input), dim, keepdim))
+    return _chosen(ops.amin, ops.argmin, input, dim, keepdim)
+
+
+def _chosen(
+    value: Callable[..., Tensor], place: Callable[..., Tensor], input: Tensor, dim: int, keepdim: bool
+) -> ValuesAndIndices:
+    """Extremes and their places. What is recorded takes the values from there: of equal ones the one that is named gets the
+    gradient, as in PyTorch, and not a share each as by amax."""
+    indices = place(_ordered(input), dim, keepdim)
+    if not (_core.is_grad_enabled() and input.requires_grad) or input.ndim == 0:
+        return ValuesAndIndices(value(input, dim, keepdim), indices)
+    values = ops.gather(input, dim, indices if keepdim else indices.unsqueeze(dim))
+    return ValuesAndIndices(values if keepdim else values.squeeze(dim), indices)
 
 
 @takes_axis
@@ -141,7 +153,11 @@ def std(
     >>> tg.std(tg.tensor([1.0, 3.0, 5.0]))
     tensor(2.)
     """
-    return ops.sqrt(var(input, dim, unbiased, keepdim, correction=correction))
+    found = var(input, dim, unbiased, keepdim, correction=correction)
+    if not (_core.is_grad_enabled() and found.requires_grad):
+        return ops.sqrt(found)
+    constant = ops.eq(found, 0.0)  # where nothing varies the gradient is 0, as PyTorch's
+    return ops.where(constant, 0.0, ops.sqrt(ops.where(constant, 1.0, found)))
 
 
 @takes_axis

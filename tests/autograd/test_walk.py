@@ -111,7 +111,7 @@ def test_gradients_of_what_is_not_asked_for_are_not_computed() -> None:
 @pytest.mark.parametrize("wrong", [lambda: 1.0, lambda: "text"])
 def test_a_gradient_that_is_no_tensor_is_refused(wrong: Any) -> None:
     x = tg.ones(2, requires_grad=True)
-    with pytest.raises(TypeError, match="expected tensors or None"):
+    with pytest.raises(TypeError, match="expected a tensor or None"):
         Given.apply(x, wrong).sum().backward()
     assert x.grad is None
 

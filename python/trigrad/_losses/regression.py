@@ -75,8 +75,12 @@ def smooth_l1_loss(
     if beta < 0:
         raise RuntimeError(f"[smooth_l1_loss] does not support negative values for beta, got {beta}")
     warn_broadcast("smooth_l1_loss", input, target)
-    d = ops.abs(input - target)
-    losses = d if beta == 0 else ops.where(d < beta, ops.square(d) * (0.5 / beta), d - 0.5 * beta)
+    d = input - target
+    if beta == 0:
+        losses = ops.abs(d)
+    else:
+        slope = ops.clamp(d if beta == 1 else d / beta, -1, 1)
+        losses = slope * (d - slope * (0.5 * beta))
     return reduced("smooth_l1_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)
 
 
@@ -98,8 +102,9 @@ def huber_loss(
     if delta <= 0:
         raise RuntimeError(f"[huber_loss] does not support non-positive values for delta, got {delta}")
     warn_broadcast("huber_loss", input, target)
-    d = ops.abs(input - target)
-    losses = ops.where(d <= delta, ops.square(d) * 0.5, (d - 0.5 * delta) * delta)
+    d = input - target
+    slope = ops.clamp(d, -delta, delta)
+    losses = slope * (d - slope * 0.5)
     return elementwise("huber_loss", losses, reduction, weight, sample_weight, by_weight=False)
 
 

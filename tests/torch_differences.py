@@ -199,6 +199,10 @@ NO_MEMBER: dict[str, dict[str, str]] = {
         "share_memory": "one process",
         "xpu": "other devices",
     },
+    **{
+        name: dict.fromkeys(("cls_to_become", "has_uninitialized_params", "initialize_parameters"), "machinery")
+        for name in ("LazyLinear", "LazyBatchNorm1d")
+    },
     "Optimizer": {
         "OptimizerPostHook": "machinery",
         "OptimizerPreHook": "machinery",

@@ -46,6 +46,10 @@ class Stateful:
     _add_hook: Callable[..., RemovableHandle]
     _version: int = 1  # of the names and shapes of its own tensors
 
+    def _accepts(self, name: str, held: Tensor, given: Tensor) -> bool:
+        """May `given` be loaded into the tensor with that name?"""
+        return held.shape == given.shape
+
     def get_extra_state(self) -> Any:
         """What else belongs into `state_dict`: written by the classes that need it, beside `set_extra_state`."""
         raise NotImplementedError("[get_extra_state] write it in the class whose state has more than tensors")
@@ -140,7 +144,7 @@ class Stateful:
                     continue
                 if tensor.ndim == 0 and value.shape == (1,):  # as scalars were saved once
                     value = value[0]
-                if value.shape != tensor.shape:
+                if not part._accepts(name, tensor, value):
                     problems.append(
                         f"size mismatch for {key}: copying a param with shape {tuple(value.shape)} from checkpoint, the shape "
                         f"in current model is {tuple(tensor.shape)}."
@@ -210,7 +214,9 @@ def _tensor(key: str, value: Any, problems: list[str]) -> Tensor | None:
 def _take(plan: list[tuple[Module, str, Tensor, Tensor]], assign: bool) -> None:
     with _autograd.no_grad():
         for module, name, tensor, value in plan:
-            if not assign:
+            if tensor.shape != value.shape:  # of a layer that does not know its lengths yet
+                tensor.data = value.to(tensor.dtype).clone()
+            elif not assign:
                 tensor.copy_(value)
             elif is_parameter(tensor):
                 module._parameters[name] = Parameter(value, tensor.requires_grad)

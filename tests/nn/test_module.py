@@ -498,6 +498,21 @@ def test_a_module_under_two_names_is_listed_twice_if_asked() -> None:
     assert len(list(net.modules(remove_duplicate=False))) == 3
 
 
+def test_batches_need_not_be_counted_in_a_state_of_unknown_version() -> None:
+    torch = pytest.importorskip("torch")
+    for lib in (tg, torch):
+        norm = lib.nn.Sequential(lib.nn.BatchNorm1d(2))
+        norm(lib.ones(3, 2))
+        state = {k: v.clone() + 1 for k, v in norm.state_dict().items() if "batches" not in k}
+        assert norm.load_state_dict(state).missing_keys == []
+        assert norm[0].num_batches_tracked.item() == 1
+        assert norm[0].bias.tolist() == [1.0, 1.0]
+        whole = norm.state_dict()
+        del whole["0.num_batches_tracked"]  # its version says that it should be there
+        with pytest.raises(RuntimeError, match=r"Missing key\(s\) in state_dict: .0.num_batches_tracked"):
+            norm.load_state_dict(whole)
+
+
 def test_a_scalar_that_was_saved_with_an_axis_is_loaded() -> None:
     norm = nn.BatchNorm1d(2)
     state = dict(norm.state_dict())

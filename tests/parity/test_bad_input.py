@@ -131,6 +131,8 @@ BAD: dict[str, Call] = {
     "set": lambda t: t.optim.SGD([{"params": {p(t)}}]),
     "group without parameters": lambda t: t.optim.SGD([{"lr": 0.1}]),
     "two groups": lambda t: t.optim.SGD([{"params": [w]} for w in [p(t)] * 2]),
+    "group without names": lambda t: t.optim.SGD([("w", p(t))]).add_param_group({"params": [p(t)]}),
+    "group with names": lambda t: optimizer(t).add_param_group({"params": [("w", p(t))]}),
     "lr -1": lambda t: optimizer(t, lr=-1),
     "lr NaN": lambda t: optimizer(t, "Adam", lr=math.nan),
     "lr text": lambda t: optimizer(t, lr="0.1"),

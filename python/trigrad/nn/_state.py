@@ -46,6 +46,9 @@ class Stateful:
     _add_hook: Callable[..., RemovableHandle]
     _version: int = 1  # of the names and shapes of its own tensors
 
+    def _complete(self, state: dict[str, Any], prefix: str, version: int | None) -> None:
+        """Add to the state what an older version of the layout did not have. (None: of an unknown version.)"""
+
     def _accepts(self, name: str, held: Tensor, given: Tensor) -> bool:
         """May `given` be loaded into the tensor with that name?"""
         return held.shape == given.shape
@@ -126,6 +129,7 @@ class Stateful:
         problems: list[str] = []
         modules = list(_with_paths(module))
         for path, part in modules:
+            part._complete(given, path, versions.get(path[:-1], {}).get("version"))
             for hook in tuple(part._hooks.get("load_state_dict_pre", {}).values()):
                 hook.function(part, given, path, versions.get(path[:-1], {}), strict, missing, unexpected, problems)
 
@@ -160,10 +164,10 @@ class Stateful:
         unexpected += [key for key in given if key not in known and key not in unexpected]
         keys = IncompatibleKeys(missing, unexpected)
 
-        if strict and missing:
-            problems.insert(0, f"Missing key(s) in state_dict: {_quoted(missing)}.")
         if strict and unexpected:
             problems.insert(0, f"Unexpected key(s) in state_dict: {_quoted(unexpected)}.")
+        if strict and missing:
+            problems.insert(0, f"Missing key(s) in state_dict: {_quoted(missing)}.")
         if problems:
             raise RuntimeError(
                 f"[load_state_dict] Error(s) in loading state_dict for {type(module).__name__}:\n\t"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from trigrad import _core
 from trigrad._core import Tensor
@@ -59,6 +60,10 @@ class BatchNorm1d(Module):
         self.register_buffer("running_mean", zeros(num_features, dtype=dtype) if tracked else None)
         self.register_buffer("running_var", ones(num_features, dtype=dtype) if tracked else None)
         self.register_buffer("num_batches_tracked", zeros((), dtype=_core.int64) if tracked else None)
+
+    def _complete(self, state: dict[str, Any], prefix: str, version: int | None) -> None:
+        if self.num_batches_tracked is not None and (version is None or version < 2):
+            state.setdefault(prefix + "num_batches_tracked", self.num_batches_tracked)
 
     def reset_running_stats(self) -> None:
         """Running mean 0 and variance 1, as at first."""

@@ -325,6 +325,11 @@ class Optimizer:
             group["param_names"] = [name for name, _ in params]
         else:
             group["params"] = params
+        if self.param_groups and ("param_names" in group) != ("param_names" in self.param_groups[0]):
+            raise ValueError(
+                "all optimizer param groups should be with/without names. cannot add param group "
+                f"{'with' if 'param_names' in group else 'without'} names to the optimizer"
+            )
         self._check(group["params"])
         for name, default in self.defaults.items():
             if default is required and name not in group:

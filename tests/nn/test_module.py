@@ -248,6 +248,7 @@ def test_misfits_are_named_at_once_and_change_nothing() -> None:
         net.load_state_dict(state)
     text = str(caught.value)
     assert 'Missing key(s) in state_dict: "count", "out.weight".' in text
+    assert text.index("Missing") < text.index("Unexpected") < text.index("size mismatch")  # as PyTorch lists them
     assert 'Unexpected key(s) in state_dict: "other.x".' in text
     assert "size mismatch for hidden.weight" in text
     assert '"norm.bias"' in text

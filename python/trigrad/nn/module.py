@@ -10,7 +10,6 @@ from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument, empty_like
 from trigrad._device import device as Device
 from trigrad._device import require_cpu
-from trigrad.nn._calling import Hooked
 from trigrad.nn._state import Stateful
 from trigrad.nn.parameter import is_parameter, is_persistent
 
@@ -19,7 +18,7 @@ __all__ = ["Module"]
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 
 
-class Module(Hooked, Stateful):
+class Module(Stateful):
     """What all networks and layers derive from: set parameters and modules as attributes in `__init__`, write `forward`.
 
     >>> import trigrad as tg
@@ -42,10 +41,7 @@ class Module(Hooked, Stateful):
     """
 
     training: bool
-    _parameters: dict[str, Tensor | None]
-    _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
-    _non_persistent_buffers_set: set[str]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if args or kwargs:

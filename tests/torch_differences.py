@@ -143,10 +143,12 @@ ELSEWHERE = {
     "other devices": "tests/parity/test_signatures.py",
     "one process": "tests/parity/test_signatures.py",
     "names of nn.functional": "tests/test_functional.py",
-    "writes through data": "tests/autograd/test_engine.py",
+    "writes through data": "tests/autograd/test_states.py",
     "views of parts": "tests/autograd/test_against_torch.py",
-    "batched gradients": "tests/autograd/test_engine.py",
-    "views in no_grad": "tests/autograd/test_engine.py",
+    "batched gradients": "tests/autograd/test_states.py",
+    "views in no_grad": "tests/autograd/test_states.py",
+    "gradients of equals": "tests/autograd/test_public_functions.py",
+    "comparisons in place": "tests/autograd/test_public_functions.py",
 }
 
 # Methods of PyTorch that are not there: row "views in place".

@@ -264,9 +264,21 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
         if min is None and max is None:
             raise RuntimeError("[clamp] got neither min nor max, expected at least one of them")
         return ops.clamp(input, min, max)
+    recorded = _core.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in (input, min, max))
     if min is not None:
-        input = ops.maximum(input, min)
-    return input if max is None else ops.minimum(input, max)
+        input = _beyond(ops.lt, input, min) if recorded else ops.maximum(input, min)
+    if max is not None:
+        input = _beyond(ops.gt, input, max) if recorded else ops.minimum(input, max)
+    return input
+
+
+def _beyond(compare: Callable[..., Tensor], input: Tensor, bound: Operand) -> Tensor:
+    """The bound where the input lies beyond it. On the bound the gradient is the input's, as in PyTorch, and not a half each
+    as by maximum and minimum."""
+    beyond = compare(input, bound)
+    if isinstance(bound, Tensor):
+        beyond = ops.logical_or(beyond, ops.ne(bound, bound))  # NaN
+    return ops.where(beyond, bound, input)
 
 
 def clamp_min(input: Tensor, min: Operand) -> Tensor:

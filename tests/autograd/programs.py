@@ -240,7 +240,7 @@ class Drawer:
         name, f = rng.choice(
             [
                 ("take", lambda t, x: x[places]),
-                ("mask", lambda t, x: x[x > 0]),
+                ("mask", lambda t, x: x[x > 0.123]),
                 ("index_select", lambda t, x: t.index_select(x, 0, t.tensor(whole))),
                 ("gather", lambda t, x: t.gather(x, last, t.tensor(gathered.tolist()))),
                 ("scatter_add", lambda t, x: t.scatter_add(x * 1, last, t.tensor(gathered.tolist()), x * x)),

@@ -158,6 +158,17 @@ def test_the_gradient_is_that_at_the_value_of_the_call() -> None:
     assert x.grad.tolist() == [4.0]
 
 
+def test_views_taken_unrecorded_require_nothing() -> None:
+    x = leaf(1.0, 2.0)
+    for mode in (tg.no_grad(), tg.inference_mode()):
+        with mode:
+            v = x[1:]
+        assert not v.requires_grad
+        assert not (v * 2).requires_grad
+        assert v.data_ptr() != x.data_ptr()
+        assert not v.is_inference()
+
+
 def test_batched_gradients_are_refused() -> None:
     x = leaf(1.0, 2.0)
     with pytest.raises(NotImplementedError, match=r"call grad.. once per row"):

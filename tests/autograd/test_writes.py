@@ -236,6 +236,7 @@ METHODS |= {
     "fill_": lambda t, x, y: x.fill_(2.0),
     "clamp_": lambda t, x, y: x.clamp_(0.2, 0.7),
     "clamp_ by tensors": lambda t, x, y: x.clamp_(y - 0.1, y + 0.1),
+    "clamp_ on the bound": lambda t, x, y: x.clamp_(x.detach(), y + 1),
     "add_ alpha": lambda t, x, y: x.add_(y, alpha=2),
     "sub_ number": lambda t, x, y: x.sub_(3),
     "div_ number": lambda t, x, y: x.div_(3),

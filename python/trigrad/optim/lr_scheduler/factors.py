@@ -95,7 +95,7 @@ class StepLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         self._check_within_step()
-        if self._is_initial or self.last_epoch % self.step_size:
+        if self.last_epoch == 0 or self.last_epoch % self.step_size:
             return self._present()
         return [lr * self.gamma for lr in self._present()]
 
@@ -136,7 +136,7 @@ class ConstantLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         self._check_within_step()
-        if self._is_initial:
+        if self.last_epoch == 0:
             return [lr * self.factor for lr in self._present()]
         if self.last_epoch != self.total_iters:
             return self._present()
@@ -175,9 +175,9 @@ class LinearLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         self._check_within_step()
-        if self._is_initial:
+        if self.last_epoch == 0:
             return [lr * self.start_factor for lr in self._present()]
-        if self.last_epoch > self.total_iters:
+        if self._is_initial or self.last_epoch > self.total_iters:
             return self._present()
         change = self.end_factor - self.start_factor
         before = self.total_iters * self.start_factor + (self.last_epoch - 1) * change

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from trigrad import _core, _creation, _dtypes, ops
 from trigrad._core import Tensor
+from trigrad._recording import as_it_was, is_recorded, with_values
 
 __all__ = [
     "absolute",
@@ -264,21 +265,19 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
         if min is None and max is None:
             raise RuntimeError("[clamp] got neither min nor max, expected at least one of them")
         return ops.clamp(input, min, max)
-    recorded = _core.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in (input, min, max))
     if min is not None:
-        input = _beyond(ops.lt, input, min) if recorded else ops.maximum(input, min)
-    if max is not None:
-        input = _beyond(ops.gt, input, max) if recorded else ops.minimum(input, max)
-    return input
+        input = _bounded(ops.maximum, ops.lt, input, min)
+    return input if max is None else _bounded(ops.minimum, ops.gt, input, max)
 
 
-def _beyond(compare: Callable[..., Tensor], input: Tensor, bound: Operand) -> Tensor:
-    """The bound where the input lies beyond it. On the bound the gradient is the input's, as in PyTorch, and not a half each
-    as by maximum and minimum."""
-    beyond = compare(input, bound)
+def _bounded(value: Callable[..., Tensor], beyond: Callable[..., Tensor], input: Tensor, bound: Operand) -> Tensor:
+    """On the bound the gradient is the input's, as in PyTorch, and not a half each as by maximum and minimum."""
+    if not is_recorded(input, bound):
+        return value(input, bound)
+    outside = beyond(input, bound)
     if isinstance(bound, Tensor):
-        beyond = ops.logical_or(beyond, ops.ne(bound, bound))  # NaN
-    return ops.where(beyond, bound, input)
+        outside = ops.logical_or(outside, ops.ne(bound, bound))  # NaN
+    return with_values(ops.where(outside, bound, input), value, input, bound)
 
 
 def clamp_min(input: Tensor, min: Operand) -> Tensor:
@@ -553,13 +552,6 @@ def lerp_(self: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     if isinstance(weight, Tensor) or end.dtype is not self.dtype:
         return replaced("lerp_", self, lerp(as_it_was(self, end, weight), end, weight))
     return self.native_lerp_(end, weight)
-
-
-def as_it_was(self: Tensor, *operands: Any) -> Tensor:
-    """What is computed from `self` before the result overwrites it: where that is recorded a copy, since formulas may read
-    it."""
-    recorded = _core.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in (self, *operands))
-    return self.clone() if recorded else self
 
 
 def replaced(name: str, self: Tensor, result: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, cast
 from trigrad import _core, ops
 from trigrad._core import Tensor
 from trigrad._creation import DTypeArgument
+from trigrad._recording import is_recorded, with_values
 
 __all__ = [
     "Extrema",
@@ -107,10 +108,12 @@ def _chosen(
     """Extremes and their places. What is recorded takes the values from there: of equal ones the one that is named gets the
     gradient, as in PyTorch, and not a share each as by amax."""
     indices = place(_ordered(input), dim, keepdim)
-    if not (_core.is_grad_enabled() and input.requires_grad) or input.ndim == 0:
+    if not is_recorded(input) or input.ndim == 0:
         return ValuesAndIndices(value(input, dim, keepdim), indices)
     values = ops.gather(input, dim, indices if keepdim else indices.unsqueeze(dim))
-    return ValuesAndIndices(values if keepdim else values.squeeze(dim), indices)
+    return ValuesAndIndices(
+        with_values(values if keepdim else values.squeeze(dim), value, input, dim, keepdim), indices
+    )
 
 
 @takes_axis
@@ -154,7 +157,7 @@ def std(
     tensor(2.)
     """
     found = var(input, dim, unbiased, keepdim, correction=correction)
-    if not (_core.is_grad_enabled() and found.requires_grad):
+    if not is_recorded(found):
         return ops.sqrt(found)
     constant = ops.eq(found, 0.0)  # where nothing varies the gradient is 0, as PyTorch's
     return ops.where(constant, 0.0, ops.sqrt(ops.where(constant, 1.0, found)))

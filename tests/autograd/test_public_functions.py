@@ -1,4 +1,5 @@
-"""Gradients of every public function and in-place method, called as tests/torch_cases_*.py draw it, beside PyTorch's."""
+"""Gradients of every public function and in-place method, called as tests/torch_cases_*.py draw it, beside PyTorch's. And
+recording changes no bit of a result."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+import trigrad as tg
+from door import bits
 from torch_cases import Case, calls, split
 
 torch_compare = pytest.importorskip("torch_compare", reason="compares with torch")
@@ -102,6 +105,9 @@ def compare(case: Case, ours: Callable[..., Any], theirs: Callable[..., Any]) ->
         if not found or not all(np.isfinite(a).all() and a.size <= MOST for a in arrays_in(arguments)):
             return
         a, b = Attempt(OURS, ours, arguments), Attempt(THEIRS, theirs, arguments)
+        with tg.no_grad():
+            unrecorded = Attempt(OURS, ours, arguments)
+        assert list(map(bits, unrecorded.values)) == list(map(bits, a.values)), "recording changes the bits"
         if "refused" in (a.state, b.state) or b.state.startswith("no gradient"):
             return  # test_torch_truth.py compares refusals
         assert a.state == b.state

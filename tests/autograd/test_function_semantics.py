@@ -4,6 +4,8 @@ PyTorch (tests/both.py)."""
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -196,6 +198,23 @@ def attributes_of_ctx(t: Any) -> Any:
     x = leaf(t, 3.0)
     function(t, forward, lambda ctx, g: t.autograd.grad(ctx.y, ctx.x, g)[0]).apply(x).backward()
     return x.grad.tolist()
+
+
+@case
+def outputs_as_attributes(t: Any) -> Any:
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.y = x.exp()
+        return ctx.y
+
+    x = leaf(t, 0.5)
+    y = function(t, forward, lambda ctx, g: g * ctx.y).apply(x)
+    (g,) = t.autograd.grad(y.sum(), x, create_graph=True)
+    return g.tolist(), t.autograd.grad(g.sum(), x)[0].tolist()
+
+
+@case
+def attribute_that_was_not_set(t: Any) -> Any:
+    function(t, lambda ctx, x: x * 1, lambda ctx, g: g * ctx.missing).apply(leaf(t, 1.0)).sum().backward()
 
 
 # ---- outputs
@@ -666,10 +685,21 @@ def test_as_in_torch(torch: Any, name: str) -> None:
     assert outcome(CASES[name], tg) == outcome(CASES[name], torch)
 
 
-def test_a_dirty_output_that_was_saved_dies_by_reference_count() -> None:
-    import gc
-    import weakref
+def test_an_output_that_is_an_attribute_dies_by_reference_count() -> None:
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.y = x * 2
+        return ctx.y
 
+    gc.collect()
+    gc.disable()
+    try:
+        alive = weakref.ref(function(tg, forward, twice).apply(leaf(tg, 1.0)))
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+def test_a_dirty_output_that_was_saved_dies_by_reference_count() -> None:
     def forward(ctx: Any, x: Any) -> Any:
         x.exp_()
         ctx.mark_dirty(x)

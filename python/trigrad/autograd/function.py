@@ -70,6 +70,10 @@ class FunctionContext:
                     "[save_for_backward] got a tensor that was made in inference mode, expected one that may be kept for the "
                     "backward pass; take a copy outside: x.clone()"
                 )
+        kept = {
+            name: k for name, t in vars(self).items() for k, y in enumerate(outputs) if t is y and isinstance(t, Tensor)
+        }
+        self._attributes = {name: (vars(self).pop(name).detach(), k) for name, k in kept.items()}
         self._versions = [-1 if t is None else t._version for t in self._given]
         self._given = self._dirty = self._not_differentiable = ()
 
@@ -88,12 +92,23 @@ class FunctionContext:
                     f"[saved_tensors] a saved tensor of shape {tuple(t.shape)} was changed in place after forward: it is at "
                     f"version {t._version}, expected {version}; save a copy: x.clone()"
                 )
-            made = self._outputs[place] if kind == "output" and self._outputs else None
-            if made is not None and made.grad_fn is not None:
-                t = t.detach()
-                _core.rejoin(t, made)
-            found.append(t)
+            found.append(t if t is None or kind == "input" else self._joined(t, place))
         return tuple(found)
+
+    def _joined(self, t: Tensor, place: int) -> Tensor:
+        """An output that was kept without its history, with it where the backward pass is recorded."""
+        made = self._outputs[place] if self._outputs else None
+        if made is not None and made.grad_fn is not None:
+            t = t.detach()
+            _core.rejoin(t, made)
+        return t
+
+    def __getattr__(self, name: str) -> Any:
+        """Outputs that forward set as attributes."""
+        kept = vars(self).get("_attributes", {}).get(name)
+        if kept is None:
+            raise AttributeError(f"[FunctionContext] forward has set no attribute {name!r} on ctx")
+        return self._joined(*kept)
 
 
 def _formula(

@@ -36,6 +36,9 @@ def test_a_gpu_is_neither_found_nor_used() -> None:
     assert tg.get_rng_state().tolist() == state
     with pytest.raises(RuntimeError, match="CPU only"):
         tg.ones(2, device="cuda")
+    for move in (lambda x: x.cuda(), lambda x: x.cuda(0, non_blocking=True)):
+        with pytest.raises(RuntimeError, match="for the CPU only"):
+            move(tg.ones(2))
 
 
 def test_switches_change_no_result() -> None:

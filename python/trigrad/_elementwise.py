@@ -434,8 +434,10 @@ def xlogy(input: Operand, other: Operand) -> Tensor:
     if x.dtype is not y.dtype:
         kind = _dtypes.result_type(x, y)
         y = ops.cast(y, kind) if kind.is_floating_point else y
-    known_zero = ops.logical_and(ops.eq(x, 0), ops.eq(y, y))
-    return ops.where(known_zero, 0.0, ops.mul(x, ops.log(y)))
+    # The zero takes a logarithm that is no number: it is not computed, else 0 inf and its gradient were NaN.
+    endless = ops.logical_or(ops.le(y, 0), ops.eq(y, math.inf))
+    log = ops.log(ops.where(ops.logical_and(ops.eq(x, 0), endless), 1.0, y))
+    return ops.add(ops.mul(x, log), 0.0)  # 0 log(0.5) is 0, not -0
 
 
 def deg2rad(input: Tensor) -> Tensor:

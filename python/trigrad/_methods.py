@@ -141,6 +141,11 @@ def cpu(self: Tensor) -> Tensor:
     return to(self, "cpu")
 
 
+def cuda(self: Tensor, device: builtins.int | DeviceArgument = None, non_blocking: builtins.bool = False) -> Tensor:
+    """The tensor on a GPU."""
+    return to(self, f"cuda:{device}" if isinstance(device, builtins.int) else device or "cuda")
+
+
 # ---- new tensors of the same dtype
 
 
@@ -365,7 +370,7 @@ def format(self: Tensor, spec: str) -> str:
 
 METHODS = (
     *(new_empty, new_zeros, new_ones, new_full, new_tensor, short, char, byte),
-    *(to, type, type_as, float, double, half, bfloat16, long, int, bool, cpu, expand_as, view_as, reshape_as),
+    *(to, type, type_as, float, double, half, bfloat16, long, int, bool, cpu, cuda, expand_as, view_as, reshape_as),
     *(fill_diagonal_, is_same_size, where, uniform_, normal_, bernoulli_, random_),
     *_tensor_grad.METHODS,
 )

@@ -157,3 +157,22 @@ def test_integer_bases(torch: Any, n: Any) -> None:
         np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-6)
     else:
         assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_xlogy_where_its_first_argument_is_0(torch: Any, dtype: str) -> None:
+    """The gradient of x is log(y) there too; PyTorch's is 0 only where that is no number."""
+    x, y = [0.0, 0.0, 0.0, -0.0, 2.0, -1.5], [0.5, 0.0, 3.0, -1.0, 0.25, 4.0]
+    found = []
+    for t in (tg, torch):
+        a, b = (t.tensor(v, dtype=getattr(t, dtype), requires_grad=True) for v in (x, y))
+        value = t.xlogy(a, b)
+        (of_a,) = t.autograd.grad(value.sum(), a, create_graph=True)
+        mixed = t.autograd.grad(of_a[4:].sum(), b)[0][4:]
+        found.append([v.detach().numpy() for v in (value, of_a, mixed)])
+    for mine, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+    assert not np.signbit(found[0][0][:4]).any()
+    one = tg.tensor(0.0, requires_grad=True)
+    assert tg.xlogy(one, float("inf")).item() == 0
+    assert tg.isnan(tg.xlogy(one, float("nan")))

@@ -641,6 +641,14 @@ def test_a_quadratic_of_curvature_4_converges_below_a_half(lr: float, converges:
     assert (abs(w.item()) < 1e-3) == converges
 
 
+@pytest.mark.parametrize(
+    "given", [tg.nn.Linear(1, 1), tg.nn.Linear(1, 1).parameters, 3], ids=["model", "method", "number"]
+)
+def test_what_holds_no_parameters_is_named(given: Any) -> None:
+    with pytest.raises(TypeError, match=f"is a {type(given).__name__}, expected .* model.parameters"):
+        optim.SGD(given, lr=0.1)
+
+
 @pytest.mark.parametrize("module", [
     *("optim.adam", "optim.adagrad", "optim.sgd", "optim.lbfgs", "optim.descent"),
     *(f"optim.lr_scheduler.{name}" for name in ("factors", "cosines", "cycles", "several", "plateau")),

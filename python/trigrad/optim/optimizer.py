@@ -131,6 +131,11 @@ class Optimizer:
             )
         self.state: defaultdict[Any, State] = defaultdict(dict)
         self.param_groups: list[Group] = []
+        if not isinstance(params, Iterable):
+            raise TypeError(
+                f"params argument given to the optimizer is a {type(params).__name__}, expected an iterable of Tensors or "
+                "dicts; a module's are model.parameters()"
+            )
         given: list[Any] = list(params)
         if not given:
             raise ValueError("optimizer got an empty parameter list")

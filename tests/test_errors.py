@@ -291,3 +291,24 @@ def test_error(call: Callable[[], Any], kind: type[Exception], text: str) -> Non
         call()
     assert caught.type is kind
     assert (X.tolist(), X._version, I.tolist(), I._version) == before
+
+
+def test_warnings_name_the_line_that_led_to_them() -> None:
+    """Not one of the package's own, whether a function was called or a module, its __call__ and its hooks."""
+    a, b = tg.ones(3, 1), tg.ones(3)
+    layer = tg.nn.Sequential(tg.nn.Softmax())
+    layer.register_forward_hook(lambda *_: None)
+    optimizer = tg.optim.SGD([tg.ones(1)], lr=1.0)
+    for call in (
+        lambda: tg.nn.functional.mse_loss(a, b),
+        lambda: tg.nn.MSELoss()(a, b),
+        lambda: layer(a),
+        lambda: tg.nn.init.xavier_uniform_(tg.zeros(0, 2)),
+        lambda: tg.optim.lr_scheduler.StepLR(optimizer, 2).step(),
+        lambda: tg.ones(1, requires_grad=True).exp().backward(create_graph=True),
+        lambda: tg.utils.data.random_split([1], [0.5, 0.5]),
+    ):
+        with pytest.warns(UserWarning, match=r"\w") as caught:
+            call()
+        assert {w.filename for w in caught} == {__file__}
+        assert {w.lineno for w in caught} == {call.__code__.co_firstlineno}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from types import TracebackType
@@ -14,6 +13,7 @@ from trigrad import _core, _vjp, ops
 from trigrad._core import Node, Tensor
 from trigrad._vjp.rule import fill
 from trigrad._vjp.views import extent
+from trigrad._warnings import PACKAGE, warn
 
 __all__ = [
     "enable_grad",
@@ -384,10 +384,9 @@ def backward(
             )
 
     if create_graph:
-        warnings.warn(
+        warn(
             "[backward] create_graph=True makes .grad of a leaf keep the graph, and so the leaf itself, alive; use "
-            "autograd.grad(..., create_graph=True), or set .grad to None afterwards",
-            stacklevel=3,
+            "autograd.grad(..., create_graph=True), or set .grad to None afterwards"
         )
     if wanted is None:
         found, _ = _walk("backward", outputs, grad_tensors, create_graph, retain_graph)
@@ -467,7 +466,6 @@ def grad(
 
 _anomaly = False  # are gradients looked at? (and each node knows where its call was made)
 _traced = False
-PACKAGE = os.path.dirname(__file__)
 
 
 def _where() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
@@ -11,6 +10,7 @@ from trigrad._core import Tensor
 from trigrad._creation import DTypeArgument
 from trigrad._random import Generator, draw
 from trigrad._reductions import takes_axis
+from trigrad._warnings import warn
 
 __all__ = [
     "batch_norm",
@@ -31,9 +31,8 @@ Reduction: TypeAlias = Literal["none", "mean", "sum"]
 
 def _axis_of(op: str, input: Tensor) -> int:
     """The axis that PyTorch takes where none is given, with its warning."""
-    warnings.warn(
-        f"[{op}] Implicit dimension choice for {op} has been deprecated. Change the call to include dim=X as an argument.",
-        stacklevel=4,
+    warn(
+        f"[{op}] Implicit dimension choice for {op} has been deprecated. Change the call to include dim=X as an argument."
     )
     return 0 if input.ndim in (0, 1, 3) else 1
 

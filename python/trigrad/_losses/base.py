@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 
 from trigrad import ops
 from trigrad._core import Tensor, promote_types
 from trigrad._core import bool as bool_
+from trigrad._warnings import warn
 
 
 def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -75,10 +75,9 @@ def elementwise(
 
 def warn_broadcast(op: str, input: Tensor, target: Tensor) -> None:
     if input.shape != target.shape:
-        warnings.warn(
+        warn(
             f"[{op}] Using a target size ({tuple(target.shape)}) that is different to the input size ({tuple(input.shape)}). "
-            "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-            stacklevel=3,
+            "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size."
         )
 
 
@@ -101,7 +100,7 @@ def domain(op: str, inside: Callable[[], bool], expected: str) -> None:
     """Warn, once per process, that values are outside of what the loss is made for. The loss is computed all the same."""
     if op not in warned and not inside():
         warned.add(op)
-        warnings.warn(f"[{op}] {expected}; others are computed all the same, but mean little", stacklevel=4)
+        warn(f"[{op}] {expected}; others are computed all the same, but mean little")
 
 
 def signs(op: str, target: Tensor) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from trigrad import _functional, ops
@@ -21,6 +20,7 @@ from trigrad._losses.base import (
     weighted,
     within,
 )
+from trigrad._warnings import warn
 from trigrad.autograd.function import Function
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "kl_div", "nll_loss"]
@@ -249,10 +249,9 @@ def kl_div(
     check_reduction("kl_div", reduction, ("none", "mean", "sum", "batchmean"))
     if reduction == "mean" and "kl_div mean" not in warned:
         warned.add("kl_div mean")
-        warnings.warn(
+        warn(
             "[kl_div] reduction: 'mean' divides the total loss by both the batch size and the support size. "
-            "'batchmean' divides only by the batch size, and aligns with the KL div math definition.",
-            stacklevel=2,
+            "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
         )
     expected = (
         "input is expected to hold log-probabilities, and target probabilities (log-probabilities with log_target)"

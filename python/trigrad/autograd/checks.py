@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from trigrad import ops
 from trigrad._autograd import enable_grad, grad, no_grad
 from trigrad._core import Tensor, float64
+from trigrad._warnings import warn
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
@@ -53,9 +53,8 @@ def gradcheck(
         raise ValueError("[gradcheck] none of the inputs requires a gradient; set x.requires_grad_()")
     for i in checked:
         if given[i].dtype is not float64:
-            warnings.warn(
-                f"[gradcheck] input {i} is {given[i].dtype}, expected float64: differences of narrower numbers say little",
-                stacklevel=2,
+            warn(
+                f"[gradcheck] input {i} is {given[i].dtype}, expected float64: differences of narrower numbers say little"
             )
     try:
         with enable_grad():

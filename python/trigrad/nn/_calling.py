@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from trigrad._core import Tensor
 from trigrad._hooks import RemovableHandle
+from trigrad._warnings import warn
 from trigrad.autograd.function import Function
 
 Gradients = tuple[Tensor | None, ...]
@@ -114,10 +114,9 @@ class Hooked:
                         )
                         result = result if changed is None else changed
                     except Exception as second:  # noqa: BLE001 -- the first error is raised
-                        warnings.warn(
+                        warn(
                             f"[{type(self).__name__}] a forward hook with always_call=True raised as well and was silenced: "
-                            f"{second}",
-                            stacklevel=3,
+                            f"{second}"
                         )
             raise
 
@@ -186,10 +185,9 @@ class _Border:
                 grad_output = _as_many(type(self.module).__name__, changed, n)
         self.grad_output = grad_output
         if not self.inputs_learn and self.module._hooks.get("backward"):
-            warnings.warn(
+            warn(
                 "Full backward hook is firing when gradients are computed with respect to module outputs since no inputs "
-                "require gradients.",
-                stacklevel=2,
+                "require gradients."
             )
             self.run_hooks((None,) * self.n_args)
         return tuple(grad_output[k] for k in places)

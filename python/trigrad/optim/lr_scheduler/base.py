@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any, ClassVar
 
 from trigrad import ops
 from trigrad._core import Tensor
+from trigrad._warnings import warn
 from trigrad.optim.optimizer import Optimizer, real
 
 __all__ = ["LRScheduler"]
@@ -96,24 +96,18 @@ class LRScheduler:
 
     def _check_within_step(self) -> None:
         if not self._get_lr_called_within_step:
-            warnings.warn(
-                "To get the last learning rate computed by the scheduler, please use `get_last_lr()`.",
-                UserWarning,
-                stacklevel=3,
-            )
+            warn("To get the last learning rate computed by the scheduler, please use `get_last_lr()`.")
 
     def step(self, epoch: int | None = None) -> None:
         """Go on by one epoch (or step), and set the rates."""
         if self._step_count == 1 and not self.optimizer._stepped:
-            warnings.warn(
+            warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`: call them in the opposite order, or the "
-                "first value of the learning rate schedule is skipped.",
-                UserWarning,
-                stacklevel=2,
+                "first value of the learning rate schedule is skipped."
             )
         self._step_count += 1
         if epoch is not None:
-            warnings.warn(DEPRECATED_EPOCH, UserWarning, stacklevel=2)
+            warn(DEPRECATED_EPOCH)
         self._update_lr(epoch)
 
     def _update_lr(self, epoch: int | None = None) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Literal, SupportsFloat
 
+from trigrad._warnings import warn
 from trigrad.optim.lr_scheduler.base import DEPRECATED_EPOCH, LRScheduler, check_optimizer, per_group, set_rate
 from trigrad.optim.optimizer import Optimizer, real
 
@@ -64,7 +64,7 @@ class ReduceLROnPlateau(LRScheduler):
         """Look at the value, and lower the rates if it is time."""
         current = float(metrics)
         if epoch is not None:
-            warnings.warn(DEPRECATED_EPOCH, UserWarning, stacklevel=2)
+            warn(DEPRECATED_EPOCH)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self._is_better(current, self.best):
             self.best, self.num_bad_epochs = current, 0

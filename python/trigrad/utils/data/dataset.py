@@ -5,13 +5,13 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from trigrad._core import Tensor
 from trigrad._creation import tensor
 from trigrad._random import Generator, randperm
+from trigrad._warnings import warn
 
 __all__ = [
     "ChainDataset",
@@ -236,9 +236,7 @@ def random_split(dataset: Any, lengths: Sequence[int | float], generator: Genera
             sizes[k % len(sizes)] += 1
         for k, size in enumerate(sizes):
             if size == 0:
-                warnings.warn(
-                    f"Length of split at index {k} is 0. This might result in an empty dataset.", stacklevel=2
-                )
+                warn(f"Length of split at index {k} is 0. This might result in an empty dataset.")
     else:
         sizes = [int(part) for part in lengths]
     if sum(sizes) != n or any(size != part for size, part in zip(sizes, lengths, strict=True) if part > 1):

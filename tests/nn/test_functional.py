@@ -112,3 +112,15 @@ def test_functions_that_overwrite(name: str) -> None:
     assert getattr(F, name)(x, *IN_PLACE[name]) is x
     getattr(torch.nn.functional, name)(y, *IN_PLACE[name])
     np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("padding", [1, -3, None])
+def test_the_gradient_of_a_padding_row_is_0(padding: int | None) -> None:
+    torch = pytest.importorskip("torch", reason="compares with torch")
+    found = []
+    for lib in (tg, torch):
+        weight = lib.arange(8.0).reshape(4, 2).requires_grad_()
+        rows = lib.nn.functional.embedding(lib.tensor([[1, 3], [1, 0]], dtype=lib.int32), weight, padding)
+        (rows * rows).sum().backward()
+        found.append([rows.tolist(), weight.grad.tolist()])
+    assert found[0] == found[1]

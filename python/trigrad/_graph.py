@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from itertools import count, zip_longest
 from typing import Any, TypeAlias
@@ -22,18 +21,23 @@ WHOLE = 6  # tensors of at most so many elements are printed whole
 LINES = 60  # of a longer graph repr() leaves out the middle
 
 
-@dataclass(eq=False)
 class Entry:
     """One quantity of the graph: a leaf, or an output of a recorded call."""
 
-    name: str
-    op: str | None  # the row or kind of view that made it; None for a leaf
-    output: int  # which output
-    inputs: list[Entry | Tensor | tuple[int, ...] | None] = field(repr=False)  # of constants the value or the shape
-    options: dict[str, Any] = field(default_factory=dict)  # attributes other than their defaults
-    shape: tuple[int, ...] = ()
-    value: Tensor | None = None  # None: neither kept by the tape nor to be had from what is
-    partial: Tensor | None = None  # dy/d(this)
+    def __init__(
+        self,
+        name: str,
+        op: str | None,  # the row or kind of view that made it; None for a leaf
+        output: int,  # which output
+        inputs: list[Entry | Tensor | tuple[int, ...] | None],  # of constants the value or the shape
+        options: dict[str, Any] | None = None,  # attributes other than their defaults
+        shape: tuple[int, ...] = (),
+        value: Tensor | None = None,  # None: neither kept by the tape nor to be had from what is
+    ) -> None:
+        self.name, self.op, self.output, self.inputs = name, op, output, inputs
+        self.options = options or {}
+        self.shape, self.value = shape, value
+        self.partial: Tensor | None = None  # dy/d(this)
 
     def expression(self) -> str:
         """add(x, 3)"""

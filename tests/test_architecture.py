@@ -128,7 +128,8 @@ MODULE_MAY_IMPORT = {
     "utils": {"_core", "ops", "_creation", "_random", "_indexing", "_ordering", "_shaping"},
     "_vjp": {"_core", "ops"},
     "_autograd": {"_core", "ops", "_vjp"},
-    "_hooks": set(),
+    "_hooks": {"_core"},
+    "_compile": {"_core", "_creation"},
     "_tensor_grad": {"_core", "_autograd", "_hooks"},
     "autograd": {"_core", "ops", "_autograd"},
     "_methods": {
@@ -160,6 +161,7 @@ MODULE_MAY_IMPORT = {
         "optim",
         "utils",
         "_autograd",
+        "_compile",
         "autograd",
         "_elementwise",
         "_ordering",

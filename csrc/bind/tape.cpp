@@ -5,6 +5,7 @@
 
 #include "bind/door.h"
 #include "bind/node.h"
+#include "bind/recording.h"
 #include "ops/table.h"
 
 namespace tg::bind {
@@ -148,6 +149,7 @@ Edge edge_of(PyObject* tensor) {
 bool grad_enabled() { return recording; }
 
 bool requires_grad(PyObject* tensor) {
+  asked_for_grad(tensor);
   const TensorObject& t = object_of(tensor);
   if (t.node || t.requires_grad) return true;
   return t.base && t.base_history != object_of(t.base).history && requires_grad(t.base);

@@ -2,6 +2,7 @@
 #include "bind/arguments.h"
 #include "bind/convert.h"
 #include "bind/node.h"
+#include "bind/recording.h"
 #include "bind/tape.h"
 #include "ops/table.h"
 
@@ -28,6 +29,7 @@ int set_requires_grad(PyObject* self, PyObject* value, void*) {
           fail(ErrorKind::Runtime,
                "[requires_grad] this tensor was made of others that require gradients, expected a leaf; "
                "use .detach()");
+        if (!t.node && t.requires_grad != (on != 0)) structure_changed();
         if (!t.node) t.requires_grad = on != 0;
         return 0;
       },
@@ -44,13 +46,17 @@ PyObject* requires_grad_(PyObject* self, PyObject* const* args, Py_ssize_t n, Py
 }
 
 PyObject* get_grad(PyObject* self, void*) {
-  const TensorObject& t = object_of(self);
-  return Py_NewRef(t.grad ? t.grad : Py_None);
+  return guarded([&] {
+    about_to_read_grad(self);
+    const TensorObject& t = object_of(self);
+    return Py_NewRef(t.grad ? t.grad : Py_None);
+  });
 }
 
 int set_grad(PyObject* self, PyObject* value, void*) {
   return guarded(
       [&] {
+        about_to_set_grad(self);
         TensorObject& t = object_of(self);
         if (!value || value == Py_None) {
           Py_CLEAR(t.grad);
@@ -87,6 +93,7 @@ PyObject* get_hooks(PyObject* self, void*) {
   return Py_NewRef(object_of(self).hooks ? object_of(self).hooks : Py_None);
 }
 int set_hooks(PyObject* self, PyObject* value, void*) {
+  structure_changed();
   Py_XSETREF(object_of(self).hooks, value && value != Py_None ? Py_NewRef(value) : nullptr);
   return 0;
 }
@@ -103,6 +110,7 @@ PyObject* get_post_hooks(PyObject* self, void*) {
   return Py_NewRef(object_of(self).post_hooks ? object_of(self).post_hooks : Py_None);
 }
 int set_post_hooks(PyObject* self, PyObject* value, void*) {
+  structure_changed();
   Py_XSETREF(object_of(self).post_hooks, value && value != Py_None ? Py_NewRef(value) : nullptr);
   return 0;
 }
@@ -245,6 +253,7 @@ void set_data(PyObject* tensor, PyObject* source) {
     fail(ErrorKind::Runtime, "[data] got a tensor of ", name(value_of(source).dtype),
          " for a leaf that requires a gradient, expected a floating dtype");
   t.value = value_of(source);
+  structure_changed();
 }
 
 PyGetSetDef tape_attributes[] = {

@@ -26,11 +26,18 @@ struct Derived {
   size_t bytes;
 };
 
+// The storages that a thread makes while it records are numbered, so that a recorder knows them from those that were there
+// before, and knows when they are gone: the number lives as long as its storage. 0: this thread does not record.
+extern constinit thread_local uint64_t next_birth;
+using Birth = std::shared_ptr<const uint64_t>;
+
 class Storage {
  public:
   // Own memory, uninitialised.
-  explicit Storage(size_t bytes, Device device = Device::Cpu)
-      : data_(allocate(bytes)), bytes_(bytes), device_(device) {}
+  explicit Storage(size_t bytes, Device device = Device::Cpu) : data_(allocate(bytes)), bytes_(bytes), device_(device) {
+    if (next_birth) [[unlikely]]
+      birth_ = std::make_shared<const uint64_t>(next_birth++);
+  }
   // Foreign memory: `drop(owner)` runs when the last view goes.
   Storage(void* data, size_t bytes, bool writable, void* owner, void (*drop)(void*))
       : data_(data), bytes_(bytes), writable_(writable), owner_(owner), drop_(drop) {}
@@ -63,6 +70,7 @@ class Storage {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
   int64_t references() const { return references_.load(std::memory_order_relaxed); }
+  const Birth& birth() const { return birth_; }
 
  private:
   void* data_;
@@ -77,6 +85,7 @@ class Storage {
   mutable std::atomic_flag derived_lock_ = ATOMIC_FLAG_INIT;
   uint64_t derived_key_ = 0, derived_version_ = 0;
   std::shared_ptr<const Derived> derived_;
+  Birth birth_;
 };
 
 class StorageRef {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 
-from trigrad import ops
+from trigrad import _core, ops
 from trigrad._autograd import no_grad
 from trigrad._core import Tensor
 
@@ -94,9 +94,14 @@ def domain(op: str, outside: Callable[[], Tensor], expected: str) -> None:
     """Warn, once per process, that values are outside of what the loss is made for. The loss is computed all the same."""
     if op in warned:
         return
-    with no_grad():
-        found = outside()
-        bad = found.numel() > 0 and bool(ops.amax(found))
+    recording = _core.pause_recording()  # a replay warns of nothing
+    try:
+        with no_grad():
+            found = outside()
+            bad = found.numel() > 0 and bool(ops.amax(found))
+    finally:
+        if recording:
+            _core.resume_recording()
     if bad:
         warned.add(op)
         warnings.warn(f"[{op}] {expected}; others are computed all the same, but mean little", stacklevel=4)
@@ -116,10 +121,11 @@ def indices(op: str, target: Tensor, classes: int, ignore_index: int) -> tuple[T
         raise RuntimeError(f"[{op}] target has {target.dtype}, expected class indices: int64; use target.long()")
     counts = ops.ne(target, ignore_index)
     safe = ops.where(counts, target, 0)
+
+    def error(bound: int) -> IndexError:
+        return IndexError(f"[{op}] Target {bound} is out of bounds: expected class indices from 0 to {classes - 1}")
+
     if safe.numel():
-        for bound in (int(ops.amin(safe)), int(ops.amax(safe))):
-            if not 0 <= bound < classes:
-                raise IndexError(
-                    f"[{op}] Target {bound} is out of bounds: expected class indices from 0 to {classes - 1}"
-                )
+        for bound in (ops.amin(safe), ops.amax(safe)):
+            _core.expect(bound, 0, classes - 1, error)
     return counts, safe

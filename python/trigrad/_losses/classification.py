@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from trigrad import _functional, ops
+from trigrad import _core, _functional, ops
 from trigrad._core import Tensor
 from trigrad._losses.base import (
     check_reduction,
@@ -58,8 +58,12 @@ def binary_cross_entropy(
     """
     op = "binary_cross_entropy"
     require_same(op, input, target)
-    if input.numel() and bool(ops.amax(ops.ne(ops.clamp(input.detach(), 0, 1), input.detach()))):
-        raise RuntimeError(f"[{op}] all elements of input should be between 0 and 1; take the sigmoid first")
+
+    def error(_: bool) -> RuntimeError:
+        return RuntimeError(f"[{op}] all elements of input should be between 0 and 1; take the sigmoid first")
+
+    if input.numel():
+        _core.expect(ops.amax(ops.ne(ops.clamp(input.detach(), 0, 1), input.detach())), 0, 0, error)
     probabilities(op, target)
     losses = _BinaryCrossEntropy.apply(input, target)
     if weight is not None:

@@ -173,9 +173,20 @@ PyObject* kept(PyObject* self, PyObject* outputs) {
     for (const Touched& t : r.touched)
       if (PyObject* grad = object_of(t.tensor.get()).grad) known.push_back(value_of(grad));
     Ref list = owned(PyList_New(0));
-    for (const plan::View& v : r.calls->kept(known)) {
-      const Ref shape = owned(make_tuple(v.shape));
+    auto add = [&](const Dims& dims) {
+      const Ref shape = owned(make_tuple(dims));
       if (PyList_Append(list.get(), shape.get()) < 0) throw PythonError{};
+    };
+    for (const plan::View& v : r.calls->kept(known)) add(v.shape);
+    // Of the known ones nobody else has a hold: each is one tensor here and one in `known`.
+    for (const Tensor& t : known) {
+      int64_t holds = 0;
+      for (const Tensor& other : known) holds += other.storage == t.storage ? 2 : 0;
+      if (r.calls->made_here(t) && t.storage->references() > holds) add(t.shape);
+    }
+    for (const Touched& t : r.touched) {
+      PyObject* grad = object_of(t.tensor.get()).grad;
+      if (grad && r.calls->made_here(value_of(grad)) && Py_REFCNT(grad) > 1) add(value_of(grad).shape);
     }
     return list.release();
   });
@@ -731,7 +742,7 @@ void about_to_set_grad(PyObject* tensor) {
 void asked_for_grad(PyObject* tensor) {
   if (!is_recording()) return;
   const TensorObject& t = object_of(tensor);
-  if (t.node || current->asked_at.contains(tensor)) return;
+  if (t.node || current->asked_at.contains(tensor) || current->calls->made_here(t.value)) return;
   current->asked_at.emplace(tensor, current->asked.size());
   current->asked.push_back({borrowed(tensor), t.requires_grad});
 }

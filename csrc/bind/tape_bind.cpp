@@ -121,6 +121,18 @@ PyObject* is_exclusive(PyObject* self, void*) {
                          !object_of(self).base);
 }
 
+// What a recording takes for granted of a tensor: its memory, whether it requires a gradient, its hooks.
+PyObject* get_structure(PyObject* self, void*) {
+  return guarded([&] {
+    const TensorObject& t = object_of(self);
+    auto numbers = [](PyObject* hooks) {
+      return hooks && PyDict_Check(hooks) ? checked(PySequence_Tuple(hooks)) : Py_NewRef(Py_None);
+    };
+    return Py_BuildValue("(NOLNN)", PyLong_FromVoidPtr(t.value.storage.get()), t.requires_grad ? Py_True : Py_False,
+                         static_cast<long long>(t.value.offset), numbers(t.hooks), numbers(t.post_hooks));
+  });
+}
+
 PyObject* detach(PyObject* self, PyObject*) {
   return guarded([&] { return wrap(value_of(self)); });
 }
@@ -265,6 +277,7 @@ PyGetSetDef tape_attributes[] = {
     {"is_leaf", get_is_leaf, nullptr, "Was it made by the user, not by a recorded call?", nullptr},
     {"_base", get_base, nullptr, "The tensor that this one is a view of.", nullptr},
     {"_hooks", get_hooks, set_hooks, nullptr, nullptr},
+    {"_structure", get_structure, nullptr, nullptr, nullptr},
     {"_role", get_role, set_role, nullptr, nullptr},
     {"_post_hooks", get_post_hooks, set_post_hooks, nullptr, nullptr},
     {"_exclusive", is_exclusive, nullptr, nullptr, nullptr},

@@ -119,6 +119,7 @@ class _Reach:
     def __init__(self, function: Any, arguments: Any) -> None:
         self.variables: list[tuple[str, Any, Any, Any]] = []  # kind of guard, holder, key, what is there
         self.parts: list[Any] = []  # modules and optimizers
+        self.tensors: list[Tensor] = []
         self.seen: set[int] = set()
         self.keep: list[Any] = []  # ids stay theirs
         self.visit(function, 0)
@@ -126,7 +127,8 @@ class _Reach:
         self.structure = self.now()
 
     def now(self) -> list[tuple[Any, list[Any]]]:
-        return [part._structure() for part in self.parts]
+        """Facts to be compared by value, and objects to be compared by identity."""
+        return [*(part._structure() for part in self.parts), ([t._structure for t in self.tensors], [])]
 
     def holds(self) -> bool:
         return all(
@@ -140,11 +142,13 @@ class _Reach:
         return [part for part in self.parts if hasattr(part, "param_groups")]
 
     def visit(self, value: Any, depth: int) -> None:
-        if isinstance(value, (*_SIMPLE, Tensor)) or id(value) in self.seen or depth > 8:
+        if isinstance(value, _SIMPLE) or id(value) in self.seen or depth > 8:
             return
         self.seen.add(id(value))
         self.keep.append(value)
-        if hasattr(type(value), "_structure"):
+        if isinstance(value, Tensor):
+            self.tensors.append(value)
+        elif hasattr(type(value), "_structure"):
             self.parts.append(value)
             for inner in value._reaches():
                 self.visit(inner, depth + 1)
@@ -336,7 +340,7 @@ class CompiledFunction:
         chance, options = _chance(), [o._numbers_now() for o in reach.optimizers()]
         recording = _core.Recording(arguments)
         try:
-            result = self.__wrapped__(*args, **kwargs)
+            only = [self.__wrapped__(*args, **kwargs)]  # so that nothing else holds the graph of the result
             recording.stop()
             if _chance() != chance:
                 raise RuntimeError(
@@ -349,7 +353,7 @@ class CompiledFunction:
                     "[compile] options of an optimizer changed while its step was recorded (by a scheduler?), and a replay "
                     "would not change them; do that after the compiled step, not inside"
                 )
-            plan, result = self._planned(recording, tree, arguments, [result], reach)
+            plan, result = self._planned(recording, tree, arguments, only, reach)
         except BaseException:
             recording.undo()
             for kind, source, *before in reversed(recording.sources):
@@ -380,7 +384,8 @@ class CompiledFunction:
             else:
                 new.append(value)
         result = _rebuild(shape, [made[n] if type(n) is int and n >= 0 else v for n, v in zip(new, found, strict=True)])
-        del found, value
+        found.clear()
+        value = None
         if recording.kept(made):
             gc.collect()  # what only cycles hold is not kept
             if lost := recording.kept(made):

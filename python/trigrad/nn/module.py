@@ -440,7 +440,7 @@ class Module(Hooked, Stateful):
                     facts.append((name, value))
                 elif name in ("_parameters", "_buffers"):
                     for key, tensor in value.items():
-                        facts.append((key, tensor is not None and (tensor._storage_id, tensor.requires_grad)))
+                        facts.append((key, tensor if tensor is None else tensor._structure))
                         objects.append(tensor)
                 elif name == "_hooks":
                     facts.append(tuple((kind, tuple(table)) for kind, table in value.items()))

@@ -689,6 +689,22 @@ PyObject* expect(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
+// plain(arguments): contiguous tensors on memory of their own, outside of any graph, and this thread does not record. These
+// are taken as they are.
+PyObject* plain(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    if (is_recording() || !PyTuple_Check(arguments)) Py_RETURN_FALSE;
+    const Py_ssize_t n = PyTuple_GET_SIZE(arguments);
+    for (Py_ssize_t i = 0; i < n; i++) {
+      PyObject* t = PyTuple_GET_ITEM(arguments, i);
+      if (!is_tensor(t) || object_of(t).node || !value_of(t).contiguous()) Py_RETURN_FALSE;
+      for (Py_ssize_t j = 0; j < i; j++)
+        if (value_of(PyTuple_GET_ITEM(arguments, j)).storage == value_of(t).storage) Py_RETURN_FALSE;
+    }
+    Py_RETURN_TRUE;
+  });
+}
+
 PyObject* py_structure_changed(PyObject*, PyObject*) {
   structure++;
   Py_RETURN_NONE;
@@ -702,6 +718,7 @@ PyMethodDef functions[] = {
     {"mark_live", mark_live, METH_O, nullptr},
     {"mark_draw", cfunction(mark_draw), METH_FASTCALL, nullptr},
     {"expect", cfunction(expect), METH_FASTCALL, nullptr},
+    {"plain", plain, METH_O, nullptr},
     {"structure_changed", py_structure_changed, METH_NOARGS, nullptr},
     {"structure", py_structure, METH_NOARGS, nullptr},
     {},

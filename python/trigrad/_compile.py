@@ -59,6 +59,17 @@ def _flatten(value: Any, tensors: list[Any]) -> Any:
     return (None, kind, value)
 
 
+_plain_trees: dict[int, Any] = {}
+
+
+def _plain_tree(n: int) -> Any:
+    """The structure of n tensors as positional arguments."""
+    tree = _plain_trees.get(n)
+    if tree is None:
+        tree = _plain_trees[n] = (tuple, (tuple, *(_Leaf(i) for i in range(n))), (dict,))
+    return tree
+
+
 def _rebuild(tree: Any, tensors: Sequence[Any]) -> Any:
     if type(tree) is _Leaf:
         return tensors[tree.index]
@@ -290,11 +301,14 @@ class CompiledFunction:
         return f"<trigrad.compile of {self.__wrapped__!r}: {len(self.plans)} plans>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if _core.is_recording():  # within another compiled function: part of its plan
+        if not kwargs and _core.plain(args):
+            tree, arguments = _plain_tree(len(args)), args
+        elif _core.is_recording():  # within another compiled function: part of its plan
             return self.__wrapped__(*args, **kwargs)
-        tensors: list[Any] = []
-        tree = _flatten((args, kwargs), tensors)
-        arguments = _taken(tensors)
+        else:
+            tensors: list[Any] = []
+            tree = _flatten((args, kwargs), tensors)
+            arguments = _taken(tensors)
         with self._lock:
             plan, made = self._replayed(tree, arguments, "run")
             if plan is None:

@@ -16,7 +16,6 @@
 #include "ops/dispatch.h"
 #include "ops/update.h"
 #include "plan/executor.h"
-#include "plan/planner.h"
 #include "plan/recorder.h"
 
 namespace tg::bind {
@@ -343,7 +342,6 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
       if (argument || Py_REFCNT(t) == 1 || r.calls->made_here(value_of(t))) continue;
       p->leaves.push_back({borrowed(t), a.requires_grad, value_of(t).storage, value_of(t).offset});
     }
-    plan::plan_memory(program);
     p->executor = std::make_unique<plan::Executor>(std::move(program), *dispatch::backend(Device::Cpu));
     p->expectations = std::move(r.expectations);
     p->grad_mode = r.grad_mode;
@@ -418,7 +416,7 @@ bool unshared(const Plan& p, const Gradient& g, PyObject* leaf) {
   const bool in_place = object_of(leaf).grad == g.own.get();
   return Py_REFCNT(g.own.get()) == 1 + in_place &&
          t.storage->references() ==
-             1 + (p.executor->bound(g.after_buffer) == t.storage ? 1 + p.executor->uses(g.after_buffer) : 0);
+             1 + (p.executor->bound(g.after_buffer) == t.storage ? p.executor->holds(g.after_buffer) : 0);
 }
 
 void bind_arguments(Plan& p, PyObject* arguments) {
@@ -473,11 +471,12 @@ Attr as_attribute(const Attr& like, PyObject* value) {
 // numbers[source]: all attributes of an update row, or (seed, step) of a random one. False: the program does not hold for them.
 bool set_numbers(Plan& p, PyObject* numbers) {
   for (const Plan::Live& l : p.live) {
-    Attrs& attrs = p.executor->attrs(l.instruction);
+    Attrs attrs = p.executor->attrs(l.instruction);
     PyObject* given = PyTuple_GET_ITEM(numbers, l.source);
     if (l.random) {
       attrs.values[l.seed] = as_attribute(attrs.values[l.seed], PyTuple_GET_ITEM(given, 0));
       attrs.values[l.step] = as_attribute(attrs.values[l.step], PyTuple_GET_ITEM(given, 1));
+      p.executor->set_attrs(l.instruction, attrs);
       continue;
     }
     const plan::Instruction& recorded = p.executor->program().instructions[l.instruction];
@@ -486,7 +485,7 @@ bool set_numbers(Plan& p, PyObject* numbers) {
       fresh.values[k] = as_attribute(attrs.values[k], PyTuple_GET_ITEM(given, k));
     const UpdateLayout then = update_layout(*recorded.op, recorded.attrs), now = update_layout(*recorded.op, fresh);
     if (then.states != now.states || then.scalars != now.scalars) return false;
-    attrs = fresh;
+    p.executor->set_attrs(l.instruction, fresh);
   }
   return true;
 }
@@ -572,7 +571,7 @@ int set_structure(PyObject* self, PyObject* value, void*) {
   return PyErr_Occurred() ? -1 : 0;
 }
 PyObject* arena_bytes(PyObject* self, void*) {
-  return PyLong_FromSize_t(plan_of(self).executor->program().arena_bytes);
+  return PyLong_FromSize_t(plan_of(self).executor->arena_bytes());
 }
 PyObject* n_instructions(PyObject* self, void*) {
   return PyLong_FromSize_t(plan_of(self).executor->program().instructions.size());

@@ -265,11 +265,17 @@ struct Call {
 
 using Kernel = void (*)(const Call&);
 
+// The row of an id (ops/table.cpp).
+const Op& op(OpId id);
+
 // A backend fills one kernel table; null cells give the generated error.
 struct Backend {
   const char* name;
   Device device;
   Kernel kernels[kOps];
+  // Runs fn(ctx, 0) .. fn(ctx, tasks - 1) on its threads, of which there are num_threads() now. Null: it has one.
+  void (*parallel)(int64_t tasks, void (*fn)(void* ctx, int64_t task), void* ctx) = nullptr;
+  int (*num_threads)() = nullptr;
 };
 
 // Does the call overwrite input i? As one of its outputs, or as a member of the list of a row with the flag kUpdates.

@@ -55,22 +55,6 @@ bool Instruction::reads(int buffer) const {
   return false;
 }
 
-std::vector<int> Program::at_risk() const {
-  int last = -1;
-  for (size_t i = 0; i < instructions.size(); i++)
-    if (instructions[i].may_refuse()) last = static_cast<int>(i);
-  std::vector<int> found;
-  for (size_t b = 0; b < buffers.size(); b++) {
-    if (buffers[b].role != Role::state && buffers[b].role != Role::input) continue;
-    for (int i = 0; i < last; i++)
-      if (instructions[static_cast<size_t>(i)].writes(static_cast<int>(b))) {
-        found.push_back(static_cast<int>(b));
-        break;
-      }
-  }
-  return found;
-}
-
 double Program::flops(const Instruction& i) const {
   const auto rows = [](const View& v) {
     return v.shape.empty() ? 1.0
@@ -168,8 +152,7 @@ std::string Program::text() const {
     s << "  # " << bytes(i) << " B, " << flops(i) << " FLOP\n";
   }
   std::ostringstream head;
-  head << instructions.size() << " instructions, " << all_flops << " FLOP, " << all_bytes << " B moved; arena "
-       << arena_bytes << " B, state " << state_bytes << " B\ninputs";
+  head << instructions.size() << " instructions, " << all_flops << " FLOP, " << all_bytes << " B moved; state " << state_bytes << " B\ninputs";
   for (const View& v : inputs) head << " " << in_words(*this, v) << " " << tg::name(v.dtype);
   head << "\noutputs";
   for (const View& v : outputs) head << " " << in_words(*this, v);

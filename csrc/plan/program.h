@@ -23,7 +23,6 @@ struct Buffer {
   size_t bytes = 0;
   StorageRef
       storage;  // of a state or a constant. Of a temporary or an output: the bytes that it starts with in each run
-  int64_t place = -1;  // of a temporary: its first byte in the arena, once planned
 };
 
 // What an instruction reads or writes: elements of a buffer. Offset and strides count elements.
@@ -59,10 +58,7 @@ struct Program {
   std::vector<Instruction> instructions;
   std::vector<View> inputs;   // one per argument
   std::vector<View> outputs;  // what is seen afterwards, in the order in which it was asked for
-  size_t arena_bytes = 0;
 
-  // The states that are written before the last thing that may refuse: a run keeps copies of them until then.
-  std::vector<int> at_risk() const;
   double flops(const Instruction& i) const;
   int64_t bytes(const Instruction& i) const;  // read and written
   std::string text() const;

@@ -7,7 +7,7 @@ namespace tg::plan {
 Recording::Recording(std::vector<Tensor> arguments, uint64_t first_birth) : first_birth_(first_birth) {
   for (const Tensor& t : arguments) {
     const int b = static_cast<int>(program_.buffers.size());
-    program_.buffers.push_back({Role::input, static_cast<size_t>(t.numel() * size_of(t.dtype)), {}, -1});
+    program_.buffers.push_back({Role::input, static_cast<size_t>(t.numel() * size_of(t.dtype)), {}});
     births_.emplace_back();
     written_.push_back(false);
     input_base_.push_back(t.offset * size_of(t.dtype));

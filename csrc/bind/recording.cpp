@@ -416,7 +416,7 @@ bool unshared(const Plan& p, const Gradient& g, PyObject* leaf) {
   const bool in_place = object_of(leaf).grad == g.own.get();
   return Py_REFCNT(g.own.get()) == 1 + in_place &&
          t.storage->references() ==
-             1 + (p.executor->bound(g.after_buffer) == t.storage ? p.executor->holds(g.after_buffer) : 0);
+             1 + (p.executor->bound(g.after_buffer) == t.storage);
 }
 
 void bind_arguments(Plan& p, PyObject* arguments) {
@@ -573,6 +573,26 @@ int set_structure(PyObject* self, PyObject* value, void*) {
 PyObject* arena_bytes(PyObject* self, void*) {
   return PyLong_FromSize_t(plan_of(self).executor->arena_bytes());
 }
+// schedule: (rows of each shard, numbers of the instructions of each slot, negative ones - 1 - k where shards run them)
+PyObject* schedule(PyObject* self, void*) {
+  return guarded([&] {
+    const plan::Schedule& s = plan_of(self).executor->schedule();
+    Ref shards = owned(PyList_New(0)), slots = owned(PyList_New(0));
+    for (const plan::Rows& r : s.shards) {
+      const Ref rows = owned(PyLong_FromLongLong(r.end - r.first));
+      if (PyList_Append(shards.get(), rows.get()) < 0) throw PythonError{};
+    }
+    for (const plan::Slot& slot : s.slots) {
+      Ref list = owned(PyList_New(0));
+      for (const plan::Scheduled& step : slot.steps) {
+        const Ref k = owned(PyLong_FromLong(slot.sharded ? -1 - step.instruction : step.instruction));
+        if (PyList_Append(list.get(), k.get()) < 0) throw PythonError{};
+      }
+      if (PyList_Append(slots.get(), list.get()) < 0) throw PythonError{};
+    }
+    return Py_BuildValue("(NN)", shards.release(), slots.release());
+  });
+}
 PyObject* n_instructions(PyObject* self, void*) {
   return PyLong_FromSize_t(plan_of(self).executor->program().instructions.size());
 }
@@ -615,6 +635,7 @@ PyMethodDef plan_methods[] = {
 PyGetSetDef plan_attributes[] = {
     {"structure", get_structure, set_structure, "The structure under which it holds.", nullptr},
     {"arena_bytes", arena_bytes, nullptr, "Bytes of all temporaries.", nullptr},
+    {"schedule", schedule, nullptr, "Shards, and what they run.", nullptr},
     {"n_instructions", n_instructions, nullptr, "How many instructions it has.", nullptr},
     {},
 };

@@ -88,28 +88,41 @@ class Storage {
   Birth birth_;
 };
 
+// A counted reference. A borrowed one, and every copy of it, does not count: somebody else keeps the storage meanwhile. Plans
+// hand borrowed ones to kernels, so that threads do not meet at the counters of the weights that they share. They also know
+// what they are about to change (`fleeting`): nothing derived from it is worth keeping.
 class StorageRef {
  public:
   StorageRef() = default;
-  explicit StorageRef(Storage* s) : s_(s) {
-    if (s_) s_->retain();
+  explicit StorageRef(Storage* s) : bits_(reinterpret_cast<uintptr_t>(s)) {
+    if (s) s->retain();
   }
-  StorageRef(const StorageRef& o) : StorageRef(o.s_) {}
-  StorageRef(StorageRef&& o) noexcept : s_(std::exchange(o.s_, nullptr)) {}
+  static StorageRef borrowed(Storage* s, bool fleeting) {
+    StorageRef r;
+    r.bits_ = reinterpret_cast<uintptr_t>(s) | kBorrowed | (fleeting ? kFleeting : 0);
+    return r;
+  }
+  StorageRef(const StorageRef& o) : bits_(o.bits_) {
+    if (counts()) get()->retain();
+  }
+  StorageRef(StorageRef&& o) noexcept : bits_(std::exchange(o.bits_, 0)) {}
   StorageRef& operator=(StorageRef o) noexcept {
-    std::swap(s_, o.s_);
+    std::swap(bits_, o.bits_);
     return *this;
   }
   ~StorageRef() {
-    if (s_) s_->drop();
+    if (counts()) get()->drop();
   }
-  Storage* get() const { return s_; }
-  Storage* operator->() const { return s_; }
-  explicit operator bool() const { return s_ != nullptr; }
-  bool operator==(const StorageRef& o) const { return s_ == o.s_; }
+  Storage* get() const { return reinterpret_cast<Storage*>(bits_ & ~(kBorrowed | kFleeting)); }
+  bool fleeting() const { return bits_ & kFleeting; }
+  Storage* operator->() const { return get(); }
+  explicit operator bool() const { return bits_ != 0; }
+  bool operator==(const StorageRef& o) const { return get() == o.get(); }
 
  private:
-  Storage* s_ = nullptr;
+  static constexpr uintptr_t kBorrowed = 1, kFleeting = 2;
+  bool counts() const { return bits_ && !(bits_ & kBorrowed); }
+  uintptr_t bits_ = 0;
 };
 
 // A value: copying it shares the storage. Strides and offset count elements; strides may be 0 or negative.

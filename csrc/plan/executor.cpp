@@ -39,12 +39,15 @@ Executor::Executor(Program program, const Backend& backend) : program_(std::move
     if ((buffer.role == Role::temporary || buffer.role == Role::output) && buffer.storage)
       starting_.push_back(static_cast<int>(b));
   }
+  changes_.assign(n, false);
   for (const Instruction& i : program_.instructions) {
     attrs_.push_back(i.attrs);
     writes_.emplace_back();
     for (size_t b = 0; b < n; b++)
-      if (program_.buffers[b].role != Role::temporary && i.writes(static_cast<int>(b)))
+      if (program_.buffers[b].role != Role::temporary && i.writes(static_cast<int>(b))) {
         writes_.back().push_back(static_cast<int>(b));
+        changes_[b] = true;
+      }
   }
   prepare(backend_.num_threads ? backend_.num_threads() : 1);
 }
@@ -69,10 +72,10 @@ void Executor::add_operand(const View& v, Part part, int shard, int64_t partial)
   const int64_t region = layout_.shared + layout_.shard * shard;
   if (partial >= 0) {
     t.strides = contiguous_strides(t.shape);
-    t.storage = arena_;
+    t.storage = StorageRef::borrowed(arena_.get(), true);
     t.offset = (region + partial) / size_of(t.dtype);
   } else if (program_.buffers[b].role == Role::temporary) {
-    t.storage = arena_;
+    t.storage = StorageRef::borrowed(arena_.get(), true);
     t.offset = ((schedule_.apart[b] ? region : 0) + layout_.place[b]) / size_of(t.dtype) + offset;
   } else {
     uses_[b].push_back({operands_.size(), offset});
@@ -115,7 +118,6 @@ void Executor::prepare(int threads) {
   at_risk_ = schedule_.at_risk(program_);
   copies_.resize(at_risk_.size());
   arena_ = StorageRef(new Storage(arena_bytes()));
-  arena_->share_outside();  // its bytes change without the door: kernels keep nothing derived from them
   operands_.clear();
   uses_.assign(program_.buffers.size(), {});
   runs_.assign(schedule_.slots.size(), {});
@@ -153,13 +155,11 @@ void Executor::bind(int buffer, const StorageRef& storage, int64_t base) {
   base_[at] = base;
   for (const Use& use : uses_[at]) {
     Tensor& t = operands_[use.operand];
-    if (!(t.storage == storage)) t.storage = storage;
+    t.storage = StorageRef::borrowed(storage.get(), changes_[at]);
     t.offset = base / size_of(t.dtype) + use.offset;
   }
   if (!(bound_[at] == storage)) bound_[at] = storage;
 }
-
-int64_t Executor::holds(int buffer) const { return 1 + static_cast<int64_t>(uses_[static_cast<size_t>(buffer)].size()); }
 
 void Executor::set_attrs(size_t instruction, const Attrs& attrs) {
   attrs_[instruction] = attrs;
@@ -194,7 +194,11 @@ void Executor::execute(const Step& s) {
     return;
   }
   s.kernel({*s.op, in, s.attrs, {operands_.data() + s.out, s.n_out}});
-  for (const int b : writes_[static_cast<size_t>(s.instruction)]) bound_[static_cast<size_t>(b)]->written();
+}
+
+void Executor::written() {
+  for (const std::vector<int>& buffers : writes_)
+    for (const int b : buffers) bound_[static_cast<size_t>(b)]->written();
 }
 
 template <class Each>
@@ -214,10 +218,11 @@ void Executor::guarded_run(Each each) {
     for (size_t k = 0; k < at_risk_.size(); k++) {
       const StorageRef& storage = bound_[static_cast<size_t>(at_risk_[k])];
       std::memcpy(storage->data(), copies_[k].data(), copies_[k].size());
-      storage->written();
     }
+    written();
     throw;
   }
+  written();
 }
 
 void Executor::run() {

@@ -24,8 +24,6 @@ class Executor {
   // The memory of an input or an output, or another memory of a state: the buffer starts `base` bytes into the storage.
   void bind(int buffer, const StorageRef& storage, int64_t base);
   const StorageRef& bound(int buffer) const { return bound_[static_cast<size_t>(buffer)]; }
-  // How many references to what is bound there are here.
-  int64_t holds(int buffer) const;
   // The attributes of an instruction whose numbers are read anew.
   const Attrs& attrs(size_t instruction) const { return attrs_[instruction]; }
   void set_attrs(size_t instruction, const Attrs& attrs);
@@ -60,6 +58,7 @@ class Executor {
   Step make_join(const Scheduled& s, size_t out, Join join, int64_t partial);
   void start();
   void execute(const Step& step);
+  void written();  // raises the versions of what a run has written
   template <class Each>
   void guarded_run(Each each);
 
@@ -70,12 +69,13 @@ class Executor {
   Layout layout_;
   std::vector<Run> runs_;                      // per slot
   std::vector<std::vector<Step*>> steps_of_;  // per instruction: one, or one per shard
-  std::vector<Tensor> operands_;
+  std::vector<Tensor> operands_;  // borrowed: what is bound is held below
   std::vector<std::vector<Use>> uses_;  // per buffer
   std::vector<StorageRef> bound_;       // per buffer
   std::vector<int64_t> base_;           // per buffer: its first byte in what is bound
   std::vector<Attrs> attrs_;            // per instruction
   std::vector<std::vector<int>> writes_;  // per instruction: the states, inputs and outputs that it writes
+  std::vector<bool> changes_;             // per buffer: a run writes it
   StorageRef arena_;
   std::vector<int> starting_;  // buffers that start with bytes of their own
   std::vector<int> at_risk_;

@@ -61,6 +61,8 @@ def install() -> None:
 
 # ---- the rules, made from the derivative rows, whose table entries say what they read
 
+COMPUTED_ANEW = {"div"}  # their outputs are, where a gradient reads them, so that they may be overwritten meanwhile
+
 
 def read_by(row: Row, arity: int, first: int) -> str:
     """What a derivative row reads, where its inputs `input`, `other` are inputs `first`, ... of the row in question and
@@ -83,18 +85,29 @@ def of_first(name: str, slopes: list[Row], curvatures: list[list[Row]]) -> None:
         return
     calls = [(row, getattr(ops, row["name"])) for row in slopes]
     itself = getattr(ops, name)
-    # What the second derivatives read of the inputs is kept as well; the output can be had again from the inputs.
-    kept = [read_by(row, len(slopes), 0).split() for row in slopes]
-    for k, seconds in enumerate(curvatures):
-        for second in seconds:
-            kept[k] += [i for i in read_by(second, len(slopes), 0).split() if i[0] == "i" and i not in kept[k]]
+    # What the second derivatives read of the inputs is kept as well, marked with "?"; the output can be had again from the
+    # inputs, and is, where all of them are read.
+    first = [read_by(row, len(slopes), 0).split() for row in slopes]
+    anew = name in COMPUTED_ANEW
+    if anew:
+        first = [[f"i{k}" for k in range(len(slopes))] if "o0" in reads else reads for reads in first]
+    kept = [
+        reads
+        + sorted(
+            {f"{i}?" for s in seconds for i in read_by(s, len(slopes), 0).split() if i[0] == "i"}
+            - {f"{i}?" for i in reads}
+        )
+        for reads, seconds in zip(first, curvatures, strict=True)
+    ]
 
     def function(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
         output = outputs[0]
         if _core.is_grad_enabled():  # what is made here will be differentiated
-            there = {i for k, want in enumerate(wanted) if want for i in kept[k]}
+            there = {i.rstrip("?") for k, want in enumerate(wanted) if want for i in kept[k]}
             if "o0" not in there and len(there) == len(inputs):
                 output = itself(*inputs, *attributes)
+        elif anew and any(want and len(first[k]) == len(inputs) for k, want in enumerate(wanted)):
+            output = itself(*inputs, *attributes)
         return [
             returned(call(grads[0], *present(row, (*inputs, output), grads[0]), *attributes), inputs[k])
             if wanted[k]

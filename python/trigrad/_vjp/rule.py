@@ -13,7 +13,7 @@ attributes  in the order of the row's signature, defaults filled in
 wanted      per input: is its gradient wanted? What is not wanted need not be computed: return None there
 
 `reads` says which *values* the gradient of each input needs: "i0" is input 0, "o1" output 1 (the members of a list share
-the entry of their parameter). Only those are kept for the backward pass; of all others a rule may ask shape and dtype,
+the entry of their parameter); "i0?" is read only where the gradient will be differentiated again. Only those are kept for the backward pass; of all others a rule may ask shape and dtype,
 nothing else. What is kept must not be changed in place meanwhile, so a rule reads as little as it can: `exp` its output,
 `add` nothing.
 """

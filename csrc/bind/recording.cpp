@@ -16,6 +16,7 @@
 #include "ops/dispatch.h"
 #include "ops/update.h"
 #include "plan/executor.h"
+#include "plan/passes.h"
 #include "plan/recorder.h"
 
 namespace tg::bind {
@@ -342,6 +343,7 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
       if (argument || Py_REFCNT(t) == 1 || r.calls->made_here(value_of(t))) continue;
       p->leaves.push_back({borrowed(t), a.requires_grad, value_of(t).storage, value_of(t).offset});
     }
+    plan::optimise(program);
     p->executor = std::make_unique<plan::Executor>(std::move(program), *dispatch::backend(Device::Cpu));
     p->expectations = std::move(r.expectations);
     p->grad_mode = r.grad_mode;

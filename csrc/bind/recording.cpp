@@ -16,6 +16,7 @@
 #include "ops/dispatch.h"
 #include "ops/update.h"
 #include "plan/executor.h"
+#include "plan/passes.h"
 #include "plan/recorder.h"
 
 namespace tg::bind {
@@ -248,8 +249,9 @@ struct Plan {
     int seed = -1, step = -1;  // attributes of a random row
   };
   std::vector<Live> live;
+  std::vector<Ref> sources;  // ("numbers", optimizer, group) or ("draw", generator, seed, step)
   bool grad_mode = true;
-  uint64_t structure = 0;
+  uint64_t structure = 0, calls = 0;
 };
 
 struct PlanObject {
@@ -342,8 +344,10 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
       if (argument || Py_REFCNT(t) == 1 || r.calls->made_here(value_of(t))) continue;
       p->leaves.push_back({borrowed(t), a.requires_grad, value_of(t).storage, value_of(t).offset});
     }
+    plan::optimise(program);
     p->executor = std::make_unique<plan::Executor>(std::move(program), *dispatch::backend(Device::Cpu));
     p->expectations = std::move(r.expectations);
+    for (const Ref& source : r.sources) p->sources.push_back(borrowed(source.get()));
     p->grad_mode = r.grad_mode;
     p->structure = structure;
     take_live(*p);
@@ -351,6 +355,20 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
     reinterpret_cast<PlanObject*>(made)->plan = p.release();
     return made;
   });
+}
+
+// Contiguous tensors on memory of their own, outside of any graph, while this thread does not record: they are taken as they
+// are.
+bool are_plain(PyObject* arguments) {
+  if (is_recording() || !PyTuple_Check(arguments)) return false;
+  const Py_ssize_t n = PyTuple_GET_SIZE(arguments);
+  for (Py_ssize_t i = 0; i < n; i++) {
+    PyObject* t = PyTuple_GET_ITEM(arguments, i);
+    if (!is_tensor(t) || object_of(t).node || !value_of(t).contiguous()) return false;
+    for (Py_ssize_t j = 0; j < i; j++)
+      if (value_of(PyTuple_GET_ITEM(arguments, j)).storage == value_of(t).storage) return false;
+  }
+  return true;
 }
 
 bool holds(const Guard& g) {
@@ -382,29 +400,32 @@ bool gradient_matches(const Gradient& g, PyObject* arguments) {
   return true;
 }
 
+bool holds(const Plan& p, PyObject* arguments) {
+  if (static_cast<size_t>(PyTuple_GET_SIZE(arguments)) != p.arguments.size()) return false;
+  for (size_t i = 0; i < p.arguments.size(); i++) {
+    PyObject* t = PyTuple_GET_ITEM(arguments, static_cast<Py_ssize_t>(i));
+    const Plan::Argument& a = p.arguments[i];
+    if (!(value_of(t).shape == a.shape) || value_of(t).dtype != a.dtype || requires_grad(t) != a.requires_grad)
+      return false;
+  }
+  if (grad_enabled() != p.grad_mode) return false;
+  for (const Plan::Leaf& l : p.leaves) {
+    const TensorObject& t = object_of(l.tensor.get());
+    if (t.requires_grad != l.requires_grad || !(t.value.storage == l.storage) || t.value.offset != l.offset)
+      return false;
+  }
+  for (const Gradient& g : p.gradients)
+    if (!gradient_matches(g, arguments)) return false;
+  for (const Guard& g : p.guards)
+    if (!holds(g)) return false;
+  return true;
+}
+
 // matches(arguments): may this plan be run with them, in the state that everything is in? Arguments are contiguous tensors.
 PyObject* matches(PyObject* self, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
-    const Plan& p = plan_of(self);
     if (!PyTuple_Check(arguments)) fail(ErrorKind::Type, "[Plan.matches] takes a tuple");
-    if (static_cast<size_t>(PyTuple_GET_SIZE(arguments)) != p.arguments.size()) Py_RETURN_FALSE;
-    for (size_t i = 0; i < p.arguments.size(); i++) {
-      PyObject* t = PyTuple_GET_ITEM(arguments, static_cast<Py_ssize_t>(i));
-      const Plan::Argument& a = p.arguments[i];
-      if (!(value_of(t).shape == a.shape) || value_of(t).dtype != a.dtype || requires_grad(t) != a.requires_grad)
-        Py_RETURN_FALSE;
-    }
-    if (grad_enabled() != p.grad_mode) Py_RETURN_FALSE;
-    for (const Plan::Leaf& l : p.leaves) {
-      const TensorObject& t = object_of(l.tensor.get());
-      if (t.requires_grad != l.requires_grad || !(t.value.storage == l.storage) || t.value.offset != l.offset)
-        Py_RETURN_FALSE;
-    }
-    for (const Gradient& g : p.gradients)
-      if (!gradient_matches(g, arguments)) Py_RETURN_FALSE;
-    for (const Guard& g : p.guards)
-      if (!holds(g)) Py_RETURN_FALSE;
-    Py_RETURN_TRUE;
+    return PyBool_FromLong(holds(plan_of(self), arguments));
   });
 }
 
@@ -501,13 +522,11 @@ void bind_outputs(Plan& p) {
     }
 }
 
-PyObject* run_plan(PyObject* self, PyObject* const* args, Py_ssize_t n, std::vector<double>* times) {
-  if (n != 2 || !PyTuple_Check(args[0]) || !PyTuple_Check(args[1]))
-    fail(ErrorKind::Type, "[Plan.run] takes (arguments, numbers)");
-  Plan& p = plan_of(self);
-  if (!set_numbers(p, args[1])) Py_RETURN_NONE;
-  bind_arguments(p, args[0]);
-  bind_gradients(p, args[0]);
+// False: the program does not hold for the numbers.
+bool run_program(Plan& p, PyObject* arguments, PyObject* numbers, std::vector<double>* times) {
+  if (!set_numbers(p, numbers)) return false;
+  bind_arguments(p, arguments);
+  bind_gradients(p, arguments);
   bind_outputs(p);
   try {
     const WithoutGil released(true);
@@ -518,7 +537,16 @@ PyObject* run_plan(PyObject* self, PyObject* const* args, Py_ssize_t n, std::vec
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.get())), error.get());
     throw PythonError{};
   }
-  set_gradients(p, args[0]);
+  set_gradients(p, arguments);
+  p.calls++;
+  return true;
+}
+
+PyObject* run_plan(PyObject* self, PyObject* const* args, Py_ssize_t n, std::vector<double>* times) {
+  if (n != 2 || !PyTuple_Check(args[0]) || !PyTuple_Check(args[1]))
+    fail(ErrorKind::Type, "[Plan.run] takes (arguments, numbers)");
+  Plan& p = plan_of(self);
+  if (!run_program(p, args[0], args[1], times)) Py_RETURN_NONE;
   Ref results = owned(PyTuple_New(static_cast<Py_ssize_t>(p.outputs.size())));
   for (size_t k = 0; k < p.outputs.size(); k++)
     PyTuple_SET_ITEM(results.get(), static_cast<Py_ssize_t>(k), wrap(p.executor->tensor(p.outputs[k])));
@@ -546,6 +574,25 @@ PyObject* profile(PyObject* self, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
+// The short way: replay(arguments) does all that _compile.py does for plain arguments, one result and no random numbers.
+// NotImplemented: the long way has to look.
+PyObject* replay(PyObject* self, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    Plan& p = plan_of(self);
+    if (p.outputs.size() != 1 || p.structure != structure || !are_plain(arguments) || !holds(p, arguments))
+      Py_RETURN_NOTIMPLEMENTED;
+    Ref numbers = owned(PyTuple_New(static_cast<Py_ssize_t>(p.sources.size())));
+    static PyObject* method = checked(PyUnicode_InternFromString("_numbers"));
+    for (size_t k = 0; k < p.sources.size(); k++) {
+      PyObject* call[] = {PyTuple_GET_ITEM(p.sources[k].get(), 1), PyTuple_GET_ITEM(p.sources[k].get(), 2)};
+      PyTuple_SET_ITEM(numbers.get(), static_cast<Py_ssize_t>(k),
+                       checked(PyObject_VectorcallMethod(method, call, 2, nullptr)));
+    }
+    if (!run_program(p, arguments, numbers.get(), nullptr)) Py_RETURN_NOTIMPLEMENTED;
+    return wrap(p.executor->tensor(p.outputs[0]));
+  });
+}
+
 // guard(kind, holder, key, expected, equal): "item" of a dict, "cell", "length" (expected: an integer)
 PyObject* add_guard(PyObject* self, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
@@ -570,6 +617,7 @@ int set_structure(PyObject* self, PyObject* value, void*) {
   plan_of(self).structure = PyLong_AsUnsignedLongLong(value);
   return PyErr_Occurred() ? -1 : 0;
 }
+PyObject* calls(PyObject* self, void*) { return PyLong_FromUnsignedLongLong(plan_of(self).calls); }
 PyObject* arena_bytes(PyObject* self, void*) {
   return PyLong_FromSize_t(plan_of(self).executor->arena_bytes());
 }
@@ -627,6 +675,7 @@ PyType_Spec recording_spec = {"trigrad._core.Recording", sizeof(RecordingObject)
 PyMethodDef plan_methods[] = {
     {"matches", matches, METH_O, "matches(arguments): may it be run with them now?"},
     {"run", cfunction(run), METH_FASTCALL, "run(arguments, numbers) -> outputs"},
+    {"replay", replay, METH_O, "replay(arguments) -> result, or NotImplemented"},
     {"profile", cfunction(profile), METH_FASTCALL, "profile(arguments, numbers) -> [(row, seconds)]"},
     {"guard", cfunction(add_guard), METH_FASTCALL, "guard(kind, holder, key, expected, equal)"},
     {"text", text, METH_NOARGS, "The program, one instruction per line."},
@@ -634,6 +683,7 @@ PyMethodDef plan_methods[] = {
 };
 PyGetSetDef plan_attributes[] = {
     {"structure", get_structure, set_structure, "The structure under which it holds.", nullptr},
+    {"calls", calls, nullptr, "How often it was run.", nullptr},
     {"arena_bytes", arena_bytes, nullptr, "Bytes of all temporaries.", nullptr},
     {"schedule", schedule, nullptr, "Shards, and what they run.", nullptr},
     {"n_instructions", n_instructions, nullptr, "How many instructions it has.", nullptr},
@@ -709,21 +759,8 @@ PyObject* expect(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-// plain(arguments): contiguous tensors on memory of their own, outside of any graph, and this thread does not record. These
-// are taken as they are.
-PyObject* plain(PyObject*, PyObject* arguments) {
-  return guarded([&]() -> PyObject* {
-    if (is_recording() || !PyTuple_Check(arguments)) Py_RETURN_FALSE;
-    const Py_ssize_t n = PyTuple_GET_SIZE(arguments);
-    for (Py_ssize_t i = 0; i < n; i++) {
-      PyObject* t = PyTuple_GET_ITEM(arguments, i);
-      if (!is_tensor(t) || object_of(t).node || !value_of(t).contiguous()) Py_RETURN_FALSE;
-      for (Py_ssize_t j = 0; j < i; j++)
-        if (value_of(PyTuple_GET_ITEM(arguments, j)).storage == value_of(t).storage) Py_RETURN_FALSE;
-    }
-    Py_RETURN_TRUE;
-  });
-}
+// plain(arguments): can they be taken as they are?
+PyObject* plain(PyObject*, PyObject* arguments) { return PyBool_FromLong(are_plain(arguments)); }
 
 PyObject* py_structure_changed(PyObject*, PyObject*) {
   structure++;

@@ -222,7 +222,8 @@ def nll_loss(
         )
     reduction = reduction_of(size_average, reduce, reduction)
     check_reduction("nll_loss", reduction)
-    if weight is None and not 0 <= ignore_index < input.shape[classes] and target.dtype is int64:
+    takes_all = weight is None and not 0 <= ignore_index < input.shape[classes] and target.dtype is int64
+    if takes_all and not _core.is_recording():  # a plan is for targets that are ignored, too
         try:  # reading refuses all that is no class, and so finds out whether anything is ignored
             losses = -ops.gather(input, classes, target.unsqueeze(classes)).squeeze(classes)
             return reduced("nll_loss", losses, reduction, sample_weight)

@@ -269,7 +269,10 @@ def test_kept_outputs() -> None:
 def test_kept_gradients() -> None:
     t = twins()
     eager, compiled = run_both(t)
-    kept = [(p.grad, q.grad.clone(), q.grad) for p, q in zip(t.eager[0].parameters(), t.compiled[0].parameters(), strict=True)]
+    kept = [
+        (p.grad, q.grad.clone(), q.grad)
+        for p, q in zip(t.eager[0].parameters(), t.compiled[0].parameters(), strict=True)
+    ]
     views = [q.grad.reshape(-1)[:1] for q in t.compiled[0].parameters()]
     copies = [v.clone() for v in views]
     advance(t, eager, compiled, seed=1)
@@ -532,7 +535,7 @@ def test_inference_of_a_module() -> None:
 
 def test_gradient_of_an_argument() -> None:
     model = net()
-    function = lambda x: model(x).sum().backward()  # noqa: E731
+    function = lambda x: model(x).sum().backward()
     compiled = tg.compile(function)
     for k in range(3):
         x = tg.full((4, 6), float(k)).requires_grad_()

@@ -40,7 +40,7 @@ _SIMPLE = (*_SCALAR, type, types.ModuleType, types.BuiltinFunctionType)
 class _Leaf(NamedTuple):
     """The place of a tensor among the flat arguments or results."""
 
-    index: int
+    place: int
 
 
 def _flatten(value: Any, tensors: list[Any]) -> Any:
@@ -53,7 +53,7 @@ def _flatten(value: Any, tensors: list[Any]) -> Any:
         return (kind, *[_flatten(v, tensors) for v in value])
     if isinstance(value, dict):
         return (kind, *[(k, _flatten(v, tensors)) for k, v in value.items()])
-    if hasattr(value, "__array_interface__") and getattr(value, "ndim", 0):
+    if hasattr(value, "__array_interface__") and getattr(value, "ndim", False):
         tensors.append(value)
         return _Leaf(len(tensors) - 1)
     return (None, kind, value)
@@ -72,7 +72,7 @@ def _plain_tree(n: int) -> Any:
 
 def _rebuild(tree: Any, tensors: Sequence[Any]) -> Any:
     if type(tree) is _Leaf:
-        return tensors[tree.index]
+        return tensors[tree.place]
     kind = tree[0]
     if kind is None:
         return tree[2]
@@ -85,7 +85,7 @@ def _rebuild(tree: Any, tensors: Sequence[Any]) -> Any:
 def _placed(tree: Any, places: list[Any]) -> Any:
     """The same structure with others in the places of its leaves."""
     if type(tree) is _Leaf:
-        return places[tree.index]
+        return places[tree.place]
     kind = tree[0]
     if kind is None:
         return tree
@@ -222,8 +222,8 @@ class Plan:
         live = [source for kind, source, *_ in sources if kind == "numbers"]
         for kind, source, *rest in sources:
             if kind == "numbers":
-                for guard in source._guards(rest[0]):
-                    core.guard(*guard, False)
+                for guarded, holder, key, value in source._guards(rest[0]):
+                    core.guard(guarded, holder, key, value, False)
         for (
             optimizer
         ) in reach.optimizers():  # one whose step is written in Python: its numbers are constants of the plan

@@ -396,7 +396,7 @@ class Optimizer:
         """What the row takes, with states for those that have made no step."""
         numbers, names = self._numbers(group), (*self._kept(group), *self._single)
         states = [self.state[p] for p in params] if names else []
-        tensors = [*params, *[p.grad for p in params]]
+        tensors = [*params, *[p.grad for p in params if p.grad is not None]]
         try:
             for name in names:
                 tensors += [s[name] for s in states]

@@ -226,6 +226,8 @@ def nll_loss(
     if takes_all and not _core.is_recording():  # a plan is for targets that are ignored, too
         try:  # reading refuses all that is no class, and so finds out whether anything is ignored
             losses = -ops.gather(input, classes, target.unsqueeze(classes)).squeeze(classes)
+            if reduction == "mean":  # divided as below, for the same bits
+                return ops.sum(weighted("nll_loss", losses, sample_weight)) / losses.numel()
             return reduced("nll_loss", losses, reduction, sample_weight)
         except IndexError:
             pass

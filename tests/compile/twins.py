@@ -18,7 +18,7 @@ class Subject(NamedTuple):
     """What is trained, newly made."""
 
     step: Callable[..., Any]
-    parts: tuple[Any, ...]  # modules, optimizers and tensors that a step may change
+    parts: tuple[Any, ...]  # modules, optimizers and tensors that a step may change, and functions that look such tensors up
     between: Callable[[], Any] = lambda: None  # done after each step, outside of it
 
 
@@ -38,6 +38,8 @@ def named_state(parts: Sequence[Any]) -> dict[str, tg.Tensor]:
         elif isinstance(part, tg.nn.Module):
             found |= {f"{n} {name}": value for name, value in part.state_dict().items()}
             found |= {f"{n} {name} grad": p.grad for name, p in part.named_parameters() if p.grad is not None}
+        elif not hasattr(part, "param_groups"):
+            found[f"looked up {n}"] = part()
         else:
             params = [p for group in part.param_groups for p in group["params"]]
             for k, p in enumerate(params):

@@ -152,6 +152,7 @@ MODULE_MAY_IMPORT = {
     "_docs": {"ops"},
     "_saving": {"_core", "_creation", "_device"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
+    "train": {"_core", "ops", "_autograd", "_compile", "_creation", "_random"},
     "_losses": {"_core", "ops", "_creation", "_functional", "_autograd", "autograd"},
     "nn": {
         *{"_core", "ops", "_device", "_creation", "_random", "_shaping", "_indexing", "_linalg", "_functional"},
@@ -169,6 +170,7 @@ MODULE_MAY_IMPORT = {
         "_saving",
         "nn",
         "testing",
+        "train",
         "_core",
         "ops",
         "_device",

@@ -158,6 +158,7 @@ MODULE_MAY_IMPORT = {
     "_docs": {"ops"},
     "_saving": {"_core", "_creation", "_device"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
+    "train": {"_core", "ops", "_autograd", "_compile", "_creation", "_random"},
     "_losses": {
         *{"_core", "ops", "_creation", "_functional", "_reductions", "_views", "_autograd", "autograd", "_warnings"},
     },
@@ -189,6 +190,7 @@ MODULE_MAY_IMPORT = {
         "_saving",
         "nn",
         "testing",
+        "train",
         "_core",
         "ops",
         "_device",

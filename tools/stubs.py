@@ -194,6 +194,17 @@ class Plan:
     def n_instructions(self) -> builtins.int: ...
     @property
     def schedule(self) -> tuple[list[builtins.int], list[list[builtins.int]]]: ...
+    def epoch(
+        self,
+        data: tuple[Tensor, ...],
+        order: Tensor,
+        first: builtins.int,
+        batches: builtins.int,
+        staging: tuple[Tensor, ...],
+        numbers: tuple[Any, ...],
+        draws: tuple[builtins.int, ...],
+        /,
+    ) -> tuple[builtins.int, builtins.float, BaseException | None]: ...
     def guard(self, kind: str, holder: Any, key: Any, expected: Any, equal: builtins.bool, /) -> None: ...
     def matches(self, arguments: tuple[Tensor, ...], /) -> builtins.bool: ...
     def profile(

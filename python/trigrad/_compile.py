@@ -242,8 +242,8 @@ class Plan:
             self._core.structure = now
         return True
 
-    def _run(self, arguments: tuple[Tensor, ...], run: Callable[..., Any]) -> Any:
-        """The outputs, or None where options of an optimizer want another program."""
+    def _run(self, arguments: tuple[Tensor, ...], run: Callable[..., Any], times: Callable[[], int] = lambda: 1) -> Any:
+        """The outputs, or None where options of an optimizer want another program. Generators go on as after so many calls."""
         numbers = [s[1]._numbers(s[2]) if s[0] == "numbers" else None for s in self._sources]
         if not self._draws:
             return run(arguments, tuple(numbers))
@@ -257,11 +257,33 @@ class Plan:
             made = run(arguments, tuple(numbers))
             if made is not None:
                 for g, places in self._draws:
-                    g._step += len(places)
+                    g._step += len(places) * times()
         finally:
             for g in generators:
                 g._lock.release()
         return made
+
+    def _epoch(
+        self, data: tuple[Tensor, ...], order: Tensor, first: int, batches: int, staging: tuple[Tensor, ...]
+    ) -> tuple[int, float] | None:
+        draws = [0] * len(self._sources)
+        for _, places in self._draws:
+            for i in places:
+                draws[i] = len(places)
+        done: list[int] = []
+        error: list[BaseException] = []
+
+        def run(_: tuple[Tensor, ...], numbers: tuple[Any, ...]) -> float:
+            n, total, stopped = self._core.epoch(data, order, first, batches, staging, numbers, tuple(draws))
+            done.append(n)
+            if stopped is not None:
+                error.append(stopped)
+            return total
+
+        total = self._run(staging, run, lambda: done[0])
+        if error:
+            raise error[0]
+        return done[0], total
 
     @property
     def calls(self) -> int:
@@ -336,6 +358,22 @@ class CompiledFunction:
                         self.plans.insert(0, self.plans.pop(i))
                     return plan, made
         return None, None
+
+    def replay_batches(
+        self, data: tuple[Tensor, ...], order: Tensor, first: int, batches: int, staging: tuple[Tensor, ...]
+    ) -> tuple[int, float]:
+        """Up to so many calls, in C++, with rows of `data` as arguments: call k takes those that order[first + k * rows:] names,
+        gathered in `staging`. Returns how many were made (none where no plan holds), and the sum of their results."""
+        with self._lock:
+            for plan in self.plans:
+                if len(staging) != len(plan._tree[1]) - 1 or not plan._holds(_plain_tree(len(staging)), staging):
+                    continue
+                if plan._result != _Leaf(0):
+                    break
+                made = plan._epoch(data, order, first, batches, staging)
+                if made is not None:
+                    return made
+        return 0, 0.0
 
     def profile(self, *args: Any, **kwargs: Any) -> list[tuple[str, float]]:
         """Do the step once, and return [(op, seconds)] per instruction of its plan. A step without a plan is done twice: to
@@ -464,8 +502,8 @@ def compile(function: Callable[..., Any]) -> Any:
     >>> x, y = tg.eye(3), tg.ones(3)
     >>> [round(step(x, y).item(), 4) for _ in range(3)]
     [1.0, 0.4444, 0.1975]
-    >>> step.plans
-    [<trigrad plan of 8 instructions, arena 128 bytes, 2 replays>]
+    >>> step.plans[0].calls
+    2
 
     The first call is a real step. A call with other shapes, dtypes, Python numbers, grad mode, train() or eval(), requires_grad,
     or other gradients present is recorded anew; `step.plans` lists what there is (at most 16), `print(step.plans[0])` shows a

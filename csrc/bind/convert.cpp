@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bind/numpy.h"
+#include "bind/recording.h"
 #include "bind/tensor_type.h"
 #include "core/float_env.h"
 #include "core/half.h"
@@ -128,6 +129,7 @@ Number load(const Tensor& t, int64_t offset) {
 }
 
 Number element(const char* what, const Tensor& t) {
+  refuse_reading(what);
   if (t.numel() != 1)
     fail(ErrorKind::Runtime, "[", what, "] got a tensor of shape ", t.shape,
          ", expected exactly one element; index it or reduce it first, or use .tolist()");

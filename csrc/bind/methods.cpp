@@ -6,6 +6,7 @@
 #include "bind/dtype_type.h"
 #include "bind/indexing.h"
 #include "bind/numpy.h"
+#include "bind/recording.h"
 #include "bind/size_type.h"
 #include "bind/tape.h"
 #include "bind/tensor_type.h"
@@ -54,6 +55,7 @@ PyObject* nested_list(const Tensor& t, int axis, int64_t offset) {
 }
 PyObject* tolist(PyObject* self, PyObject*) {
   return guarded([&] {
+    refuse_reading("tolist");
     const FloatEnv env;  // widening a denormal must not flush it
     return nested_list(value_of(self), 0, value_of(self).offset);
   });
@@ -62,6 +64,7 @@ PyObject* tolist(PyObject* self, PyObject*) {
 // The elements' bytes in order, for pickles.
 PyObject* bytes(PyObject* self, PyObject*) {
   return guarded([&] {
+    refuse_reading("pickle");
     const Tensor& t = value_of(self);
     const Tensor packed = t.contiguous() ? t : contiguous_copy(t);
     return PyBytes_FromStringAndSize(packed.data<char>(), packed.numel() * size_of(packed.dtype));
@@ -92,8 +95,11 @@ PyObject* storage_offset(PyObject* self, PyObject*) { return PyLong_FromLongLong
 PyObject* is_contiguous(PyObject* self, PyObject*) { return PyBool_FromLong(value_of(self).contiguous()); }
 PyObject* is_floating_point(PyObject* self, PyObject*) { return PyBool_FromLong(is_floating(value_of(self).dtype)); }
 PyObject* data_ptr(PyObject* self, PyObject*) {
-  value_of(self).storage->share_outside();  // whoever asks for the address may write there
-  return PyLong_FromVoidPtr(value_of(self).data());
+  return guarded([&] {
+    refuse_reading("data_ptr");
+    value_of(self).storage->share_outside();  // whoever asks for the address may write there
+    return PyLong_FromVoidPtr(value_of(self).data());
+  });
 }
 
 // ---- other libraries
@@ -101,6 +107,7 @@ PyObject* data_ptr(PyObject* self, PyObject*) {
 PyObject* numpy(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
   return guarded([&] {
     if (n) fail(ErrorKind::Type, "[numpy] takes keywords only: numpy(force=True)");
+    refuse_reading("numpy");
     PyObject* force[1] = {};  // PyTorch's: a tensor elsewhere, or one that is recorded, would be copied
     if (keywords) read_names("numpy", {"force"}, args, n, keywords, force);
     if (!force[0] || !to_bool("numpy", "force", force[0])) require_no_grad("numpy", self);
@@ -112,6 +119,7 @@ PyObject* dlpack(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
     PyObject* given[4];
     if (n) fail(ErrorKind::Type, "[__dlpack__] takes keywords only");
     read_names("__dlpack__", {"stream", "max_version", "dl_device", "copy"}, args, n, keywords, given);
+    refuse_reading("__dlpack__");
     return to_dlpack(value_of(self), given[1], given[2], given[3]);
   });
 }
@@ -129,10 +137,12 @@ PyObject* nbytes(PyObject* self, void*) {
   return PyLong_FromLongLong(value_of(self).numel() * size_of(value_of(self).dtype));
 }
 PyObject* version(PyObject* self, void*) { return PyLong_FromUnsignedLongLong(value_of(self).storage->version()); }
+PyObject* storage_id(PyObject* self, void*) { return PyLong_FromVoidPtr(value_of(self).storage.get()); }
 PyObject* device_name(PyObject* self, void*) { return PyUnicode_FromString(name(value_of(self).device())); }
 PyObject* interface(PyObject* self, void*) {
   return guarded([&] {
     require_no_grad("__array_interface__", self);
+    refuse_reading("numpy");
     return array_interface("__array_interface__", value_of(self));
   });
 }
@@ -176,6 +186,7 @@ PyGetSetDef tensor_attributes[] = {
     {"ndim", ndim, nullptr, "The number of axes.", nullptr},
     {"itemsize", itemsize, nullptr, "Bytes of one element.", nullptr},
     {"nbytes", nbytes, nullptr, "Bytes of all elements.", nullptr},
+    {"_storage_id", storage_id, nullptr, nullptr, nullptr},
     {"_version", version, nullptr, "Rises with every write.", nullptr},
     {"_device_name", device_name, nullptr, nullptr, nullptr},
     {"__array_interface__", interface, nullptr, nullptr, nullptr},

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bind/recording.h"
 #include "bind/size_type.h"
 #include "bind/tensor_type.h"
 
@@ -108,6 +109,7 @@ char numpy_scalar_kind(PyObject* value) {
 }
 
 Tensor from_buffer(const char* op, PyObject* array) {
+  refuse_array(op);
   if (!PyObject_CheckBuffer(array))
     fail(ErrorKind::Type, "[", op, "] got a ", Py_TYPE(array)->tp_name,
          ", expected a numpy array; for lists use trigrad.tensor");

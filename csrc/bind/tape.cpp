@@ -6,6 +6,7 @@
 
 #include "bind/door.h"
 #include "bind/node.h"
+#include "bind/recording.h"
 #include "ops/table.h"
 
 namespace tg::bind {
@@ -204,6 +205,7 @@ bool grad_enabled() { return grad_mode; }
 bool inference_mode() { return threads_inferring && inferring; }
 
 bool requires_grad(PyObject* tensor) {
+  asked_for_grad(tensor);
   const TensorObject& t = object_of(tensor);
   if (t.node || t.requires_grad) return true;
   return t.base && t.base_history != object_of(t.base).history && requires_grad(t.base);

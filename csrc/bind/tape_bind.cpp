@@ -2,6 +2,7 @@
 #include "bind/arguments.h"
 #include "bind/convert.h"
 #include "bind/node.h"
+#include "bind/recording.h"
 #include "bind/tape.h"
 #include "bind/walk.h"
 #include "ops/table.h"
@@ -34,6 +35,7 @@ int set_requires_grad(PyObject* self, PyObject* value, void*) {
           fail(ErrorKind::Runtime,
                "[requires_grad] this tensor was made of others that require gradients, expected a leaf; "
                "use .detach()");
+        if (!t.node && t.requires_grad != (on != 0)) structure_changed();
         if (!t.node) t.requires_grad = on != 0;
         return 0;
       },
@@ -49,6 +51,15 @@ PyObject* requires_grad_(PyObject* self, PyObject* const* args, Py_ssize_t n, Py
   });
 }
 
+// Without the warning.
+PyObject* get_plain_grad(PyObject* self, void*) {
+  return guarded([&] {
+    about_to_read_grad(self);
+    const TensorObject& t = object_of(self);
+    return Py_NewRef(t.grad ? t.grad : Py_None);
+  });
+}
+
 PyObject* get_grad(PyObject* self, void*) {
   const TensorObject& t = object_of(self);
   if (t.node && !t.grad && !t.retains_grad &&
@@ -57,12 +68,13 @@ PyObject* get_grad(PyObject* self, void*) {
                    "retain_grad() before, or look at the .grad of what it was made of",
                    1) < 0)
     return nullptr;
-  return Py_NewRef(t.grad ? t.grad : Py_None);
+  return get_plain_grad(self, nullptr);
 }
 
 int set_grad(PyObject* self, PyObject* value, void*) {
   return guarded(
       [&] {
+        about_to_set_grad(self);
         TensorObject& t = object_of(self);
         if (!value || value == Py_None) {
           Py_CLEAR(t.grad);
@@ -81,11 +93,6 @@ int set_grad(PyObject* self, PyObject* value, void*) {
       -1);
 }
 
-// Without the warning.
-PyObject* get_plain_grad(PyObject* self, void*) {
-  const TensorObject& t = object_of(self);
-  return Py_NewRef(t.grad ? t.grad : Py_None);
-}
 PyObject* get_retains_grad(PyObject* self, void*) { return PyBool_FromLong(object_of(self).retains_grad); }
 int set_retains_grad(PyObject* self, PyObject* value, void*) {
   object_of(self).retains_grad = value == Py_True;
@@ -110,6 +117,7 @@ PyObject* get_hooks(PyObject* self, void*) {
   return Py_NewRef(object_of(self).hooks ? object_of(self).hooks : Py_None);
 }
 int set_hooks(PyObject* self, PyObject* value, void*) {
+  structure_changed();
   Py_XSETREF(object_of(self).hooks, value && value != Py_None ? Py_NewRef(value) : nullptr);
   return 0;
 }
@@ -126,8 +134,21 @@ PyObject* get_post_hooks(PyObject* self, void*) {
   return Py_NewRef(object_of(self).post_hooks ? object_of(self).post_hooks : Py_None);
 }
 int set_post_hooks(PyObject* self, PyObject* value, void*) {
+  structure_changed();
   Py_XSETREF(object_of(self).post_hooks, value && value != Py_None ? Py_NewRef(value) : nullptr);
   return 0;
+}
+
+// What a recording takes for granted of a tensor: its memory, whether it requires a gradient, its hooks.
+PyObject* get_structure(PyObject* self, void*) {
+  return guarded([&] {
+    const TensorObject& t = object_of(self);
+    auto numbers = [](PyObject* hooks) {
+      return hooks && PyDict_Check(hooks) ? checked(PySequence_Tuple(hooks)) : Py_NewRef(Py_None);
+    };
+    return Py_BuildValue("(NOLNN)", PyLong_FromVoidPtr(t.value.storage.get()), t.requires_grad ? Py_True : Py_False,
+                         static_cast<long long>(t.value.offset), numbers(t.hooks), numbers(t.post_hooks));
+  });
 }
 
 PyObject* detach(PyObject* self, PyObject*) {
@@ -285,6 +306,7 @@ void set_data(PyObject* tensor, PyObject* source) {
     fail(ErrorKind::Runtime, "[data] got a tensor of ", name(value_of(source).dtype),
          " for a leaf that requires a gradient, expected a floating dtype");
   t.value = value_of(source);
+  structure_changed();
 }
 
 PyGetSetDef tape_attributes[] = {
@@ -297,6 +319,7 @@ PyGetSetDef tape_attributes[] = {
     {"_base", get_base, nullptr, "The tensor that this one is a view of.", nullptr},
     {"_grad", get_plain_grad, set_grad, nullptr, nullptr},
     {"_hooks", get_hooks, set_hooks, nullptr, nullptr},
+    {"_structure", get_structure, nullptr, nullptr, nullptr},
     {"retains_grad", get_retains_grad, nullptr, "Is .grad filled although the tensor is no leaf?", nullptr},
     {"_retains_grad", get_retains_grad, set_retains_grad, nullptr, nullptr},
     {"_role", get_role, set_role, nullptr, nullptr},

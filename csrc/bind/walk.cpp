@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bind/node.h"
+#include "bind/recording.h"
 #include "bind/tape.h"
 #include "ops/table.h"
 
@@ -203,6 +204,7 @@ PyObject* accumulate(PyObject*, PyObject* const* args, Py_ssize_t n) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(args[0]); i++) {
       PyObject *leaf = PyTuple_GET_ITEM(PyList_GET_ITEM(args[0], i), 0),
                *grad = PyTuple_GET_ITEM(PyList_GET_ITEM(args[0], i), 1);
+      about_to_read_grad(leaf);
       const Ref before = borrowed(object_of(leaf).grad ? object_of(leaf).grad : Py_None);
       Ref after;
       if (before.get() == Py_None) {

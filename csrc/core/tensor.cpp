@@ -38,6 +38,8 @@ bool Tensor::contiguous() const {
   return true;
 }
 
+constinit thread_local uint64_t next_birth = 0;
+
 Tensor empty(const Dims& shape, Dtype dtype, Device device) {
   int64_t bytes;
   if (__builtin_mul_overflow(count(shape), size_of(dtype), &bytes))

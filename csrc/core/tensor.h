@@ -26,11 +26,18 @@ struct Derived {
   size_t bytes;
 };
 
+// The storages that a thread makes while it records are numbered, so that a recorder knows them from those that were there
+// before, and knows when they are gone: the number lives as long as its storage. 0: this thread does not record.
+extern constinit thread_local uint64_t next_birth;
+using Birth = std::shared_ptr<const uint64_t>;
+
 class Storage {
  public:
   // Own memory, uninitialised.
-  explicit Storage(size_t bytes, Device device = Device::Cpu)
-      : data_(allocate(bytes)), bytes_(bytes), device_(device) {}
+  explicit Storage(size_t bytes, Device device = Device::Cpu) : data_(allocate(bytes)), bytes_(bytes), device_(device) {
+    if (next_birth) [[unlikely]]
+      birth_ = std::make_shared<const uint64_t>(next_birth++);
+  }
   // Foreign memory: `drop(owner)` runs when the last view goes.
   Storage(void* data, size_t bytes, bool writable, void* owner, void (*drop)(void*))
       : data_(data), bytes_(bytes), writable_(writable), owner_(owner), drop_(drop) {}
@@ -63,6 +70,7 @@ class Storage {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
   int64_t references() const { return references_.load(std::memory_order_relaxed); }
+  const Birth& birth() const { return birth_; }
 
  private:
   void* data_;
@@ -77,30 +85,44 @@ class Storage {
   mutable std::atomic_flag derived_lock_ = ATOMIC_FLAG_INIT;
   uint64_t derived_key_ = 0, derived_version_ = 0;
   std::shared_ptr<const Derived> derived_;
+  Birth birth_;
 };
 
+// A counted reference. A borrowed one, and every copy of it, does not count: somebody else keeps the storage meanwhile. Plans
+// hand borrowed ones to kernels, so that threads do not meet at the counters of the weights that they share. They also know
+// what they are about to change (`fleeting`): nothing derived from it is worth keeping.
 class StorageRef {
  public:
   StorageRef() = default;
-  explicit StorageRef(Storage* s) : s_(s) {
-    if (s_) s_->retain();
+  explicit StorageRef(Storage* s) : bits_(reinterpret_cast<uintptr_t>(s)) {
+    if (s) s->retain();
   }
-  StorageRef(const StorageRef& o) : StorageRef(o.s_) {}
-  StorageRef(StorageRef&& o) noexcept : s_(std::exchange(o.s_, nullptr)) {}
+  static StorageRef borrowed(Storage* s, bool fleeting) {
+    StorageRef r;
+    r.bits_ = reinterpret_cast<uintptr_t>(s) | kBorrowed | (fleeting ? kFleeting : 0);
+    return r;
+  }
+  StorageRef(const StorageRef& o) : bits_(o.bits_) {
+    if (counts()) get()->retain();
+  }
+  StorageRef(StorageRef&& o) noexcept : bits_(std::exchange(o.bits_, 0)) {}
   StorageRef& operator=(StorageRef o) noexcept {
-    std::swap(s_, o.s_);
+    std::swap(bits_, o.bits_);
     return *this;
   }
   ~StorageRef() {
-    if (s_) s_->drop();
+    if (counts()) get()->drop();
   }
-  Storage* get() const { return s_; }
-  Storage* operator->() const { return s_; }
-  explicit operator bool() const { return s_ != nullptr; }
-  bool operator==(const StorageRef& o) const { return s_ == o.s_; }
+  Storage* get() const { return reinterpret_cast<Storage*>(bits_ & ~(kBorrowed | kFleeting)); }
+  bool fleeting() const { return bits_ & kFleeting; }
+  Storage* operator->() const { return get(); }
+  explicit operator bool() const { return bits_ != 0; }
+  bool operator==(const StorageRef& o) const { return get() == o.get(); }
 
  private:
-  Storage* s_ = nullptr;
+  static constexpr uintptr_t kBorrowed = 1, kFleeting = 2;
+  bool counts() const { return bits_ && !(bits_ & kBorrowed); }
+  uintptr_t bits_ = 0;
 };
 
 // A value: copying it shares the storage. Strides and offset count elements; strides may be 0 or negative.

@@ -1,12 +1,13 @@
 // The CPU backend: which kernel serves which op.
 #include "cpu/kernels.h"
+#include "cpu/pool.h"
 #include "ops/backends.h"
 
 namespace tg {
 namespace {
 
 constexpr Backend make_backend() {
-  Backend b{"cpu", Device::Cpu, {}};
+  Backend b{"cpu", Device::Cpu, {}, parallel, num_threads};
   for (int i = 0; i < kPointwiseOps; i++) b.kernels[i] = k_pointwise;
   b.kernels[op_where] = k_where;
   b.kernels[op_cast] = k_cast;

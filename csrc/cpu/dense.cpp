@@ -37,7 +37,7 @@ template <class T>
 std::shared_ptr<const Derived> packed(const Tensor& w, int64_t rows, const DenseTable<T>& table) {
   constexpr int64_t kFewRows = 8;
   Storage& storage = *w.storage.get();
-  if (storage.shared_outside() || storage.foreign()) return nullptr;
+  if (storage.shared_outside() || storage.foreign() || w.storage.fleeting()) return nullptr;
   uint64_t key = reinterpret_cast<uintptr_t>(&table);  // the layout is the ISA's
   for (int64_t part : {w.offset, w.shape[0], w.shape[1], w.strides[0], w.strides[1]})
     key = (key ^ static_cast<uint64_t>(part)) * 0x9e3779b97f4a7c15u, key ^= key >> 29;

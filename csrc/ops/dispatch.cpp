@@ -60,8 +60,10 @@ void check_writable(const Op& op, const Tensor& t, const char* what) {
 // Runs one op whose outputs and inputs are final.
 void run(const Op& op, Kernel kernel, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out) {
   const Call call{op, in, attrs, out};
+  if (!current_recorder) return kernel(call);
+  current_recorder->before(call);
   kernel(call);
-  if (current_recorder) current_recorder->record(call);
+  current_recorder->record(call);
 }
 
 struct Prepared {

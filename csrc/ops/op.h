@@ -121,8 +121,9 @@ enum OpFlags : uint32_t {
   kInplace = 1,  // may be called in place: the output may replace input 0
   kRandom = 2,   // takes (seed, stream, step): a pure function of them
   kElementwise =
-      4,         // element i of the output needs element i of the inputs alone: an input may be the view it overwrites
-  kUpdates = 8,  // has no output: overwrites members of its list, ops/update.h says which
+      4,          // element i of the output needs element i of the inputs alone: an input may be the view it overwrites
+  kUpdates = 8,   // has no output: overwrites members of its list, ops/update.h says which
+  kRefuses = 16,  // its kernel looks at values (indices, divisors, …) and may refuse them, before it writes
 };
 
 enum KernelOp : OpId {
@@ -264,17 +265,27 @@ struct Call {
 
 using Kernel = void (*)(const Call&);
 
+// The row of an id (ops/table.cpp).
+const Op& op(OpId id);
+
 // A backend fills one kernel table; null cells give the generated error.
 struct Backend {
   const char* name;
   Device device;
   Kernel kernels[kOps];
+  // Runs fn(ctx, 0) .. fn(ctx, tasks - 1) on its threads, of which there are num_threads() now. Null: it has one.
+  void (*parallel)(int64_t tasks, void (*fn)(void* ctx, int64_t task), void* ctx) = nullptr;
+  int (*num_threads)() = nullptr;
 };
 
-// Listens to every call that passed the door, after it ran. Thread-local, see dispatch.h.
+// Does the call overwrite input i? As one of its outputs, or as a member of the list of a row with the flag kUpdates.
+bool overwrites(const Call& call, size_t i);
+
+// Listens to every call that passes the door. Thread-local, see dispatch.h.
 class Recorder {
  public:
   virtual ~Recorder() = default;
+  virtual void before(const Call&) {}  // nothing has been written yet
   virtual void record(const Call& call) = 0;
 };
 

@@ -17,6 +17,13 @@ UpdateLayout update_layout(const Op& op, const Attrs& attrs) {
   }
 }
 
+bool overwrites(const Call& call, size_t i) {
+  if (call.op.flags & kUpdates) return overwrites(update_layout(call.op, call.attrs), i, call.in.size());
+  for (const Tensor& out : call.out)
+    if (out.defined() && call.in[i].defined() && out.storage == call.in[i].storage) return true;
+  return false;
+}
+
 namespace rules {
 
 void update(Inference& c) {

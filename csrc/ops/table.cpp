@@ -67,11 +67,11 @@ const Row kKernelRows[] = {
      "native_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, Int ignore_index=-100, Text "
      "reduction='mean', "
      "Float label_smoothing=0.0)",
-     3, rules::cross_entropy},
+     3, rules::cross_entropy, kRefuses},
     {op_cross_entropy_backward,
      "cross_entropy_backward(Tensor grad, Tensor input, Tensor target, Tensor logsumexp, Tensor total_weight, "
      "Tensor? weight=None, Int ignore_index=-100, Text reduction='mean', Float label_smoothing=0.0)",
-     1, rules::cross_entropy_backward},
+     1, rules::cross_entropy_backward, kRefuses},
     {op_bce_with_logits,
      "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, "
      "Text reduction='mean')",
@@ -99,7 +99,8 @@ const Row kKernelRows[] = {
      rules::random_real, kRandom},
     {op_normal, "normal(Shape size, Float mean, Float std, Int seed, Int stream, Int step, Type dtype=float32)", 1,
      rules::random_real, kRandom},
-    {op_bernoulli, "native_bernoulli(Tensor input, Int seed, Int stream, Int step)", 1, rules::bernoulli, kRandom},
+    {op_bernoulli, "native_bernoulli(Tensor input, Int seed, Int stream, Int step)", 1, rules::bernoulli,
+     kRandom | kRefuses},
     {op_integers, "integers(Shape size, Int low, Int high, Int seed, Int stream, Int step, Type dtype=int64)", 1,
      rules::integers, kRandom},
     {op_permutation, "permutation(Int n, Int seed, Int stream, Int step)", 1, rules::permutation, kRandom},
@@ -107,18 +108,19 @@ const Row kKernelRows[] = {
     // ---- indexing
     // k index tensors, of one shape B after broadcasting, address the axes dim .. dim + k - 1:
     // result input.shape[:dim] + B + input.shape[dim + k:]. `wrap`: negative indices count from the end.
-    {op_index, "native_index(Tensor input, Tensors indices, Int dim=0, Bool wrap=True)", 1, rules::index},
+    {op_index, "native_index(Tensor input, Tensors indices, Int dim=0, Bool wrap=True)", 1, rules::index, kRefuses},
     {op_index_put,
      "native_index_put(Tensor input, Tensor values, Tensors indices, Int dim=0, Bool accumulate=False, "
      "Bool wrap=True)",
-     1, rules::index_put, kInplace},
-    {op_gather, "gather(Tensor input, Int dim, Tensor index)", 1, rules::gather},
-    {op_scatter, "scatter(Tensor input, Int dim, Tensor index, Tensor src)", 1, rules::scatter, kInplace},
-    {op_scatter_add, "scatter_add(Tensor input, Int dim, Tensor index, Tensor src)", 1, rules::scatter, kInplace},
+     1, rules::index_put, kInplace | kRefuses},
+    {op_gather, "gather(Tensor input, Int dim, Tensor index)", 1, rules::gather, kRefuses},
+    {op_scatter, "scatter(Tensor input, Int dim, Tensor index, Tensor src)", 1, rules::scatter, kInplace | kRefuses},
+    {op_scatter_add, "scatter_add(Tensor input, Int dim, Tensor index, Tensor src)", 1, rules::scatter,
+     kInplace | kRefuses},
     {op_masked_fill, "masked_fill(Tensor input, Tensor mask, Number value)", 1, rules::masked_fill,
      kElementwise | kInplace},
     // Output: (dimensions, n), the coordinates of the n elements that are not 0, in order.
-    {op_nonzero, "native_nonzero(Tensor input, Int n)", 1, rules::nonzero},
+    {op_nonzero, "native_nonzero(Tensor input, Int n)", 1, rules::nonzero, kRefuses},
     {op_count_nonzero, "native_count_nonzero(Tensor input)", 1, rules::count_nonzero},
     {op_searchsorted,
      "native_searchsorted(Tensor sorted_sequence, Tensor input, Bool right=False, Bool out_int32=False)", 1,
@@ -289,13 +291,21 @@ std::string pointwise_signature(const PointwiseInfo& row) {
   return s + ")";
 }
 
+// What a row of pointwise.def may and may not: all of them in place but those that turn numbers into truths; quotients of
+// integers refuse a divisor of 0.
+uint32_t pointwise_flags(int id, const PointwiseInfo& row) {
+  uint32_t flags = kElementwise;
+  if (!row.to_bool || row.arity != 1 || id == id_logical_not) flags |= kInplace;
+  if (id == id_floor_divide || id == id_remainder || id == id_fmod || id == id_native_div_trunc) flags |= kRefuses;
+  return flags;
+}
+
 std::vector<Op> build() {
   const FloatEnv env;  // defaults such as 0.1 are read under our rounding, whatever is set outside
   std::vector<Op> all;
   for (int i = 0; i < kPointwiseOps; i++) {
     const PointwiseInfo& row = kPointwiseInfo[i];
-    all.push_back(parse(static_cast<OpId>(i), pointwise_signature(row), 1, infer_pointwise,
-                        row.to_bool && row.arity == 1 && i != id_logical_not ? kElementwise : kElementwise | kInplace));
+    all.push_back(parse(static_cast<OpId>(i), pointwise_signature(row), 1, infer_pointwise, pointwise_flags(i, row)));
   }
   for (const Row& r : kKernelRows) {
     if (r.id != static_cast<OpId>(all.size())) broken(r.signature, "row out of order");

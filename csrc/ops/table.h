@@ -9,7 +9,6 @@ namespace tg {
 
 // All rows, indexed by OpId. Built once.
 std::span<const Op> ops();
-const Op& op(OpId id);
 const Op* find_op(std::string_view name);
 
 // A copy of the text that lives as long as the process: what Attr::word() points to.

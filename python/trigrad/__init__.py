@@ -57,6 +57,7 @@ from trigrad._printing import *
 from trigrad._saving import *
 from trigrad._switches import *
 from trigrad._autograd import *
+from trigrad._compile import *
 from trigrad._graph import *
 from trigrad import _autograd, _docs, _methods
 from trigrad import autograd as autograd
@@ -86,11 +87,16 @@ if TYPE_CHECKING:
     from trigrad import nn as nn
     from trigrad import optim as optim
     from trigrad import testing as testing
+    from trigrad import train as train
     from trigrad import utils as utils
+    from trigrad.train import Trainer as Trainer
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Packages that are loaded when they are first asked for."""
-    if name in ("accelerator", "backends", "cuda", "diagnostics", "nn", "optim", "testing", "utils"):
+def __getattr__(name: str) -> ModuleType | type:
+    """Packages and classes that are loaded when they are first asked for."""
+    if name in ("accelerator", "backends", "cuda", "diagnostics", "nn", "optim", "testing", "train", "utils"):
         return _import_module(f"trigrad.{name}")
+    if name == "Trainer":
+        trainer: type = _import_module("trigrad.train").Trainer
+        return trainer
     raise AttributeError(f"module 'trigrad' has no attribute {name!r}")

@@ -259,7 +259,8 @@ def _seeds(op: str, outputs: list[Tensor], given: Gradients) -> list[Tensor]:
         if not y.requires_grad:
             raise RuntimeError(
                 f"[{op}] a tensor of shape {tuple(y.shape)} does not require a gradient: nothing that it was made of was "
-                "given requires_grad=True, or it was made inside no_grad() or detached"
+                "given requires_grad=True, or it was made inside no_grad() or detached, or by a compiled function (put "
+                "backward() inside of that)"
             )
         if g is None:
             if y.numel() != 1:

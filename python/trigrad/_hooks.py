@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any, Self
 
+from trigrad import _core
+
 __all__ = ["RemovableHandle"]
 
 _numbers = itertools.count()
@@ -16,9 +18,11 @@ class RemovableHandle:
     def __init__(self, hooks: dict[int, Any], *others: dict[int, Any]) -> None:
         self.id = next(_numbers)
         self._tables = (hooks, *others)
+        _core.structure_changed()
 
     def remove(self) -> None:
         """The hook is not called any more."""
+        _core.structure_changed()
         for table in self._tables:
             table.pop(self.id, None)
 

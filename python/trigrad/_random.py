@@ -43,6 +43,14 @@ def _wrap(seed: int) -> int:
     return (seed + 2**63) % 2**64 - 2**63
 
 
+def _refuse_recording(what: str) -> None:
+    if _core.is_recording():
+        raise RuntimeError(
+            f"[compile] {what} inside a step that is recorded: a replay takes the numbers that its generator is at; do it "
+            "outside of the compiled function"
+        )
+
+
 class Generator:
     """A source of random numbers: a seed, and a step that rises with every call that draws from it.
 
@@ -66,6 +74,7 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start anew from `seed`."""
+        _refuse_recording("manual_seed")
         wrapped = _wrap(int(seed))
         with self._lock:
             self._seed, self._step = wrapped, 0
@@ -84,18 +93,21 @@ class Generator:
     def draw(self, sample: Callable[[int, int, int], Tensor]) -> Tensor:
         """sample(seed, stream, step); the step rises unless that raises."""
         with self._lock:
+            _core.mark_draw(("draw", self, self._seed, self._step), self._seed, self._step)
             result = sample(self._seed, EAGER_STREAM, self._step)
             self._step += 1
         return result
 
     def get_state(self) -> Tensor:
         """The state as a uint8 tensor of 16 bytes."""
+        _refuse_recording("get_state")
         with self._lock:
             state = (self._seed % 2**64).to_bytes(8, "little") + self._step.to_bytes(8, "little")
         return _core.from_bytes(state, _core.uint8, (16,))
 
     def set_state(self, new_state: Tensor) -> Generator:
         """Go on from what `get_state` returned."""
+        _refuse_recording("set_state")
         if new_state.dtype is not _core.uint8 or tuple(new_state.shape) != (16,):
             raise RuntimeError(
                 f"[set_state] got {new_state.dtype} of shape {tuple(new_state.shape)}, expected uint8 of shape (16,): "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from trigrad import ops
+from trigrad import _core, ops
 from trigrad._core import Tensor, promote_types
 from trigrad._core import bool as bool_
 from trigrad._warnings import warn
@@ -98,7 +98,15 @@ def within(x: Tensor, least: float, greatest: float) -> bool:
 
 def domain(op: str, inside: Callable[[], bool], expected: str) -> None:
     """Warn, once per process, that values are outside of what the loss is made for. The loss is computed all the same."""
-    if op not in warned and not inside():
+    if op in warned:
+        return
+    recording = _core.pause_recording()  # a replay warns of nothing
+    try:
+        good = inside()
+    finally:
+        if recording:
+            _core.resume_recording()
+    if not good:
         warned.add(op)
         warn(f"[{op}] {expected}; others are computed all the same, but mean little")
 
@@ -127,10 +135,11 @@ def indices(op: str, target: Tensor, classes: int, ignore_index: int) -> tuple[T
         raise RuntimeError(f"[{op}] target has {target.dtype}, expected class indices: int64; use target.long()")
     counts = ops.ne(target, ignore_index)
     safe = ops.where(counts, target, 0)
+
+    def error(bound: int) -> IndexError:
+        return IndexError(f"[{op}] Target {bound} is out of bounds: expected class indices from 0 to {classes - 1}")
+
     if safe.numel():
-        for bound in (int(ops.amin(safe)), int(ops.amax(safe))):
-            if not 0 <= bound < classes:
-                raise IndexError(
-                    f"[{op}] Target {bound} is out of bounds: expected class indices from 0 to {classes - 1}"
-                )
+        for bound in (ops.amin(safe), ops.amax(safe)):
+            _core.expect(bound, 0, classes - 1, error)
     return counts, safe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from trigrad import _functional, ops
+from trigrad import _core, _functional, ops
 from trigrad._core import Tensor, int64
 from trigrad._losses.base import (
     check_reduction,
@@ -42,6 +42,18 @@ class _BinaryCrossEntropy(Function):
         return dp, dt
 
 
+def _require_probabilities(what: str, values: Tensor) -> None:
+    remedy = "; take the sigmoid first" if what == "input" else ": probabilities"
+
+    def error(_: float) -> RuntimeError:
+        return RuntimeError(
+            f"[binary_cross_entropy] all elements of {what} should be between 0 and 1{remedy}"
+        )
+
+    for bound in (ops.amin(values), ops.amax(values)):
+        _core.expect(bound, 0, 1, error)
+
+
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -62,10 +74,9 @@ def binary_cross_entropy(
     op = "binary_cross_entropy"
     require_same(op, input, target)
     input, target = of_one_dtype(op, input, target)
-    if not within(input.detach(), 0, 1):
-        raise RuntimeError(f"[{op}] all elements of input should be between 0 and 1; take the sigmoid first")
-    if not within(target.detach(), 0, 1):
-        raise RuntimeError(f"[{op}] all elements of target should be between 0 and 1: probabilities")
+    if input.numel():
+        for what, values in (("input", input), ("target", target)):
+            _require_probabilities(what, values.detach())
     losses = _BinaryCrossEntropy.apply(input, target)
     if weight is not None:
         losses = losses * weight
@@ -211,9 +222,12 @@ def nll_loss(
         )
     reduction = reduction_of(size_average, reduce, reduction)
     check_reduction("nll_loss", reduction)
-    if weight is None and not 0 <= ignore_index < input.shape[classes] and target.dtype is int64:
+    takes_all = weight is None and not 0 <= ignore_index < input.shape[classes] and target.dtype is int64
+    if takes_all and not _core.is_recording():  # a plan is for targets that are ignored, too
         try:  # reading refuses all that is no class, and so finds out whether anything is ignored
             losses = -ops.gather(input, classes, target.unsqueeze(classes)).squeeze(classes)
+            if reduction == "mean":  # divided as below, for the same bits
+                return ops.sum(weighted("nll_loss", losses, sample_weight)) / losses.numel()
             return reduced("nll_loss", losses, reduction, sample_weight)
         except IndexError:
             pass

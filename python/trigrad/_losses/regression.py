@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from trigrad import ops
+from trigrad import _core, ops
 from trigrad._core import Tensor
 from trigrad._creation import full_like
 from trigrad._losses.base import check_reduction, domain, elementwise, reduced, reduction_of, warn_broadcast, within
@@ -155,12 +155,16 @@ def gaussian_nll_loss(
     >>> tg.nn.functional.gaussian_nll_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1.0]))
     tensor(2.)
     """
+
+    def error(_: bool) -> ValueError:
+        return ValueError("[gaussian_nll_loss] var has negative entry/entries, expected variances")
+
     if not isinstance(var, Tensor):
         if var < 0:
             raise ValueError(f"[gaussian_nll_loss] var has negative entry/entries: {var}")
         var = full_like(input, var)
-    elif bool((var < 0).any()):
-        raise ValueError("[gaussian_nll_loss] var has negative entry/entries, expected variances")
+    else:
+        _core.expect((var < 0).any(), 0, 0, error)
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             var = var.unsqueeze(-1)

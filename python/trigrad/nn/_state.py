@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
-from trigrad import _autograd
+from trigrad import _autograd, _core
 from trigrad._core import Tensor
 from trigrad._creation import as_tensor
 from trigrad._hooks import RemovableHandle
@@ -214,6 +214,7 @@ def _tensor(key: str, value: Any, problems: list[str]) -> Tensor | None:
 
 
 def _take(plan: list[tuple[Stateful, str, Tensor, Tensor]], assign: bool) -> None:
+    _core.structure_changed()
     with _autograd.no_grad():
         for module, name, tensor, value in plan:
             if tensor.shape != value.shape:  # of a layer that does not know its lengths yet

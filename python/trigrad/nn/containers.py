@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import index as as_index
 from typing import Any, Self, cast, overload
 
+from trigrad import _core
 from trigrad._core import Tensor
 from trigrad.nn.module import Module, _bracketed
 from trigrad.nn.parameter import Parameter, is_parameter
@@ -33,6 +34,7 @@ class _ListOfModules(Module):
         for module in listed:
             if module is not None and not isinstance(module, Module):
                 raise TypeError(f"[{type(self).__name__}] {type(module).__name__} is not a Module subclass")
+        _core.structure_changed()
         self._modules.clear()
         self._modules.update((str(i), module) for i, module in enumerate(listed))
 
@@ -220,6 +222,7 @@ class ModuleDict(Module):
         self.add_module(key, module)
 
     def __delitem__(self, key: str) -> None:
+        _core.structure_changed()
         del self._modules[key]
 
     def __len__(self) -> int:
@@ -233,10 +236,12 @@ class ModuleDict(Module):
 
     def clear(self) -> None:
         """Take all out."""
+        _core.structure_changed()
         self._modules.clear()
 
     def pop(self, key: str) -> Module:
         """Take a module out."""
+        _core.structure_changed()
         return cast(Module, self._modules.pop(key))
 
     def keys(self) -> Iterable[str]:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import TypeVar
 
-from trigrad import ops
+from trigrad import _core, ops
 from trigrad._autograd import no_grad
 from trigrad._core import Tensor
 from trigrad._creation import zeros
@@ -92,6 +92,7 @@ def _joined(model: M, join: Callable[[Module, Module], Module | None]) -> M:
 def _take_out(part: Sequential, place: int) -> None:
     """Names that are numbers follow on, others stay."""
     names = list(part._modules)
+    _core.structure_changed()
     del part._modules[names[place]]
     if all(name.isdigit() for name in names):
         part._renumber(part)

@@ -86,6 +86,7 @@ class Module(Stateful):
                 f"[register_parameter] cannot assign a {type(param).__name__} as parameter '{name}', expected a Parameter "
                 "or None; use trigrad.nn.Parameter(tensor)"
             )
+        _core.structure_changed()
         registry[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -96,6 +97,7 @@ class Module(Stateful):
             raise TypeError(
                 f"[register_buffer] cannot assign a {type(tensor).__name__} as buffer '{name}', expected a Tensor or None"
             )
+        _core.structure_changed()
         registry[name] = tensor
         if persistent:
             self._non_persistent_buffers_set.discard(name)
@@ -108,6 +110,7 @@ class Module(Stateful):
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"[add_module] {type(module).__name__} is not a Module subclass")
         self._check_name("module", name, registry)
+        _core.structure_changed()
         registry[name] = module
 
     register_module = add_module
@@ -121,6 +124,7 @@ class Module(Stateful):
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'", name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        _core.structure_changed()
         kind = type(value)
         if kind is Tensor and value._role:
             if is_parameter(value):
@@ -158,6 +162,7 @@ class Module(Stateful):
         self._non_persistent_buffers_set.discard(name)
 
     def __delattr__(self, name: str) -> None:
+        _core.structure_changed()
         for registry in _REGISTRIES:
             held = self.__dict__.get(registry)
             if held is not None and name in held:
@@ -334,6 +339,7 @@ class Module(Stateful):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Every parameter (which stays the same object), gradient and buffer becomes fn(it)."""
+        _core.structure_changed()
         with _autograd.no_grad():
             for module in self.modules() if recurse else (self,):
                 for p in module._parameters.values():
@@ -420,6 +426,37 @@ class Module(Stateful):
     def cuda(self, device: int | DeviceArgument = None) -> Self:
         """The module on a GPU."""
         return self.to(f"cuda:{device}" if isinstance(device, int) else device or "cuda")
+
+    # ---- what a compiled function was recorded under (_compile.py)
+
+    def _structure(self) -> tuple[tuple[Any, ...], list[Any]]:
+        """What is compared by value and what by identity: when either has changed, a recording of this module is void."""
+        facts: list[Any] = []
+        objects: list[Any] = []
+        for path, module in self.named_modules():
+            facts.append((path, type(module)))
+            objects.append(module)
+            for name, value in module.__dict__.items():
+                if isinstance(value, (bool, int, float, str, type(None), tuple)):
+                    facts.append((name, value))
+                elif name in ("_parameters", "_buffers"):
+                    for key, tensor in value.items():
+                        facts.append((key, tensor if tensor is None else tensor._structure))
+                        objects.append(tensor)
+                elif name == "_hooks":
+                    facts.append(tuple((kind, tuple(table)) for kind, table in value.items()))
+                elif name not in ("_modules", "_non_persistent_buffers_set"):
+                    objects.append(value)
+        return tuple(facts), objects
+
+    def _reaches(self) -> list[Any]:
+        """What else may be called or read in `forward`."""
+        found: list[Any] = []
+        for module in self.modules():
+            found.append(type(module).forward)
+            found += [v for k, v in module.__dict__.items() if k not in _REGISTRIES and k != "_hooks"]
+            found += [hook.function for table in module._hooks.values() for hook in table.values()]
+        return found
 
     # ---- text and copies
 

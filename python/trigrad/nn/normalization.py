@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from trigrad import _core
+from trigrad import _core, ops
+from trigrad._autograd import no_grad
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument, ones, zeros
 from trigrad._device import require_cpu
@@ -96,9 +97,8 @@ class BatchNorm1d(Module):
         momentum = 0.0 if self.momentum is None else self.momentum
         update = self.training and self.track_running_stats
         counted = self.num_batches_tracked if update else None
-        if counted is not None and self.momentum is None:
-            momentum = 1.0 / (float(counted) + 1.0)
-        keep = update or not of_batch
+        average = counted is not None and self.momentum is None
+        keep = (update and not average) or not of_batch
         made = F.batch_norm(
             input,
             self.running_mean if keep else None,
@@ -111,7 +111,18 @@ class BatchNorm1d(Module):
         )
         if counted is not None:  # after all that may be refused
             counted.add_(1)
+        if average:
+            self._average(input.detach())
         return made
+
+    @no_grad()
+    def _average(self, input: Tensor) -> None:
+        """Running statistics become the mean of those of all steps. Tensors throughout: a compiled step counts on."""
+        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        axes = [axis for axis in range(input.ndim) if axis != 1]
+        share = 1.0 / self.num_batches_tracked.to(self.running_mean.dtype)
+        self.running_mean.lerp_(ops.mean(input, axes), share)
+        self.running_var.lerp_(ops.var(input, axes), share)
 
     def extra_repr(self) -> str:
         return (

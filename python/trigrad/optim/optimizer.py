@@ -342,6 +342,7 @@ class Optimizer:
             if default is required and name not in group:
                 raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")
             group.setdefault(name, default)
+        _core.structure_changed()
         self.param_groups.append(group)
 
     def _check(self, params: list[Any]) -> None:
@@ -383,10 +384,21 @@ class Optimizer:
         return loss
 
     def _update(self, group: Group, params: list[Tensor]) -> None:
-        """One call of the row over all parameters of a group."""
+        """One call of the row over all parameters of a group. A plan that records it reads its numbers anew in each run."""
+        recording = _core.pause_recording()
+        try:
+            tensors, numbers = self._ready(group, params)
+        finally:
+            if recording:
+                _core.resume_recording()
+                _core.mark_live(("numbers", self, group) if any(group is g for g in self.param_groups) else ("once",))
+        type(self)._row(tensors, *numbers)
+
+    def _ready(self, group: Group, params: list[Tensor]) -> tuple[list[Tensor], tuple[Any, ...]]:
+        """What the row takes, with states for those that have made no step."""
         numbers, names = self._numbers(group), (*self._kept(group), *self._single)
         states = [self.state[p] for p in params] if names else []
-        tensors = [*params, *[p.grad for p in params]]
+        tensors = [*params, *[p.grad for p in params if p.grad is not None]]
         try:
             for name in names:
                 tensors += [s[name] for s in states]
@@ -394,9 +406,40 @@ class Optimizer:
             for p, s in zip(params, states, strict=True):
                 for name, value in self._fresh(group, p).items():
                     s.setdefault(name, value)
-            self._update(group, params)
-        else:
-            type(self)._row(tensors, *numbers)
+            return self._ready(group, params)
+        return tensors, numbers
+
+    # ---- what a compiled function was recorded under (_compile.py)
+
+    def _structure(self) -> tuple[tuple[Any, ...], list[Any]]:
+        """What is compared by value and what by identity: when either has changed, a recording of a step is void."""
+        hooks = (_pre_hooks, self._step_pre_hooks, self._step_post_hooks, _post_hooks)
+        facts = tuple(tuple(h) for h in hooks), tuple(len(g["params"]) for g in self.param_groups)
+        return facts, [p for g in self.param_groups for p in g["params"]]
+
+    def _numbers_now(self) -> list[Any]:
+        """The options of the groups and the numbers among the states that are Python's: no step that is replayed may change
+        them."""
+        simple = (bool, int, float, str, tuple, type(None))
+        kept = [s for g in self.param_groups for p in g["params"] if (s := self.state.get(p))]
+        found = [[(k, v) for k, v in d.items() if isinstance(v, simple)] for d in (*self.param_groups, *kept)]
+        return [numbers for numbers in found if numbers]
+
+    def _reaches(self) -> list[Any]:
+        """What else a step may call."""
+        return [type(self).step]
+
+    def _guards(self, group: Group) -> Iterator[tuple[str, Any, Any, Any]]:
+        """(kind, holder, key, what must be there) for a step of this group to overwrite the tensors that were recorded."""
+        yield "item", self.__dict__, "state", self.state
+        yield "item", self.__dict__, "param_groups", self.param_groups
+        yield "length", group["params"], None, len(group["params"])
+        for p in group["params"]:
+            if p in self.state:
+                yield "item", self.state, p, self.state[p]
+                for name in (*self._kept(group), *self._single):
+                    if name in self.state[p]:
+                        yield "item", self.state[p], name, self.state[p][name]
 
     def _kept(self, group: Group) -> tuple[str, ...]:
         """The states of a parameter's shape that the row wants with these options."""

@@ -1,0 +1,26 @@
+// What Python's side of a recording notices beside the calls of rows: gradients that are set, tensors that are asked whether
+// they require one, values that are read (and must not be).
+#pragma once
+#include "bind/python.h"
+
+namespace tg::bind {
+
+// Does this thread record, and is the recording not paused?
+bool is_recording();
+
+// Raises while this thread records: what Python learns from a tensor's value cannot be repeated without it.
+void refuse_reading(const char* what);
+// The same for memory of numpy, which would be taken for the array of every later call.
+void refuse_array(const char* what);
+
+// To be called before x.grad is read or set, and when x was asked whether it requires a gradient.
+void about_to_read_grad(PyObject* tensor);
+void about_to_set_grad(PyObject* tensor);
+void asked_for_grad(PyObject* tensor);
+
+// Rises when something changes that plans were recorded under and cannot see: attributes of modules, hooks, requires_grad.
+void structure_changed();
+
+void init_plan(PyObject* core_module);
+
+}  // namespace tg::bind

@@ -1,0 +1,85 @@
+// Runs a program: the same kernels over the same views as when it was recorded, without shape rules and allocations of the
+// door. Not for two threads at once.
+#pragma once
+#include <memory>
+
+#include "plan/planner.h"
+
+namespace tg::plan {
+
+// Thrown when a value is not as expected; `id` is the expectation's.
+struct Unexpected {
+  int id;
+  Tensor value;  // its one element
+};
+
+class Executor {
+ public:
+  Executor(Program program, const Backend& backend);
+
+  const Program& program() const { return program_; }
+  const Schedule& schedule() const { return schedule_; }
+  size_t arena_bytes() const { return static_cast<size_t>(layout_.total(schedule_.shards.size())); }
+
+  // The memory of an input or an output, or another memory of a state: the buffer starts `base` bytes into the storage.
+  void bind(int buffer, const StorageRef& storage, int64_t base);
+  const StorageRef& bound(int buffer) const { return bound_[static_cast<size_t>(buffer)]; }
+  // The attributes of an instruction whose numbers are read anew.
+  const Attrs& attrs(size_t instruction) const { return attrs_[instruction]; }
+  void set_attrs(size_t instruction, const Attrs& attrs);
+  // The view as a tensor on what is bound now.
+  Tensor tensor(const View& v) const;
+
+  // A run that throws has changed no state.
+  void run();
+  // A run on one thread, with the nanoseconds that each instruction took.
+  void run_timed(std::vector<double>& nanoseconds);
+
+ private:
+  struct Step {
+    const Op* op;
+    Kernel kernel;
+    size_t in, n_in, out, n_out;  // places in operands_
+    int instruction;
+    Attrs attrs;
+  };
+  struct Use {
+    size_t operand;
+    int64_t offset;  // elements from the start of the buffer
+  };
+  struct Run {
+    std::vector<std::vector<Step>> by;  // one list, or one per shard
+    std::vector<Step> joins;
+  };
+
+  void prepare(int threads);
+  void add_operand(const View& v, Part part, int shard, int64_t partial);
+  Step make_step(const Scheduled& s, int shard, const std::vector<int64_t>& partials, size_t first_partial);
+  Step make_join(const Scheduled& s, size_t out, Join join, int64_t partial);
+  void start();
+  void execute(const Step& step);
+  void written();  // raises the versions of what a run has written
+  template <class Each>
+  void guarded_run(Each each);
+
+  Program program_;
+  const Backend& backend_;
+  int threads_ = 0;  // for which the rest was made
+  Schedule schedule_;
+  Layout layout_;
+  std::vector<Run> runs_;                     // per slot
+  std::vector<std::vector<Step*>> steps_of_;  // per instruction: one, or one per shard
+  std::vector<Tensor> operands_;              // borrowed: what is bound is held below
+  std::vector<std::vector<Use>> uses_;        // per buffer
+  std::vector<StorageRef> bound_;             // per buffer
+  std::vector<int64_t> base_;                 // per buffer: its first byte in what is bound
+  std::vector<Attrs> attrs_;                  // per instruction
+  std::vector<std::vector<int>> writes_;      // per instruction: the states, inputs and outputs that it writes
+  std::vector<bool> changes_;                 // per buffer: a run writes it
+  StorageRef arena_;
+  std::vector<int> starting_;  // buffers that start with bytes of their own
+  std::vector<int> at_risk_;
+  std::vector<std::vector<std::byte>> copies_;  // of those at risk
+};
+
+}  // namespace tg::plan

@@ -1,0 +1,104 @@
+#include "plan/planner.h"
+
+#include <algorithm>
+
+#include "core/memory.h"
+
+namespace tg::plan {
+namespace {
+
+struct Life {
+  int64_t* place;
+  int first = -1, last = -1;  // moments
+  int64_t bytes = 0;
+
+  void touch(int from, int to) {
+    if (first < 0 || from < first) first = from;
+    last = std::max(last, to);
+  }
+};
+
+int64_t aligned(int64_t bytes) {
+  constexpr auto a = static_cast<int64_t>(kAlignment);
+  return (bytes + a - 1) / a * a;
+}
+
+// The largest first, each at the lowest place that is free for all its life. Returns the end of the last.
+int64_t place(std::vector<Life>& all) {
+  std::stable_sort(all.begin(), all.end(), [](const Life& a, const Life& b) { return a.bytes > b.bytes; });
+  int64_t end = 0;
+  for (size_t k = 0; k < all.size(); k++) {
+    const Life& life = all[k];
+    std::vector<std::pair<int64_t, int64_t>> taken;  // [from, to)
+    for (size_t j = 0; j < k; j++)
+      if (life.first <= all[j].last && all[j].first <= life.last)
+        taken.emplace_back(*all[j].place, *all[j].place + all[j].bytes);
+    std::sort(taken.begin(), taken.end());
+    int64_t at = 0;
+    for (const auto& [from, to] : taken) {
+      if (at + life.bytes <= from) break;
+      at = std::max(at, to);
+    }
+    *life.place = at;
+    end = std::max(end, at + life.bytes);
+  }
+  return end;
+}
+
+}  // namespace
+
+Layout plan_memory(const Program& p, const Schedule& s) {
+  Layout layout;
+  layout.place.assign(p.buffers.size(), -1);
+  layout.partial.resize(s.slots.size());
+  std::vector<Life> of(p.buffers.size());
+  std::vector<Life> partial;
+  int now = 0;
+  for (size_t slot = 0; slot < s.slots.size(); slot++) {
+    const Slot& list = s.slots[slot];
+    const int first = now, last = now + static_cast<int>(list.steps.size());  // the last is the moment of the joins
+    for (const Scheduled& step : list.steps)
+      layout.partial[slot].resize(layout.partial[slot].size() +
+                                  static_cast<size_t>(std::count(step.out.begin(), step.out.end(), Part::sum)));
+    size_t next_partial = 0;
+    for (const Scheduled& step : list.steps) {
+      const Instruction& i = p.instructions[static_cast<size_t>(step.instruction)];
+      auto touch = [&](const View& v) {
+        if (!v.defined()) return;
+        const auto b = static_cast<size_t>(v.buffer);
+        // Shards do not wait for each other within a slot, except for themselves.
+        if (list.sharded && !s.apart[b]) of[b].touch(first, last);
+        else of[b].touch(now, now);
+      };
+      for (const View& v : i.in) touch(v);
+      for (const View& v : i.out) touch(v);
+      for (size_t k = 0; k < step.out.size(); k++)
+        if (step.out[k] == Part::sum)
+          partial.push_back(
+              {&layout.partial[slot][next_partial++], now, last, aligned(i.out[k].numel() * size_of(i.out[k].dtype))});
+      now++;
+    }
+    now = last + 1;
+  }
+  std::vector<Life> shared;
+  int64_t most_rows = 1;
+  for (const Rows& r : s.shards) most_rows = std::max(most_rows, r.end - r.first);
+  const int64_t rows = s.shards.empty() ? 1 : s.shards.back().end;
+  for (size_t b = 0; b < of.size(); b++) {
+    if (p.buffers[b].role != Role::temporary || of[b].first < 0) continue;
+    of[b].place = &layout.place[b];
+    of[b].bytes = aligned(static_cast<int64_t>(p.buffers[b].bytes));
+    if (p.buffers[b].storage) of[b].first = -1;  // its bytes are put there before the first instruction
+    if (s.apart[b]) {
+      of[b].bytes = aligned(static_cast<int64_t>(p.buffers[b].bytes) / rows * most_rows);
+      partial.push_back(of[b]);
+    } else {
+      shared.push_back(of[b]);
+    }
+  }
+  layout.shared = place(shared);
+  layout.shard = place(partial);
+  return layout;
+}
+
+}  // namespace tg::plan

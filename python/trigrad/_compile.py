@@ -1,0 +1,525 @@
+"""`compile`: a function is recorded while it runs once, and from then on replayed in C++.
+
+What C++ does with a recording is in csrc/plan/; here is when a plan may be used again. A plan holds under
+
+- its arguments: structure, shapes, dtypes, requires_grad, Python numbers by value;
+- grad mode, requires_grad and memory of the tensors that were asked, whether gradients were there that were looked at;
+- the variables that the function and its helpers close over or find among their globals: numbers by value, others by identity;
+- modules and optimizers that are reached from these: what they are made of (`_structure`), compared whenever the count of
+  changes that they keep (`_core.structure`) has moved; the states that an update row overwrites, by identity.
+"""
+
+from __future__ import annotations
+
+import dis
+import gc
+import os
+import random
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from trigrad import _core
+from trigrad._core import Tensor
+from trigrad._creation import as_tensor
+
+__all__ = ["compile"]
+
+MOST_PLANS = 16  # of one function; then the one that was used longest ago goes
+
+_SCALAR = (bool, int, float, complex, str, bytes, type(None))
+_SIMPLE = (*_SCALAR, type, types.ModuleType, types.BuiltinFunctionType)
+
+
+# ---- arguments: nested lists, tuples and dicts of tensors, arrays and constants
+
+
+class _Leaf(NamedTuple):
+    """The place of a tensor among the flat arguments or results."""
+
+    place: int
+
+
+def _flatten(value: Any, tensors: list[Any]) -> Any:
+    """The structure of `value`, hashable, with tensors and arrays moved to the list."""
+    kind = type(value)
+    if kind is Tensor:
+        tensors.append(value)
+        return _Leaf(len(tensors) - 1)
+    if kind is tuple or kind is list or (isinstance(value, tuple) and hasattr(value, "_fields")):
+        return (kind, *[_flatten(v, tensors) for v in value])
+    if isinstance(value, dict):
+        return (kind, *[(k, _flatten(v, tensors)) for k, v in value.items()])
+    if hasattr(value, "__array_interface__") and getattr(value, "ndim", False):
+        tensors.append(value)
+        return _Leaf(len(tensors) - 1)
+    return (None, kind, value)
+
+
+_plain_trees: dict[int, Any] = {}
+
+
+def _plain_tree(n: int) -> Any:
+    """The structure of n tensors as positional arguments."""
+    tree = _plain_trees.get(n)
+    if tree is None:
+        tree = _plain_trees[n] = (tuple, (tuple, *(_Leaf(i) for i in range(n))), (dict,))
+    return tree
+
+
+def _rebuild(tree: Any, tensors: Sequence[Any]) -> Any:
+    if type(tree) is _Leaf:
+        return tensors[tree.place]
+    kind = tree[0]
+    if kind is None:
+        return tree[2]
+    if isinstance(kind, type) and issubclass(kind, dict):
+        return kind((k, _rebuild(v, tensors)) for k, v in tree[1:])
+    parts = [_rebuild(v, tensors) for v in tree[1:]]
+    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+
+
+def _placed(tree: Any, places: list[Any]) -> Any:
+    """The same structure with others in the places of its leaves."""
+    if type(tree) is _Leaf:
+        return places[tree.place]
+    kind = tree[0]
+    if kind is None:
+        return tree
+    if isinstance(kind, type) and issubclass(kind, dict):
+        return (kind, *[(k, _placed(v, places)) for k, v in tree[1:]])
+    return (kind, *[_placed(v, places) for v in tree[1:]])
+
+
+def _taken(values: list[Any]) -> tuple[Tensor, ...]:
+    """Arguments as contiguous tensors, no two on the same memory."""
+    taken: list[Tensor] = []
+    seen: set[int] = set()
+    for value in values:
+        t = value if type(value) is Tensor else as_tensor(value)
+        if not t.is_contiguous() or (len(values) > 1 and t._storage_id in seen):
+            if t.requires_grad:
+                raise RuntimeError(
+                    "[compile] an argument that requires a gradient is not contiguous, or shares its memory with another; "
+                    "pass x.detach().clone().requires_grad_()"
+                )
+            t = t.clone()
+        seen.add(t._storage_id)
+        taken.append(t)
+    return tuple(taken)
+
+
+# ---- what a function reaches
+
+
+def _globals_of(code: types.CodeType) -> Iterator[str]:
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _globals_of(constant)
+
+
+class _Reach:
+    """The variables of a function and of the functions that it calls by name, and the objects behind them."""
+
+    def __init__(self, function: Any, arguments: Any) -> None:
+        self.variables: list[tuple[str, Any, Any, Any]] = []  # kind of guard, holder, key, what is there
+        self.parts: list[Any] = []  # modules and optimizers
+        self.tensors: list[Tensor] = []
+        self.seen: set[int] = set()
+        self.keep: list[Any] = []  # ids stay theirs
+        self.visit(function, 0)
+        self.visit(arguments, 0)
+        self.structure = self.now()
+
+    def now(self) -> list[tuple[Any, list[Any]]]:
+        """Facts to be compared by value, and objects to be compared by identity."""
+        return [*(part._structure() for part in self.parts), ([t._structure for t in self.tensors], [])]
+
+    def holds(self) -> bool:
+        return all(
+            facts == facts_then
+            and len(objects) == len(then)
+            and all(a is b for a, b in zip(objects, then, strict=True))
+            for (facts, objects), (facts_then, then) in zip(self.now(), self.structure, strict=True)
+        )
+
+    def optimizers(self) -> list[Any]:
+        return [part for part in self.parts if hasattr(part, "param_groups")]
+
+    def visit(self, value: Any, depth: int) -> None:
+        if isinstance(value, _SIMPLE) or id(value) in self.seen or depth > 8:
+            return
+        self.seen.add(id(value))
+        self.keep.append(value)
+        if isinstance(value, Tensor):
+            self.tensors.append(value)
+        elif hasattr(type(value), "_structure"):
+            self.parts.append(value)
+            for inner in value._reaches():
+                self.visit(inner, depth + 1)
+        elif isinstance(value, types.FunctionType):
+            if (value.__module__ or "").partition(".")[0] != "trigrad":
+                self.function(value, depth)
+        elif isinstance(value, types.MethodType):
+            self.visit(value.__self__, depth + 1)
+            self.visit(value.__func__, depth + 1)
+        elif isinstance(value, CompiledFunction):
+            self.visit(value.__wrapped__, depth + 1)
+        elif isinstance(value, (list, tuple, set, frozenset, dict)):
+            items = value.values() if isinstance(value, dict) else value
+            before = len(self.parts)
+            for item in items if len(value) <= 1000 else ():
+                self.visit(item, depth + 1)
+            if len(self.parts) > before and not isinstance(value, tuple):
+                self.variables.append(("length", value, None, len(value)))
+        elif isinstance(getattr(value, "__dict__", None), dict):
+            for name, item in value.__dict__.items():
+                if isinstance(item, Tensor) or not isinstance(item, _SIMPLE):
+                    self.variables.append(("item", value.__dict__, name, item))
+                    self.visit(item, depth + 1)
+
+    def function(self, f: types.FunctionType, depth: int) -> None:
+        for cell in f.__closure__ or ():
+            try:
+                held = cell.cell_contents
+            except ValueError:  # not yet set
+                continue
+            self.variables.append(("cell", cell, None, held))
+            self.visit(held, depth + 1)
+        for name in dict.fromkeys(_globals_of(f.__code__)):
+            if name in f.__globals__:
+                held = f.__globals__[name]
+                if not isinstance(held, types.ModuleType):
+                    self.variables.append(("item", f.__globals__, name, held))
+                self.visit(held, depth + 1)
+        for held in (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()):
+            self.visit(held, depth + 1)
+
+
+# ---- one plan
+
+
+class Plan:
+    """A program that was recorded, and what it was recorded under. `print` it."""
+
+    def __init__(self, core: _core.Plan, tree: Any, result: Any, reach: _Reach, sources: list[Any]) -> None:
+        self._core, self._tree, self._result, self._reach, self._sources = core, tree, result, reach, sources
+        by_generator: dict[int, tuple[Any, list[int]]] = {}
+        for i, (kind, source, *_) in enumerate(sources):
+            if kind == "draw":
+                by_generator.setdefault(id(source), (source, []))[1].append(i)
+        self._draws = list(by_generator.values())
+        # One result of plain arguments, and no random numbers: C++ knows the whole way.
+        self._short = result == _Leaf(0) and tree == _plain_tree(len(tree[1]) - 1) and not self._draws
+        for kind, holder, key, value in reach.variables:
+            core.guard(kind, holder, key, value, isinstance(value, _SCALAR))
+        live = [source for kind, source, *_ in sources if kind == "numbers"]
+        for kind, source, *rest in sources:
+            if kind == "numbers":
+                for guarded, holder, key, value in source._guards(rest[0]):
+                    core.guard(guarded, holder, key, value, False)
+        for (
+            optimizer
+        ) in reach.optimizers():  # one whose step is written in Python: its numbers are constants of the plan
+            if not any(optimizer is o for o in live):
+                for group in optimizer.param_groups:
+                    for name, value in group.items():
+                        core.guard("item", group, name, value, isinstance(value, (*_SCALAR, tuple)))
+
+    def _holds(self, tree: Any, arguments: tuple[Tensor, ...]) -> bool:
+        if tree != self._tree or not self._core.matches(arguments):
+            return False
+        now = _core.structure()
+        if now != self._core.structure:
+            if not self._reach.holds():
+                return False
+            self._core.structure = now
+        return True
+
+    def _run(self, arguments: tuple[Tensor, ...], run: Callable[..., Any], times: Callable[[], int] = lambda: 1) -> Any:
+        """The outputs, or None where options of an optimizer want another program. Generators go on as after so many calls."""
+        numbers = [s[1]._numbers(s[2]) if s[0] == "numbers" else None for s in self._sources]
+        if not self._draws:
+            return run(arguments, tuple(numbers))
+        generators = [g for g, _ in self._draws]
+        for g in generators:
+            g._lock.acquire()
+        try:
+            for g, places in self._draws:
+                for k, i in enumerate(places):
+                    numbers[i] = (g._seed, g._step + k)
+            made = run(arguments, tuple(numbers))
+            if made is not None:
+                for g, places in self._draws:
+                    g._step += len(places) * times()
+        finally:
+            for g in generators:
+                g._lock.release()
+        return made
+
+    def _epoch(
+        self, data: tuple[Tensor, ...], order: Tensor, first: int, batches: int, staging: tuple[Tensor, ...]
+    ) -> tuple[int, float] | None:
+        draws = [0] * len(self._sources)
+        for _, places in self._draws:
+            for i in places:
+                draws[i] = len(places)
+        done: list[int] = []
+        error: list[BaseException] = []
+
+        def run(_: tuple[Tensor, ...], numbers: tuple[Any, ...]) -> float:
+            n, total, stopped = self._core.epoch(data, order, first, batches, staging, numbers, tuple(draws))
+            done.append(n)
+            if stopped is not None:
+                error.append(stopped)
+            return total
+
+        total = self._run(staging, run, lambda: done[0])
+        if error:
+            raise error[0]
+        return done[0], total
+
+    @property
+    def calls(self) -> int:
+        """How often it was replayed."""
+        return self._core.calls
+
+    @property
+    def arena_bytes(self) -> int:
+        """Bytes that all intermediate results share."""
+        return self._core.arena_bytes
+
+    def __len__(self) -> int:
+        return self._core.n_instructions
+
+    def __str__(self) -> str:
+        return self._core.text()
+
+    def __repr__(self) -> str:
+        return f"<trigrad plan of {len(self)} instructions, arena {self.arena_bytes} bytes, {self.calls} replays>"
+
+
+# ---- a compiled function
+
+
+class CompiledFunction:
+    """What `compile` returns: call it as the function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.__wrapped__ = function
+        if isinstance(function, types.FunctionType):
+            self.__name__, self.__doc__, self.__module__ = function.__name__, function.__doc__, function.__module__
+        self.plans: list[Plan] = []
+        self._lock = threading.RLock()
+        _compiled.add(self)
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        return self if owner is None else types.MethodType(self, owner)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["__wrapped__"], name)
+
+    def __repr__(self) -> str:
+        return f"<trigrad.compile of {self.__wrapped__!r}: {len(self.plans)} plans>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs and self.plans and (first := self.plans[0])._short:
+            with self._lock:
+                made = first._core.replay(args)
+            if made is not NotImplemented:
+                return made
+        if not kwargs and _core.plain(args):
+            tree, arguments = _plain_tree(len(args)), args
+        elif _core.is_recording():  # within another compiled function: part of its plan
+            return self.__wrapped__(*args, **kwargs)
+        else:
+            tensors: list[Any] = []
+            tree = _flatten((args, kwargs), tensors)
+            arguments = _taken(tensors)
+        with self._lock:
+            plan, made = self._replayed(tree, arguments, "run")
+            if plan is None:
+                return self._record(tree, arguments)
+            return _rebuild(plan._result, (*made, *arguments))
+
+    def _replayed(self, tree: Any, arguments: tuple[Tensor, ...], how: str) -> tuple[Plan | None, Any]:
+        """The first plan that holds, and what running it made."""
+        for i, plan in enumerate(self.plans):
+            if plan._holds(tree, arguments):
+                made = plan._run(arguments, getattr(plan._core, how))
+                if made is not None:
+                    if i:
+                        self.plans.insert(0, self.plans.pop(i))
+                    return plan, made
+        return None, None
+
+    def replay_batches(
+        self, data: tuple[Tensor, ...], order: Tensor, first: int, batches: int, staging: tuple[Tensor, ...]
+    ) -> tuple[int, float]:
+        """Up to so many calls, in C++, with rows of `data` as arguments: call k takes those that order[first + k * rows:] names,
+        gathered in `staging`. Returns how many were made (none where no plan holds), and the sum of their results."""
+        with self._lock:
+            for plan in self.plans:
+                if len(staging) != len(plan._tree[1]) - 1 or not plan._holds(_plain_tree(len(staging)), staging):
+                    continue
+                if plan._result != _Leaf(0):
+                    break
+                made = plan._epoch(data, order, first, batches, staging)
+                if made is not None:
+                    return made
+        return 0, 0.0
+
+    def profile(self, *args: Any, **kwargs: Any) -> list[tuple[str, float]]:
+        """Do the step once, and return [(op, seconds)] per instruction of its plan. A step without a plan is done twice: to
+        make one, and to measure it."""
+        tensors: list[Any] = []
+        tree = _flatten((args, kwargs), tensors)
+        arguments = _taken(tensors)
+        with self._lock:
+            for _ in range(3):
+                plan, made = self._replayed(tree, arguments, "profile")
+                if plan is not None:
+                    return list(made)
+                self._record(tree, arguments)
+            raise RuntimeError("[compile] every call needs a plan of its own; profile() a step that can be repeated")
+
+    def _record(self, tree: Any, arguments: tuple[Tensor, ...]) -> Any:
+        """A real step, recorded as it runs."""
+        for t in arguments:
+            if not t.is_leaf:
+                raise RuntimeError(
+                    "[compile] an argument was made of tensors that require gradients; compute it inside the compiled "
+                    "function, or pass x.detach()"
+                )
+        args, kwargs = _rebuild(tree, arguments)
+        reach = _Reach(self.__wrapped__, (args, kwargs))
+        chance, options = _chance(), [o._numbers_now() for o in reach.optimizers()]
+        recording = _core.Recording(arguments)
+        try:
+            only = [self.__wrapped__(*args, **kwargs)]  # so that nothing else holds the graph of the result
+            recording.stop()
+            if _chance() != chance:
+                raise RuntimeError(
+                    "[compile] random numbers of Python or numpy were drawn while a step was recorded, and a replay would "
+                    "repeat them for ever; draw them outside and pass them as arguments, or use trigrad's, which are drawn "
+                    "anew in each replay"
+                )
+            if [o._numbers_now() for o in reach.optimizers()] != options:
+                raise RuntimeError(
+                    "[compile] options of an optimizer changed while its step was recorded (by a scheduler?), and a replay "
+                    "would not change them; do that after the compiled step, not inside"
+                )
+            plan, result = self._planned(recording, tree, arguments, only, reach)
+        except BaseException:
+            recording.undo()
+            for kind, source, *before in reversed(recording.sources):
+                if kind == "draw":
+                    source._seed, source._step = before
+            raise
+        if plan is not None:
+            self.plans.insert(0, plan)
+            del self.plans[MOST_PLANS:]
+        return result
+
+    def _planned(
+        self, recording: _core.Recording, tree: Any, arguments: tuple[Tensor, ...], only: list[Any], reach: _Reach
+    ) -> tuple[Plan | None, Any]:
+        """The plan, if it can be used again, and the result as a replay would give it: outside of any graph."""
+        found: list[Any] = []
+        shape = _flatten(only.pop(), found)
+        given = {id(t): i for i, t in enumerate(arguments)}
+        memory = {t._storage_id for t in arguments}
+        made: list[Tensor] = []
+        new: list[Any] = []  # for each leaf what takes its place in the plan's result
+        for value in found:
+            if id(value) in given:
+                new.append(given[id(value)] - len(arguments))  # counted from the end
+            elif type(value) is Tensor and (recording.made_here(value) or value._storage_id in memory):
+                new.append(len(made))
+                made.append(value.detach())
+            else:
+                new.append(value)
+        result = _rebuild(shape, [made[n] if type(n) is int and n >= 0 else v for n, v in zip(new, found, strict=True)])
+        found.clear()
+        value = None
+        if recording.kept(made):
+            gc.collect()  # what only cycles hold is not kept
+            if lost := recording.kept(made):
+                raise RuntimeError(
+                    f"[compile] a tensor of shape {tuple(lost[0])} that the step made is kept outside of it (in a list, an "
+                    "attribute, a state), where a replay could not renew it; return it from the function, or make it before "
+                    "the first call"
+                )
+        sources = recording.sources
+        if any(s[0] == "once" for s in sources):
+            return None, result
+        places = [_Leaf(n) if type(n) is int else (None, type(n), n) for n in new]
+        return Plan(recording.finish(made), tree, _placed(shape, places), reach, sources), result
+
+
+_compiled: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
+
+
+def _unlock_after_fork() -> None:
+    for function in _compiled:
+        function._lock = threading.RLock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_after_fork)
+
+
+def _chance() -> Any:
+    """Where Python's and numpy's own generators stand."""
+    numpy_random = sys.modules.get("numpy.random")
+    states = [random.getstate()]
+    if numpy_random is not None:
+        _, keys, place, *_ = numpy_random.get_state()
+        states.append((keys.tobytes(), place))
+    return states
+
+
+def compile(function: Callable[..., Any]) -> Any:
+    """Record `function` (a function, or a module) in its first call, and replay it in C++ from then on: forward and backward
+    passes, optimizer and all, without Python. Results have the bits of the function itself.
+
+    >>> import trigrad as tg
+    >>> w = tg.zeros(3, requires_grad=True)
+    >>> optimizer = tg.optim.SGD([w], lr=0.5)
+    >>> @tg.compile
+    ... def step(x, y):
+    ...     optimizer.zero_grad()
+    ...     loss = ((x @ w - y) ** 2).mean()
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> x, y = tg.eye(3), tg.ones(3)
+    >>> [round(step(x, y).item(), 4) for _ in range(3)]
+    [1.0, 0.4444, 0.1975]
+    >>> step.plans[0].calls
+    2
+
+    The first call is a real step. A call with other shapes, dtypes, Python numbers, grad mode, train() or eval(), requires_grad,
+    or other gradients present is recorded anew; `step.plans` lists what there is (at most 16), `print(step.plans[0])` shows a
+    program, `step.profile(x, y)` does a step and times each instruction. Arguments and results are tensors, arrays, numbers,
+    and lists, tuples and dicts of them; results are outside of any graph, so backward() belongs inside.
+
+    Read at each call: tensors in place (parameters, statistics, states, gradients), the options of optimizers (so schedulers go
+    outside of the function), random generators of trigrad, numbers in variables that the function closes over or finds among
+    its globals.
+
+    constant: everything else that Python computed while the step was recorded, such as numbers inside of lists, dicts and
+    attributes of objects that are no modules, lists given to trigrad.tensor(), and what a branch decided. What would be wrong
+    if it stayed constant is refused with a remedy where it can be seen: values read from tensors (item(), numpy(), print, if),
+    shapes that depend on values (x[mask]), arrays of numpy that are no arguments, random numbers of Python and numpy,
+    manual_seed(), tensors kept in lists, schedulers inside. A call that raises has changed nothing.
+    """
+    if not callable(function):
+        raise TypeError(f"[compile] got a {type(function).__name__}, expected a function or a module")
+    return CompiledFunction(function)

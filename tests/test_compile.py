@@ -291,21 +291,24 @@ def test_recording_is_quick(record: dict[str, str]) -> None:
 
 def test_plans_are_collected() -> None:
     """A plan holds what its function closes over, which may hold the function."""
-    model = tg.nn.Linear(2, 1)
-    optimizer = tg.optim.Adam(model.parameters())
 
-    def step(x: Any) -> Any:
-        optimizer.zero_grad()
-        loss = model(x).sum()
-        loss.backward()
-        optimizer.step()
-        return loss
+    def used() -> Any:
+        model = tg.nn.Linear(2, 1)
+        optimizer = tg.optim.Adam(model.parameters())
 
-    model.compiled = tg.compile(step)
-    for _ in range(3):
-        model.compiled(tg.ones(4, 2))
-    gone = weakref.ref(model)
-    del model, optimizer, step
+        def step(x: Any) -> Any:
+            optimizer.zero_grad()
+            loss = model(x).sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        model.compiled = tg.compile(step)
+        for _ in range(3):
+            model.compiled(tg.ones(4, 2))
+        return weakref.ref(model)
+
+    gone = used()
     gc.collect()
     assert gone() is None
 

@@ -240,7 +240,8 @@ constexpr double kShared = 0.85;         // of the speed of all threads, which t
 // shards win; large ones with few rows lose more by joining gradients of weights than by meeting after every layer.
 bool pays(const Program& p, const Schedule& s, int threads) {
   if (s.shards.size() < 2) return false;
-  const double largest = static_cast<double>(s.shards[0].end - s.shards[0].first) / static_cast<double>(s.shards.back().end);
+  const double largest =
+      static_cast<double>(s.shards[0].end - s.shards[0].first) / static_cast<double>(s.shards.back().end);
   double by_layers = 0, by_shards = 0;
   for (const Slot& slot : s.slots) {
     if (slot.sharded) by_shards += kMeeting;

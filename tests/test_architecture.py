@@ -157,8 +157,10 @@ MODULE_MAY_IMPORT = {
         *{"_core", "ops", "_device", "_creation", "_random", "_shaping", "_indexing", "_linalg", "_functional"},
         *{"_elementwise", "_losses", "_hooks", "_autograd", "autograd"},
     },
+    "train": {"_core", "ops", "_creation", "_random", "_autograd", "_compile", "nn", "optim"},
     "trigrad": {
         "optim",
+        "train",
         "utils",
         "_autograd",
         "_compile",

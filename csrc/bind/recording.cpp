@@ -15,6 +15,7 @@
 #include "ops/backends.h"
 #include "ops/dispatch.h"
 #include "ops/update.h"
+#include "plan/batches.h"
 #include "plan/executor.h"
 #include "plan/passes.h"
 #include "plan/recorder.h"
@@ -522,21 +523,32 @@ void bind_outputs(Plan& p) {
     }
 }
 
-// False: the program does not hold for the numbers.
-bool run_program(Plan& p, PyObject* arguments, PyObject* numbers, std::vector<double>* times) {
-  if (!set_numbers(p, numbers)) return false;
-  bind_arguments(p, arguments);
-  bind_gradients(p, arguments);
-  bind_outputs(p);
+// Does the run without the GIL, and says what was not as expected.
+template <class Run>
+void run_without_gil(const Plan& p, Run run) {
   try {
     const WithoutGil released(true);
-    times ? p.executor->run_timed(*times) : p.executor->run();
+    run();
   } catch (const plan::Unexpected& u) {
     const Ref value = owned(to_python(load(u.value, u.value.offset)));
     const Ref error = owned(PyObject_CallOneArg(p.expectations[static_cast<size_t>(u.id)].get(), value.get()));
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.get())), error.get());
     throw PythonError{};
   }
+}
+
+// False: the program does not hold for the numbers.
+bool make_ready(Plan& p, PyObject* arguments, PyObject* numbers) {
+  if (!set_numbers(p, numbers)) return false;
+  bind_arguments(p, arguments);
+  bind_gradients(p, arguments);
+  bind_outputs(p);
+  return true;
+}
+
+bool run_program(Plan& p, PyObject* arguments, PyObject* numbers, std::vector<double>* times) {
+  if (!make_ready(p, arguments, numbers)) return false;
+  run_without_gil(p, [&] { times ? p.executor->run_timed(*times) : p.executor->run(); });
   set_gradients(p, arguments);
   p.calls++;
   return true;
@@ -590,6 +602,86 @@ PyObject* replay(PyObject* self, PyObject* arguments) {
     }
     if (!run_program(p, arguments, numbers.get(), nullptr)) Py_RETURN_NOTIMPLEMENTED;
     return wrap(p.executor->tensor(p.outputs[0]));
+  });
+}
+
+// ---- batches of a data set
+
+plan::Batches batches_of(PyObject* batch, PyObject* tables, PyObject* order, int64_t first, int64_t count) {
+  if (!PyTuple_Check(batch) || !PyTuple_Check(tables)) fail(ErrorKind::Type, "[batches] takes tuples of tensors");
+  plan::Batches b{tensors_of(tables), tensors_of(batch), {}};
+  if (b.tables.size() != b.batch.size() || b.batch.empty())
+    fail(ErrorKind::Runtime, "[batches] got ", b.tables.size(), " tables for a batch of ", b.batch.size(), " tensors");
+  for (size_t k = 0; k < b.batch.size(); k++) {
+    const Tensor &from = b.tables[k], &to = b.batch[k];
+    bool same = from.rank() == to.rank() && from.rank() > 0 && from.dtype == to.dtype && from.contiguous() &&
+                to.contiguous() && from.shape[0] == b.tables[0].shape[0] && to.shape[0] == b.batch[0].shape[0];
+    for (int i = 1; same && i < from.rank(); i++) same = from.shape[i] == to.shape[i];
+    if (!same)
+      fail(ErrorKind::Runtime, "[batches] a batch ", to.shape, " of ", name(to.dtype), " cannot hold rows of ", from.shape,
+           " of ", name(from.dtype));
+  }
+  if (order != Py_None) {
+    if (!is_tensor(order) || value_of(order).dtype != Dtype::Int64 || !value_of(order).contiguous())
+      fail(ErrorKind::Type, "[batches] the order is no contiguous tensor of int64");
+    const Tensor& t = value_of(order);
+    b.order = {t.data<const int64_t>(), static_cast<size_t>(t.numel())};
+  }
+  const int64_t rows = b.batch[0].shape[0], n = order == Py_None ? b.tables[0].shape[0] : static_cast<int64_t>(b.order.size());
+  if (rows < 1 || first < 0 || count < 1 || count > (n - first) / rows)
+    fail(ErrorKind::Index, "[batches] got ", count, " batches of ", rows, " rows from row ", first, " on, expected them among ", n);
+  return b;
+}
+
+// gather_rows(batch, tables, order, first): rows order[first], … of the tables into the batch.
+PyObject* gather_rows(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&]() -> PyObject* {
+    if (n != 4) fail(ErrorKind::Type, "[gather_rows] takes (batch, tables, order, first)");
+    const int64_t first = to_int("gather_rows", "first", args[3]);
+    const plan::Batches b = batches_of(args[0], args[1], args[2], first, 1);
+    b.gather(first);
+    for (const Tensor& t : b.batch) t.storage->written();
+    Py_RETURN_NONE;
+  });
+}
+
+// May the next run follow with nothing done in between?
+bool repeatable(const Plan& p) {
+  for (const Gradient& g : p.gradients)
+    if (g.before != Gradient::Before::any && !(g.before == Gradient::Before::none && g.after == Gradient::After::none))
+      return false;
+  return true;
+}
+
+// run_batches(arguments, numbers, tables, order, first, losses, milliseconds) -> how many steps were made: one for each of
+// `losses` (float64), fewer when the time is over. None if the numbers need another program.
+PyObject* run_batches(PyObject* self, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&]() -> PyObject* {
+    if (n != 7 || !PyTuple_Check(args[0]) || !PyTuple_Check(args[1]) || !is_tensor(args[5]))
+      fail(ErrorKind::Type,
+           "[Plan.run_batches] takes (arguments, numbers, tables, order, first, losses, milliseconds)");
+    Plan& p = plan_of(self);
+    const int64_t first = to_int("run_batches", "first", args[4]);
+    const Tensor& losses = value_of(args[5]);
+    if (losses.dtype != Dtype::Float64 || !losses.contiguous() || p.outputs.size() != 1 || p.outputs[0].numel() != 1)
+      fail(ErrorKind::Runtime, "[Plan.run_batches] expected a contiguous float64 tensor, and a program of one number");
+    const plan::Batches batches = batches_of(args[0], args[2], args[3], first, losses.numel());
+    if (!make_ready(p, args[0], args[1])) Py_RETURN_NONE;
+    std::vector<plan::Draw> draws;
+    for (const Plan::Live& l : p.live)
+      if (l.random)
+        draws.push_back({l.instruction, l.step,
+                         to_int("run_batches", "draws", PyTuple_GET_ITEM(PyTuple_GET_ITEM(args[1], l.source), 2))});
+    const size_t wanted = repeatable(p) ? static_cast<size_t>(losses.numel()) : 1;
+    const auto time = std::chrono::milliseconds(to_int("run_batches", "milliseconds", args[6]));
+    size_t made = 0;
+    run_without_gil(p, [&] {
+      made = plan::run_batches(*p.executor, batches, first, p.outputs[0], draws, {losses.data<double>(), wanted}, time);
+    });
+    losses.storage->written();
+    set_gradients(p, args[0]);
+    p.calls += made;
+    return PyLong_FromSize_t(made);
   });
 }
 
@@ -677,6 +769,8 @@ PyMethodDef plan_methods[] = {
     {"run", cfunction(run), METH_FASTCALL, "run(arguments, numbers) -> outputs"},
     {"replay", replay, METH_O, "replay(arguments) -> result, or NotImplemented"},
     {"profile", cfunction(profile), METH_FASTCALL, "profile(arguments, numbers) -> [(row, seconds)]"},
+    {"run_batches", cfunction(run_batches), METH_FASTCALL,
+     "run_batches(arguments, numbers, tables, order, first, losses, milliseconds) -> steps made"},
     {"guard", cfunction(add_guard), METH_FASTCALL, "guard(kind, holder, key, expected, equal)"},
     {"text", text, METH_NOARGS, "The program, one instruction per line."},
     {},
@@ -775,6 +869,7 @@ PyMethodDef functions[] = {
     {"mark_live", mark_live, METH_O, nullptr},
     {"mark_draw", cfunction(mark_draw), METH_FASTCALL, nullptr},
     {"expect", cfunction(expect), METH_FASTCALL, nullptr},
+    {"gather_rows", cfunction(gather_rows), METH_FASTCALL, nullptr},
     {"plain", plain, METH_O, nullptr},
     {"structure_changed", py_structure_changed, METH_NOARGS, nullptr},
     {"structure", py_structure, METH_NOARGS, nullptr},

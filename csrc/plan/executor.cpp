@@ -81,9 +81,10 @@ void Executor::add_operand(const View& v, Part part, int shard, int64_t partial)
 }
 
 // `first_partial`: the number of the first sum of this step among those of its slot.
-Executor::Step Executor::make_step(const Scheduled& s, int shard, const std::vector<int64_t>& partials, size_t first_partial) {
+Executor::Step Executor::make_step(const Scheduled& s, int shard, const std::vector<int64_t>& partials,
+                                   size_t first_partial) {
   const Instruction& i = program_.instructions[static_cast<size_t>(s.instruction)];
-  Step made{i.op, i.op ? backend_.kernels[i.op->id] : nullptr, operands_.size(), i.in.size(), 0, i.out.size(),
+  Step made{i.op,          i.op ? backend_.kernels[i.op->id] : nullptr, operands_.size(), i.in.size(), 0, i.out.size(),
             s.instruction, attrs_[static_cast<size_t>(s.instruction)]};
   for (size_t k = 0; k < i.in.size(); k++) add_operand(i.in[k], shard < 0 ? Part::whole : s.in[k], shard, -1);
   made.out = operands_.size();
@@ -133,7 +134,8 @@ void Executor::prepare(int threads) {
     for (const Scheduled& s : slot.steps)
       for (size_t out = 0; out < s.out.size(); out++) {
         if (s.out[out] != Part::sum) continue;
-        for (const Join& join : schedule_.joins) run.joins.push_back(make_join(s, out, join, layout_.partial[k][partial]));
+        for (const Join& join : schedule_.joins)
+          run.joins.push_back(make_join(s, out, join, layout_.partial[k][partial]));
         partial++;
       }
   }

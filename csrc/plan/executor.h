@@ -70,15 +70,15 @@ class Executor {
   int threads_ = 0;  // for which the rest was made
   Schedule schedule_;
   Layout layout_;
-  std::vector<Run> runs_;                      // per slot
+  std::vector<Run> runs_;                     // per slot
   std::vector<std::vector<Step*>> steps_of_;  // per instruction: one, or one per shard
-  std::vector<Tensor> operands_;  // borrowed: what is bound is held below
-  std::vector<std::vector<Use>> uses_;  // per buffer
-  std::vector<StorageRef> bound_;       // per buffer
-  std::vector<int64_t> base_;           // per buffer: its first byte in what is bound
-  std::vector<Attrs> attrs_;            // per instruction
-  std::vector<std::vector<int>> writes_;  // per instruction: the states, inputs and outputs that it writes
-  std::vector<bool> changes_;             // per buffer: a run writes it
+  std::vector<Tensor> operands_;              // borrowed: what is bound is held below
+  std::vector<std::vector<Use>> uses_;        // per buffer
+  std::vector<StorageRef> bound_;             // per buffer
+  std::vector<int64_t> base_;                 // per buffer: its first byte in what is bound
+  std::vector<Attrs> attrs_;                  // per instruction
+  std::vector<std::vector<int>> writes_;      // per instruction: the states, inputs and outputs that it writes
+  std::vector<bool> changes_;                 // per buffer: a run writes it
   StorageRef arena_;
   std::vector<int> starting_;  // buffers that start with bytes of their own
   std::vector<int> at_risk_;

@@ -59,7 +59,8 @@ void fuse_activations(Program& p) {
   std::vector<bool> gone(p.instructions.size(), false);
   for (size_t k = 0; k < p.instructions.size(); k++) {
     Instruction& layer = p.instructions[k];
-    if (layer.is_expectation() || layer.op->id != op_dense || std::string_view(layer.attrs.text(0)) != "identity") continue;
+    if (layer.is_expectation() || layer.op->id != op_dense || std::string_view(layer.attrs.text(0)) != "identity")
+      continue;
     const View before = layer.out[0];
     const Uses& of = uses[static_cast<size_t>(before.buffer)];
     if (!made_once(p, of, before) || of.reads.size() != 1) continue;

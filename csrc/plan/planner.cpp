@@ -74,7 +74,8 @@ Layout plan_memory(const Program& p, const Schedule& s) {
       for (const View& v : i.out) touch(v);
       for (size_t k = 0; k < step.out.size(); k++)
         if (step.out[k] == Part::sum)
-          partial.push_back({&layout.partial[slot][next_partial++], now, last, aligned(i.out[k].numel() * size_of(i.out[k].dtype))});
+          partial.push_back(
+              {&layout.partial[slot][next_partial++], now, last, aligned(i.out[k].numel() * size_of(i.out[k].dtype))});
       now++;
     }
     now = last + 1;

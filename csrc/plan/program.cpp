@@ -152,7 +152,8 @@ std::string Program::text() const {
     s << "  # " << bytes(i) << " B, " << flops(i) << " FLOP\n";
   }
   std::ostringstream head;
-  head << instructions.size() << " instructions, " << all_flops << " FLOP, " << all_bytes << " B moved; state " << state_bytes << " B\ninputs";
+  head << instructions.size() << " instructions, " << all_flops << " FLOP, " << all_bytes << " B moved; state "
+       << state_bytes << " B\ninputs";
   for (const View& v : inputs) head << " " << in_words(*this, v) << " " << tg::name(v.dtype);
   head << "\noutputs";
   for (const View& v : outputs) head << " " << in_words(*this, v);

@@ -52,7 +52,8 @@ Cut cut(const Instruction& i, int64_t rows) {
     case op_fill_:
     case op_masked_fill: return elementwise(i, rows);
     case op_dense:
-      if (first && i.in[0].shape.size() > 1 && has_rows(i.out[0], rows)) return cut_of({by_rows, whole, whole}, {by_rows});
+      if (first && i.in[0].shape.size() > 1 && has_rows(i.out[0], rows))
+        return cut_of({by_rows, whole, whole}, {by_rows});
       return {};
     case op_dense_grad_input:
       if (first && i.in[0].shape.size() > 1) return cut_of({by_rows, whole}, {by_rows});
@@ -100,7 +101,7 @@ bool is_rowed(const Buffer& b, const View& v, int64_t rows) {
 }
 
 struct Access {
-  int level = -1;      // of the last that did so
+  int level = -1;       // of the last that did so
   bool in_rows = true;  // all of them by shards, each on its own rows
 };
 
@@ -230,7 +231,7 @@ double nanoseconds(const Program& p, const Instruction& i) {
   return 60 + std::max(flops / 150, bytes / 100);
 }
 
-constexpr double kMeeting = 700;     // ns: a fork and a join, and waiting for the slower shard
+constexpr double kMeeting = 700;       // ns: a fork and a join, and waiting for the slower shard
 constexpr double kJoinBandwidth = 20;  // bytes per ns of the sums that are joined
 // Products this large are shared out by their own tiles instead: their weights are packed once, and nothing is joined.
 constexpr double kLargeProduct = 4e6;  // ns
@@ -246,7 +247,9 @@ bool pays(const Program& p, const Schedule& s) {
       const double t = nanoseconds(p, i);
       if (t > kLargeProduct) return false;
       alone += t;
-      sharded += slot.sharded ? t * static_cast<double>(s.shards[0].end - s.shards[0].first) / static_cast<double>(s.shards.back().end) : t;
+      sharded += slot.sharded ? t * static_cast<double>(s.shards[0].end - s.shards[0].first) /
+                                    static_cast<double>(s.shards.back().end)
+                              : t;
       for (size_t k = 0; k < step.out.size(); k++)
         if (step.out[k] == Part::sum)
           sharded += 60 + static_cast<double>(3 * i.out[k].numel() * size_of(i.out[k].dtype)) / kJoinBandwidth;

@@ -492,8 +492,8 @@ def compile(function: Callable[..., Any]) -> Any:
     >>> x, y = tg.eye(3), tg.ones(3)
     >>> [round(step(x, y).item(), 4) for _ in range(3)]
     [1.0, 0.4444, 0.1975]
-    >>> step.plans
-    [<trigrad plan of 8 instructions, arena 128 bytes, 2 replays>]
+    >>> step.plans[0].calls
+    2
 
     The first call is a real step. A call with other shapes, dtypes, Python numbers, grad mode, train() or eval(), requires_grad,
     or other gradients present is recorded anew; `step.plans` lists what there is (at most 16), `print(step.plans[0])` shows a

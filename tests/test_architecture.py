@@ -159,7 +159,6 @@ MODULE_MAY_IMPORT = {
     "_docs": {"ops"},
     "_saving": {"_core", "_creation", "_device"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
-    "train": {"_core", "ops", "_autograd", "_compile", "_creation", "_random"},
     "_losses": {
         *{"_core", "ops", "_creation", "_functional", "_reductions", "_views", "_autograd", "autograd", "_warnings"},
     },
@@ -172,6 +171,7 @@ MODULE_MAY_IMPORT = {
     "accelerator": {"_device", "cuda"},
     "backends": set(),
     "cuda": set(),
+    "train": {"_core", "ops", "_creation", "_random", "_autograd", "_compile", "nn", "optim"},
     "trigrad": {
         "_legacy",
         "_switches",
@@ -180,6 +180,7 @@ MODULE_MAY_IMPORT = {
         "cuda",
         "diagnostics",
         "optim",
+        "train",
         "utils",
         "_autograd",
         "_compile",
@@ -191,7 +192,6 @@ MODULE_MAY_IMPORT = {
         "_saving",
         "nn",
         "testing",
-        "train",
         "_core",
         "ops",
         "_device",

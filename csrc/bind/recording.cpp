@@ -391,6 +391,7 @@ PyMethodDef functions[] = {
     {"mark_live", mark_live, METH_O, nullptr},
     {"mark_draw", cfunction(mark_draw), METH_FASTCALL, nullptr},
     {"expect", cfunction(expect), METH_FASTCALL, nullptr},
+    {"gather_rows", cfunction(gather_rows), METH_FASTCALL, nullptr},
     {"plain", plain, METH_O, nullptr},
     {"structure_changed", py_structure_changed, METH_NOARGS, nullptr},
     {"structure", py_structure, METH_NOARGS, nullptr},

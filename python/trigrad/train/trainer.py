@@ -91,7 +91,8 @@ class Trainer:
         step_scheduler: LRScheduler | None = None,
         compile: bool = True,
     ) -> None:
-        for name, value in (("model", model), ("loss", loss)):
+        called: dict[str, Any] = {"model": model, "loss": loss}
+        for name, value in called.items():
             if not callable(value) or isinstance(value, type):
                 got = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
                 raise TypeError(f"[Trainer] {name} is {got}, expected a module or a function")
@@ -169,7 +170,10 @@ class Trainer:
         epochs = whole("fit", "epochs", epochs)
         every = int(verbose)
         data = self._data("fit", X, y, sample_weight, batch_size)
-        held = None if validation_data is None else self._data("fit", *held_out(validation_data), batch_size)
+        held = None
+        if validation_data is not None:
+            inputs, targets, weights = held_out(validation_data)
+            held = self._data("fit", inputs, targets, weights, batch_size)
         history = self.history = History()
         with self._modes(training=True):
             for epoch in range(1, epochs + 1):
@@ -262,6 +266,9 @@ class Trainer:
                 if schedule is not None:
                     schedule.step()
         except Exception as error:
-            error.add_note(f"[Trainer] in batch {k + 1} of {data.n_batches} {where}; the steps before it were made")
+            remedy = "; Trainer(..., compile=False) calls it in Python" if str(error).startswith("[compile]") else ""
+            error.add_note(
+                f"[Trainer] in batch {k + 1} of {data.n_batches} {where}; the steps before it were made{remedy}"
+            )
             raise
-        return ops.sum(ops.mul(losses, _core.from_nested(sizes, _core.float64))).item() / data.n
+        return float(ops.sum(ops.mul(losses, _core.from_nested(sizes, _core.float64)))) / data.n

@@ -84,3 +84,11 @@ def test_overhead_times_calls_and_imports(tmp_path: Path) -> None:
     *calls, imports = rows
     assert all(call["trigrad"] > 0 for call in calls)
     assert set(imports["imports"]) == {"trigrad", "numpy"}
+
+
+def test_training_times_steps_that_agree(tmp_path: Path) -> None:
+    printed, rows = run("training.py", tmp_path / "training.json", "--peers", "trigrad,trigrad eager")
+    assert rows[0]["faults"] == {}
+    assert set(rows[0]["us"]) == {"trigrad", "trigrad eager"}
+    assert rows[0]["ratios"]["trigrad eager"] > 0
+    assert "jet 128" in printed

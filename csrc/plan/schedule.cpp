@@ -231,31 +231,32 @@ double nanoseconds(const Program& p, const Instruction& i) {
   return 60 + std::max(flops / 150, bytes / 100);
 }
 
-constexpr double kMeeting = 700;       // ns: a fork and a join, and waiting for the slower shard
-constexpr double kJoinBandwidth = 20;  // bytes per ns of the sums that are joined
-// Products this large are shared out by their own tiles instead: their weights are packed once, and nothing is joined.
-constexpr double kLargeProduct = 4e6;  // ns
+constexpr double kMeeting = 700;         // ns: a fork and a join, and waiting for the slower shard
+constexpr double kJoinBandwidth = 20;    // bytes per ns of the sums that are joined
+constexpr double kWorthThreads = 15000;  // ns: kernels share out among threads what takes longer
+constexpr double kShared = 0.85;         // of the speed of all threads, which they then reach
 
-bool pays(const Program& p, const Schedule& s) {
-  const int n = static_cast<int>(s.shards.size());
-  if (n < 2) return false;
-  double alone = 0, sharded = 0;
+// Shards against layers that are shared out one by one, each by its own tiles. Small layers are not worth that, and
+// shards win; large ones with few rows lose more by joining gradients of weights than by meeting after every layer.
+bool pays(const Program& p, const Schedule& s, int threads) {
+  if (s.shards.size() < 2) return false;
+  const double largest =
+      static_cast<double>(s.shards[0].end - s.shards[0].first) / static_cast<double>(s.shards.back().end);
+  double by_layers = 0, by_shards = 0;
   for (const Slot& slot : s.slots) {
-    if (slot.sharded) sharded += kMeeting;
+    if (slot.sharded) by_shards += kMeeting;
     for (const Scheduled& step : slot.steps) {
       const Instruction& i = p.instructions[static_cast<size_t>(step.instruction)];
-      const double t = nanoseconds(p, i);
-      if (t > kLargeProduct) return false;
-      alone += t;
-      sharded += slot.sharded ? t * static_cast<double>(s.shards[0].end - s.shards[0].first) /
-                                    static_cast<double>(s.shards.back().end)
-                              : t;
+      const double alone = nanoseconds(p, i);
+      const double layer = alone > kWorthThreads ? alone / (kShared * threads) + kMeeting : alone;
+      by_layers += layer;
+      by_shards += slot.sharded ? alone * largest : layer;
       for (size_t k = 0; k < step.out.size(); k++)
         if (step.out[k] == Part::sum)
-          sharded += 60 + static_cast<double>(3 * i.out[k].numel() * size_of(i.out[k].dtype)) / kJoinBandwidth;
+          by_shards += 60 + static_cast<double>(3 * i.out[k].numel() * size_of(i.out[k].dtype)) / kJoinBandwidth;
     }
   }
-  return sharded < 0.9 * alone;
+  return by_shards < 0.95 * by_layers;
 }
 
 }  // namespace
@@ -291,7 +292,7 @@ Schedule make_schedule(const Program& p, int threads) {
     if (cuts.shards.size() < 2 || shard_rows(r.end - r.first) != shard_rows(rows)) return in_order(p);
   Schedule s = Scheduler(p, rows).make(cuts.shards);
   join(cuts.shards, 0, cuts.shards.size(), shard_rows(rows), s.joins);
-  return pays(p, s) ? s : in_order(p);
+  return pays(p, s, threads) ? s : in_order(p);
 }
 
 }  // namespace tg::plan

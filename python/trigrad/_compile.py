@@ -331,9 +331,7 @@ class CompiledFunction:
                 return self._record(tree, arguments)
             return _rebuild(plan._result, (*made, *arguments))
 
-    def _replayed(
-        self, tree: Any, arguments: tuple[Tensor, ...], how: str, *more: Any
-    ) -> tuple[Plan | None, Any]:
+    def _replayed(self, tree: Any, arguments: tuple[Tensor, ...], how: str, *more: Any) -> tuple[Plan | None, Any]:
         """The first plan that holds, and what running it made."""
         for i, plan in enumerate(self.plans):
             if plan._holds(tree, arguments):

@@ -1,6 +1,7 @@
 // trigrad._core.Recording (used by _compile.py alone), and what the rest of the room tells it.
 #include "bind/recording.h"
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <unordered_map>
@@ -243,10 +244,28 @@ void take_live(Plan& p) {
   }
 }
 
+// What was there before and became part of the graph by a write: an argument leaves it again, as results do.
+void leave_graph(Recorded& r) {
+  for (const Asked& a : r.asked) {
+    TensorObject& t = object_of(a.tensor.get());
+    if (!t.node || Py_REFCNT(a.tensor.get()) == 1) continue;
+    const bool argument =
+        std::ranges::any_of(r.arguments, [&](const Ref& g) { return value_of(g.get()).storage == t.value.storage; });
+    if (!argument)
+      fail(ErrorKind::Runtime, "[compile] a tensor of shape ", t.value.shape,
+           " from outside of the step was overwritten with one that requires a gradient, and so became part of the graph, "
+           "expected it to stay outside, as replays have none; write x.detach() into it, or write inside trigrad.no_grad()");
+    Py_CLEAR(t.node);
+    t.requires_grad = a.requires_grad;
+    t.retains_grad = false;
+  }
+}
+
 // finish(outputs) -> Plan
 PyObject* finish(PyObject* self, PyObject* outputs) {
   return guarded([&]() -> PyObject* {
     Recorded& r = recorded_of(self);
+    leave_graph(r);
     auto p = std::make_unique<Plan>();
     std::vector<Tensor> wanted = tensors_of(outputs);
     const size_t n_outputs = wanted.size();

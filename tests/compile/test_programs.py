@@ -41,7 +41,7 @@ class Program:
                 continue  # x[mask] has a shape that depends on values: refused, which is another test
             try:
                 made = drawn.step(tg, tensors)
-            except (RuntimeError, IndexError):
+            except (RuntimeError, IndexError, TypeError):
                 continue
             self.steps.append(drawn)
             tensors.append(made)
@@ -50,11 +50,11 @@ class Program:
 
     def leaves(self) -> list[tg.Tensor]:
         g = tg.Generator().manual_seed(1)
-        return [tg.rand(*s, generator=g).sub(0.5).to(self.dtype).requires_grad_() for s in self.shapes[:2]]
+        return [tg.rand(s, generator=g).sub(0.5).to(self.dtype).requires_grad_() for s in self.shapes[:2]]
 
     def inputs(self, call: int) -> list[tg.Tensor]:
         g = tg.Generator().manual_seed(10 + call)
-        return [tg.rand(*s, generator=g).sub(0.5).to(self.dtype) for s in self.shapes[2:]]
+        return [tg.rand(s, generator=g).sub(0.5).to(self.dtype) for s in self.shapes[2:]]
 
     def function(self, leaves: list[tg.Tensor]) -> Callable[..., Any]:
         def run(*inputs: tg.Tensor) -> Any:

@@ -164,10 +164,30 @@ std::vector<Tensor> tensors_of(PyObject* sequence) {
   return found;
 }
 
+// What was there before and became part of the graph by a write: an argument leaves it again, as results do.
+void leave_graph(Recorded& r) {
+  while (std::erase_if(r.asked, [](const Asked& a) { return Py_REFCNT(a.tensor.get()) == 1; })) {
+  }  // nobody has them any more; of views that went their bases may be gone, too
+  for (const Asked& a : r.asked) {
+    TensorObject& t = object_of(a.tensor.get());
+    if (!t.node) continue;
+    const bool argument =
+        std::ranges::any_of(r.arguments, [&](const Ref& g) { return value_of(g.get()).storage == t.value.storage; });
+    if (!argument)
+      fail(ErrorKind::Runtime, "[compile] a tensor of shape ", t.value.shape,
+           " from outside of the step was overwritten with one that requires a gradient, and so became part of the graph, "
+           "expected it to stay outside, as replays have none; write x.detach() into it, or write inside trigrad.no_grad()");
+    Py_CLEAR(t.node);
+    t.requires_grad = a.requires_grad;
+    t.retains_grad = false;
+  }
+}
+
 // kept(outputs) -> the shapes of tensors that were made meanwhile, are still there, and are no outputs or gradients.
 PyObject* kept(PyObject* self, PyObject* outputs) {
   return guarded([&] {
     Recorded& r = recorded_of(self);
+    leave_graph(r);
     // Leaves that were made meanwhile and that nobody else holds are gone, with their gradients.
     std::erase_if(r.touched, [&](const Touched& t) {
       return Py_REFCNT(t.tensor.get()) == 1 && r.calls->made_here(value_of(t.tensor.get()));
@@ -244,28 +264,10 @@ void take_live(Plan& p) {
   }
 }
 
-// What was there before and became part of the graph by a write: an argument leaves it again, as results do.
-void leave_graph(Recorded& r) {
-  for (const Asked& a : r.asked) {
-    TensorObject& t = object_of(a.tensor.get());
-    if (!t.node || Py_REFCNT(a.tensor.get()) == 1) continue;
-    const bool argument =
-        std::ranges::any_of(r.arguments, [&](const Ref& g) { return value_of(g.get()).storage == t.value.storage; });
-    if (!argument)
-      fail(ErrorKind::Runtime, "[compile] a tensor of shape ", t.value.shape,
-           " from outside of the step was overwritten with one that requires a gradient, and so became part of the graph, "
-           "expected it to stay outside, as replays have none; write x.detach() into it, or write inside trigrad.no_grad()");
-    Py_CLEAR(t.node);
-    t.requires_grad = a.requires_grad;
-    t.retains_grad = false;
-  }
-}
-
 // finish(outputs) -> Plan
 PyObject* finish(PyObject* self, PyObject* outputs) {
   return guarded([&]() -> PyObject* {
     Recorded& r = recorded_of(self);
-    leave_graph(r);
     auto p = std::make_unique<Plan>();
     std::vector<Tensor> wanted = tensors_of(outputs);
     const size_t n_outputs = wanted.size();
@@ -292,7 +294,7 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
       PyObject* t = a.tensor.get();
       bool argument = false;
       for (const Ref& given : r.arguments) argument |= given.get() == t;
-      if (argument || Py_REFCNT(t) == 1 || r.calls->made_here(value_of(t))) continue;
+      if (argument || r.calls->made_here(value_of(t))) continue;
       p->leaves.push_back({borrowed(t), a.requires_grad, value_of(t).storage, value_of(t).offset});
     }
     plan::optimise(program);

@@ -175,8 +175,10 @@ void leave_graph(Recorded& r) {
         std::ranges::any_of(r.arguments, [&](const Ref& g) { return value_of(g.get()).storage == t.value.storage; });
     if (!argument)
       fail(ErrorKind::Runtime, "[compile] a tensor of shape ", t.value.shape,
-           " from outside of the step was overwritten with one that requires a gradient, and so became part of the graph, "
-           "expected it to stay outside, as replays have none; write x.detach() into it, or write inside trigrad.no_grad()");
+           " from outside of the step was overwritten with one that requires a gradient, and so became part of the "
+           "graph, "
+           "expected it to stay outside, as replays have none; write x.detach() into it, or write inside "
+           "trigrad.no_grad()");
     Py_CLEAR(t.node);
     t.requires_grad = a.requires_grad;
     t.retains_grad = false;

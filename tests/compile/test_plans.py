@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import time
 import weakref
 from itertools import pairwise
@@ -16,6 +15,7 @@ import pytest
 import trigrad as tg
 from trigrad import nn
 from trigrad.nn import functional as F
+
 
 class Net(NamedTuple):
     sizes: tuple[int, ...]

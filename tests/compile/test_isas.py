@@ -13,13 +13,10 @@ from typing import Any
 import pytest
 
 import trigrad as tg
+from compile.test_modules import CASES, training
+from compile.test_programs import Net, losses, net_subject
+from compile.twins import followed, in_turn
 from trigrad import _core
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from test_modules import CASES, training
-from test_programs import Net, losses, net_subject
-from twins import followed, in_turn
 
 MODULES = ("GELU", "Softmax", "BatchNorm1d", "LayerNorm", "Dropout", "Embedding", "Bilinear", "Highway", "Maxout")
 NETS = range(6)
@@ -60,8 +57,8 @@ def test_in_this_process(isa: str, eager: dict[str, str], full: bool) -> None:
 @pytest.mark.parametrize(("isa", "threads"), [(isa, 1 + k % 3) for k, isa in enumerate(_core.available_isas())])
 def test_in_a_process_of_its_own(isa: str, threads: int, eager: dict[str, str]) -> None:
     environment = os.environ | {"TRIGRAD_ISA": isa, "TRIGRAD_NUM_THREADS": str(threads)}
-    paths = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent), *sys.path]
-    script = f"import sys; sys.path[:0] = {paths!r}; import test_isas; print(test_isas.digests(True))"
+    paths = [str(Path(__file__).resolve().parent.parent), *sys.path]
+    script = f"import sys; sys.path[:] = {paths!r}; from compile.test_isas import digests; print(digests(True))"
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert eval(done.stdout) == eager

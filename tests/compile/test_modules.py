@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import trigrad as tg
+from compile.twins import ROWS, THREADS, Subject, assert_twins, in_turn
 from trigrad import nn
 from trigrad.nn import functional as F
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from twins import ROWS, THREADS, Subject, assert_twins, in_turn
 
 WIDTH = 6
 

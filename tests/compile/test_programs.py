@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
 import trigrad as tg
+from autograd.programs import SHAPES, Drawer, Drawn
+from compile.twins import THREADS, Subject, assert_twins, bits, flat, in_turn, on
 from trigrad import nn, optim
 from trigrad.nn import functional as F
-
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent / "autograd")]
-
-from programs import SHAPES, Drawer, Drawn
-from twins import THREADS, Subject, assert_twins, bits, flat, in_turn, on
 
 PROGRAMS, LENGTH = 60, 16
 BY_VALUE = r"\[compile\] (\w+ )?reads a tensor's value"

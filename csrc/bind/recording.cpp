@@ -169,6 +169,10 @@ std::vector<Tensor> tensors_of(PyObject* sequence) {
 PyObject* kept(PyObject* self, PyObject* outputs) {
   return guarded([&] {
     Recorded& r = recorded_of(self);
+    // Leaves that were made meanwhile and that nobody else holds are gone, with their gradients.
+    std::erase_if(r.touched, [&](const Touched& t) {
+      return Py_REFCNT(t.tensor.get()) == 1 && r.calls->made_here(value_of(t.tensor.get()));
+    });
     std::vector<Tensor> known = tensors_of(outputs);
     for (const Touched& t : r.touched)
       if (PyObject* grad = object_of(t.tensor.get()).grad) known.push_back(value_of(grad));
@@ -389,6 +393,7 @@ PyMethodDef functions[] = {
     {"mark_live", mark_live, METH_O, nullptr},
     {"mark_draw", cfunction(mark_draw), METH_FASTCALL, nullptr},
     {"expect", cfunction(expect), METH_FASTCALL, nullptr},
+    {"gather_rows", cfunction(gather_rows), METH_FASTCALL, nullptr},
     {"plain", plain, METH_O, nullptr},
     {"structure_changed", py_structure_changed, METH_NOARGS, nullptr},
     {"structure", py_structure, METH_NOARGS, nullptr},

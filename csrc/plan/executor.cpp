@@ -7,7 +7,6 @@
 #include "core/half.h"
 
 namespace tg::plan {
-namespace {
 
 double number(const Tensor& t) {
   switch (t.dtype) {
@@ -26,8 +25,6 @@ double number(const Tensor& t) {
   }
   return static_cast<double>(*t.data<uint8_t>());
 }
-
-}  // namespace
 
 Executor::Executor(Program program, const Backend& backend) : program_(std::move(program)), backend_(backend) {
   const size_t n = program_.buffers.size();

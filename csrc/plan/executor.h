@@ -13,6 +13,9 @@ struct Unexpected {
   Tensor value;  // its one element
 };
 
+// The one element of a tensor.
+double number(const Tensor& t);
+
 class Executor {
  public:
   Executor(Program program, const Backend& backend);

@@ -136,10 +136,10 @@ class Server:
             if spec.op == "train"
             else (*nets.data(net, spec.shape[0]), *nets.weights(net))
         )
-        (variant,) = self.peer.variants(spec, inputs)
+        call = self.peer.variants(spec, inputs)[0].call  # what is compared with NumPy would hold the first weights
         del inputs
         for _ in range(calls):
-            variant.call()
+            call()
         return {"status": "ok", "peak_mib": peak_mib()}
 
 

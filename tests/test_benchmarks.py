@@ -91,6 +91,12 @@ def test_overhead_times_calls_and_imports(tmp_path: Path) -> None:
     assert set(imports["imports"]) == {"trigrad", "numpy"}
 
 
+def test_taped_times_calls_and_their_recording(tmp_path: Path) -> None:
+    _, rows = run("taped.py", tmp_path / "out.json", "--peers", "trigrad")
+    assert len(rows) > 5
+    assert all(row["trigrad"]["call"] > 0 and row["trigrad"]["recorded"] > 0 for row in rows)
+
+
 @has_torch
 def test_training_steps_beside_torch(tmp_path: Path) -> None:
     peers = "trigrad eager,torch eager,torch fused"

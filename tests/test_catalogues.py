@@ -42,6 +42,7 @@ NOT_COMPARED = {
     "autograd/test_semantics.py": "is_anomaly_enabled is_grad_enabled is_inference is_inference_mode_enabled",
 }
 METHODS_NOT_COMPARED = {
+    "test_compatibility.py": "cuda",
     "test_tensor.py": "cast device dtype shape ndim itemsize nbytes is_cuda type half bfloat16 element_size data_ptr numpy",
     "autograd/test_semantics.py": "backward detach_ grad grad_fn is_leaf output_nr register_hook "
     "register_post_accumulate_grad_hook requires_grad requires_grad_ retain_grad retains_grad",

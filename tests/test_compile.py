@@ -3,7 +3,9 @@ what a plan shows of itself; memory and time."""
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -285,6 +287,30 @@ def test_recording_is_quick(record: dict[str, str]) -> None:
         best = min(best, times[1] - times[0] + max(times[2] - times[3], 0))
     record["recording the jet step, ms"] = f"{1e3 * best:.2f}"
     assert best < 0.02
+
+
+def test_plans_are_collected() -> None:
+    """A plan holds what its function closes over, which may hold the function."""
+
+    def used() -> Any:
+        model = tg.nn.Linear(2, 1)
+        optimizer = tg.optim.Adam(model.parameters())
+
+        def step(x: Any) -> Any:
+            optimizer.zero_grad()
+            loss = model(x).sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        model.compiled = tg.compile(step)
+        for _ in range(3):
+            model.compiled(tg.ones(4, 2))
+        return weakref.ref(model)
+
+    gone = used()
+    gc.collect()
+    assert gone() is None
 
 
 def test_not_callable() -> None:

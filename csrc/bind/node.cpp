@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <new>
+#include <string>
+#include <string_view>
 
 #include "bind/dtype_type.h"
 #include "bind/size_type.h"
@@ -180,6 +182,25 @@ PyObject* n_outputs(PyObject* self, void*) {
   return PyLong_FromLong(std::max<long>(1, static_cast<long>(node_of(self).out.size())));
 }
 
+// As PyTorch shows it: <AddBackward0> for add, <MineBackward> for a Function, <CopySlices>.
+PyObject* repr(PyObject* self) {
+  return guarded([&] {
+    const Node& n = node_of(self);
+    if (n.extra && !is_node(n.extra.get())) return checked(PyUnicode_FromFormat("<%sBackward>", n.name));
+    std::string_view name = n.name;
+    if (name.starts_with("native_")) name.remove_prefix(7);
+    std::string text = "<";
+    bool begins = true;  // a word
+    for (const char c : name) {
+      if (c != '_') text += begins && c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+      begins = c == '_';
+    }
+    if (!n.extra) text += "Backward0";
+    text += '>';
+    return checked(PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size())));
+  });
+}
+
 PyMethodDef node_methods[] = {
     {"apply", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(apply)), METH_FASTCALL,
      "apply(grads, create_graph, wanted) -> tuple\n\nThe gradients of the inputs, given those of the outputs."},
@@ -203,6 +224,7 @@ PyGetSetDef node_attributes[] = {
 };
 PyType_Slot node_slots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+    {Py_tp_repr, reinterpret_cast<void*>(repr)},
     {Py_tp_methods, node_methods},
     {Py_tp_getset, node_attributes},
     {},

@@ -15,8 +15,49 @@ namespace {
 
 PyTypeObject* plan_type = nullptr;
 
+// f for everything of Python's that the plan holds: functions, modules and optimizers that may hold the plan themselves.
+template <class F>
+int each_held(Plan& p, F f) {
+  auto held = [&](Ref& r) { return r ? f(r) : 0; };
+  int stop = 0;
+  for (Gradient& g : p.gradients)
+    for (Ref* r : {&g.leaf, &g.own, &g.given})
+      if (!stop) stop = held(*r);
+  for (Plan::Leaf& l : p.leaves)
+    if (!stop) stop = held(l.tensor);
+  for (Guard& g : p.guards)
+    for (Ref* r : {&g.holder, &g.key, &g.expected})
+      if (!stop) stop = held(*r);
+  for (std::vector<Ref>* list : {&p.expectations, &p.sources})
+    for (Ref& r : *list)
+      if (!stop) stop = held(r);
+  return stop;
+}
+
+int traverse_plan(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  PlanObject* object = reinterpret_cast<PlanObject*>(self);
+  return object->plan ? each_held(*object->plan, [&](Ref& r) { return visit(r.get(), arg); }) : 0;
+}
+
+// A cycle is broken: no one will run this plan again.
+int clear_plan(PyObject* self) {
+  PlanObject* object = reinterpret_cast<PlanObject*>(self);
+  if (!object->plan) return 0;
+  std::vector<Ref> dropped;  // what their going may do, it does when the plan is in order again
+  each_held(*object->plan, [&](Ref& r) {
+    dropped.push_back(std::move(r));
+    return 0;
+  });
+  object->plan->gradients.clear();
+  object->plan->leaves.clear();
+  object->plan->guards.clear();
+  return 0;
+}
+
 void dealloc_plan(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
   delete reinterpret_cast<PlanObject*>(self)->plan;
   type->tp_free(self);
   Py_DECREF(type);
@@ -333,7 +374,8 @@ PyMethodDef plan_methods[] = {
     {"matches", matches, METH_O, "matches(arguments): may it be run with them now?"},
     {"run", cfunction(run), METH_FASTCALL, "run(arguments, numbers) -> outputs"},
     {"replay", replay, METH_O, "replay(arguments) -> result, or NotImplemented"},
-    {"epoch", cfunction(run_epoch), METH_FASTCALL, "epoch(data, order, first, batches, rows, numbers, draws)"},
+    {"run_batches", cfunction(run_batches), METH_FASTCALL,
+     "run_batches(arguments, numbers, tables, order, first, losses, milliseconds) -> how many were run"},
     {"profile", cfunction(profile), METH_FASTCALL, "profile(arguments, numbers) -> [(row, seconds)]"},
     {"guard", cfunction(add_guard), METH_FASTCALL, "guard(kind, holder, key, expected, equal)"},
     {"text", text, METH_NOARGS, "The program, one instruction per line."},
@@ -349,12 +391,14 @@ PyGetSetDef plan_attributes[] = {
 };
 PyType_Slot plan_slots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(dealloc_plan)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse_plan)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear_plan)},
     {Py_tp_methods, plan_methods},
     {Py_tp_getset, plan_attributes},
     {},
 };
 PyType_Spec plan_spec = {"trigrad._core.Plan", sizeof(PlanObject), 0,
-                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, plan_slots};
+                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_GC, plan_slots};
 
 }  // namespace
 

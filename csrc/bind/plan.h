@@ -92,7 +92,8 @@ void set_gradients(Plan& p, PyObject* arguments);
 // The error of the expectation that was not met.
 [[noreturn]] void raise_unexpected(const Plan& p, const plan::Unexpected& u);
 
-// plan.epoch(...), see epoch.cpp
-PyObject* run_epoch(PyObject* self, PyObject* const* args, Py_ssize_t n);
+// plan.run_batches(...) and gather_rows(...), see batches.cpp
+PyObject* run_batches(PyObject* self, PyObject* const* args, Py_ssize_t n);
+PyObject* gather_rows(PyObject* module, PyObject* const* args, Py_ssize_t n);
 
 }  // namespace tg::bind

@@ -48,7 +48,8 @@ struct Recorded {
   std::vector<Ref> expectations;  // error(value) of each
   bool grad_mode = true;
   bool active = false, paused = false;
-  uint64_t next = 0;  // the birth number to go on with after a pause
+  uint64_t structure = 0;  // when it began
+  uint64_t next = 0;       // the birth number to go on with after a pause
 };
 
 thread_local Recorded* current = nullptr;
@@ -101,6 +102,7 @@ PyObject* new_recording(PyTypeObject* type, PyObject* args, PyObject*) {
     r->next = (recordings.fetch_add(1) + 1) << 32;
     r->calls = std::make_unique<plan::Recording>(std::move(tensors), r->next);
     r->grad_mode = grad_enabled();
+    r->structure = structure;
     PyObject* self = checked(type->tp_alloc(type, 0));
     reinterpret_cast<RecordingObject*>(self)->recorded = r.release();
     Recorded& made = recorded_of(self);
@@ -304,7 +306,7 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
     p->expectations = std::move(r.expectations);
     for (const Ref& source : r.sources) p->sources.push_back(borrowed(source.get()));
     p->grad_mode = r.grad_mode;
-    p->structure = structure;
+    p->structure = r.structure;
     take_live(*p);
     return wrap_plan(std::move(p));
   });
@@ -414,6 +416,7 @@ PyMethodDef functions[] = {
     {"mark_live", mark_live, METH_O, nullptr},
     {"mark_draw", cfunction(mark_draw), METH_FASTCALL, nullptr},
     {"expect", cfunction(expect), METH_FASTCALL, nullptr},
+    {"gather_rows", cfunction(gather_rows), METH_FASTCALL, nullptr},
     {"plain", plain, METH_O, nullptr},
     {"structure_changed", py_structure_changed, METH_NOARGS, nullptr},
     {"structure", py_structure, METH_NOARGS, nullptr},

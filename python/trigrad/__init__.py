@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib import import_module as _import_module
 from math import e as e, inf as inf, nan as nan, pi as pi
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 # ruff: noqa: I001 -- the order matters: a later name takes the place of an earlier one
@@ -89,14 +88,14 @@ if TYPE_CHECKING:
     from trigrad import testing as testing
     from trigrad import train as train
     from trigrad import utils as utils
+    from trigrad.train import History as History
     from trigrad.train import Trainer as Trainer
 
 
-def __getattr__(name: str) -> ModuleType | type:
-    """Packages and classes that are loaded when they are first asked for."""
+def __getattr__(name: str) -> object:
+    """Packages, and names of theirs, that are loaded when they are first asked for."""
     if name in ("accelerator", "backends", "cuda", "diagnostics", "nn", "optim", "testing", "train", "utils"):
         return _import_module(f"trigrad.{name}")
-    if name == "Trainer":
-        trainer: type = _import_module("trigrad.train").Trainer
-        return trainer
+    if name in ("History", "Trainer"):
+        return getattr(_import_module("trigrad.train"), name)
     raise AttributeError(f"module 'trigrad' has no attribute {name!r}")

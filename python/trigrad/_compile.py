@@ -133,7 +133,12 @@ class _Reach:
         self.tensors: list[Tensor] = []
         self.seen: set[int] = set()
         self.keep: list[Any] = []  # ids stay theirs
-        self.visit(function, 0)
+        if isinstance(function, types.FunctionType):
+            self.seen.add(id(function))
+            self.keep.append(function)
+            self.function(function, 0)  # one of ours as well
+        else:
+            self.visit(function, 0)
         self.visit(arguments, 0)
         self.structure = self.now()
 
@@ -242,48 +247,26 @@ class Plan:
             self._core.structure = now
         return True
 
-    def _run(self, arguments: tuple[Tensor, ...], run: Callable[..., Any], times: Callable[[], int] = lambda: 1) -> Any:
-        """The outputs, or None where options of an optimizer want another program. Generators go on as after so many calls."""
+    def _run(self, arguments: tuple[Tensor, ...], run: Callable[..., Any], *more: Any) -> Any:
+        """The outputs, or None where options of an optimizer want another program."""
         numbers = [s[1]._numbers(s[2]) if s[0] == "numbers" else None for s in self._sources]
         if not self._draws:
-            return run(arguments, tuple(numbers))
+            return run(arguments, tuple(numbers), *more)
         generators = [g for g, _ in self._draws]
         for g in generators:
             g._lock.acquire()
+        before = self._core.calls
         try:
             for g, places in self._draws:
                 for k, i in enumerate(places):
-                    numbers[i] = (g._seed, g._step + k)
-            made = run(arguments, tuple(numbers))
-            if made is not None:
-                for g, places in self._draws:
-                    g._step += len(places) * times()
+                    numbers[i] = (g._seed, g._step + k, len(places))
+            return run(arguments, tuple(numbers), *more)
         finally:
+            steps = self._core.calls - before  # none where the run was refused
+            for g, places in self._draws:
+                g._step += len(places) * steps
             for g in generators:
                 g._lock.release()
-        return made
-
-    def _epoch(
-        self, data: tuple[Tensor, ...], order: Tensor, first: int, batches: int, staging: tuple[Tensor, ...]
-    ) -> tuple[int, float] | None:
-        draws = [0] * len(self._sources)
-        for _, places in self._draws:
-            for i in places:
-                draws[i] = len(places)
-        done: list[int] = []
-        error: list[BaseException] = []
-
-        def run(_: tuple[Tensor, ...], numbers: tuple[Any, ...]) -> float:
-            n, total, stopped = self._core.epoch(data, order, first, batches, staging, numbers, tuple(draws))
-            done.append(n)
-            if stopped is not None:
-                error.append(stopped)
-            return total
-
-        total = self._run(staging, run, lambda: done[0])
-        if error:
-            raise error[0]
-        return done[0], total
 
     @property
     def calls(self) -> int:
@@ -348,32 +331,37 @@ class CompiledFunction:
                 return self._record(tree, arguments)
             return _rebuild(plan._result, (*made, *arguments))
 
-    def _replayed(self, tree: Any, arguments: tuple[Tensor, ...], how: str) -> tuple[Plan | None, Any]:
+    def _replayed(self, tree: Any, arguments: tuple[Tensor, ...], how: str, *more: Any) -> tuple[Plan | None, Any]:
         """The first plan that holds, and what running it made."""
         for i, plan in enumerate(self.plans):
             if plan._holds(tree, arguments):
-                made = plan._run(arguments, getattr(plan._core, how))
+                made = plan._run(arguments, getattr(plan._core, how), *more)
                 if made is not None:
                     if i:
                         self.plans.insert(0, self.plans.pop(i))
                     return plan, made
         return None, None
 
-    def replay_batches(
-        self, data: tuple[Tensor, ...], order: Tensor, first: int, batches: int, staging: tuple[Tensor, ...]
-    ) -> tuple[int, float]:
-        """Up to so many calls, in C++, with rows of `data` as arguments: call k takes those that order[first + k * rows:] names,
-        gathered in `staging`. Returns how many were made (none where no plan holds), and the sum of their results."""
+    def _batches(
+        self,
+        arguments: tuple[Tensor, ...],
+        tables: tuple[Tensor, ...],
+        order: Tensor | None,
+        first: int,
+        losses: Tensor,
+        milliseconds: int,
+    ) -> int:
+        """A call for each element of `losses`, which receives its result: with rows order[first], ... of the tables, copied
+        into the memory of `arguments`. It comes back when the time is over, and says how many calls were made.
+        """
+        tree = _plain_tree(len(arguments))
         with self._lock:
-            for plan in self.plans:
-                if len(staging) != len(plan._tree[1]) - 1 or not plan._holds(_plain_tree(len(staging)), staging):
-                    continue
-                if plan._result != _Leaf(0):
-                    break
-                made = plan._epoch(data, order, first, batches, staging)
-                if made is not None:
-                    return made
-        return 0, 0.0
+            plan, made = self._replayed(tree, arguments, "run_batches", tables, order, first, losses, milliseconds)
+            if plan is None:
+                _core.gather_rows(arguments, tables, order, first)
+                losses[0] = self._record(tree, arguments)
+                return 1
+            return int(made)
 
     def profile(self, *args: Any, **kwargs: Any) -> list[tuple[str, float]]:
         """Do the step once, and return [(op, seconds)] per instruction of its plan. A step without a plan is done twice: to

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from trigrad import _core, _creation, _dtypes, ops
 from trigrad._core import Tensor
+from trigrad._in_place import in_place, replaced
 from trigrad._recording import as_it_was, is_recorded, with_values
 
 __all__ = [
@@ -554,30 +554,6 @@ def lerp_(self: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     if isinstance(weight, Tensor) or end.dtype is not self.dtype:
         return replaced("lerp_", self, lerp(as_it_was(self, end, weight), end, weight))
     return self.native_lerp_(end, weight)
-
-
-def replaced(name: str, self: Tensor, result: Tensor) -> Tensor:
-    """`self` with the elements of `result`, which must have its shape and a dtype that goes into its own."""
-    if result.shape != self.shape:
-        raise RuntimeError(
-            f"[{name}] the result has shape {tuple(result.shape)}, expected that of the tensor, {tuple(self.shape)}"
-        )
-    if not _dtypes.can_cast(result.dtype, self.dtype):
-        raise RuntimeError(f"[{name}] result type {result.dtype} can't be cast to the tensor's type {self.dtype}")
-    return ops.copy_(self, result)
-
-
-def in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The method that writes what `function` returns into its first argument."""
-    name = f"{function.__name__}_"
-
-    @wraps(function)
-    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return replaced(name, self, function(as_it_was(self, *args, *kwargs.values()), *args, **kwargs))
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"As {function.__name__}, written into the tensor."
-    return method
 
 
 METHODS = (

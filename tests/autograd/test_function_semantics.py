@@ -79,6 +79,36 @@ def too_few_gradients(t: Any) -> Any:
 
 
 @case
+def outputs_that_are_no_tensors_or_have_no_gradient(t: Any) -> Any:
+    x = leaf(t, 1.0, 3.0)
+    seen = []
+
+    def backward(ctx: Any, *grads: Any) -> Any:
+        seen.extend(None if g is None else (g.tolist(), str(g.dtype).split(".")[1]) for g in grads)
+        return grads[0]
+
+    made = function(t, lambda ctx, x: (x * 2, x.argmax(), "text", None, x + 1), backward).apply(x)
+    made[0].sum().backward()
+    return seen, made[1].item(), made[2:4], [getattr(y, "requires_grad", None) for y in made], x.grad.tolist()
+
+
+@case
+def how_a_function_is_printed(t: Any) -> Any:
+    class WithAName(t.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 2
+
+    class with_another(WithAName):
+        pass
+
+    x = leaf(t, 1.0)
+    y = x * 2
+    y[0] = 3
+    return [str(f).split(".")[0] for f in (WithAName.apply(x), with_another.apply(x), x * 2, x.log_softmax(0), y)]
+
+
+@case
 def gradient_of_a_number(t: Any) -> Any:
     function(t, lambda ctx, x, n: x * n, lambda ctx, g: (g, g)).apply(leaf(t, 1.0), 2).sum().backward()
 

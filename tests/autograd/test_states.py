@@ -395,3 +395,26 @@ def test_graphs_of_every_link_die_by_reference_count() -> None:
         assert allocated[1] == allocated[2]
     finally:
         gc.enable()
+
+
+def test_leaves_come_last() -> None:
+    """Hooks of what is between, then of leaves, then additions; when one fails no leaf has changed."""
+    a, b = leaf(1.0), leaf(2.0)
+    seen: list[str] = []
+    for name, x in (("a", a), ("b", b)):
+        x.register_hook(lambda g, name=name: seen.append(f"{name} is known"))
+        x.register_post_accumulate_grad_hook(lambda x, name=name: seen.append(f"{name}.grad {x.grad.item()}"))
+
+    def product() -> Any:
+        y = a * 3
+        y.register_hook(lambda g: seen.append("y"))
+        return (y * b).sum()
+
+    product().backward()
+    assert seen == ["y", "b is known", "a is known", "b.grad 3.0", "a.grad 6.0"]
+    before = a.grad.item(), b.grad.item()
+    with a.register_hook(lambda g: 1 / 0), pytest.raises(ZeroDivisionError):
+        product().backward()
+    assert (a.grad.item(), b.grad.item()) == before
+    product().backward()
+    assert (a.grad.item(), b.grad.item()) == (12.0, 6.0)

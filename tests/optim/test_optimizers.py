@@ -410,6 +410,29 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
     assert a.tolist() == [1, 1]
 
 
+def test_a_state_of_ones_own_is_loaded_as_it_is() -> None:
+    class Counting(optim.Optimizer):
+        def __init__(self, params: Any, lr: float, rounds: int = 3) -> None:
+            super().__init__(params, {"lr": lr, "rounds": rounds})
+
+        def __setstate__(self, state: dict[str, Any]) -> None:
+            super().__setstate__(state)
+            for group in self.param_groups:
+                group.setdefault("rounds", 7)
+
+    w = tg.ones(2).requires_grad_()
+    optimizer = Counting([w], lr=0.5)
+    optimizer.state[w] = {"step": 4, "exp_avg": [1, 2], "name": "w"}
+    state = copy.deepcopy(optimizer.state_dict())
+    del state["param_groups"][0]["rounds"]
+    again = Counting([w], lr=0.1)
+    again.load_state_dict(state)
+    assert again.state[w] == {"step": 4, "exp_avg": [1, 2], "name": "w"}
+    assert type(again.state[w]["step"]) is int
+    assert again.param_groups[0]["rounds"] == 7
+    assert again.param_groups[0]["lr"] == 0.5
+
+
 def test_older_states_lack_flags_and_have_plain_counts() -> None:
     w = tg.ones(2).requires_grad_()
     w.grad = tg.ones(2)

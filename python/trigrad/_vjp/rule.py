@@ -58,7 +58,7 @@ def rule(name: str, *reads: str, carries: tuple[int, ...] = (0,)) -> Callable[[F
 
 def sum_to(grad: Tensor, shape: Sequence[int]) -> Tensor:
     """The gradient of what was broadcast from `shape`: summed over the axes that were repeated."""
-    if tuple(grad.shape) == tuple(shape):
+    if grad.shape == shape:
         return grad
     lead = grad.ndim - len(shape)
     repeated = [i + lead for i, n in enumerate(shape) if n == 1 and grad.shape[i + lead] != 1]

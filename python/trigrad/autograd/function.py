@@ -25,6 +25,7 @@ class FunctionContext:
         self._dirty: tuple[Tensor, ...] = ()
         self._materialize = True
         self._outputs: tuple[Tensor | None, ...] = ()
+        self._are_tensors: tuple[bool, ...] = ()  # the outputs
         self._function: type[Function] | None = None
         self._n_inputs = 0
         self._released = False
@@ -122,7 +123,8 @@ def _formula(
     function, n_inputs = ctx._function, ctx._n_inputs
     if ctx._materialize:
         grads = tuple(
-            _zeros(y) if g is None and y.dtype.is_floating_point else g for g, y in zip(grads, outputs, strict=True)
+            _zeros(y) if g is None and is_tensor else g
+            for g, y, is_tensor in zip(grads, outputs, ctx._are_tensors, strict=True)
         )
     ctx._outputs = outputs
     try:
@@ -224,6 +226,7 @@ class Function:
             elif id(y) not in dirty and any(y is a for a in args):  # what is handed on is another tensor in the graph
                 outputs[k] = carrying[k] = _unrecorded_view(y)
         ctx._function, ctx._n_inputs = cls, len(args)
+        ctx._are_tensors = tuple(isinstance(y, Tensor) for y in outputs)
         constants = [k for k, y in enumerate(outputs) if id(y) in plain]
         _core.record(cls.__name__, _formula, ctx, args, carrying, constants)
         for y, stand_in in zip(outputs, carrying, strict=True):

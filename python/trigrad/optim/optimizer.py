@@ -273,7 +273,7 @@ class Optimizer:
                 if value is None or isinstance(value, bool):
                     new.setdefault(flag, None if value is None else False)
             lost = [option for option in self.defaults if option not in new]
-            if lost:
+            if lost and hasattr(self, "_row"):  # one of yours may know what to do
                 problems.append(f"group {i} has no {', '.join(lost)}")
         if problems:
             raise ValueError(f"[load_state_dict] the groups do not fit this {name}: " + "\n\t".join(problems))
@@ -281,6 +281,8 @@ class Optimizer:
 
     def _misfits(self, number: int, parameter: Tensor, state: State) -> Iterator[str]:
         """What of a loaded state the row of the step would refuse."""
+        if not hasattr(self, "_row"):
+            return
         wanted = dict.fromkeys(self._single, ()) | dict.fromkeys(
             (*self._shaped, *self._optional), tuple(parameter.shape)
         )

@@ -1,6 +1,6 @@
-"""Training loops."""
+"""Training loops: whole epochs in C++."""
 
-from trigrad.train.trainer import History as History
+from __future__ import annotations
+
+from trigrad.train.history import History as History
 from trigrad.train.trainer import Trainer as Trainer
-
-__all__ = ["History", "Trainer"]

@@ -1,0 +1,66 @@
+#include "plan/batches.h"
+
+#include <cstring>
+
+#include "core/error.h"
+
+namespace tg::plan {
+namespace {
+
+// `Bytes`: of a row; 0: as many as are given.
+template <size_t Bytes>
+void copy_rows(const std::byte* from, const int64_t* order, int64_t n, std::byte* to, size_t bytes) {
+  if constexpr (Bytes != 0) bytes = Bytes;
+  for (int64_t i = 0; i < n; i++, to += bytes) std::memcpy(to, from + static_cast<size_t>(order[i]) * bytes, bytes);
+}
+
+}  // namespace
+
+void Batches::gather(int64_t first) const {
+  const int64_t rows = batch[0].shape[0];
+  for (int64_t i = 0; !order.empty() && i < rows; i++) {
+    const int64_t row = order[static_cast<size_t>(first + i)];
+    if (row < 0 || row >= tables[0].shape[0])
+      fail(ErrorKind::Index, "[batches] got row ", row, " in the order, expected 0 to ", tables[0].shape[0] - 1);
+  }
+  for (size_t t = 0; t < tables.size(); t++) {
+    const size_t bytes = static_cast<size_t>(batch[t].numel() / rows * size_of(batch[t].dtype));
+    const std::byte* from = tables[t].data();
+    std::byte* to = batch[t].data();
+    if (order.empty()) {
+      std::memcpy(to, from + static_cast<size_t>(first) * bytes, static_cast<size_t>(rows) * bytes);
+      continue;
+    }
+    const int64_t* places = order.data() + first;
+    if (bytes == 4) copy_rows<4>(from, places, rows, to, bytes);
+    else if (bytes == 8) copy_rows<8>(from, places, rows, to, bytes);
+    else copy_rows<0>(from, places, rows, to, bytes);
+  }
+}
+
+size_t run_batches(Executor& executor, const Batches& batches, int64_t first, const View& loss,
+                   std::span<const Draw> draws, std::span<double> losses, std::chrono::nanoseconds time) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + time;
+  const Tensor value = executor.tensor(loss);
+  const int64_t rows = batches.batch[0].shape[0];
+  for (size_t done = 0; done < losses.size(); done++) {
+    if (done && Clock::now() >= end) return done;
+    try {
+      batches.gather(first + static_cast<int64_t>(done) * rows);
+      executor.run();
+    } catch (...) {
+      if (!done) throw;
+      return done;
+    }
+    losses[done] = number(value);
+    for (const Draw& d : draws) {
+      Attrs attrs = executor.attrs(d.instruction);
+      attrs.values[d.attribute].i += d.advance;
+      executor.set_attrs(d.instruction, attrs);
+    }
+  }
+  return losses.size();
+}
+
+}  // namespace tg::plan

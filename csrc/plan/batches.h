@@ -1,0 +1,33 @@
+// Steps over the batches of a data set: the rows of each are copied into the arguments of a program, which is then run.
+#pragma once
+#include <chrono>
+#include <span>
+#include <vector>
+
+#include "plan/executor.h"
+
+namespace tg::plan {
+
+// Some rows of tables, in any order. All tensors are contiguous; batch[i] (rows, ...) has the dtype and the row of
+// tables[i] (N, ...).
+struct Batches {
+  std::vector<Tensor> tables, batch;
+  std::span<const int64_t> order;  // N numbers of rows; empty: as they lie
+
+  // The rows from place `first` of the order on, into the batch.
+  void gather(int64_t first) const;
+};
+
+// An attribute that goes on by `advance` from one step to the next: the step of a random number.
+struct Draw {
+  size_t instruction;
+  int attribute;
+  int64_t advance;
+};
+
+// One run for each of `losses`, in which it leaves the one element of `loss`; it stops early when `time` is over. Returns how
+// many it made, one at least. What the first run throws is thrown; a later one that would throw is not made.
+size_t run_batches(Executor& executor, const Batches& batches, int64_t first, const View& loss,
+                   std::span<const Draw> draws, std::span<double> losses, std::chrono::nanoseconds time);
+
+}  // namespace tg::plan

@@ -4,8 +4,8 @@
     python benchmarks/compile_sweep.py --curves depth --threads 1
 
 The floor of a step is the floating-point operations of its products over the rate of the fastest product that was measured in
-the same run, on as many threads. A neighbour whose step takes longer in spite of less work is a cliff: its time over what it
-would be by the work of the bigger one is printed.
+the same run, on as many threads. A point whose step takes longer than that of a neighbour with more work is a cliff, one that
+has much less of the floor than points with less work has fallen: both are listed.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ from worker import in_bursts
 
 PRODUCT = 512  # rows, inputs and outputs of the product whose rate is the peak
 CLIFF = 1.3  # more than this much longer than a neighbour with more work
+FALL = 0.6  # less than this much of the best share of the floor that less work had
+
+
+CPUS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 class Point(NamedTuple):
@@ -111,13 +115,13 @@ def curves(quick: bool) -> Iterator[Point]:
     for rows in [] if quick else [n for n in BATCHES if n <= 20_000]:
         yield Point("batch of SUSY", rows, nets.NETS["SUSY"], rows)
     for width in WIDTHS[:2] if quick else WIDTHS:
-        yield Point("width, 128 rows", width, nets.Net((20, width, width, 5)), 128)
+        yield Point("width at 128 rows", width, nets.Net((20, width, width, 5)), 128)
     for width in [] if quick else WIDTHS:
-        yield Point("width, 1000 rows", width, nets.Net((20, width, width, 5)), 1000)
+        yield Point("width at 1000 rows", width, nets.Net((20, width, width, 5)), 1000)
     for depth in DEPTHS[:2] if quick else DEPTHS:
-        yield Point("depth, width 32", depth, nets.Net((16, *[32] * depth, 5)), 128)
+        yield Point("depth of width 32", depth, nets.Net((16, *[32] * depth, 5)), 128)
     for depth in [] if quick else DEPTHS:
-        yield Point("depth, width 33, tanh", depth, nets.Net((16, *[33] * depth, 1), "tanh"), 300)
+        yield Point("depth of width 33 tanh", depth, nets.Net((16, *[33] * depth, 1), "tanh"), 300)
 
 
 def step_of(net: nets.Net, rows: int) -> Callable[[], Any]:
@@ -173,6 +177,13 @@ def peak_gflops(seconds: float) -> float:
     return 2.0 * PRODUCT**3 / us / 1e3
 
 
+def take(threads: int) -> None:
+    """So many threads, and as many CPUs to themselves."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, CPUS[:threads])
+    tg.set_num_threads(threads)
+
+
 def cliffs(rows: list[dict[str, Any]]) -> list[list[Any]]:
     """Points whose neighbour does more work in less time."""
     found: list[list[Any]] = []
@@ -182,6 +193,18 @@ def cliffs(rows: list[dict[str, Any]]) -> list[list[Any]]:
         small, big = sorted((a, b), key=lambda r: r["flops"])
         if small["us"] > CLIFF * big["us"]:
             found.append([a["curve"], a["threads"], small["at"], big["at"], small["us"], big["us"]])
+    return found
+
+
+def falls(rows: list[dict[str, Any]]) -> list[list[Any]]:
+    """Points with less of the floor than points before them with less work."""
+    found: list[list[Any]] = []
+    best: dict[tuple[str, int], float] = {}
+    for r in sorted(rows, key=lambda r: r["flops"]):
+        key = r["curve"], r["threads"]
+        if r["share"] < FALL * best.get(key, 0.0):
+            found.append([*key, r["at"], r["us"], r["share"], best[key]])
+        best[key] = max(best.get(key, 0.0), r["share"])
     return found
 
 
@@ -211,25 +234,28 @@ def main() -> None:
     a = parser.parse_args()
     seconds = 0.001 if a.quick else a.seconds
     points = [p for p in curves(a.quick) if any(word in p.curve for word in a.curves)]
+    names = list(dict.fromkeys(p.curve for p in points))
     rows: list[dict[str, Any]] = []
+    peaks: dict[int, float] = {}
     for threads in a.threads:
-        tg.set_num_threads(threads)
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, range(min(threads, os.cpu_count() or 1)))
+        take(threads)
         with locked(a.lock):
-            peak = peak_gflops(seconds)
-        print(f"{threads} thread{'s' if threads > 1 else ''}: the floor is at {peak:.0f} GF/s", flush=True)
-        for p in points:
-            call = step_of(p.net, p.rows)
+            peaks[threads] = peak_gflops(seconds)
+        print(f"{threads} thread{'s' if threads > 1 else ''}: the floor is at {peaks[threads]:.0f} GF/s", flush=True)
+    for p in points:
+        call, flops = step_of(p.net, p.rows), p.net.flops(p.rows)
+        for threads in a.threads:  # in turn at each point, so that what else the machine does is shared out
+            take(threads)
             start = time.perf_counter()
             call()
+            least = 0.0 if a.quick else 3 * (time.perf_counter() - start)
             with locked(a.lock):
-                us = microseconds(call, max(seconds, 0.0 if a.quick else 3 * (time.perf_counter() - start)))
-            flops = p.net.flops(p.rows)
-            floor = flops / peak / 1e3
+                us = microseconds(call, max(seconds, least))
+            floor = flops / peaks[threads] / 1e3
             found = {"curve": p.curve, "at": p.at, "threads": threads, "rows": p.rows}
             found |= {"sizes": "-".join(map(str, p.net.sizes)), "flops": flops}
             rows.append({**found, "us": us, "floor_us": floor, "share": floor / us})
+    rows.sort(key=lambda r: (names.index(r["curve"]), r["threads"]))
     for curve in dict.fromkeys(r["curve"] for r in rows):
         here = [r for r in rows if r["curve"] == curve]
         cells: list[list[Any]] = []
@@ -247,6 +273,10 @@ def main() -> None:
     print(f"\nCliffs, where less work takes more than {CLIFF} times as long: {len(steep)}")
     if steep:
         print(table(["curve", "threads", "less work", "more", "µs", "µs of more"], steep))
+    low = falls(rows)
+    print(f"\nShares of the floor below {FALL} of what less work had: {len(low)}")
+    if low:
+        print(table(["curve", "threads", "at", "µs", "share", "best before"], low))
     harness.save(a.out, "compile_sweep", rows)
     if a.csv:
         with a.csv.open("w", newline="") as file:

@@ -178,10 +178,14 @@ OPTIMIZERS: tuple[Callable[[Any], Any], ...] = (
 )
 
 
+def net_loss(seed: int, shape: Net) -> tuple[Any, Callable[[int, tg.Generator], tg.Tensor]]:
+    return Random(seed + 1).choice(list(losses(shape.outputs).values()))
+
+
 def net_subject(seed: int) -> tuple[Callable[[], Subject], list[Any], str]:
     shape = Net(Random(seed))
-    rng = Random(seed + 1)
-    loss, target = rng.choice(list(losses(shape.outputs).values()))
+    rng = Random(seed + 2)
+    loss, target = net_loss(seed, shape)
     optimizer_of, clip = rng.choice(OPTIMIZERS), rng.random() < 0.3
     rows = rng.sample((2, 3, 7, 64, 65, 129, 200, 513), 2)
 
@@ -212,6 +216,24 @@ def test_random_nets(seed: int, full: bool) -> None:
             assert_twins(make, calls, THREADS if full else (1, 2 + seed % 2))
         except AssertionError as error:
             raise AssertionError(f"seed {seed + 1000 * more}\n{error}\n{text}") from None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_large_batches(seed: int, full: bool) -> None:
+    """Batches that go through the layers in pieces."""
+    for more in range(10 if full else 1):
+        make, _, text = net_subject(5000 + seed + 100 * more)
+        shape = Net(Random(5000 + seed + 100 * more))
+        target = net_loss(5000 + seed + 100 * more, shape)[1]
+        calls = in_turn(
+            lambda n, g: (tg.randn(n, shape.inputs, generator=g), target(n, g)),  # noqa: B023 -- called at once
+            (4097, 12_000, 30_001) if full else (7000 + 1001 * seed,),
+            2,
+        )
+        try:
+            assert_twins(make, calls, THREADS if full else (1, 2))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{text}") from None
 
 
 def test_values_at_the_ends_of_the_numbers() -> None:

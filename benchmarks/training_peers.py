@@ -67,6 +67,9 @@ class Framework(Training):
         self.t.set_num_threads(threads)
         self.adam = adam
 
+    def compiled(self, step: Step) -> Step:
+        return step
+
     def hold(self, a: Array) -> Any:
         return self.t.from_numpy(a)
 
@@ -97,10 +100,72 @@ class Framework(Training):
             optimizer.step()
             return loss.detach()
 
-        return step
+        return self.compiled(step)
 
     def shuffled(self, n: int) -> Any:
         return self.t.randperm(n)
+
+
+class Compiled(Framework):
+    """trigrad.compile: the whole step is one plan."""
+
+    def compiled(self, step: Step) -> Step:
+        made: Step = self.t.compile(step)
+        return made
+
+
+class TorchCompile(Framework):
+    """torch.compile of the network, which takes seconds for each one; its step is PyTorch's fused one."""
+
+    def model(self, net: nets.Net, weights: list[Array]) -> Any:
+        return self.t.compile(super().model(net, weights))
+
+
+class ScikitLearn(Training):
+    """MLPClassifier.partial_fit with one batch is one step of Adam on the cross-entropy."""
+
+    def __init__(self, threads: int) -> None:
+        self.neural: Any = importlib.import_module("sklearn.neural_network")
+        importlib.import_module("threadpoolctl").threadpool_limits(threads)
+
+    def hold(self, a: Array) -> Any:
+        return a
+
+    def variants(self, case: Case, inputs: tuple[Array, ...]) -> list[Variant]:
+        net = net_of(case)
+        return [] if net.normalized or net.dropout else super().variants(case, inputs)
+
+    def step(self, net: nets.Net, weights: list[Array]) -> Step:
+        classifier: Any = None
+
+        def begin(x: Any, y: Any) -> Any:
+            made = self.neural.MLPClassifier(
+                net.sizes[1:-1],
+                activation=net.hidden,
+                alpha=0,
+                batch_size=len(x),
+                learning_rate_init=nets.LEARNING_RATE,
+                shuffle=False,
+            )
+            made.partial_fit(x, y, classes=np.arange(2 if net.logit else net.sizes[-1]))
+            for mine, w in zip(made.coefs_, weights[::2], strict=True):
+                mine[...] = w.T
+            for mine, b in zip(made.intercepts_, weights[1::2], strict=True):
+                mine[...] = b
+            made._optimizer.t = 0
+            for moment in (*made._optimizer.ms, *made._optimizer.vs):
+                moment[...] = 0
+            return made
+
+        def step(x: Any, y: Any) -> Any:
+            nonlocal classifier
+            classifier = classifier or begin(x, y)
+            return classifier.partial_fit(x, y).loss_
+
+        return step
+
+    def shuffled(self, n: int) -> Any:
+        return np.random.default_rng(1).permutation(n)
 
 
 class Jax(Training):
@@ -180,9 +245,12 @@ class Jax(Training):
 
 
 PEERS: dict[str, Callable[[int], Peer]] = {
+    "trigrad compiled": partial(Compiled, library="trigrad"),
     "trigrad eager": partial(Framework, library="trigrad"),
     "torch eager": partial(Framework, library="torch"),  # Adam as it comes: one parameter after the other
     "torch foreach": partial(Framework, library="torch", foreach=True),
     "torch fused": partial(Framework, library="torch", fused=True),
+    "torch compile": partial(TorchCompile, library="torch", fused=True),
     "jax jit": Jax,
+    "scikit-learn": ScikitLearn,
 }

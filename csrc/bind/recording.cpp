@@ -1,6 +1,7 @@
 // trigrad._core.Recording (used by _compile.py alone), and what the rest of the room tells it.
 #include "bind/recording.h"
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <unordered_map>
@@ -47,7 +48,8 @@ struct Recorded {
   std::vector<Ref> expectations;  // error(value) of each
   bool grad_mode = true;
   bool active = false, paused = false;
-  uint64_t next = 0;  // the birth number to go on with after a pause
+  uint64_t structure = 0;  // when it began
+  uint64_t next = 0;       // the birth number to go on with after a pause
 };
 
 thread_local Recorded* current = nullptr;
@@ -100,6 +102,7 @@ PyObject* new_recording(PyTypeObject* type, PyObject* args, PyObject*) {
     r->next = (recordings.fetch_add(1) + 1) << 32;
     r->calls = std::make_unique<plan::Recording>(std::move(tensors), r->next);
     r->grad_mode = grad_enabled();
+    r->structure = structure;
     PyObject* self = checked(type->tp_alloc(type, 0));
     reinterpret_cast<RecordingObject*>(self)->recorded = r.release();
     Recorded& made = recorded_of(self);
@@ -163,10 +166,32 @@ std::vector<Tensor> tensors_of(PyObject* sequence) {
   return found;
 }
 
+// What was there before and became part of the graph by a write: an argument leaves it again, as results do.
+void leave_graph(Recorded& r) {
+  while (std::erase_if(r.asked, [](const Asked& a) { return Py_REFCNT(a.tensor.get()) == 1; })) {
+  }  // nobody has them any more; of views that went their bases may be gone, too
+  for (const Asked& a : r.asked) {
+    TensorObject& t = object_of(a.tensor.get());
+    if (!t.node) continue;
+    const bool argument =
+        std::ranges::any_of(r.arguments, [&](const Ref& g) { return value_of(g.get()).storage == t.value.storage; });
+    if (!argument)
+      fail(ErrorKind::Runtime, "[compile] a tensor of shape ", t.value.shape,
+           " from outside of the step was overwritten with one that requires a gradient, and so became part of the "
+           "graph, "
+           "expected it to stay outside, as replays have none; write x.detach() into it, or write inside "
+           "trigrad.no_grad()");
+    Py_CLEAR(t.node);
+    t.requires_grad = a.requires_grad;
+    t.retains_grad = false;
+  }
+}
+
 // kept(outputs) -> the shapes of tensors that were made meanwhile, are still there, and are no outputs or gradients.
 PyObject* kept(PyObject* self, PyObject* outputs) {
   return guarded([&] {
     Recorded& r = recorded_of(self);
+    leave_graph(r);
     // Leaves that were made meanwhile and that nobody else holds are gone, with their gradients.
     std::erase_if(r.touched, [&](const Touched& t) {
       return Py_REFCNT(t.tensor.get()) == 1 && r.calls->made_here(value_of(t.tensor.get()));
@@ -273,7 +298,7 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
       PyObject* t = a.tensor.get();
       bool argument = false;
       for (const Ref& given : r.arguments) argument |= given.get() == t;
-      if (argument || Py_REFCNT(t) == 1 || r.calls->made_here(value_of(t))) continue;
+      if (argument || r.calls->made_here(value_of(t))) continue;
       p->leaves.push_back({borrowed(t), a.requires_grad, value_of(t).storage, value_of(t).offset});
     }
     plan::optimise(program);
@@ -281,7 +306,7 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
     p->expectations = std::move(r.expectations);
     for (const Ref& source : r.sources) p->sources.push_back(borrowed(source.get()));
     p->grad_mode = r.grad_mode;
-    p->structure = structure;
+    p->structure = r.structure;
     take_live(*p);
     return wrap_plan(std::move(p));
   });

@@ -419,6 +419,8 @@ void dropout(Inference& c) {
   check_key(c, 1);
   const Dtype t = same_floating(c, {0});
   require_probability(c, c.attrs.real(0));
+  if (c.attrs.integer(4) < 0 || c.attrs.integer(4) % random_group_words)
+    refuse(c, ErrorKind::Value, "first is ", c.attrs.integer(4), ", expected a multiple of ", random_group_words);
   c.outs[0] = {c.in[0].shape, t};
 }
 

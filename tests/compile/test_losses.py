@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import trigrad as tg
+from compile.twins import THREADS, Subject, assert_twins, in_turn
 from trigrad import nn
 from trigrad.nn import functional as F
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from twins import THREADS, Subject, assert_twins, in_turn
 
 CLASSES = 5
 ROWS = (1, 2, 7, 64, 129, 1000)

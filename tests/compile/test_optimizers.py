@@ -4,20 +4,15 @@ plan for all of it."""
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import trigrad as tg
+from compile.twins import THREADS, Subject, assert_twins, followed, in_turn, on
 from trigrad import nn, optim
 from trigrad.nn import functional as F
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from twins import THREADS, Subject, assert_twins, followed, in_turn, on
 
 #: optimizer -> options to be tried, one set after the other
 OPTIONS: dict[str, list[dict[str, Any]]] = {

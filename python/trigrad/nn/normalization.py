@@ -118,7 +118,9 @@ class BatchNorm1d(Module):
     @no_grad()
     def _average(self, input: Tensor) -> None:
         """Running statistics become the mean of those of all steps. Tensors throughout: a compiled step counts on."""
-        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
         axes = [axis for axis in range(input.ndim) if axis != 1]
         share = 1.0 / self.num_batches_tracked.to(self.running_mean.dtype)
         self.running_mean.lerp_(ops.mean(input, axes), share)

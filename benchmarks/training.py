@@ -190,9 +190,10 @@ def of_sklearn(net: Net, rows: int, threads: int) -> Step | None:
     data = batches(net, rows)
     classes = np.arange(max(2, net.sizes[-1]))
     model = neural.MLPClassifier(net.sizes[1:-1], net.hidden, solver="adam", alpha=0, batch_size=rows, shuffle=False)
-    model.partial_fit(*data[0], classes)
+    model.partial_fit(*data[0], classes=classes)
     for i, (w, b) in enumerate(weights(net)):
         model.coefs_[i][:], model.intercepts_[i][:] = w.T, b
+    del model._optimizer  # Adam starts afresh
 
     def step(k: int) -> float:
         model.partial_fit(*data[k])
@@ -246,14 +247,14 @@ def serve(peer: str, threads: int) -> None:
 
 
 class Peer:
-    def __init__(self, name: str, threads: int) -> None:
+    def __init__(self, name: str, threads: int, script: str = __file__) -> None:
         variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TRIGRAD_NUM_THREADS")
         environment = os.environ | dict.fromkeys(variables, str(threads))
         if threads == 1:
             environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (close() closes it)
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", name, str(threads)],
+            [sys.executable, script, "--serve", name, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

@@ -92,3 +92,10 @@ def test_training_times_steps_that_agree(tmp_path: Path) -> None:
     assert set(rows[0]["us"]) == {"trigrad", "trigrad eager"}
     assert rows[0]["ratios"]["trigrad eager"] > 0
     assert "jet 128" in printed
+
+
+def test_epoch_times_epochs(tmp_path: Path) -> None:
+    printed, rows = run("epoch.py", tmp_path / "epoch.json", "--peers", "trigrad,scikit-learn")
+    assert rows[0]["faults"] == {}
+    assert rows[0]["seconds"]["trigrad"][0] > 0
+    assert "5000 jets" in printed

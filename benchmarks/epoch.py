@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import importlib.util
 import json
 import os
 import sys
@@ -17,14 +16,28 @@ from time import perf_counter
 from typing import Any
 
 import harness
-from training import JET, NEEDS, RATE, Array, Peer, alike, batches, weights
+import nets
 
 Epoch = Callable[[], float]  # -> the mean loss
-BATCH = 256
+JET, BATCH, RATE = nets.NETS["jet"], 256, nets.LEARNING_RATE
 
 
-def data(events: int) -> tuple[Array, Array]:
-    return batches(JET, events, 1)[0]
+def layers() -> list[tuple[nets.Array, nets.Array]]:
+    """Weight (N, K) and bias (N,) of each."""
+    flat = nets.weights(JET)
+    return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def alike(library: Any) -> tuple[Any, Any]:
+    """Model and loss in PyTorch's names, which are ours."""
+    made = []
+    for w, b in layers():
+        layer = library.nn.Linear(w.shape[1], w.shape[0])
+        with library.no_grad():
+            layer.weight.copy_(library.from_numpy(w))
+            layer.bias.copy_(library.from_numpy(b))
+        made += [layer, library.nn.ReLU()]
+    return library.nn.Sequential(*made[:-1]), library.nn.CrossEntropyLoss()
 
 
 # ---- the peers: an epoch each
@@ -34,9 +47,9 @@ def of_trigrad(events: int, threads: int) -> Epoch:
     import trigrad as tg
 
     tg.set_num_threads(threads)
-    model, loss = alike(tg, JET, tg.from_numpy, tg.no_grad)
+    model, loss = alike(tg)
     trainer = tg.Trainer(model, loss, tg.optim.Adam(model.parameters(), lr=RATE))
-    X, y = data(events)
+    X, y = nets.data(JET, events)
     return lambda: trainer.fit(X, y, epochs=1, batch_size=BATCH)["loss"][0]
 
 
@@ -44,9 +57,9 @@ def of_torch(events: int, threads: int, loader: bool) -> Epoch:
     import torch
 
     torch.set_num_threads(threads)
-    model, loss = alike(torch, JET, torch.from_numpy, torch.no_grad)
+    model, loss = alike(torch)
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE, fused=True)
-    X, y = map(torch.from_numpy, data(events))
+    X, y = map(torch.from_numpy, nets.data(JET, events))
     loaded = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X, y), BATCH, shuffle=True)
 
     def picked() -> Any:
@@ -70,8 +83,8 @@ def of_jax(events: int, threads: int) -> Epoch:
     jax = importlib.import_module("jax")
     optax = importlib.import_module("optax")
     optimizer = optax.adam(RATE)
-    parameters = [(jax.numpy.asarray(w.T), jax.numpy.asarray(b)) for w, b in weights(JET)]
-    X, y = map(jax.numpy.asarray, data(events))
+    parameters = [(jax.numpy.asarray(w.T), jax.numpy.asarray(b)) for w, b in layers()]
+    X, y = map(jax.numpy.asarray, nets.data(JET, events))
     steps = max(1, events // BATCH)
 
     def loss(parameters: Any, x: Any, y: Any) -> Any:
@@ -105,10 +118,10 @@ def of_jax(events: int, threads: int) -> Epoch:
 
 def of_sklearn(events: int, threads: int) -> Epoch:
     neural = importlib.import_module("sklearn.neural_network")
-    X, y = data(events)
+    X, y = nets.data(JET, events)
     model = neural.MLPClassifier(JET.sizes[1:-1], alpha=0, batch_size=min(BATCH, events))
     model.partial_fit(X[:BATCH], y[:BATCH], classes=list(range(JET.sizes[-1])))
-    for i, (w, b) in enumerate(weights(JET)):
+    for i, (w, b) in enumerate(layers()):
         model.coefs_[i][:], model.intercepts_[i][:] = w.T, b
     del model._optimizer  # Adam starts afresh
 
@@ -133,31 +146,41 @@ def serve(peer: str, threads: int) -> None:
     os.dup2(2, 1)  # whatever a library prints goes to stderr
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
-    epoch = PEERS[peer](json.loads(sys.stdin.readline())["events"], threads)
-    losses = [epoch(), epoch()]
-    gc.collect()
-    print(json.dumps({"losses": losses}), file=replies, flush=True)
-    for _ in sys.stdin:
-        start = perf_counter()
-        epoch()
-        print(json.dumps({"seconds": perf_counter() - start}), file=replies, flush=True)
+    print(json.dumps({"status": "ok"}), file=replies, flush=True)
+    epoch: Epoch | None = None
+    for line in sys.stdin:
+        message = json.loads(line)
+        reply: dict[str, Any] = {"status": "ok"}
+        try:
+            if epoch is None:
+                epoch = PEERS[peer](message["events"], threads)
+                reply["losses"] = [epoch(), epoch()]
+                gc.collect()
+            else:
+                start = perf_counter()
+                epoch()
+                reply["seconds"] = perf_counter() - start
+        except ImportError as error:
+            reply = {"status": "missing", "faults": {"import": str(error)}}
+        print(json.dumps(reply), file=replies, flush=True)
 
 
-def measure(events: int, workers: dict[str, Peer], blocks: int) -> dict[str, Any]:
+def measure(events: int, workers: dict[str, harness.Worker], blocks: int) -> dict[str, Any]:
     losses: dict[str, float] = {}
     faults: dict[str, str] = {}
     for name, worker in workers.items():
-        try:
-            losses[name] = worker.ask(events=events)["losses"][-1]
-        except RuntimeError as error:
-            faults[name] = str(error)
+        reply = worker.ask("prepare", events=events)
+        if reply["status"] == "ok":
+            losses[name] = reply["losses"][-1]
+        else:
+            faults[name] = " ".join([reply["status"], *reply["faults"].values()])
     for name, found in losses.items():
         if not abs(found - losses["trigrad"]) < 0.1 * losses["trigrad"]:
             faults[name] = f"loss {found:.4f} in the second epoch, expected {losses['trigrad']:.4f}"
     times: dict[str, list[float]] = {name: [] for name in losses}
     for _ in range(blocks):
         for name, taken in times.items():
-            taken.append(workers[name].ask()["seconds"])
+            taken.append(workers[name].ask("run")["seconds"])
     return {"seconds": times, "faults": faults}
 
 
@@ -168,17 +191,12 @@ def main() -> None:
     a = parser.parse_args()
     if a.quick:
         a.events, a.blocks, a.threads = 5000, 1, [1]
-    needs = NEEDS | {"torch DataLoader": "torch"}
-    names = [p for p in a.peers if p not in needs or importlib.util.find_spec(needs[p])]
-    for p in a.peers:
-        if p not in names:
-            print(f"{p} is not here: no module {needs[p]}")
     rows: list[dict[str, Any]] = []
     for threads in a.threads:
-        workers: dict[str, Peer] = {}
+        workers: dict[str, harness.Worker] = {}
         try:
             with harness.locked(a.lock):
-                workers |= {name: Peer(name, threads, __file__) for name in names}
+                workers |= {name: harness.Worker(name, threads, "epoch.py") for name in a.peers}
                 found = measure(a.events, workers, a.blocks)
         finally:
             for worker in workers.values():
@@ -192,12 +210,12 @@ def main() -> None:
         print(f"\nseconds per epoch of {a.events} jets, {threads} thread{'s' * (threads > 1)}")
         print(harness.table(["library", "median", "least", "ratio to trigrad", "range"], lines), flush=True)
         for name, why in found["faults"].items():
-            print(f"{name} is not comparable: {why}")
+            print(f"{name}: {why}")
         harness.save(a.out, "epoch", rows)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--serve"]:
-        serve(sys.argv[2], int(sys.argv[3]))
+    if sys.argv[1:2] and sys.argv[1] in PEERS:
+        serve(sys.argv[1], int(sys.argv[2]))
     else:
         main()

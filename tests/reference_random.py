@@ -84,8 +84,8 @@ def ref_dropout_mask(size: tuple[int, ...], p: float, seed: int, stream: int, st
 
 
 @row
-def ref_native_dropout(input: Array, p: float, seed: int, stream: int, step: int) -> Array:
-    kept = _kept(input.size, p, seed, stream, step).reshape(input.shape)
+def ref_native_dropout(input: Array, p: float, seed: int, stream: int, step: int, first: int = 0) -> Array:
+    kept = _kept(first + input.size, p, seed, stream, step)[first:].reshape(input.shape)
     return np.where(kept, input / (1 - p) if p < 1 else 0.0, 0.0)
 
 

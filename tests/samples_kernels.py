@@ -578,6 +578,7 @@ def _dropout(t: str) -> Iterator[Sample]:
         yield Sample(f"{n}", (real(n, "drop", t),), {"p": 0.25, **KEYS[1]})
     for p in (0.0, 0.5, 1.0):
         yield Sample(f"p={p}", (real((9, 7), "drop", t),), {"p": p, **KEYS[0]})
+    yield Sample("a part", (real((9, 7), "drop", t),), {"p": 0.5, **KEYS[0], "first": 96})
 
 
 LARGE["native_dropout"] = lambda t: Sample("large", (real((211, 1001), "drop", t),), {"p": 0.25, **KEYS[1]})

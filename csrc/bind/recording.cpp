@@ -47,7 +47,8 @@ struct Recorded {
   std::vector<Ref> expectations;  // error(value) of each
   bool grad_mode = true;
   bool active = false, paused = false;
-  uint64_t next = 0;  // the birth number to go on with after a pause
+  uint64_t structure = 0;  // when it began
+  uint64_t next = 0;       // the birth number to go on with after a pause
 };
 
 thread_local Recorded* current = nullptr;
@@ -100,6 +101,7 @@ PyObject* new_recording(PyTypeObject* type, PyObject* args, PyObject*) {
     r->next = (recordings.fetch_add(1) + 1) << 32;
     r->calls = std::make_unique<plan::Recording>(std::move(tensors), r->next);
     r->grad_mode = grad_enabled();
+    r->structure = structure;
     PyObject* self = checked(type->tp_alloc(type, 0));
     reinterpret_cast<RecordingObject*>(self)->recorded = r.release();
     Recorded& made = recorded_of(self);
@@ -167,6 +169,10 @@ std::vector<Tensor> tensors_of(PyObject* sequence) {
 PyObject* kept(PyObject* self, PyObject* outputs) {
   return guarded([&] {
     Recorded& r = recorded_of(self);
+    // Leaves that were made meanwhile and that nobody else holds are gone, with their gradients.
+    std::erase_if(r.touched, [&](const Touched& t) {
+      return Py_REFCNT(t.tensor.get()) == 1 && r.calls->made_here(value_of(t.tensor.get()));
+    });
     std::vector<Tensor> known = tensors_of(outputs);
     for (const Touched& t : r.touched)
       if (PyObject* grad = object_of(t.tensor.get()).grad) known.push_back(value_of(grad));
@@ -277,7 +283,7 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
     p->expectations = std::move(r.expectations);
     for (const Ref& source : r.sources) p->sources.push_back(borrowed(source.get()));
     p->grad_mode = r.grad_mode;
-    p->structure = structure;
+    p->structure = r.structure;
     take_live(*p);
     return wrap_plan(std::move(p));
   });

@@ -134,6 +134,7 @@ void k_permutation(const Call& c) {
 void k_dropout(const Call& c) {
   const RandomKey key = key_of(c, 1);
   const double p = c.attrs.real(0);
+  const int64_t place = c.attrs.integer(4);
   const Tensor x = contiguous(c.in[0]);
   with_floating(x.dtype, [&](auto t) {
     using T = decltype(t);
@@ -145,7 +146,7 @@ void k_dropout(const Call& c) {
     }
     over_groups(n, 0.07 * sizeof(T), [&](int64_t first, int64_t count) {
       isa().rows<T>().dropout(
-          {key, first, count, threshold(p), static_cast<T>(1 / (1 - p)), x.data<T>() + first, out + first});
+          {key, place + first, count, threshold(p), static_cast<T>(1 / (1 - p)), x.data<T>() + first, out + first});
     });
   });
 }

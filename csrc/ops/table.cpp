@@ -92,7 +92,9 @@ const Row kKernelRows[] = {
      "batch_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor invstd, Tensor? weight=None)", 3,
      rules::batch_norm_backward},
 
-    {op_dropout, "native_dropout(Tensor input, Float p, Int seed, Int stream, Int step)", 1, rules::dropout, kRandom},
+    // `first`: the place of the first element among those that are drawn for, a multiple of 32: a part of a larger call.
+    {op_dropout, "native_dropout(Tensor input, Float p, Int seed, Int stream, Int step, Int first=0)", 1,
+     rules::dropout, kRandom},
     {op_dropout_mask, "dropout_mask(Shape size, Float p, Int seed, Int stream, Int step)", 1, rules::dropout_mask,
      kRandom},
     {op_uniform, "uniform(Shape size, Float low, Float high, Int seed, Int stream, Int step, Type dtype=float32)", 1,

@@ -84,8 +84,14 @@ void Executor::add_operand(const View& v, Part part, int shard, int64_t partial)
 Executor::Step Executor::make_step(const Scheduled& s, int shard, const std::vector<int64_t>& partials,
                                    size_t first_partial) {
   const Instruction& i = program_.instructions[static_cast<size_t>(s.instruction)];
-  Step made{i.op,          i.op ? backend_.kernels[i.op->id] : nullptr, operands_.size(), i.in.size(), 0, i.out.size(),
-            s.instruction, attrs_[static_cast<size_t>(s.instruction)]};
+  Step made{
+      i.op, i.op ? backend_.kernels[i.op->id] : nullptr, operands_.size(), i.in.size(), 0, i.out.size(), s.instruction,
+      {}};
+  if (i.op && i.op->id == op_dropout && shard > 0) {
+    made.place = 4;
+    made.first = schedule_.shards[static_cast<size_t>(shard)].first * i.in[0].strides[0];
+  }
+  give_attrs(made, attrs_[static_cast<size_t>(s.instruction)]);
   for (size_t k = 0; k < i.in.size(); k++) add_operand(i.in[k], shard < 0 ? Part::whole : s.in[k], shard, -1);
   made.out = operands_.size();
   for (size_t k = 0; k < i.out.size(); k++) {
@@ -160,9 +166,14 @@ void Executor::bind(int buffer, const StorageRef& storage, int64_t base) {
   if (!(bound_[at] == storage)) bound_[at] = storage;
 }
 
+void Executor::give_attrs(Step& s, const Attrs& attrs) {
+  s.attrs = attrs;
+  if (s.place >= 0) s.attrs.values[s.place] = Attr::integer(attrs.integer(s.place) + s.first);
+}
+
 void Executor::set_attrs(size_t instruction, const Attrs& attrs) {
   attrs_[instruction] = attrs;
-  for (Step* s : steps_of_[instruction]) s->attrs = attrs;
+  for (Step* s : steps_of_[instruction]) give_attrs(*s, attrs);
 }
 
 Tensor Executor::tensor(const View& v) const {

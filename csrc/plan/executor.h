@@ -45,6 +45,8 @@ class Executor {
     size_t in, n_in, out, n_out;  // places in operands_
     int instruction;
     Attrs attrs;
+    int place = -1;     // the attribute that tells where a shard starts in what is drawn for all
+    int64_t first = 0;  // and what it is
   };
   struct Use {
     size_t operand;
@@ -60,6 +62,7 @@ class Executor {
   Step make_step(const Scheduled& s, int shard, const std::vector<int64_t>& partials, size_t first_partial);
   Step make_join(const Scheduled& s, size_t out, Join join, int64_t partial);
   void start();
+  static void give_attrs(Step& step, const Attrs& attrs);
   void execute(const Step& step);
   void written();  // raises the versions of what a run has written
   template <class Each>

@@ -45,6 +45,49 @@ int64_t place(std::vector<Life>& all) {
   return end;
 }
 
+// Where an elementwise instruction is the last to see an operand, its result may take the operand's place: what follows in
+// the schedule touches the other only. Per buffer the one whose place it takes, or -1.
+std::vector<int> places_taken(const Program& p, const Schedule& s) {
+  std::vector<int> last(p.buffers.size(), -1), takes(p.buffers.size(), -1);
+  auto each = [&](auto f) {
+    for (const Slot& slot : s.slots)
+      for (const Scheduled& step : slot.steps) f(p.instructions[static_cast<size_t>(step.instruction)], step, slot);
+  };
+  each([&](const Instruction& i, const Scheduled& step, const Slot&) {
+    for (const std::vector<View>* views : {&i.in, &i.out})
+      for (const View& v : *views)
+        if (v.defined()) last[static_cast<size_t>(v.buffer)] = step.instruction;
+  });
+  std::vector<bool> given(p.buffers.size(), false);  // its place is taken already
+  std::vector<bool> made(p.buffers.size(), false);
+  each([&](const Instruction& i, const Scheduled& step, const Slot& slot) {
+    const bool elementwise = i.op && (i.op->flags & kElementwise) && i.out.size() == 1 && i.out[0].defined();
+    if (elementwise && !made[static_cast<size_t>(i.out[0].buffer)]) {
+      const View& out = i.out[0];
+      const auto to = static_cast<size_t>(out.buffer);
+      auto whole = [&](const View& v) {
+        const Buffer& b = p.buffers[static_cast<size_t>(v.buffer)];
+        return b.role == Role::temporary && !b.storage && v.offset == 0 && v.contiguous() &&
+               v.numel() * size_of(v.dtype) == static_cast<int64_t>(b.bytes);
+      };
+      for (const View& v : i.in) {
+        if (!v.defined() || v.buffer == out.buffer || !whole(v) || !whole(out) || takes[to] >= 0) continue;
+        const auto from = static_cast<size_t>(v.buffer);
+        bool same_view = v.dtype == out.dtype && v.shape == out.shape;
+        for (const View& w : i.in) same_view &= w.buffer != v.buffer || same(w, v);  // not read in another way as well
+        if (same_view && last[from] == step.instruction && !given[from] && s.apart[from] == s.apart[to] &&
+            (!slot.sharded || s.apart[to])) {
+          takes[to] = v.buffer;
+          given[from] = true;
+        }
+      }
+    }
+    for (const View& v : i.out)
+      if (v.defined()) made[static_cast<size_t>(v.buffer)] = true;
+  });
+  return takes;
+}
+
 }  // namespace
 
 Layout plan_memory(const Program& p, const Schedule& s) {
@@ -80,12 +123,20 @@ Layout plan_memory(const Program& p, const Schedule& s) {
     }
     now = last + 1;
   }
+  // A buffer that takes another's place lives on in it.
+  const std::vector<int> takes = places_taken(p, s);
+  auto home = [&](size_t b) {
+    while (takes[b] >= 0) b = static_cast<size_t>(takes[b]);
+    return b;
+  };
+  for (size_t b = 0; b < of.size(); b++)
+    if (home(b) != b && of[b].first >= 0) of[home(b)].touch(of[b].first, of[b].last);
   std::vector<Life> shared;
   int64_t most_rows = 1;
   for (const Rows& r : s.shards) most_rows = std::max(most_rows, r.end - r.first);
   const int64_t rows = s.shards.empty() ? 1 : s.shards.back().end;
   for (size_t b = 0; b < of.size(); b++) {
-    if (p.buffers[b].role != Role::temporary || of[b].first < 0) continue;
+    if (p.buffers[b].role != Role::temporary || of[b].first < 0 || home(b) != b) continue;
     of[b].place = &layout.place[b];
     of[b].bytes = aligned(static_cast<int64_t>(p.buffers[b].bytes));
     if (p.buffers[b].storage) of[b].first = -1;  // its bytes are put there before the first instruction
@@ -98,6 +149,7 @@ Layout plan_memory(const Program& p, const Schedule& s) {
   }
   layout.shared = place(shared);
   layout.shard = place(partial);
+  for (size_t b = 0; b < of.size(); b++) layout.place[b] = layout.place[home(b)];
   return layout;
 }
 

@@ -71,10 +71,10 @@ void Recording::about_to_write(int buffer) {
   if (written_[at]) return;
   written_[at] = true;
   const Buffer& b = program_.buffers[at];
-  Storage* storage = b.role == Role::input   ? input_storage_[at].get()
-                     : b.role == Role::state ? b.storage.get()
-                                             : nullptr;
-  if (storage) saved_[buffer].assign(storage->data(), storage->data() + storage->bytes());
+  const StorageRef storage = b.role == Role::input   ? input_storage_[at]
+                             : b.role == Role::state ? b.storage
+                                                     : StorageRef{};
+  if (storage) saved_.push_back({storage, {storage->data(), storage->data() + storage->bytes()}});
 }
 
 void Recording::before(const Call& call) {
@@ -159,12 +159,9 @@ Program Recording::finish(const std::vector<Tensor>& outputs) {
 }
 
 void Recording::undo() noexcept {
-  for (auto& [b, bytes] : saved_) {
-    const auto at = static_cast<size_t>(b);
-    Storage* storage =
-        program_.buffers[at].role == Role::input ? input_storage_[at].get() : program_.buffers[at].storage.get();
-    std::memcpy(storage->data(), bytes.data(), bytes.size());
-    storage->written();
+  for (const Saved& s : saved_) {
+    std::memcpy(s.storage->data(), s.bytes.data(), s.bytes.size());
+    s.storage->written();
   }
 }
 

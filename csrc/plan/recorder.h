@@ -47,12 +47,16 @@ class Recording : public Recorder {
 
   uint64_t first_birth_;
   Program program_;
-  std::unordered_map<uint64_t, int> born_;                 // birth -> buffer
-  std::unordered_map<const Storage*, int> external_;       // storages that were there before
-  std::unordered_map<int, std::vector<std::byte>> saved_;  // buffer -> its bytes before the first write
-  std::vector<Birth::weak_type> births_;                   // per buffer; empty where it is external
-  std::vector<bool> written_;                              // per buffer
-  std::vector<int64_t> input_base_;                        // per buffer: the offset in bytes where the argument starts
+  std::unordered_map<uint64_t, int> born_;            // birth -> buffer
+  std::unordered_map<const Storage*, int> external_;  // storages that were there before
+  struct Saved {
+    StorageRef storage;
+    std::vector<std::byte> bytes;
+  };
+  std::vector<Saved> saved_;              // states and arguments before their first write
+  std::vector<Birth::weak_type> births_;  // per buffer; empty where it is external
+  std::vector<bool> written_;             // per buffer
+  std::vector<int64_t> input_base_;       // per buffer: the offset in bytes where the argument starts
   std::vector<StorageRef> input_storage_;
   std::vector<Draw> draws_;
   int next_live_ = -1;

@@ -51,6 +51,9 @@ Cut cut(const Instruction& i, int64_t rows) {
     case op_copy_:
     case op_fill_:
     case op_masked_fill: return elementwise(i, rows);
+    case op_dropout:  // the masks of a shard start at its rows
+      if (first && i.in[0].contiguous()) return cut_of({by_rows}, {by_rows});
+      return {};
     case op_dense:
       if (first && i.in[0].shape.size() > 1 && has_rows(i.out[0], rows))
         return cut_of({by_rows, whole, whole}, {by_rows});
@@ -233,6 +236,7 @@ double nanoseconds(const Program& p, const Instruction& i) {
 
 constexpr double kMeeting = 700;         // ns: a fork and a join, and waiting for the slower shard
 constexpr double kJoinBandwidth = 20;    // bytes per ns of the sums that are joined
+constexpr double kMoveBandwidth = 10;    // bytes per ns from the cache of one thread to that of another
 constexpr double kWorthThreads = 15000;  // ns: kernels share out among threads what takes longer
 constexpr double kShared = 0.85;         // of the speed of all threads, which they then reach
 
@@ -243,6 +247,13 @@ bool pays(const Program& p, const Schedule& s, int threads) {
   const double largest =
       static_cast<double>(s.shards[0].end - s.shards[0].first) / static_cast<double>(s.shards.back().end);
   double by_layers = 0, by_shards = 0;
+  std::vector<int> maker(p.buffers.size(), -1);    // of what is in a buffer: 1 shards, 0 one thread, -1 nobody yet
+  auto moved = [&](const View& v, bool sharded) {  // between threads
+    if (!v.defined()) return 0.0;
+    const int by = maker[static_cast<size_t>(v.buffer)];
+    if (by < 0 || by == static_cast<int>(sharded)) return 0.0;
+    return static_cast<double>(v.numel() * size_of(v.dtype)) * (1 - largest) / kMoveBandwidth;
+  };
   for (const Slot& slot : s.slots) {
     if (slot.sharded) by_shards += kMeeting;
     for (const Scheduled& step : slot.steps) {
@@ -251,6 +262,9 @@ bool pays(const Program& p, const Schedule& s, int threads) {
       const double layer = alone > kWorthThreads ? alone / (kShared * threads) + kMeeting : alone;
       by_layers += layer;
       by_shards += slot.sharded ? alone * largest : layer;
+      for (const View& v : i.in) by_shards += moved(v, slot.sharded);
+      for (const View& v : i.out)
+        if (v.defined()) maker[static_cast<size_t>(v.buffer)] = slot.sharded;
       for (size_t k = 0; k < step.out.size(); k++)
         if (step.out[k] == Part::sum)
           by_shards += 60 + static_cast<double>(3 * i.out[k].numel() * size_of(i.out[k].dtype)) / kJoinBandwidth;

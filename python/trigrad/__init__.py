@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module as _import_module
+from math import e as e, inf as inf, nan as nan, pi as pi
 from typing import TYPE_CHECKING
 
 # ruff: noqa: I001 -- the order matters: a later name takes the place of an earlier one
@@ -45,17 +46,22 @@ from trigrad._elementwise import *
 from trigrad._reductions import *  # type: ignore[assignment]
 from trigrad._views import *
 from trigrad._shaping import *
+from trigrad._einsum import *
 from trigrad._linalg import *
 from trigrad._ordering import *
 from trigrad._indexing import *
 from trigrad._functional import *  # type: ignore[assignment]
+from trigrad._legacy import *
 from trigrad._printing import *
 from trigrad._saving import *
+from trigrad._switches import *
 from trigrad._autograd import *
 from trigrad._compile import *
+from trigrad._graph import *
 from trigrad import _autograd, _docs, _methods
 from trigrad import autograd as autograd
 
+newaxis = None
 float = float32
 double = float64
 half = float16
@@ -73,6 +79,10 @@ del annotations
 
 
 if TYPE_CHECKING:
+    from trigrad import accelerator as accelerator
+    from trigrad import backends as backends
+    from trigrad import cuda as cuda
+    from trigrad import diagnostics as diagnostics
     from trigrad import nn as nn
     from trigrad import optim as optim
     from trigrad import testing as testing
@@ -84,7 +94,7 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> object:
     """Packages, and names of theirs, that are loaded when they are first asked for."""
-    if name in ("nn", "optim", "testing", "train", "utils"):
+    if name in ("accelerator", "backends", "cuda", "diagnostics", "nn", "optim", "testing", "train", "utils"):
         return _import_module(f"trigrad.{name}")
     if name in ("History", "Trainer"):
         return getattr(_import_module("trigrad.train"), name)

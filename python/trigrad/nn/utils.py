@@ -168,6 +168,7 @@ class WeightNorm:
 
     def __init__(self, name: str, dim: int | None) -> None:
         self.name, self.dim = name, None if dim == -1 else dim
+        self.shown: Tensor | None = None  # what the module's weight is after a recording, during one
 
     def weight(self, module: Module) -> Tensor:
         g, v = getattr(module, self.name + "_g"), getattr(module, self.name + "_v")
@@ -175,7 +176,18 @@ class WeightNorm:
         return made
 
     def __call__(self, module: Module, args: Any) -> None:
-        setattr(module, self.name, self.weight(module))
+        before, made = getattr(module, self.name), self.weight(module)
+        setattr(module, self.name, made)
+        if _core.is_recording():  # the module may keep no tensor of the recording: the one that it has is overwritten
+            with _autograd.no_grad():
+                before.detach().copy_(made)
+            self.shown = before
+
+    def restore(self, module: Module, args: Any, output: Any) -> None:
+        """After a forward pass that is recorded."""
+        if self.shown is not None:
+            setattr(module, self.name, self.shown)
+            self.shown = None
 
 
 def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
@@ -203,6 +215,7 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     module.register_parameter(name + "_v", v)
     setattr(module, name, hook.weight(module))
     module.register_forward_pre_hook(hook)
+    module.register_forward_hook(hook.restore)
     return module
 
 
@@ -225,6 +238,9 @@ def remove_weight_norm(module: M, name: str = "weight") -> M:
     if key is None:
         raise ValueError(f"[remove_weight_norm] weight_norm of '{name}' not found in {module}")
     hook = cast(WeightNorm, module._hooks["forward_pre"].pop(key).function)
+    after = module._hooks["forward"]
+    for number in [n for n, h in after.items() if h.function == hook.restore]:
+        del after[number]
     with _autograd.no_grad():
         weight = hook.weight(module)
     delattr(module, name)

@@ -316,3 +316,29 @@ def test_plans_are_collected() -> None:
 def test_not_callable() -> None:
     with pytest.raises(TypeError, match="expected a function or a module"):
         tg.compile(3)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("rows", [5000, 20011])
+def test_large_batches_go_by_blocks(rows: int, threads: int) -> None:
+    """Rows go through all layers some at a time: intermediate results need the memory of a block, whatever the batch."""
+    tg.set_num_threads(threads)
+    tg.manual_seed(3)
+    model = tg.nn.Sequential(
+        *(tg.nn.Linear(16, 64), tg.nn.ReLU(), tg.nn.Dropout(0.3), tg.nn.Linear(64, 32), tg.nn.Tanh()),
+        *(tg.nn.LayerNorm(32), tg.nn.Linear(32, 5), tg.nn.Softmax(1)),
+    )
+    compiled = tg.compile(model)
+    x = tg.randn(rows, 16)
+    with tg.no_grad():
+        for _ in range(3):
+            state = tg.get_rng_state()
+            expected = model(x)
+            tg.set_rng_state(state)
+            assert bits(compiled(x)) == bits(expected)
+    assert compiled.plans[0].arena_bytes <= threads * 256 * 1024
+
+
+def test_large_batches_train_by_blocks() -> None:
+    compare("layernorm", "cross_entropy", (12000,) * 3)
+    compare("dropout", "mse", (12000,) * 3)

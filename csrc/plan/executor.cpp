@@ -1,5 +1,6 @@
 #include "plan/executor.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
@@ -50,7 +51,8 @@ Executor::Executor(Program program, const Backend& backend) : program_(std::move
 }
 
 // One call's operands, for all rows or those of a shard.
-void Executor::add_operand(const View& v, Part part, int shard, int64_t partial) {
+void Executor::add_operand(const View& v, Part part, int shard, int64_t partial, int64_t block,
+                           std::vector<Moving>* moving) {
   Tensor t;
   t.shape = v.shape;
   t.strides = v.strides;
@@ -64,6 +66,10 @@ void Executor::add_operand(const View& v, Part part, int shard, int64_t partial)
   if (shard >= 0 && part == Part::rows) {
     const Rows& rows = schedule_.shards[static_cast<size_t>(shard)];
     t.shape[0] = rows.end - rows.first;
+    if (block) {
+      t.shape[0] = std::min(block, t.shape[0]);
+      moving->push_back({operands_.size(), schedule_.block[b] ? 0 : block * v.strides[0]});
+    }
     if (!schedule_.apart[b]) offset += rows.first * v.strides[0];
   }
   const int64_t region = layout_.shared + layout_.shard * shard;
@@ -82,21 +88,23 @@ void Executor::add_operand(const View& v, Part part, int shard, int64_t partial)
 
 // `first_partial`: the number of the first sum of this step among those of its slot.
 Executor::Step Executor::make_step(const Scheduled& s, int shard, const std::vector<int64_t>& partials,
-                                   size_t first_partial) {
+                                   size_t first_partial, int64_t block, std::vector<Moving>* moving) {
   const Instruction& i = program_.instructions[static_cast<size_t>(s.instruction)];
   Step made{
       i.op, i.op ? backend_.kernels[i.op->id] : nullptr, operands_.size(), i.in.size(), 0, i.out.size(), s.instruction,
       {}};
-  if (i.op && i.op->id == op_dropout && shard > 0) {
+  if (i.op && i.op->id == op_dropout && shard >= 0) {
     made.place = 4;
     made.first = schedule_.shards[static_cast<size_t>(shard)].first * i.in[0].strides[0];
   }
   give_attrs(made, attrs_[static_cast<size_t>(s.instruction)]);
-  for (size_t k = 0; k < i.in.size(); k++) add_operand(i.in[k], shard < 0 ? Part::whole : s.in[k], shard, -1);
+  for (size_t k = 0; k < i.in.size(); k++)
+    add_operand(i.in[k], shard < 0 ? Part::whole : s.in[k], shard, -1, block, moving);
   made.out = operands_.size();
   for (size_t k = 0; k < i.out.size(); k++) {
     const bool sum = shard >= 0 && s.out[k] == Part::sum;
-    add_operand(i.out[k], shard < 0 ? Part::whole : s.out[k], shard, sum && shard > 0 ? partials[first_partial] : -1);
+    add_operand(i.out[k], shard < 0 ? Part::whole : s.out[k], shard, sum && shard > 0 ? partials[first_partial] : -1,
+                block, moving);
     first_partial += sum;
   }
   return made;
@@ -129,10 +137,12 @@ void Executor::prepare(int threads) {
     const Slot& slot = schedule_.slots[k];
     Run& run = runs_[k];
     run.by.resize(slot.sharded ? schedule_.shards.size() : 1);
+    run.moving.resize(run.by.size());
     for (size_t shard = 0; shard < run.by.size(); shard++) {
       size_t partial = 0;
       for (const Scheduled& s : slot.steps) {
-        run.by[shard].push_back(make_step(s, slot.sharded ? static_cast<int>(shard) : -1, layout_.partial[k], partial));
+        run.by[shard].push_back(make_step(s, slot.sharded ? static_cast<int>(shard) : -1, layout_.partial[k], partial,
+                                          slot.block, &run.moving[shard]));
         for (const Part part : s.out) partial += part == Part::sum;
       }
     }
@@ -221,7 +231,7 @@ void Executor::guarded_run(Each each) {
   start();
   try {
     for (size_t k = 0; k < runs_.size(); k++) {
-      each(runs_[k], schedule_.slots[k].sharded);
+      each(k);
       for (const Step& s : runs_[k].joins) execute(s);
     }
   } catch (...) {
@@ -235,38 +245,69 @@ void Executor::guarded_run(Each each) {
   written();
 }
 
+template <class Each>
+void Executor::run_steps(size_t slot, size_t shard, Each each) {
+  Run& run = runs_[slot];
+  const int64_t block = schedule_.slots[slot].block;
+  if (!block) {
+    for (const Step& s : run.by[shard]) each(s);
+    return;
+  }
+  const Rows& part = schedule_.shards[shard];
+  const int64_t rows = part.end - part.first;
+  // Operands stand at the first block before and after, however this ends.
+  auto stand = [&](int64_t number, int64_t moved_from) {
+    const int64_t n = std::min(block, rows - number * block);
+    for (const Moving& m : run.moving[shard]) {
+      Tensor& t = operands_[m.operand];
+      t.offset += (number - moved_from) * m.step;
+      t.shape[0] = n;
+    }
+    for (Step& s : run.by[shard])
+      if (s.place >= 0) s.attrs.values[s.place].i += (number - moved_from) * block * operands_[s.in].strides[0];
+  };
+  int64_t now = 0;
+  try {
+    for (int64_t number = 0; number * block < rows; number++) {
+      if (number) stand(number, now);
+      now = number;
+      for (const Step& s : run.by[shard]) each(s);
+    }
+  } catch (...) {
+    stand(0, now);
+    throw;
+  }
+  stand(0, now);
+}
+
 void Executor::run() {
   if (const int threads = backend_.num_threads ? backend_.num_threads() : 1; threads != threads_) prepare(threads);
-  guarded_run([this](const Run& run, bool sharded) {
-    if (!sharded) {
-      for (const Step& s : run.by[0]) execute(s);
-      return;
-    }
+  guarded_run([this](size_t slot) {
     struct Work {
       Executor* executor;
-      const Run* run;
-    } work{this, &run};
+      size_t slot;
+      void shard(size_t k) const {
+        executor->run_steps(slot, k, [this](const Step& s) { executor->execute(s); });
+      }
+    } work{this, slot};
+    if (runs_[slot].by.size() == 1) return work.shard(0);
     backend_.parallel(
-        static_cast<int64_t>(run.by.size()),
-        [](void* ctx, int64_t shard) {
-          const Work& w = *static_cast<Work*>(ctx);
-          for (const Step& s : w.run->by[static_cast<size_t>(shard)]) w.executor->execute(s);
-        },
-        &work);
+        static_cast<int64_t>(runs_[slot].by.size()),
+        [](void* ctx, int64_t shard) { static_cast<const Work*>(ctx)->shard(static_cast<size_t>(shard)); }, &work);
   });
 }
 
 void Executor::run_timed(std::vector<double>& nanoseconds) {
   using Clock = std::chrono::steady_clock;
   nanoseconds.assign(program_.instructions.size(), 0);
-  guarded_run([&](const Run& run, bool) {
-    for (const std::vector<Step>& steps : run.by)
-      for (const Step& s : steps) {
+  guarded_run([&](size_t slot) {
+    for (size_t shard = 0; shard < runs_[slot].by.size(); shard++)
+      run_steps(slot, shard, [&](const Step& s) {
         const auto start = Clock::now();
         execute(s);
         nanoseconds[static_cast<size_t>(s.instruction)] +=
             std::chrono::duration<double, std::nano>(Clock::now() - start).count();
-      }
+      });
   });
 }
 

@@ -52,14 +52,25 @@ class Executor {
     size_t operand;
     int64_t offset;  // elements from the start of the buffer
   };
+  // An operand of a slot that takes its rows by blocks.
+  struct Moving {
+    size_t operand;
+    int64_t step;  // elements from one block to the next: 0 where there is memory for one block only
+  };
   struct Run {
-    std::vector<std::vector<Step>> by;  // one list, or one per shard
+    std::vector<std::vector<Step>> by;        // one list, or one per shard
+    std::vector<std::vector<Moving>> moving;  // per shard
     std::vector<Step> joins;
   };
 
   void prepare(int threads);
-  void add_operand(const View& v, Part part, int shard, int64_t partial);
-  Step make_step(const Scheduled& s, int shard, const std::vector<int64_t>& partials, size_t first_partial);
+  void add_operand(const View& v, Part part, int shard, int64_t partial, int64_t block = 0,
+                   std::vector<Moving>* moving = nullptr);
+  Step make_step(const Scheduled& s, int shard, const std::vector<int64_t>& partials, size_t first_partial,
+                 int64_t block, std::vector<Moving>* moving);
+  // All steps of a shard (or of a slot that is none), in blocks of rows or at once.
+  template <class Each>
+  void run_steps(size_t slot, size_t shard, Each each);
   Step make_join(const Scheduled& s, size_t out, Join join, int64_t partial);
   void start();
   static void give_attrs(Step& step, const Attrs& attrs);

@@ -76,7 +76,7 @@ std::vector<int> places_taken(const Program& p, const Schedule& s) {
         bool same_view = v.dtype == out.dtype && v.shape == out.shape;
         for (const View& w : i.in) same_view &= w.buffer != v.buffer || same(w, v);  // not read in another way as well
         if (same_view && last[from] == step.instruction && !given[from] && s.apart[from] == s.apart[to] &&
-            (!slot.sharded || s.apart[to])) {
+            s.block[from] == s.block[to] && (!slot.sharded || s.apart[to])) {
           takes[to] = v.buffer;
           given[from] = true;
         }
@@ -109,8 +109,8 @@ Layout plan_memory(const Program& p, const Schedule& s) {
       auto touch = [&](const View& v) {
         if (!v.defined()) return;
         const auto b = static_cast<size_t>(v.buffer);
-        // Shards do not wait for each other within a slot, except for themselves.
-        if (list.sharded && !s.apart[b]) of[b].touch(first, last);
+        // Shards do not wait for each other within a slot, and what goes by blocks begins again with each block.
+        if (list.sharded && (!s.apart[b] || (list.block && !s.block[b]))) of[b].touch(first, last);
         else of[b].touch(now, now);
       };
       for (const View& v : i.in) touch(v);
@@ -131,6 +131,15 @@ Layout plan_memory(const Program& p, const Schedule& s) {
   };
   for (size_t b = 0; b < of.size(); b++)
     if (home(b) != b && of[b].first >= 0) of[home(b)].touch(of[b].first, of[b].last);
+  std::vector<int64_t> block_of(p.buffers.size(), 0);  // the rows of a block
+  for (const Slot& slot : s.slots)
+    for (const Scheduled& step : slot.steps) {
+      const Instruction& i = p.instructions[static_cast<size_t>(step.instruction)];
+      for (const std::vector<View>* views : {&i.in, &i.out})
+        for (const View& v : *views)
+          if (v.defined() && s.block[static_cast<size_t>(v.buffer)])
+            block_of[static_cast<size_t>(v.buffer)] = slot.block;
+    }
   std::vector<Life> shared;
   int64_t most_rows = 1;
   for (const Rows& r : s.shards) most_rows = std::max(most_rows, r.end - r.first);
@@ -141,7 +150,8 @@ Layout plan_memory(const Program& p, const Schedule& s) {
     of[b].bytes = aligned(static_cast<int64_t>(p.buffers[b].bytes));
     if (p.buffers[b].storage) of[b].first = -1;  // its bytes are put there before the first instruction
     if (s.apart[b]) {
-      of[b].bytes = aligned(static_cast<int64_t>(p.buffers[b].bytes) / rows * most_rows);
+      of[b].bytes = aligned(static_cast<int64_t>(p.buffers[b].bytes) / rows *
+                            (s.block[b] ? std::min(most_rows, block_of[b]) : most_rows));
       partial.push_back(of[b]);
     } else {
       shared.push_back(of[b]);

@@ -108,6 +108,10 @@ struct Access {
   bool in_rows = true;  // all of them by shards, each on its own rows
 };
 
+constexpr int64_t kWorthBlocks = 768 * 1024;  // bytes of a shard's rows that fit into the cache of a core anyway
+constexpr int64_t kBlockBytes = 128 * 1024;   // of a block
+constexpr int64_t kLeastBlock = 64;           // rows
+
 class Scheduler {
  public:
   Scheduler(const Program& p, int64_t rows) : p_(p), rows_(rows), written_(p.buffers.size()), read_(p.buffers.size()) {}
@@ -128,10 +132,51 @@ class Scheduler {
       s.slots[static_cast<size_t>(level)].steps.push_back({static_cast<int>(k), std::move(c.in), std::move(c.out)});
     }
     std::erase_if(s.slots, [](const Slot& slot) { return slot.steps.empty(); });
+    cut_blocks(s);
     return s;
   }
 
  private:
+  // Slots whose rows would not stay in the cache of a core take them by blocks, unless they sum over the rows.
+  void cut_blocks(Schedule& s) {
+    s.block.assign(p_.buffers.size(), false);
+    std::vector<int> slot_of(p_.buffers.size(), -1);  // the only one that touches it; -2: several
+    auto each_view = [&](const Scheduled& step, auto f) {
+      const Instruction& i = p_.instructions[static_cast<size_t>(step.instruction)];
+      for (const std::vector<View>* views : {&i.in, &i.out})
+        for (const View& v : *views)
+          if (v.defined()) f(static_cast<size_t>(v.buffer));
+    };
+    for (size_t k = 0; k < s.slots.size(); k++)
+      for (const Scheduled& step : s.slots[k].steps)
+        each_view(step, [&](size_t b) {
+          if (slot_of[b] != static_cast<int>(k)) slot_of[b] = slot_of[b] == -1 ? static_cast<int>(k) : -2;
+        });
+    int64_t most_rows = 0;
+    for (const Rows& r : s.shards) most_rows = std::max(most_rows, r.end - r.first);
+    for (size_t k = 0; k < s.slots.size(); k++) {
+      Slot& slot = s.slots[k];
+      bool possible = slot.sharded && slot.steps.size() > 1;
+      std::vector<bool> counted(p_.buffers.size(), false);
+      int64_t row_bytes = 0, shared_bytes = 0;  // of the weights, which every block reads anew
+      for (const Scheduled& step : slot.steps) {
+        for (const Part part : step.out) possible &= part != Part::sum;
+        const Instruction& i = p_.instructions[static_cast<size_t>(step.instruction)];
+        for (size_t j = 0; j < step.in.size(); j++)
+          if (step.in[j] == Part::whole && i.in[j].defined()) shared_bytes += i.in[j].numel() * size_of(i.in[j].dtype);
+        each_view(step, [&](size_t b) {
+          const size_t bytes = p_.buffers[b].bytes;
+          if (counted[b] || bytes % static_cast<size_t>(rows_)) return;
+          counted[b] = true;
+          row_bytes += static_cast<int64_t>(bytes) / rows_;
+        });
+      }
+      if (!possible || shared_bytes > kBlockBytes || row_bytes * most_rows < kWorthBlocks) continue;
+      slot.block = std::max<int64_t>(kLeastBlock, kBlockBytes / row_bytes / kLeastBlock * kLeastBlock);
+      for (size_t b = 0; b < s.block.size(); b++) s.block[b] = s.apart[b] && slot_of[b] == static_cast<int>(k);
+    }
+  }
+
   // The first level at which all that it depends on is there. Levels that are odd are sharded.
   int level_of(const Instruction& i, const Cut& c) {
     int level = c.possible ? 1 : 0;
@@ -184,6 +229,7 @@ class Scheduler {
 Schedule in_order(const Program& p) {
   Schedule s;
   s.apart.assign(p.buffers.size(), false);
+  s.block.assign(p.buffers.size(), false);
   s.slots.resize(1);
   for (size_t k = 0; k < p.instructions.size(); k++) s.slots[0].steps.push_back({static_cast<int>(k), {}, {}});
   return s;
@@ -236,6 +282,7 @@ double nanoseconds(const Program& p, const Instruction& i) {
 
 constexpr double kMeeting = 700;         // ns: a fork and a join, and waiting for the slower shard
 constexpr double kJoinBandwidth = 20;    // bytes per ns of the sums that are joined
+constexpr double kInCache = 0.8;         // of the time, where blocks of rows stay in the cache
 constexpr double kMoveBandwidth = 10;    // bytes per ns from the cache of one thread to that of another
 constexpr double kWorthThreads = 15000;  // ns: kernels share out among threads what takes longer
 constexpr double kShared = 0.85;         // of the speed of all threads, which they then reach
@@ -243,7 +290,8 @@ constexpr double kShared = 0.85;         // of the speed of all threads, which t
 // Shards against layers that are shared out one by one, each by its own tiles. Small layers are not worth that, and
 // shards win; large ones with few rows lose more by joining gradients of weights than by meeting after every layer.
 bool pays(const Program& p, const Schedule& s, int threads) {
-  if (s.shards.size() < 2) return false;
+  if (s.shards.size() < 2)
+    return std::any_of(s.slots.begin(), s.slots.end(), [](const Slot& slot) { return slot.block > 0; });
   const double largest =
       static_cast<double>(s.shards[0].end - s.shards[0].first) / static_cast<double>(s.shards.back().end);
   double by_layers = 0, by_shards = 0;
@@ -261,7 +309,7 @@ bool pays(const Program& p, const Schedule& s, int threads) {
       const double alone = nanoseconds(p, i);
       const double layer = alone > kWorthThreads ? alone / (kShared * threads) + kMeeting : alone;
       by_layers += layer;
-      by_shards += slot.sharded ? alone * largest : layer;
+      by_shards += slot.sharded ? alone * largest * (slot.block ? kInCache : 1.0) : layer;
       for (const View& v : i.in) by_shards += moved(v, slot.sharded);
       for (const View& v : i.out)
         if (v.defined()) maker[static_cast<size_t>(v.buffer)] = slot.sharded;
@@ -299,13 +347,23 @@ std::vector<int> Schedule::at_risk(const Program& p) const {
 
 Schedule make_schedule(const Program& p, int threads) {
   const int64_t rows = p.inputs.empty() || p.inputs[0].shape.empty() ? 0 : p.inputs[0].shape[0];
-  if (threads < 2 || rows < 2) return in_order(p);
+  if (rows < 2) return in_order(p);
+  bool sums = false;
+  for (const Instruction& i : p.instructions) {
+    const Cut c = cut(i, rows);
+    sums |= std::find(c.out.begin(), c.out.end(), Part::sum) != c.out.end();
+  }
   Schedule cuts;
-  cut_rows(rows, threads, cuts);
-  for (const Rows& r : cuts.shards)  // each part has to add as the whole does
-    if (cuts.shards.size() < 2 || shard_rows(r.end - r.first) != shard_rows(rows)) return in_order(p);
+  if (sums) {
+    cut_rows(rows, threads, cuts);
+    for (const Rows& r : cuts.shards)  // each part has to add as the whole does
+      if (shard_rows(r.end - r.first) != shard_rows(rows)) return in_order(p);
+  } else {
+    const int64_t each = ((rows + threads - 1) / threads + kLeastBlock - 1) / kLeastBlock * kLeastBlock;
+    for (int64_t first = 0; first < rows; first += each) cuts.shards.push_back({first, std::min(rows, first + each)});
+  }
   Schedule s = Scheduler(p, rows).make(cuts.shards);
-  join(cuts.shards, 0, cuts.shards.size(), shard_rows(rows), s.joins);
+  if (sums) join(cuts.shards, 0, cuts.shards.size(), shard_rows(rows), s.joins);
   return pays(p, s, threads) ? s : in_order(p);
 }
 

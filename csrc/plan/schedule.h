@@ -28,6 +28,7 @@ struct Scheduled {
 // Either instructions that run whole, one after the other, or a list that every shard runs on its rows.
 struct Slot {
   bool sharded = false;
+  int64_t block = 0;  // > 0: a shard takes so many rows at a time through all steps, so that they stay in its cache
   std::vector<Scheduled> steps;
 };
 
@@ -45,6 +46,7 @@ struct Schedule {
   std::vector<Join> joins;   // in order
   std::vector<Slot> slots;   // sums of a sharded slot are joined after it
   std::vector<bool> apart;   // per buffer: each shard has its rows in memory of its own
+  std::vector<bool> block;   // per buffer: only the rows of one block, which nobody sees after it
 
   // States and arguments that something writes before the last instruction that may refuse.
   std::vector<int> at_risk(const Program& program) const;

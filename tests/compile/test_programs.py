@@ -50,11 +50,11 @@ class Program:
 
     def leaves(self) -> list[tg.Tensor]:
         g = tg.Generator().manual_seed(1)
-        return [tg.rand(*s, generator=g).sub(0.5).to(self.dtype).requires_grad_() for s in self.shapes[:2]]
+        return [tg.rand(s, generator=g).sub(0.5).to(self.dtype).requires_grad_() for s in self.shapes[:2]]
 
     def inputs(self, call: int) -> list[tg.Tensor]:
         g = tg.Generator().manual_seed(10 + call)
-        return [tg.rand(*s, generator=g).sub(0.5).to(self.dtype) for s in self.shapes[2:]]
+        return [tg.rand(s, generator=g).sub(0.5).to(self.dtype) for s in self.shapes[2:]]
 
     def function(self, leaves: list[tg.Tensor]) -> Callable[..., Any]:
         def run(*inputs: tg.Tensor) -> Any:

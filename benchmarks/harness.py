@@ -63,13 +63,13 @@ def locked(path: Path | None) -> Iterator[None]:
 
 
 class Worker:
-    """A peer's process (worker.py)."""
+    """A peer's process (worker.py, or another script that answers as it does)."""
 
-    def __init__(self, peer: str, threads: int) -> None:
+    def __init__(self, peer: str, threads: int, script: str = "worker.py") -> None:
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TRIGRAD_NUM_THREADS")
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (close() closes it)
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), peer, str(threads)],
+            [sys.executable, str(HERE / script), peer, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

@@ -161,3 +161,18 @@ def test_the_losses_that_training_is_held_against(
     assert len(expected) == 5
     np.testing.assert_allclose(losses(nets.LEARNING_RATE), expected, rtol=1e-9)
     assert not np.allclose(losses(2 * nets.LEARNING_RATE), expected, rtol=1e-4)
+
+
+def test_epoch_times_epochs_that_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "jax.py").write_text("raise ImportError('no jax here')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    printed, rows = run("epoch.py", tmp_path / "epoch.json", "--peers", "trigrad,jax")
+    assert rows[0]["faults"] == {"jax": "missing no jax here"}
+    assert rows[0]["seconds"]["trigrad"][0] > 0
+    assert "5000 jets" in printed
+
+
+@has_torch
+def test_epoch_beside_torch(tmp_path: Path) -> None:
+    _, rows = run("epoch.py", tmp_path / "epoch.json", "--peers", "trigrad,torch")
+    assert rows[0]["faults"] == {}

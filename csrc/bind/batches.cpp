@@ -62,11 +62,13 @@ PyObject* gather_rows(PyObject*, PyObject* const* args, Py_ssize_t n) {
 
 namespace {
 
-// May the next run follow with nothing done in between?
+// May the next run follow with nothing done in between? Not if it would find other gradients than this one.
 bool repeatable(const Plan& p) {
-  for (const Gradient& g : p.gradients)
-    if (g.before != Gradient::Before::any && !(g.before == Gradient::Before::none && g.after == Gradient::After::none))
-      return false;
+  for (const Gradient& g : p.gradients) {
+    const bool stays = g.before == Gradient::Before::present ? g.after == Gradient::After::given && !g.given
+                                                             : g.after == Gradient::After::none;
+    if (g.before != Gradient::Before::any && !stays) return false;
+  }
   return true;
 }
 

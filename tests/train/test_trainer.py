@@ -405,6 +405,21 @@ def test_edits_between_fits() -> None:
             a.eval()
 
 
+def test_gradients_that_add_up_begin_anew() -> None:
+    """The parameter that no optimizer is given has no gradient at first, and one from the first step on."""
+    X, y, _ = events()
+    a, b, of_a, of_b = twins(Tied)
+    trainer = tg.Trainer(b, F.cross_entropy, of_b)
+    for epochs in (1, 2, 1):
+        for model in (a, b):
+            model.zero_grad()
+        tg.manual_seed(epochs)
+        loop(a, F.cross_entropy, of_a, X, y, epochs=epochs)
+        tg.manual_seed(epochs)
+        trainer.fit(X, y, epochs=epochs, batch_size=16)
+        assert_same(a, b, of_a, of_b)
+
+
 def test_numbers_that_a_loss_closes_over() -> None:
     X, y, _ = events()
     a, b, of_a, of_b = twins()

@@ -542,7 +542,8 @@ def test_fork() -> None:
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 sys.path.insert(0, {here!r})
 import test_trainer as t, trigrad as tg
 X, y, _ = t.events(16000)

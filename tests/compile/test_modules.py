@@ -126,7 +126,9 @@ CASES: dict[str, Case] = {
     "DropConnect": Case(lambda: nn.Sequential(nn.DropConnect(WIDTH, 8), nn.ReLU(), nn.Linear(8, 3))),
     "BatchNorm1d": Case(lambda: stack(nn.BatchNorm1d(8), nn.ReLU()), least=2),
     "BatchNorm1d plain": Case(lambda: stack(nn.BatchNorm1d(8, affine=False, momentum=None)), least=2),
-    "BatchNorm1d without statistics": Case(lambda: stack(nn.BatchNorm1d(8, track_running_stats=False)), least=2, evaluated=False),
+    "BatchNorm1d without statistics": Case(
+        lambda: stack(nn.BatchNorm1d(8, track_running_stats=False)), least=2, evaluated=False
+    ),
     "BatchNorm1d of three axes": Case(lambda: nn.Sequential(nn.BatchNorm1d(3), nn.Tanh()), rows(3, 5)),
     "LayerNorm": Case(lambda: stack(nn.LayerNorm(8), nn.ReLU())),
     "LayerNorm plain": Case(lambda: stack(nn.LayerNorm(8, elementwise_affine=False))),

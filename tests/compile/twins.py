@@ -18,7 +18,9 @@ class Subject(NamedTuple):
     """What is trained, newly made."""
 
     step: Callable[..., Any]
-    parts: tuple[Any, ...]  # modules, optimizers and tensors that a step may change, and functions that look such tensors up
+    parts: tuple[
+        Any, ...
+    ]  # modules, optimizers and tensors that a step may change, and functions that look such tensors up
     between: Callable[[], Any] = lambda: None  # done after each step, outside of it
 
 

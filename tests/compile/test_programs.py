@@ -41,7 +41,7 @@ class Program:
                 continue  # x[mask] has a shape that depends on values: refused, which is another test
             try:
                 made = drawn.step(tg, tensors)
-            except (RuntimeError, IndexError):
+            except (RuntimeError, IndexError, TypeError):
                 continue
             self.steps.append(drawn)
             tensors.append(made)

@@ -46,9 +46,7 @@ def _require_probabilities(what: str, values: Tensor) -> None:
     remedy = "; take the sigmoid first" if what == "input" else ": probabilities"
 
     def error(_: float) -> RuntimeError:
-        return RuntimeError(
-            f"[binary_cross_entropy] all elements of {what} should be between 0 and 1{remedy}"
-        )
+        return RuntimeError(f"[binary_cross_entropy] all elements of {what} should be between 0 and 1{remedy}")
 
     for bound in (ops.amin(values), ops.amax(values)):
         _core.expect(bound, 0, 1, error)

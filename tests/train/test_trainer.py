@@ -517,6 +517,26 @@ def test_time_is_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
     compare(noisy)
 
 
+def test_two_trainers_in_two_threads() -> None:
+    X, y, _ = events(2000)
+    tg.set_num_threads(2)
+    pairs = [twins(), twins()]
+    for a, _, of_a, _ in pairs:
+        loop(a, F.cross_entropy, of_a, X, y, epochs=20, generator=tg.Generator().manual_seed(1))
+
+    def fit(model: Any, optimizer: Any) -> None:
+        trainer = tg.Trainer(model, F.cross_entropy, optimizer)
+        trainer.fit(X, y, epochs=20, batch_size=16, generator=tg.Generator().manual_seed(1))
+
+    threads = [threading.Thread(target=fit, args=(b, of_b)) for _, b, _, of_b in pairs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for pair in pairs:
+        assert_same(*pair)
+
+
 def test_fork() -> None:
     X, y, _ = events()
     tg.set_num_threads(2)

@@ -246,8 +246,8 @@ void write_selection(const char* op, PyObject* self, Selection s, PyObject* valu
   if (number.kind == Number::Kind::None) {
     values = source_of(op, value);
     if (!is_tensor(value) && values.dtype != s.view.dtype) values = cast(values, s.view.dtype);
-    const bool may_fill = s.mask.defined() && !accumulate;
-    if (may_fill && values.numel() == 1 && values.rank() == 0 && !is_taped({&value, 1})) number = element(op, values);
+    if (s.mask.defined() && !accumulate && values.numel() == 1 && values.rank() == 0 && !is_taped({&value, 1}))
+      number = element(op, values);
   }
   speaking_as(op, [&] {
     if (s.mask.defined()) {

@@ -40,6 +40,7 @@ struct Asked {
 struct Recorded {
   std::unique_ptr<plan::Recording> calls;
   std::vector<Ref> arguments;
+  std::vector<bool> arguments_require;  // gradients, before anything was written into them
   std::vector<Touched> touched;
   std::unordered_map<PyObject*, size_t> touched_at;
   std::vector<Asked> asked;
@@ -98,6 +99,7 @@ PyObject* new_recording(PyTypeObject* type, PyObject* args, PyObject*) {
       if (!is_tensor(t)) fail(ErrorKind::Type, "[compile] an argument is no tensor");
       tensors.push_back(value_of(t));
       r->arguments.push_back(borrowed(t));
+      r->arguments_require.push_back(requires_grad(t));
     }
     r->next = (recordings.fetch_add(1) + 1) << 32;
     r->calls = std::make_unique<plan::Recording>(std::move(tensors), r->next);
@@ -292,7 +294,7 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
       const plan::View& v = program.inputs[i];
       bool written = false;
       for (const plan::Instruction& step : program.instructions) written |= step.writes(v.buffer);
-      p->arguments.push_back({v.shape, v.dtype, requires_grad(r.arguments[i].get()), v.buffer, written});
+      p->arguments.push_back({v.shape, v.dtype, r.arguments_require[i], v.buffer, written});
     }
     for (Asked& a : r.asked) {
       PyObject* t = a.tensor.get();

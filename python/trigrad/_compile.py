@@ -127,11 +127,11 @@ def _globals_of(code: types.CodeType) -> Iterator[str]:
 class _Reach:
     """The variables of a function and of the functions that it calls by name, and the objects behind them."""
 
-    def __init__(self, function: Any, arguments: Any) -> None:
+    def __init__(self, function: Any, arguments: Any, tensors: tuple[Tensor, ...]) -> None:
         self.variables: list[tuple[str, Any, Any, Any]] = []  # kind of guard, holder, key, what is there
         self.parts: list[Any] = []  # modules and optimizers
         self.tensors: list[Tensor] = []
-        self.seen: set[int] = set()
+        self.seen: set[int] = {id(t) for t in tensors}  # among the arguments: others in each call
         self.keep: list[Any] = []  # ids stay theirs
         if isinstance(function, types.FunctionType):
             self.seen.add(id(function))
@@ -386,7 +386,7 @@ class CompiledFunction:
                     "function, or pass x.detach()"
                 )
         args, kwargs = _rebuild(tree, arguments)
-        reach = _Reach(self.__wrapped__, (args, kwargs))
+        reach = _Reach(self.__wrapped__, (args, kwargs), arguments)
         chance, options = _chance(), [o._numbers_now() for o in reach.optimizers()]
         recording = _core.Recording(arguments)
         try:

@@ -99,7 +99,7 @@ def test_taped_times_calls_and_their_recording(tmp_path: Path) -> None:
 
 @has_torch
 def test_training_steps_beside_torch(tmp_path: Path) -> None:
-    peers = "trigrad eager,torch eager,torch fused"
+    peers = "trigrad compiled,trigrad eager,torch eager,torch fused"
     printed, rows = run("training.py", tmp_path / "training.json", "--peers", peers, "--threads", "1")
     for peer in peers.split(","):
         assert statuses(rows, peer) == {}
@@ -115,6 +115,38 @@ def test_training_names_the_library_that_is_not_there(tmp_path: Path, monkeypatc
     assert statuses(rows, "trigrad eager") == {}
     assert statuses(rows, "jax jit") == {"train 128 jet": "missing {'import': 'no jax on this machine'}"}
     assert "no jax on this machine" in printed
+
+
+def test_training_beside_scikit_learn(tmp_path: Path) -> None:
+    """Its partial_fit is the step of the others: the losses are those of NumPy."""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    _, rows = run("training.py", tmp_path / "o.json", "--peers", "trigrad compiled,scikit-learn", "--threads", "1")
+    assert statuses(rows, "trigrad compiled") == {}
+    assert statuses(rows, "scikit-learn") == {}
+
+
+def test_compile_sweep(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.csv"
+    printed, rows = run("compile_sweep.py", tmp_path / "sweep.json", "--threads", "1", "--csv", str(path))
+    assert {r["curve"] for r in rows} == {"batch of jets", "width at 128 rows", "depth of width 32"}
+    assert all(r["us"] > 0 and r["floor_us"] > 0 for r in rows)
+    assert [r["flops"] for r in rows if r["curve"] == "depth of width 32"] == [
+        2.0 * 128 * (2 * 16 * 32 + 3 * 32 * 5),
+        2.0 * 128 * (2 * 16 * 32 + 3 * 32 * 32 + 3 * 32 * 5),
+    ]
+    assert len(path.read_text().splitlines()) == 1 + len(rows)
+    assert "Cliffs" in printed
+
+
+def test_cliffs_and_falls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    sweep = importlib.import_module("compile_sweep")
+    rows = [
+        {"curve": "a", "threads": 1, "at": k, "flops": 100.0 * k, "us": us, "share": k / us}
+        for k, us in ((1, 1.0), (2, 4.0), (3, 3.0), (4, 4.2))
+    ]
+    assert [r[2:4] for r in sweep.cliffs(rows)] == [[2, 3]]
+    assert [r[2] for r in sweep.falls(rows)] == [2]
 
 
 def test_training_reads_the_memory_of_a_fresh_process(tmp_path: Path) -> None:

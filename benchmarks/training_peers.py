@@ -133,7 +133,9 @@ class ScikitLearn(Training):
 
     def variants(self, case: Case, inputs: tuple[Array, ...]) -> list[Variant]:
         net = net_of(case)
-        return [] if net.normalized or net.dropout else super().variants(case, inputs)
+        # It knows neither of these, and gives two classes one logit.
+        other = net.normalized or net.dropout or net.sizes[-1] == 2
+        return [] if other else super().variants(case, inputs)
 
     def step(self, net: nets.Net, weights: list[Array]) -> Step:
         classifier: Any = None

@@ -361,6 +361,15 @@ PyObject* schedule(PyObject* self, void*) {
     return Py_BuildValue("(NN)", shards.release(), slots.release());
   });
 }
+PyObject* writes(PyObject* self, void*) {
+  return guarded([&] {
+    const Plan& p = plan_of(self);
+    Dims numbers;
+    for (size_t i = 0; i < p.arguments.size(); i++)
+      if (p.arguments[i].written) numbers.push_back(static_cast<int64_t>(i));
+    return make_tuple(numbers);
+  });
+}
 PyObject* n_instructions(PyObject* self, void*) {
   return PyLong_FromSize_t(plan_of(self).executor->program().instructions.size());
 }
@@ -386,6 +395,7 @@ PyGetSetDef plan_attributes[] = {
     {"calls", calls, nullptr, "How often it was run.", nullptr},
     {"arena_bytes", arena_bytes, nullptr, "Bytes of all temporaries.", nullptr},
     {"schedule", schedule, nullptr, "Shards, and what they run.", nullptr},
+    {"writes", writes, nullptr, "The numbers of the arguments that a run overwrites.", nullptr},
     {"n_instructions", n_instructions, nullptr, "How many instructions it has.", nullptr},
     {},
 };

@@ -20,6 +20,7 @@ import threading
 import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from trigrad import _core
@@ -29,6 +30,8 @@ from trigrad._creation import as_tensor
 __all__ = ["compile"]
 
 MOST_PLANS = 16  # of one function; then the one that was used longest ago goes
+
+_NONE: AbstractSet[int] = frozenset()
 
 _SCALAR = (bool, int, float, complex, str, bytes, type(None))
 _SIMPLE = (*_SCALAR, type, types.ModuleType, types.BuiltinFunctionType)
@@ -94,22 +97,26 @@ def _placed(tree: Any, places: list[Any]) -> Any:
     return (kind, *[_placed(v, places) for v in tree[1:]])
 
 
-def _taken(values: list[Any]) -> tuple[Tensor, ...]:
-    """Arguments as contiguous tensors, no two on the same memory."""
+def _taken(values: list[Any]) -> tuple[tuple[Tensor, ...], set[int]]:
+    """Arguments as contiguous tensors, no two on the same memory; and the numbers of those that may not be overwritten, as
+    they are copies for that, or others are copies of their memory.
+    """
     taken: list[Tensor] = []
-    seen: set[int] = set()
-    for value in values:
+    copied: set[int] = set()
+    first: dict[int, int] = {}  # memory -> the first argument on it
+    for i, value in enumerate(values):
         t = value if type(value) is Tensor else as_tensor(value)
-        if not t.is_contiguous() or (len(values) > 1 and t._storage_id in seen):
+        earlier = first.setdefault(t._storage_id, i)
+        if earlier != i or not t.is_contiguous():
             if t.requires_grad:
                 raise RuntimeError(
                     "[compile] an argument that requires a gradient is not contiguous, or shares its memory with another; "
                     "pass x.detach().clone().requires_grad_()"
                 )
             t = t.clone()
-        seen.add(t._storage_id)
+            copied |= {earlier, i}
         taken.append(t)
-    return tuple(taken)
+    return tuple(taken), copied
 
 
 # ---- what a function reaches
@@ -247,6 +254,14 @@ class Plan:
             self._core.structure = now
         return True
 
+    def _require_own(self, copies: AbstractSet[int]) -> None:
+        """What is written into copies of arguments would be lost."""
+        if lost := [i for i in self._core.writes if i in copies]:
+            raise RuntimeError(
+                f"[compile] argument {lost[0]} is overwritten, but it is not contiguous, or shares its memory with another, "
+                "so that a copy was taken; pass x.clone(), or return the new values"
+            )
+
     def _run(self, arguments: tuple[Tensor, ...], run: Callable[..., Any], *more: Any) -> Any:
         """The outputs, or None where options of an optimizer want another program."""
         numbers = [s[1]._numbers(s[2]) if s[0] == "numbers" else None for s in self._sources]
@@ -318,23 +333,27 @@ class CompiledFunction:
             if made is not NotImplemented:
                 return made
         if not kwargs and _core.plain(args):
-            tree, arguments = _plain_tree(len(args)), args
+            tree, arguments, copies = _plain_tree(len(args)), args, _NONE
         elif _core.is_recording():  # within another compiled function: part of its plan
             return self.__wrapped__(*args, **kwargs)
         else:
             tensors: list[Any] = []
             tree = _flatten((args, kwargs), tensors)
-            arguments = _taken(tensors)
+            arguments, copies = _taken(tensors)
         with self._lock:
-            plan, made = self._replayed(tree, arguments, "run")
+            plan, made = self._replayed(tree, arguments, copies, "run")
             if plan is None:
-                return self._record(tree, arguments)
+                return self._record(tree, arguments, copies)
             return _rebuild(plan._result, (*made, *arguments))
 
-    def _replayed(self, tree: Any, arguments: tuple[Tensor, ...], how: str, *more: Any) -> tuple[Plan | None, Any]:
+    def _replayed(
+        self, tree: Any, arguments: tuple[Tensor, ...], copies: AbstractSet[int], how: str, *more: Any
+    ) -> tuple[Plan | None, Any]:
         """The first plan that holds, and what running it made."""
         for i, plan in enumerate(self.plans):
             if plan._holds(tree, arguments):
+                if copies:
+                    plan._require_own(copies)
                 made = plan._run(arguments, getattr(plan._core, how), *more)
                 if made is not None:
                     if i:
@@ -356,7 +375,9 @@ class CompiledFunction:
         """
         tree = _plain_tree(len(arguments))
         with self._lock:
-            plan, made = self._replayed(tree, arguments, "run_batches", tables, order, first, losses, milliseconds)
+            plan, made = self._replayed(
+                tree, arguments, _NONE, "run_batches", tables, order, first, losses, milliseconds
+            )
             if plan is None:
                 _core.gather_rows(arguments, tables, order, first)
                 losses[0] = self._record(tree, arguments)
@@ -368,16 +389,16 @@ class CompiledFunction:
         make one, and to measure it."""
         tensors: list[Any] = []
         tree = _flatten((args, kwargs), tensors)
-        arguments = _taken(tensors)
+        arguments, copies = _taken(tensors)
         with self._lock:
             for _ in range(3):
-                plan, made = self._replayed(tree, arguments, "profile")
+                plan, made = self._replayed(tree, arguments, copies, "profile")
                 if plan is not None:
                     return list(made)
-                self._record(tree, arguments)
+                self._record(tree, arguments, copies)
             raise RuntimeError("[compile] every call needs a plan of its own; profile() a step that can be repeated")
 
-    def _record(self, tree: Any, arguments: tuple[Tensor, ...]) -> Any:
+    def _record(self, tree: Any, arguments: tuple[Tensor, ...], copies: AbstractSet[int] = _NONE) -> Any:
         """A real step, recorded as it runs."""
         for t in arguments:
             if not t.is_leaf:
@@ -404,6 +425,8 @@ class CompiledFunction:
                     "would not change them; do that after the compiled step, not inside"
                 )
             plan, result = self._planned(recording, tree, arguments, only, reach)
+            if plan is not None:
+                plan._require_own(copies)
         except BaseException:
             recording.undo()
             for kind, source, *before in reversed(recording.sources):

@@ -293,6 +293,30 @@ def test_retained_gradients() -> None:
             assert bits(a) == bits(b)
 
 
+def test_writes_into_arguments_that_are_copied_are_refused() -> None:
+    """A transposed one, and two on the same memory: eager would change what the caller sees."""
+    double = tg.compile(lambda x: x.mul_(2))
+    for _ in range(2):
+        turned = tg.ones(2, 3).T
+        with pytest.raises(RuntimeError, match="argument 0 is overwritten, but it is not contiguous"):
+            double(turned)
+        straight = tg.ones(3, 2)
+        assert double(straight) is straight
+        assert straight.tolist() == [[2.0] * 2] * 3
+    move = tg.compile(lambda x, y: x.add_(y))
+    for _ in range(2):
+        memory = tg.ones(3)
+        with pytest.raises(RuntimeError, match=r"argument 1 is overwritten.*shares its memory"):
+            tg.compile(lambda x, y: y.add_(x))(memory[:2], memory[1:])
+        assert memory.tolist() == [1.0] * 3
+        with pytest.raises(RuntimeError, match=r"argument 0 is overwritten.*shares its memory"):
+            move(memory[:2], memory[1:])
+        assert memory.tolist() == [1.0] * 3
+        move(tg.ones(2), tg.ones(2))
+    reading = tg.compile(lambda x, y: x + y)
+    assert [reading(memory[:2], memory[1:]).tolist() for _ in range(2)] == [[2.0, 2.0]] * 2
+
+
 def test_a_number_written_at_indices() -> None:
     def function(x: tg.Tensor, value: tg.Tensor) -> tg.Tensor:
         x = x.clone()

@@ -36,6 +36,7 @@ __all__ = ["compile"]
 MOST_PLANS = 16  # of one function; then the one that was used longest ago goes
 
 _SCALAR = (bool, int, float, complex, str, bytes, type(None))
+_NONE: frozenset[int] = frozenset()
 _SIMPLE = (*_SCALAR, types.BuiltinFunctionType)
 _FOREIGN = {"trigrad", "numpy", *sys.stdlib_module_names} - {"__main__"}
 
@@ -107,22 +108,33 @@ def _placed(tree: Any, places: list[Any]) -> Any:
     return (kind, *[_placed(v, places) for v in tree[1:]])
 
 
-def _taken(values: list[Any]) -> tuple[Tensor, ...]:
-    """Arguments as contiguous tensors, no two on the same memory."""
+def _taken(values: list[Any]) -> tuple[tuple[Tensor, ...], frozenset[int]]:
+    """Arguments as contiguous tensors, no two on the same memory, and the places of those that may not be written into: of
+    copies, and of what has a copy among the others."""
     taken: list[Tensor] = []
-    seen: set[int] = set()
-    for value in values:
+    seen: dict[int, int] = {}
+    copied: set[int] = set()
+    for i, value in enumerate(values):
         t = value if type(value) is Tensor else as_tensor(value)
         if not t.is_contiguous() or (len(values) > 1 and t._storage_id in seen):
+            copied |= {i, seen.setdefault(t._storage_id, i)}
             if t.requires_grad:
                 raise RuntimeError(
                     "[compile] an argument that requires a gradient is not contiguous, or shares its memory with another; "
                     "pass x.detach().clone().requires_grad_()"
                 )
-            t = t.clone()
-        seen.add(t._storage_id)
+            t = t.detach().clone()
+        seen.setdefault(t._storage_id, i)
         taken.append(t)
-    return tuple(taken)
+    return tuple(taken), frozenset(copied)
+
+
+def _refuse_writing(places: frozenset[int]) -> None:
+    if places:
+        raise RuntimeError(
+            f"[compile] argument {min(places)} is not contiguous, or shares its memory with another, but the function writes "
+            "into it; pass x.clone(), or write into a copy inside"
+        )
 
 
 # ---- what a function reaches
@@ -325,6 +337,7 @@ class Plan:
     """A program that was recorded, and what it was recorded under. `print` it."""
 
     def __init__(self, core: _core.Plan, tree: Any, result: Any, reach: _Reach, sources: list[Any]) -> None:
+        self._written = _NONE  # places of arguments
         self._core, self._tree, self._result, self._reach, self._sources = core, tree, result, reach, sources
         by_generator: dict[int, tuple[Any, list[int]]] = {}
         for i, (kind, source, *_) in enumerate(sources):
@@ -444,23 +457,26 @@ class CompiledFunction:
             if made is not NotImplemented:
                 return made
         if not kwargs and _core.plain(args):
-            tree, arguments = _plain_tree(len(args)), args
+            tree, arguments, copied = _plain_tree(len(args)), args, _NONE
         elif _core.is_recording():  # within another compiled function: part of its plan
             return self.__wrapped__(*args, **kwargs)
         else:
             tensors: list[Any] = []
             tree = _flatten((args, kwargs), tensors)
-            arguments = _taken(tensors)
+            arguments, copied = _taken(tensors)
         with self._lock:
-            plan, made = self._replayed(tree, arguments, "run")
+            plan, made = self._replayed(tree, arguments, copied, "run")
             if plan is None:
-                return self._record(tree, arguments)
+                return self._record(tree, arguments, copied)
             return _rebuild(plan._result, (*made, *arguments))
 
-    def _replayed(self, tree: Any, arguments: tuple[Tensor, ...], how: str, *more: Any) -> tuple[Plan | None, Any]:
+    def _replayed(
+        self, tree: Any, arguments: tuple[Tensor, ...], copied: frozenset[int], how: str, *more: Any
+    ) -> tuple[Plan | None, Any]:
         """The first plan that holds, and what running it made."""
         for i, plan in enumerate(self.plans):
             if plan._holds(tree, arguments):
+                _refuse_writing(copied & plan._written)
                 made = plan._run(arguments, getattr(plan._core, how), *more)
                 if made is not None:
                     if i:
@@ -482,10 +498,12 @@ class CompiledFunction:
         """
         tree = _plain_tree(len(arguments))
         with self._lock:
-            plan, made = self._replayed(tree, arguments, "run_batches", tables, order, first, losses, milliseconds)
+            plan, made = self._replayed(
+                tree, arguments, _NONE, "run_batches", tables, order, first, losses, milliseconds
+            )
             if plan is None:
                 _core.gather_rows(arguments, tables, order, first)
-                losses[0] = self._record(tree, arguments)
+                losses[0] = self._record(tree, arguments, _NONE)
                 return 1
             return int(made)
 
@@ -494,16 +512,16 @@ class CompiledFunction:
         make one, and to measure it."""
         tensors: list[Any] = []
         tree = _flatten((args, kwargs), tensors)
-        arguments = _taken(tensors)
+        arguments, copied = _taken(tensors)
         with self._lock:
             for _ in range(3):
-                plan, made = self._replayed(tree, arguments, "profile")
+                plan, made = self._replayed(tree, arguments, copied, "profile")
                 if plan is not None:
                     return list(made)
-                self._record(tree, arguments)
+                self._record(tree, arguments, copied)
             raise RuntimeError("[compile] every call needs a plan of its own; profile() a step that can be repeated")
 
-    def _record(self, tree: Any, arguments: tuple[Tensor, ...]) -> Any:
+    def _record(self, tree: Any, arguments: tuple[Tensor, ...], copied: frozenset[int]) -> Any:
         """A real step, recorded as it runs."""
         for t in arguments:
             if not t.is_leaf:
@@ -515,7 +533,7 @@ class CompiledFunction:
         reach = _Reach(self.__wrapped__, (args, kwargs), arguments)
         chances, optimizers = list(reach.chances), reach.optimizers()
         chance, options = _chance(chances), [o._numbers_now() for o in optimizers]
-        shared = reach.shares(arguments)
+        shared, versions = reach.shares(arguments), [t._version for t in arguments]
         recording = _core.Recording(arguments)
         witness.called = reach.called
         try:
@@ -532,6 +550,8 @@ class CompiledFunction:
                     "[compile] options of an optimizer changed while its step was recorded (by a scheduler?), and a replay "
                     "would not change them; do that after the compiled step, not inside"
                 )
+            written = frozenset(i for i, t in enumerate(arguments) if t._version != versions[i])
+            _refuse_writing(copied & written)
             plan, result = self._planned(recording, tree, arguments, only, reach, shared)
         except BaseException:
             recording.undo()
@@ -542,6 +562,7 @@ class CompiledFunction:
         finally:
             witness.called = None
         if plan is not None:
+            plan._written = written
             self.plans.insert(0, plan)
             del self.plans[MOST_PLANS:]
         return result

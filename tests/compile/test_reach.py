@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import pickle
 import random
+import signal
 import threading
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,8 +18,6 @@ import numpy as np
 import pytest
 
 import trigrad as tg
-
-F = tg.nn.functional
 
 
 def events() -> tg.Tensor:
@@ -66,6 +67,7 @@ def by_property(part: Any) -> Any:
 def by_slot(part: Any) -> Any:
     class Slotted:
         __slots__ = ("part",)
+        part: Any
 
     held = Slotted()
     held.part = part
@@ -269,6 +271,26 @@ def test_batches_of_a_table_that_the_object_holds() -> None:
     assert [p.calls for p in step.plans] == [3]
 
 
+def test_writing_into_arguments_that_are_copied() -> None:
+    def step(x: Any, y: Any) -> Any:
+        x.add_(1.0)
+        return (x + y).sum()
+
+    a, b = tg.zeros(3, 2), tg.zeros(2, 3)
+    for first in (True, False):  # when recorded, and when replayed
+        compiled = tg.compile(step)
+        if not first:
+            compiled(tg.ones(2, 3), b)
+        for x, y in ((a.T, b), (b, b), (np.zeros((2, 6), np.float32)[:, ::2], b), (b, b[0:1])):
+            with pytest.raises(RuntimeError, match="but the function writes into it"):
+                compiled(x, y) if y.shape == b.shape else compiled(x, y.expand(2, 3))
+    assert not a.any()
+    assert not b.any()
+    c = tg.zeros(2, 3)
+    assert compiled(c, a.T).item() == 6.0
+    assert c.tolist() == [[1.0] * 3] * 2
+
+
 # ---- optimizers
 
 
@@ -324,7 +346,7 @@ def test_exception_in_the_first_step_of_momentum() -> None:
 
 
 def test_gradients_of_a_step_that_raises_late() -> None:
-    layer = tg.nn.Linear(3, 3)
+    layer: Any = tg.nn.Linear(3, 3)
 
     @tg.compile
     def step(x: Any, y: Any) -> Any:
@@ -332,7 +354,7 @@ def test_gradients_of_a_step_that_raises_late() -> None:
         loss = (layer(x) ** 2).sum()
         loss.backward()
         with tg.no_grad():
-            F.cross_entropy(layer(x), y)
+            tg.nn.CrossEntropyLoss()(layer(x), y)
         return loss
 
     x, y = events(), tg.tensor([0, 1])
@@ -360,6 +382,31 @@ def test_generators_in_any_order_do_not_wait_for_each_other() -> None:
     for t in threads:
         t.join(20)
     assert not any(t.is_alive() for t in threads)
+
+
+def test_fork_while_a_generator_draws() -> None:
+    generator, x = tg.Generator(), events()
+    compiled, stop = tg.compile(lambda x: x + tg.rand(3, generator=generator)), threading.Event()
+
+    def draw() -> None:
+        while not stop.is_set():
+            compiled(x)
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        for _ in range(5):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+                child = os.fork()
+            if child == 0:
+                signal.alarm(5)
+                compiled(x)
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        thread.join()
 
 
 # ---- copies

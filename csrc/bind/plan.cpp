@@ -92,7 +92,12 @@ bool holds(const Guard& g) {
     found = PyFunction_GET_DEFAULTS(g.holder.get());
     return (found ? found : Py_None) == g.expected.get();
   }
-  if (g.kind == Guard::Kind::cell) found = PyCell_GET(g.holder.get());
+  Ref attribute;
+  if (g.kind == Guard::Kind::attribute) {
+    attribute = Ref(PyObject_GetAttr(g.holder.get(), g.key.get()));
+    if (!attribute) PyErr_Clear();
+    found = attribute.get();
+  } else if (g.kind == Guard::Kind::cell) found = PyCell_GET(g.holder.get());
   else found = PyDict_GetItemWithError(g.holder.get(), g.key.get());
   if (PyErr_Occurred()) throw PythonError{};
   if (found == g.expected.get()) return true;
@@ -338,15 +343,15 @@ PyObject* replay(PyObject* self, PyObject* arguments) {
 }
 
 // guard(kind, holder, key, expected, equal): "item" of a dict, "element" of a list, "cell", "length" (expected: an integer), "code" or "defaults"
-// of a function
+// of a function, "attribute" of a class
 PyObject* add_guard(PyObject* self, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
     if (n != 5) fail(ErrorKind::Type, "[Plan.guard] takes (kind, holder, key, expected, equal)");
     const std::string kind = checked(PyUnicode_AsUTF8(args[0]));
     using Kind = Guard::Kind;
-    const std::pair<const char*, Kind> kinds[] = {{"item", Kind::item},     {"cell", Kind::cell},
-                                                  {"length", Kind::length}, {"element", Kind::element},
-                                                  {"code", Kind::code},     {"defaults", Kind::defaults}};
+    const std::pair<const char*, Kind> kinds[] = {
+        {"item", Kind::item}, {"cell", Kind::cell},         {"length", Kind::length},      {"element", Kind::element},
+        {"code", Kind::code}, {"defaults", Kind::defaults}, {"attribute", Kind::attribute}};
     const auto* known = std::ranges::find(kinds, kind, [](const auto& k) { return std::string(k.first); });
     if (known == std::end(kinds)) fail(ErrorKind::Runtime, "[Plan.guard] got ", kind, ", which is no kind of guard");
     Guard g{known->second, borrowed(args[1]), borrowed(args[2]), borrowed(args[3])};

@@ -25,7 +25,7 @@ struct Gradient {
 };
 
 struct Guard {
-  enum class Kind : uint8_t { item, cell, length, element, code, defaults } kind;
+  enum class Kind : uint8_t { item, cell, length, element, code, defaults, attribute } kind;
   Ref holder, key, expected;
   Py_ssize_t length = 0;  // or the place of an element
   bool equal = false;     // compared by value, not by identity

@@ -152,6 +152,8 @@ def _globals_of(code: types.CodeType) -> Iterator[str]:
 def _names_of(code: types.CodeType) -> Iterator[str]:
     yield from code.co_names
     for constant in code.co_consts:
+        if isinstance(constant, str):  # for getattr()
+            yield constant
         if isinstance(constant, types.CodeType):
             yield from _names_of(constant)
 
@@ -167,7 +169,8 @@ class _Reach:
         self.keep: list[Any] = []  # ids stay theirs
         self.given = {id(t) for t in tensors}
         self.overlap = False  # is an argument found on another way as well?
-        self.attributes: list[tuple[str, int, int]] = []  # of plain objects: name, and which of the tensors it leads to
+        # Attributes of plain objects: name, and which of the tensors and of the variables it leads to.
+        self.attributes: list[tuple[str, range, range]] = []
         self.names: set[str] = set()  # that the functions use: of variables, attributes and methods
         self.spaces: dict[int, Any] = {}  # classes and modules, whose parts are used by name
         self.chances: list[Any] = []  # generators of Python and numpy
@@ -215,7 +218,7 @@ class _Reach:
         """Do arguments lie on memory that the function reaches without them as well?"""
         if self.overlap:
             return True
-        unused = {k for name, first, end in self.attributes if name not in self.names for k in range(first, end)}
+        unused = {k for name, places, _ in self.attributes if name not in self.names for k in places}
         found = [t for k, t in enumerate(self.tensors) if k not in unused]
         for part in self.parts:
             found += [t for t in part._structure()[1] if isinstance(t, Tensor)]
@@ -225,6 +228,11 @@ class _Reach:
         found += [t._grad for t in found if t._grad is not None]
         given = {t._storage_id for t in arguments}
         return any(t._storage_id in given for t in found)
+
+    def guards(self) -> list[tuple[str, Any, Any, Any]]:
+        """The variables without those of attributes that the functions do not use."""
+        unused = {k for name, _, places in self.attributes if name not in self.names for k in places}
+        return [v for k, v in enumerate(self.variables) if k not in unused]
 
     def visit(self, value: Any, depth: int) -> None:
         self.overlap |= id(value) in self.given
@@ -260,9 +268,13 @@ class _Reach:
         elif isinstance(value, CompiledFunction):
             self.visit(value.__wrapped__, depth + 1)
         elif isinstance(value, (list, tuple, set, frozenset, dict)):
-            items = value.values() if isinstance(value, dict) else value
             before = len(self.parts)
-            for item in items if len(value) <= 1000 else ():
+            kind = "item" if isinstance(value, dict) else "element" if isinstance(value, list) else None
+            for key, item in (
+                () if len(value) > 1000 else value.items() if isinstance(value, dict) else enumerate(value)
+            ):
+                if kind is not None and not isinstance(item, _SIMPLE):
+                    self.variables.append((kind, value, key, item))
                 self.visit(item, depth + 1)
             if len(self.parts) > before and not isinstance(value, tuple):
                 self.variables.append(("length", value, None, len(value)))
@@ -270,10 +282,11 @@ class _Reach:
             self.space(type(value))
             for name, item in value.__dict__.items():
                 if isinstance(item, Tensor) or not isinstance(item, _SIMPLE):
+                    tensors, variables, overlap = len(self.tensors), len(self.variables), self.overlap
                     self.variables.append(("item", value.__dict__, name, item))
-                    first, overlap = len(self.tensors), self.overlap
                     self.visit(item, depth + 1)
-                    self.attributes.append((name, first, len(self.tensors)))
+                    places = range(tensors, len(self.tensors)), range(variables, len(self.variables))
+                    self.attributes.append((name, *places))
                     self.overlap = overlap or (self.overlap and name in self.names)
         else:
             self.space(type(value))
@@ -292,7 +305,7 @@ class _Reach:
             going = False
             for space in list(self.spaces.values()):
                 held = vars(space)
-                for name in (self.names | {"__call__"}) & held.keys():
+                for name in (self.names | {"__call__", "forward"}) & held.keys():
                     if (id(space), name) in done:
                         continue
                     done.add((id(space), name))
@@ -300,6 +313,8 @@ class _Reach:
                     value = held[name]
                     if isinstance(space, types.ModuleType) and not isinstance(value, types.ModuleType):
                         self.variables.append(("item", held, name, value))
+                    elif isinstance(space, type) and isinstance(value, (*_SCALAR, types.FunctionType)):
+                        self.variables.append(("attribute", space, name, value))
                     if isinstance(value, (staticmethod, classmethod)):
                         value = value.__func__
                     elif isinstance(value, property):
@@ -346,7 +361,7 @@ class Plan:
         self._draws = [by_generator[i] for i in sorted(by_generator)]  # one order of locks for all plans
         # One result of plain arguments, and no random numbers: C++ knows the whole way.
         self._short = result == _Leaf(0) and tree == _plain_tree(len(tree[1]) - 1) and not self._draws
-        for kind, holder, key, value in reach.variables:
+        for kind, holder, key, value in reach.guards():
             core.guard(kind, holder, key, value, isinstance(value, _SCALAR))
         live = [source for kind, source, *_ in sources if kind == "numbers"]
         for kind, source, *rest in sources:
@@ -667,7 +682,7 @@ def compile(function: Callable[..., Any]) -> Any:
     compile() returns record anew.
 
     constant: everything else that Python computed while the step was recorded, such as numbers inside of lists, dicts, arrays
-    of numpy, classes and attributes of objects that are no modules, lists given to trigrad.tensor(), and what a branch decided. What would be wrong
+    of numpy and attributes of objects that are no modules, lists given to trigrad.tensor(), and what a branch decided. What would be wrong
     if it stayed constant is refused with a remedy where it can be seen: values read from tensors (item(), numpy(), print, if),
     shapes that depend on values (x[mask]), arrays of numpy that are no arguments, random numbers of Python and numpy,
     manual_seed(), tensors kept in lists, schedulers inside. A call that raises has changed nothing.

@@ -125,6 +125,55 @@ def test_numbers_of_a_module_of_python() -> None:
         assert tg.equal(compiled(x), x * 3)
 
 
+def test_elements_exchanged() -> None:
+    listed: list[Any] = [tg.nn.Linear(3, 3), tg.ones(3)]
+    named: dict[str, Any] = {"a": tg.nn.Linear(3, 3)}
+
+    def f(x: Any) -> Any:
+        return named["a"](listed[0](x)) * listed[1]
+
+    compiled, x = tg.compile(f), events()
+    with tg.no_grad():
+        compiled(x)
+        for holder, key, value in (
+            (listed, 0, tg.nn.Linear(3, 3)),
+            (listed, 1, tg.zeros(3)),
+            (named, "a", tg.nn.Linear(3, 3)),
+        ):
+            there: Any = holder
+            there[key] = value
+            for _ in range(2):
+                assert tg.equal(compiled(x), f(x))
+    assert len(compiled.plans) == 4
+
+
+def test_attributes_of_classes() -> None:
+    cls = module_named("theirs", "class M(tg.nn.Module):\n    k = 2.0\n    def forward(self, x): return x * self.k").M
+    compiled, x = tg.compile(cls()), events()
+    assert tg.equal(compiled(x), x * 2)
+    cls.k = 3.0
+    for _ in range(2):
+        assert tg.equal(compiled(x), x * 3)
+    cls.forward = lambda self, x: x + self.k
+    for _ in range(2):
+        assert tg.equal(compiled(x), x + 3)
+
+
+def test_attributes_that_are_not_used_do_not_matter() -> None:
+    class Fit:
+        def __init__(self) -> None:
+            self.w, self.last, self.kept = tg.ones(3), tg.zeros(()), {"loss": tg.zeros(())}
+
+        def step(self, x: Any) -> Any:
+            return (x * self.w).sum()
+
+    fit = Fit()
+    step = tg.compile(fit.step)
+    for k in range(5):
+        fit.last = fit.kept["loss"] = step(events() + k)
+    assert [p.calls for p in step.plans] == [4]
+
+
 def test_defaults_and_code() -> None:
     def f(x: Any, k: float = 2.0, *, m: float = 1.0) -> Any:
         return x * k * m

@@ -132,7 +132,7 @@ MODULE_MAY_IMPORT = {
     "utils": {"_core", "ops", "_warnings", "_creation", "_random", "_indexing", "_ordering", "_shaping"},
     "_vjp": {"_core", "ops"},
     "_autograd": {"_core", "ops", "_warnings", "_vjp"},
-    "_compile": {"_core", "_creation"},
+    "_compile": {"_core", "_creation", "_autograd", "_hooks"},
     "_graph": {"_core", "ops", "_vjp", "_autograd"},
     "_hooks": {"_core"},
     "_tensor_grad": {"_core", "_autograd", "_hooks"},

@@ -203,7 +203,11 @@ void add_functions(py::module_& m) {
       },
       py::arg("type1"), py::arg("type2"), "The dtype that holds both.");
   m.def(
-      "set_default_dtype", [](py::handle d) { set_default_dtype(to_dtype("set_default_dtype", "d", d.ptr())); },
+      "set_default_dtype",
+      [](py::handle d) {
+        set_default_dtype(to_dtype("set_default_dtype", "d", d.ptr()));
+        structure_changed();
+      },
       py::arg("d"), "Let Python floats become float32 or float64.");
   m.def(
       "from_numpy", [](py::handle array) { return as_object(from_buffer("from_numpy", array.ptr())); },

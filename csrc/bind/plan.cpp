@@ -1,7 +1,10 @@
 // trigrad._core.Plan (used by _compile.py alone).
 #include "bind/plan.h"
 
+#include <algorithm>
+#include <bit>
 #include <string>
+#include <utility>
 
 #include "bind/convert.h"
 #include "bind/node.h"
@@ -82,11 +85,26 @@ namespace {
 bool holds(const Guard& g) {
   PyObject* found = nullptr;
   if (g.kind == Guard::Kind::length) return PyObject_Size(g.holder.get()) == g.length;
-  if (g.kind == Guard::Kind::cell) found = PyCell_GET(g.holder.get());
+  if (g.kind == Guard::Kind::element)
+    return g.length < PyList_GET_SIZE(g.holder.get()) && PyList_GET_ITEM(g.holder.get(), g.length) == g.expected.get();
+  if (g.kind == Guard::Kind::code) return PyFunction_GET_CODE(g.holder.get()) == g.expected.get();
+  if (g.kind == Guard::Kind::defaults) {
+    found = PyFunction_GET_DEFAULTS(g.holder.get());
+    return (found ? found : Py_None) == g.expected.get();
+  }
+  Ref attribute;
+  if (g.kind == Guard::Kind::attribute) {
+    attribute = Ref(PyObject_GetAttr(g.holder.get(), g.key.get()));
+    if (!attribute) PyErr_Clear();
+    found = attribute.get();
+  } else if (g.kind == Guard::Kind::cell) found = PyCell_GET(g.holder.get());
   else found = PyDict_GetItemWithError(g.holder.get(), g.key.get());
   if (PyErr_Occurred()) throw PythonError{};
   if (found == g.expected.get()) return true;
   if (!found || !g.expected || !g.equal || Py_TYPE(found) != Py_TYPE(g.expected.get())) return false;
+  if (PyFloat_CheckExact(found))  // bits, as 0.0 == -0.0
+    return std::bit_cast<uint64_t>(PyFloat_AS_DOUBLE(found)) ==
+           std::bit_cast<uint64_t>(PyFloat_AS_DOUBLE(g.expected.get()));
   const int same = PyObject_RichCompareBool(found, g.expected.get(), Py_EQ);
   if (same < 0) throw PythonError{};
   return same == 1;
@@ -117,6 +135,15 @@ bool holds(const Plan& p, PyObject* arguments) {
     const Plan::Argument& a = p.arguments[i];
     if (!(value_of(t).shape == a.shape) || value_of(t).dtype != a.dtype || requires_grad(t) != a.requires_grad)
       return false;
+  }
+  for (size_t i = 0; i < p.arguments.size(); i++) {
+    const Storage* given = value_of(PyTuple_GET_ITEM(arguments, static_cast<Py_ssize_t>(i))).storage.get();
+    for (const Storage* state : p.states)
+      if (state == given) return false;
+    for (const Gradient& g : p.gradients)
+      if (g.before_buffer >= 0)
+        if (PyObject* grad = object_of(leaf_of(g, arguments)).grad; grad && value_of(grad).storage.get() == given)
+          return false;
   }
   if (grad_enabled() != p.grad_mode) return false;
   for (const Plan::Leaf& l : p.leaves) {
@@ -315,17 +342,25 @@ PyObject* replay(PyObject* self, PyObject* arguments) {
   });
 }
 
-// guard(kind, holder, key, expected, equal): "item" of a dict, "cell", "length" (expected: an integer)
+// guard(kind, holder, key, expected, equal): "item" of a dict, "element" of a list, "cell", "length" (expected: an integer), "code" or "defaults"
+// of a function, "attribute" of a class
 PyObject* add_guard(PyObject* self, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
     if (n != 5) fail(ErrorKind::Type, "[Plan.guard] takes (kind, holder, key, expected, equal)");
     const std::string kind = checked(PyUnicode_AsUTF8(args[0]));
-    Guard g{kind == "item"   ? Guard::Kind::item
-            : kind == "cell" ? Guard::Kind::cell
-                             : Guard::Kind::length,
-            borrowed(args[1]), borrowed(args[2]), borrowed(args[3])};
+    using Kind = Guard::Kind;
+    const std::pair<const char*, Kind> kinds[] = {
+        {"item", Kind::item}, {"cell", Kind::cell},         {"length", Kind::length},      {"element", Kind::element},
+        {"code", Kind::code}, {"defaults", Kind::defaults}, {"attribute", Kind::attribute}};
+    const auto* known = std::ranges::find(kinds, kind, [](const auto& k) { return std::string(k.first); });
+    if (known == std::end(kinds)) fail(ErrorKind::Runtime, "[Plan.guard] got ", kind, ", which is no kind of guard");
+    Guard g{known->second, borrowed(args[1]), borrowed(args[2]), borrowed(args[3])};
     g.equal = PyObject_IsTrue(args[4]) == 1;
     if (g.kind == Guard::Kind::length) g.length = PyLong_AsSsize_t(args[3]);
+    if (g.kind == Guard::Kind::element) {
+      if (!PyList_Check(args[1])) fail(ErrorKind::Type, "[Plan.guard] an element is one of a list");
+      g.length = PyLong_AsSsize_t(args[2]);
+    }
     plan_of(self).guards.push_back(std::move(g));
     Py_RETURN_NONE;
   });
@@ -361,15 +396,6 @@ PyObject* schedule(PyObject* self, void*) {
     return Py_BuildValue("(NN)", shards.release(), slots.release());
   });
 }
-PyObject* writes(PyObject* self, void*) {
-  return guarded([&] {
-    const Plan& p = plan_of(self);
-    Dims numbers;
-    for (size_t i = 0; i < p.arguments.size(); i++)
-      if (p.arguments[i].written) numbers.push_back(static_cast<int64_t>(i));
-    return make_tuple(numbers);
-  });
-}
 PyObject* n_instructions(PyObject* self, void*) {
   return PyLong_FromSize_t(plan_of(self).executor->program().instructions.size());
 }
@@ -395,7 +421,6 @@ PyGetSetDef plan_attributes[] = {
     {"calls", calls, nullptr, "How often it was run.", nullptr},
     {"arena_bytes", arena_bytes, nullptr, "Bytes of all temporaries.", nullptr},
     {"schedule", schedule, nullptr, "Shards, and what they run.", nullptr},
-    {"writes", writes, nullptr, "The numbers of the arguments that a run overwrites.", nullptr},
     {"n_instructions", n_instructions, nullptr, "How many instructions it has.", nullptr},
     {},
 };

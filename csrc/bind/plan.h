@@ -25,10 +25,10 @@ struct Gradient {
 };
 
 struct Guard {
-  enum class Kind : uint8_t { item, cell, length } kind;
+  enum class Kind : uint8_t { item, cell, length, element, code, defaults, attribute } kind;
   Ref holder, key, expected;
-  Py_ssize_t length = 0;
-  bool equal = false;  // compared by value, not by identity
+  Py_ssize_t length = 0;  // or the place of an element
+  bool equal = false;     // compared by value, not by identity
 };
 
 struct Plan {
@@ -49,6 +49,7 @@ struct Plan {
     int64_t offset;
   };
   std::vector<Leaf> leaves;
+  std::vector<const Storage*> states;  // memory outside of the arguments, which no argument may share
   std::vector<Guard> guards;
   std::vector<plan::View> outputs;
   std::vector<Ref> expectations;

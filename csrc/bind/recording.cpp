@@ -303,6 +303,8 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
       if (argument || r.calls->made_here(value_of(t))) continue;
       p->leaves.push_back({borrowed(t), a.requires_grad, value_of(t).storage, value_of(t).offset});
     }
+    for (const plan::Buffer& b : program.buffers)
+      if (b.role == plan::Role::state) p->states.push_back(b.storage.get());
     plan::optimise(program);
     p->executor = std::make_unique<plan::Executor>(std::move(program), *dispatch::backend(Device::Cpu));
     p->expectations = std::move(r.expectations);

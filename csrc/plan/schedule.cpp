@@ -335,7 +335,9 @@ std::vector<int> Schedule::at_risk(const Program& p) const {
     }
   std::vector<int> found;
   for (size_t b = 0; b < p.buffers.size(); b++) {
-    if (p.buffers[b].role != Role::state && p.buffers[b].role != Role::input) continue;
+    // Of the results, gradients take the memory of those of the call before.
+    const Role role = p.buffers[b].role;
+    if (role != Role::state && role != Role::input && role != Role::output) continue;
     for (size_t i = 0; i < p.instructions.size(); i++)
       if (moment[i] < last && p.instructions[i].writes(static_cast<int>(b))) {
         found.push_back(static_cast<int>(b));

@@ -482,6 +482,7 @@ def _where() -> str:
 def _look_for_anomalies(traced: bool, check_nan: bool) -> None:
     global _anomaly, _traced
     _traced, _anomaly = traced, traced and check_nan
+    _core.structure_changed()
     _core.set_witness(_where if traced else None)
 
 

@@ -5,36 +5,45 @@ What C++ does with a recording is in csrc/plan/; here is when a plan may be used
 - its arguments: structure, shapes, dtypes, requires_grad, Python numbers by value;
 - grad mode, requires_grad and memory of the tensors that were asked, whether gradients were there that were looked at;
 - the variables that the function and its helpers close over or find among their globals: numbers by value, others by identity;
-- modules and optimizers that are reached from these: what they are made of (`_structure`), compared whenever the count of
+- modules and optimizers that are reached from these, or that are called while recording: what they are made of (`_structure`), compared whenever the count of
   changes that they keep (`_core.structure`) has moved; the states that an update row overwrites, by identity.
 """
 
 from __future__ import annotations
 
+import copy
 import dis
+import functools
 import gc
+import math
 import os
+import pickle
 import random
 import sys
 import threading
 import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
-from trigrad import _core
+from trigrad import _autograd, _core
 from trigrad._core import Tensor
 from trigrad._creation import as_tensor
+from trigrad._hooks import witness
 
 __all__ = ["compile"]
 
 MOST_PLANS = 16  # of one function; then the one that was used longest ago goes
 
-_NONE: AbstractSet[int] = frozenset()
-
 _SCALAR = (bool, int, float, complex, str, bytes, type(None))
-_SIMPLE = (*_SCALAR, type, types.ModuleType, types.BuiltinFunctionType)
+_NONE: frozenset[int] = frozenset()
+_SIMPLE = (*_SCALAR, types.BuiltinFunctionType)
+_FOREIGN = {"trigrad", "numpy", *sys.stdlib_module_names} - {"__main__"}
+
+
+def _is_foreign(module: Any) -> bool:
+    """Is it code that nobody changes while a program runs?"""
+    return str(module or "").partition(".")[0] in _FOREIGN
 
 
 # ---- arguments: nested lists, tuples and dicts of tensors, arrays and constants
@@ -59,6 +68,8 @@ def _flatten(value: Any, tensors: list[Any]) -> Any:
     if hasattr(value, "__array_interface__") and getattr(value, "ndim", False):
         tensors.append(value)
         return _Leaf(len(tensors) - 1)
+    if kind is float:
+        return (None, kind, value, math.copysign(1.0, value))  # 0.0 is not -0.0
     return (None, kind, value)
 
 
@@ -97,26 +108,33 @@ def _placed(tree: Any, places: list[Any]) -> Any:
     return (kind, *[_placed(v, places) for v in tree[1:]])
 
 
-def _taken(values: list[Any]) -> tuple[tuple[Tensor, ...], set[int]]:
-    """Arguments as contiguous tensors, no two on the same memory; and the numbers of those that may not be overwritten, as
-    they are copies for that, or others are copies of their memory.
-    """
+def _taken(values: list[Any]) -> tuple[tuple[Tensor, ...], frozenset[int]]:
+    """Arguments as contiguous tensors, no two on the same memory, and the places of those that may not be written into: of
+    copies, and of what has a copy among the others."""
     taken: list[Tensor] = []
+    seen: dict[int, int] = {}
     copied: set[int] = set()
-    first: dict[int, int] = {}  # memory -> the first argument on it
     for i, value in enumerate(values):
         t = value if type(value) is Tensor else as_tensor(value)
-        earlier = first.setdefault(t._storage_id, i)
-        if earlier != i or not t.is_contiguous():
+        if not t.is_contiguous() or (len(values) > 1 and t._storage_id in seen):
+            copied |= {i, seen.setdefault(t._storage_id, i)}
             if t.requires_grad:
                 raise RuntimeError(
                     "[compile] an argument that requires a gradient is not contiguous, or shares its memory with another; "
                     "pass x.detach().clone().requires_grad_()"
                 )
-            t = t.clone()
-            copied |= {earlier, i}
+            t = t.detach().clone()
+        seen.setdefault(t._storage_id, i)
         taken.append(t)
-    return tuple(taken), copied
+    return tuple(taken), frozenset(copied)
+
+
+def _refuse_writing(places: frozenset[int]) -> None:
+    if places:
+        raise RuntimeError(
+            f"[compile] argument {min(places)} is not contiguous, or shares its memory with another, but the function writes "
+            "into it; pass x.clone(), or write into a copy inside"
+        )
 
 
 # ---- what a function reaches
@@ -131,6 +149,15 @@ def _globals_of(code: types.CodeType) -> Iterator[str]:
             yield from _globals_of(constant)
 
 
+def _names_of(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, str):  # for getattr()
+            yield constant
+        if isinstance(constant, types.CodeType):
+            yield from _names_of(constant)
+
+
 class _Reach:
     """The variables of a function and of the functions that it calls by name, and the objects behind them."""
 
@@ -140,18 +167,41 @@ class _Reach:
         self.tensors: list[Tensor] = []
         self.seen: set[int] = {id(t) for t in tensors}  # among the arguments: others in each call
         self.keep: list[Any] = []  # ids stay theirs
+        self.given = {id(t) for t in tensors}
+        self.overlap = False  # is an argument found on another way as well?
+        # Attributes of plain objects: name, and which of the tensors and of the variables it leads to.
+        self.attributes: list[tuple[str, range, range]] = []
+        self.names: set[str] = set()  # that the functions use: of variables, attributes and methods
+        self.spaces: dict[int, Any] = {}  # classes and modules, whose parts are used by name
+        self.chances: list[Any] = []  # generators of Python and numpy
+        self.inside: set[int] = set()  # modules that are part of parts
         if isinstance(function, types.FunctionType):
             self.seen.add(id(function))
             self.keep.append(function)
             self.function(function, 0)  # one of ours as well
         else:
             self.visit(function, 0)
+        self.follow()
+        self.given = set()
         self.visit(arguments, 0)
+        self.follow()
         self.structure = self.now()
 
     def now(self) -> list[tuple[Any, list[Any]]]:
         """Facts to be compared by value, and objects to be compared by identity."""
-        return [*(part._structure() for part in self.parts), ([t._structure for t in self.tensors], [])]
+        modes = _core.get_default_dtype(), _autograd._traced, _autograd._anomaly
+        return [([modes, *(t._structure for t in self.tensors)], []), *(part._structure() for part in self.parts)]
+
+    def called(self, part: Any) -> None:
+        """A module that is called, or an optimizer that makes a step, while the step is recorded, however it was found."""
+        if id(part) in self.inside:
+            return
+        parts, tensors = len(self.parts), len(self.tensors)
+        self.visit(part, 0)
+        self.follow()
+        if len(self.tensors) > tensors:
+            self.structure[0][0].extend(t._structure for t in self.tensors[tensors:])
+        self.structure.extend(p._structure() for p in self.parts[parts:])
 
     def holds(self) -> bool:
         return all(
@@ -164,39 +214,115 @@ class _Reach:
     def optimizers(self) -> list[Any]:
         return [part for part in self.parts if hasattr(part, "param_groups")]
 
+    def shares(self, arguments: tuple[Tensor, ...]) -> bool:
+        """Do arguments lie on memory that the function reaches without them as well?"""
+        if self.overlap:
+            return True
+        unused = {k for name, places, _ in self.attributes if name not in self.names for k in places}
+        found = [t for k, t in enumerate(self.tensors) if k not in unused]
+        for part in self.parts:
+            found += [t for t in part._structure()[1] if isinstance(t, Tensor)]
+        for optimizer in self.optimizers():
+            for state in optimizer.state.values():
+                found += [t for t in state.values() if isinstance(t, Tensor)]
+        found += [t._grad for t in found if t._grad is not None]
+        given = {t._storage_id for t in arguments}
+        return any(t._storage_id in given for t in found)
+
+    def guards(self) -> list[tuple[str, Any, Any, Any]]:
+        """The variables without those of attributes that the functions do not use."""
+        unused = {k for name, _, places in self.attributes if name not in self.names for k in places}
+        return [v for k, v in enumerate(self.variables) if k not in unused]
+
     def visit(self, value: Any, depth: int) -> None:
+        self.overlap |= id(value) in self.given
         if isinstance(value, _SIMPLE) or id(value) in self.seen or depth > 8:
             return
         self.seen.add(id(value))
         self.keep.append(value)
         if isinstance(value, Tensor):
             self.tensors.append(value)
+        elif isinstance(value, (type, types.ModuleType)):
+            self.space(value)
+        elif isinstance(value, random.Random) or str(type(value).__module__).startswith("numpy.random"):
+            self.chances.append(value)
         elif hasattr(type(value), "_structure"):
             self.parts.append(value)
+            self.inside.add(id(value))
+            if hasattr(value, "modules"):
+                for module in value.modules():
+                    self.inside.add(id(module))
+                    self.space(type(module))
+            self.space(type(value))
             for inner in value._reaches():
                 self.visit(inner, depth + 1)
         elif isinstance(value, types.FunctionType):
             if (value.__module__ or "").partition(".")[0] != "trigrad":
                 self.function(value, depth)
+        elif isinstance(value, functools.partial):
+            for inner in (value.func, value.args, value.keywords):
+                self.visit(inner, depth + 1)
         elif isinstance(value, types.MethodType):
             self.visit(value.__self__, depth + 1)
             self.visit(value.__func__, depth + 1)
         elif isinstance(value, CompiledFunction):
             self.visit(value.__wrapped__, depth + 1)
         elif isinstance(value, (list, tuple, set, frozenset, dict)):
-            items = value.values() if isinstance(value, dict) else value
             before = len(self.parts)
-            for item in items if len(value) <= 1000 else ():
+            kind = "item" if isinstance(value, dict) else "element" if isinstance(value, list) else None
+            for key, item in (
+                () if len(value) > 1000 else value.items() if isinstance(value, dict) else enumerate(value)
+            ):
+                if kind is not None and not isinstance(item, _SIMPLE):
+                    self.variables.append((kind, value, key, item))
                 self.visit(item, depth + 1)
             if len(self.parts) > before and not isinstance(value, tuple):
                 self.variables.append(("length", value, None, len(value)))
         elif isinstance(getattr(value, "__dict__", None), dict):
+            self.space(type(value))
             for name, item in value.__dict__.items():
                 if isinstance(item, Tensor) or not isinstance(item, _SIMPLE):
+                    tensors, variables, overlap = len(self.tensors), len(self.variables), self.overlap
                     self.variables.append(("item", value.__dict__, name, item))
                     self.visit(item, depth + 1)
+                    places = range(tensors, len(self.tensors)), range(variables, len(self.variables))
+                    self.attributes.append((name, *places))
+                    self.overlap = overlap or (self.overlap and name in self.names)
+        else:
+            self.space(type(value))
+
+    def space(self, value: Any) -> None:
+        """A class or a module: what the functions use of it is looked at when all their names are known."""
+        for one in value.__mro__ if isinstance(value, type) else (value,):
+            if not _is_foreign(str(one.__module__ if isinstance(one, type) else one.__name__)):
+                self.spaces.setdefault(id(one), one)
+
+    def follow(self) -> None:
+        """The functions, variables and objects that are used of classes and modules."""
+        done: set[tuple[int, str]] = set()
+        going = True
+        while going:
+            going = False
+            for space in list(self.spaces.values()):
+                held = vars(space)
+                for name in (self.names | {"__call__", "forward"}) & held.keys():
+                    if (id(space), name) in done:
+                        continue
+                    done.add((id(space), name))
+                    going = True
+                    value = held[name]
+                    if isinstance(space, types.ModuleType) and not isinstance(value, types.ModuleType):
+                        self.variables.append(("item", held, name, value))
+                    elif isinstance(space, type) and isinstance(value, (*_SCALAR, types.FunctionType)):
+                        self.variables.append(("attribute", space, name, value))
+                    if isinstance(value, (staticmethod, classmethod)):
+                        value = value.__func__
+                    elif isinstance(value, property):
+                        value = value.fget
+                    self.visit(value, 0)
 
     def function(self, f: types.FunctionType, depth: int) -> None:
+        self.names.update(_names_of(f.__code__))
         for cell in f.__closure__ or ():
             try:
                 held = cell.cell_contents
@@ -210,6 +336,11 @@ class _Reach:
                 if not isinstance(held, types.ModuleType):
                     self.variables.append(("item", f.__globals__, name, held))
                 self.visit(held, depth + 1)
+        self.variables.append(("code", f, None, f.__code__))
+        self.variables.append(("defaults", f, None, f.__defaults__))
+        if f.__kwdefaults__ is not None:
+            for name, held in f.__kwdefaults__.items():
+                self.variables.append(("item", f.__kwdefaults__, name, held))
         for held in (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()):
             self.visit(held, depth + 1)
 
@@ -221,15 +352,16 @@ class Plan:
     """A program that was recorded, and what it was recorded under. `print` it."""
 
     def __init__(self, core: _core.Plan, tree: Any, result: Any, reach: _Reach, sources: list[Any]) -> None:
+        self._written = _NONE  # places of arguments
         self._core, self._tree, self._result, self._reach, self._sources = core, tree, result, reach, sources
         by_generator: dict[int, tuple[Any, list[int]]] = {}
         for i, (kind, source, *_) in enumerate(sources):
             if kind == "draw":
                 by_generator.setdefault(id(source), (source, []))[1].append(i)
-        self._draws = list(by_generator.values())
+        self._draws = [by_generator[i] for i in sorted(by_generator)]  # one order of locks for all plans
         # One result of plain arguments, and no random numbers: C++ knows the whole way.
         self._short = result == _Leaf(0) and tree == _plain_tree(len(tree[1]) - 1) and not self._draws
-        for kind, holder, key, value in reach.variables:
+        for kind, holder, key, value in reach.guards():
             core.guard(kind, holder, key, value, isinstance(value, _SCALAR))
         live = [source for kind, source, *_ in sources if kind == "numbers"]
         for kind, source, *rest in sources:
@@ -253,14 +385,6 @@ class Plan:
                 return False
             self._core.structure = now
         return True
-
-    def _require_own(self, copies: AbstractSet[int]) -> None:
-        """What is written into copies of arguments would be lost."""
-        if lost := [i for i in self._core.writes if i in copies]:
-            raise RuntimeError(
-                f"[compile] argument {lost[0]} is overwritten, but it is not contiguous, or shares its memory with another, "
-                "so that a copy was taken; pass x.clone(), or return the new values"
-            )
 
     def _run(self, arguments: tuple[Tensor, ...], run: Callable[..., Any], *more: Any) -> Any:
         """The outputs, or None where options of an optimizer want another program."""
@@ -310,18 +434,33 @@ class CompiledFunction:
     """What `compile` returns: call it as the function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        self.plans: list[Plan] = []
+        self._lock = threading.RLock()
         self.__wrapped__ = function
         if isinstance(function, types.FunctionType):
             self.__name__, self.__doc__, self.__module__ = function.__name__, function.__doc__, function.__module__
-        self.plans: list[Plan] = []
-        self._lock = threading.RLock()
         _compiled.add(self)
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         return self if owner is None else types.MethodType(self, owner)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["__wrapped__"], name)
+        if name == "__wrapped__":  # not yet there
+            raise AttributeError(name)
+        return getattr(self.__wrapped__, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        wrapped = self.__dict__.get("__wrapped__")
+        if wrapped is None or name in self.__dict__ or not hasattr(type(wrapped), "_structure"):
+            object.__setattr__(self, name, value)
+        else:
+            setattr(wrapped, name, value)  # of the module, as reading does
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CompiledFunction:
+        return CompiledFunction(copy.deepcopy(self.__wrapped__, memo))  # plans are for the original's tensors
+
+    def __reduce__(self) -> Any:
+        return CompiledFunction, (self.__wrapped__,)
 
     def __repr__(self) -> str:
         return f"<trigrad.compile of {self.__wrapped__!r}: {len(self.plans)} plans>"
@@ -333,27 +472,26 @@ class CompiledFunction:
             if made is not NotImplemented:
                 return made
         if not kwargs and _core.plain(args):
-            tree, arguments, copies = _plain_tree(len(args)), args, _NONE
+            tree, arguments, copied = _plain_tree(len(args)), args, _NONE
         elif _core.is_recording():  # within another compiled function: part of its plan
             return self.__wrapped__(*args, **kwargs)
         else:
             tensors: list[Any] = []
             tree = _flatten((args, kwargs), tensors)
-            arguments, copies = _taken(tensors)
+            arguments, copied = _taken(tensors)
         with self._lock:
-            plan, made = self._replayed(tree, arguments, copies, "run")
+            plan, made = self._replayed(tree, arguments, copied, "run")
             if plan is None:
-                return self._record(tree, arguments, copies)
+                return self._record(tree, arguments, copied)
             return _rebuild(plan._result, (*made, *arguments))
 
     def _replayed(
-        self, tree: Any, arguments: tuple[Tensor, ...], copies: AbstractSet[int], how: str, *more: Any
+        self, tree: Any, arguments: tuple[Tensor, ...], copied: frozenset[int], how: str, *more: Any
     ) -> tuple[Plan | None, Any]:
         """The first plan that holds, and what running it made."""
         for i, plan in enumerate(self.plans):
             if plan._holds(tree, arguments):
-                if copies:
-                    plan._require_own(copies)
+                _refuse_writing(copied & plan._written)
                 made = plan._run(arguments, getattr(plan._core, how), *more)
                 if made is not None:
                     if i:
@@ -380,7 +518,7 @@ class CompiledFunction:
             )
             if plan is None:
                 _core.gather_rows(arguments, tables, order, first)
-                losses[0] = self._record(tree, arguments)
+                losses[0] = self._record(tree, arguments, _NONE)
                 return 1
             return int(made)
 
@@ -389,16 +527,16 @@ class CompiledFunction:
         make one, and to measure it."""
         tensors: list[Any] = []
         tree = _flatten((args, kwargs), tensors)
-        arguments, copies = _taken(tensors)
+        arguments, copied = _taken(tensors)
         with self._lock:
             for _ in range(3):
-                plan, made = self._replayed(tree, arguments, copies, "profile")
+                plan, made = self._replayed(tree, arguments, copied, "profile")
                 if plan is not None:
                     return list(made)
-                self._record(tree, arguments, copies)
+                self._record(tree, arguments, copied)
             raise RuntimeError("[compile] every call needs a plan of its own; profile() a step that can be repeated")
 
-    def _record(self, tree: Any, arguments: tuple[Tensor, ...], copies: AbstractSet[int] = _NONE) -> Any:
+    def _record(self, tree: Any, arguments: tuple[Tensor, ...], copied: frozenset[int]) -> Any:
         """A real step, recorded as it runs."""
         for t in arguments:
             if not t.is_leaf:
@@ -408,40 +546,52 @@ class CompiledFunction:
                 )
         args, kwargs = _rebuild(tree, arguments)
         reach = _Reach(self.__wrapped__, (args, kwargs), arguments)
-        chance, options = _chance(), [o._numbers_now() for o in reach.optimizers()]
+        chances, optimizers = list(reach.chances), reach.optimizers()
+        chance, options = _chance(chances), [o._numbers_now() for o in optimizers]
+        shared, versions = reach.shares(arguments), [t._version for t in arguments]
         recording = _core.Recording(arguments)
+        witness.called = reach.called
         try:
             only = [self.__wrapped__(*args, **kwargs)]  # so that nothing else holds the graph of the result
             recording.stop()
-            if _chance() != chance:
+            if _chance(chances) != chance:
                 raise RuntimeError(
                     "[compile] random numbers of Python or numpy were drawn while a step was recorded, and a replay would "
                     "repeat them for ever; draw them outside and pass them as arguments, or use trigrad's, which are drawn "
                     "anew in each replay"
                 )
-            if [o._numbers_now() for o in reach.optimizers()] != options:
+            if [o._numbers_now() for o in optimizers] != options:
                 raise RuntimeError(
                     "[compile] options of an optimizer changed while its step was recorded (by a scheduler?), and a replay "
                     "would not change them; do that after the compiled step, not inside"
                 )
-            plan, result = self._planned(recording, tree, arguments, only, reach)
-            if plan is not None:
-                plan._require_own(copies)
+            written = frozenset(i for i, t in enumerate(arguments) if t._version != versions[i])
+            _refuse_writing(copied & written)
+            plan, result = self._planned(recording, tree, arguments, only, reach, shared)
         except BaseException:
             recording.undo()
-            for kind, source, *before in reversed(recording.sources):
+            for kind, *rest in reversed(recording.sources):
                 if kind == "draw":
-                    source._seed, source._step = before
+                    rest[0]._seed, rest[0]._step = rest[1:]
             raise
+        finally:
+            witness.called = None
         if plan is not None:
+            plan._written = written
             self.plans.insert(0, plan)
             del self.plans[MOST_PLANS:]
         return result
 
     def _planned(
-        self, recording: _core.Recording, tree: Any, arguments: tuple[Tensor, ...], only: list[Any], reach: _Reach
+        self,
+        recording: _core.Recording,
+        tree: Any,
+        arguments: tuple[Tensor, ...],
+        only: list[Any],
+        reach: _Reach,
+        shared: bool,
     ) -> tuple[Plan | None, Any]:
-        """The plan, if it can be used again, and the result as a replay would give it: outside of any graph."""
+        """The plan, if it can be used again (not where arguments are parameters or the like at the same time), and the result as a replay would give it: outside of any graph."""
         found: list[Any] = []
         shape = _flatten(only.pop(), found)
         given = {id(t): i for i, t in enumerate(arguments)}
@@ -468,7 +618,10 @@ class CompiledFunction:
                     "the first call"
                 )
         sources = recording.sources
-        if any(s[0] == "once" for s in sources):
+        for kind, *rest in sources:
+            if kind == "numbers":
+                reach.called(rest[0])
+        if shared or any(s[0] == "once" for s in sources) or reach.shares(arguments):
             return None, result
         places = [_Leaf(n) if type(n) is int else (None, type(n), n) for n in new]
         return Plan(recording.finish(made), tree, _placed(shape, places), reach, sources), result
@@ -486,14 +639,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_unlock_after_fork)
 
 
-def _chance() -> Any:
-    """Where Python's and numpy's own generators stand."""
+def _chance(more: list[Any]) -> Any:
+    """Where Python's and numpy's own generators stand, and those that the function may reach."""
     numpy_random = sys.modules.get("numpy.random")
     states = [random.getstate()]
     if numpy_random is not None:
         _, keys, place, *_ = numpy_random.get_state()
         states.append((keys.tobytes(), place))
-    return states
+    return [*states, *map(pickle.dumps, more)]
 
 
 def compile(function: Callable[..., Any]) -> Any:
@@ -525,8 +678,11 @@ def compile(function: Callable[..., Any]) -> Any:
     outside of the function), random generators of trigrad, numbers in variables that the function closes over or finds among
     its globals.
 
-    constant: everything else that Python computed while the step was recorded, such as numbers inside of lists, dicts and
-    attributes of objects that are no modules, lists given to trigrad.tensor(), and what a branch decided. What would be wrong
+    Arguments lie on memory of their own: a call with a parameter or a state for an argument runs in Python. Copies of what
+    compile() returns record anew.
+
+    constant: everything else that Python computed while the step was recorded, such as numbers inside of lists, dicts, arrays
+    of numpy and attributes of objects that are no modules, lists given to trigrad.tensor(), and what a branch decided. What would be wrong
     if it stayed constant is refused with a remedy where it can be seen: values read from tensors (item(), numpy(), print, if),
     shapes that depend on values (x[mask]), arrays of numpy that are no arguments, random numbers of Python and numpy,
     manual_seed(), tensors kept in lists, schedulers inside. A call that raises has changed nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from typing import Any, Self
 
 from trigrad import _core
@@ -10,6 +11,15 @@ from trigrad import _core
 __all__ = ["RemovableHandle"]
 
 _numbers = itertools.count()
+
+
+class Witness(threading.local):
+    """Who wants to know, on this thread, which modules are called while a step is recorded (_compile.py)."""
+
+    called: Any = None
+
+
+witness = Witness()
 
 
 class RemovableHandle:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 
 from trigrad import _core, ops
@@ -51,6 +52,9 @@ def _refuse_recording(what: str) -> None:
         )
 
 
+_generators: weakref.WeakSet[Generator] = weakref.WeakSet()
+
+
 class Generator:
     """A source of random numbers: a seed, and a step that rises with every call that draws from it.
 
@@ -64,11 +68,12 @@ class Generator:
     True
     """
 
-    __slots__ = ("_lock", "_seed", "_step")
+    __slots__ = ("__weakref__", "_lock", "_seed", "_step")
 
     def __init__(self, device: DeviceArgument = None) -> None:
         require_cpu("Generator", device)
         self._lock = threading.RLock()
+        _generators.add(self)
         self._seed = 0
         self._step = 0
 
@@ -148,7 +153,8 @@ default_generator = Generator()
 
 
 def _unlock_after_fork() -> None:
-    default_generator._lock = threading.RLock()  # another thread of the parent may have held it
+    for generator in _generators:
+        generator._lock = threading.RLock()  # another thread of the parent may have held it
 
 
 if hasattr(os, "register_at_fork"):

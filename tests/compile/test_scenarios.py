@@ -298,7 +298,7 @@ def test_writes_into_arguments_that_are_copied_are_refused() -> None:
     double = tg.compile(lambda x: x.mul_(2))
     for _ in range(2):
         turned = tg.ones(2, 3).T
-        with pytest.raises(RuntimeError, match="argument 0 is overwritten, but it is not contiguous"):
+        with pytest.raises(RuntimeError, match="argument 0 is not contiguous.*writes into it"):
             double(turned)
         straight = tg.ones(3, 2)
         assert double(straight) is straight
@@ -306,10 +306,10 @@ def test_writes_into_arguments_that_are_copied_are_refused() -> None:
     move = tg.compile(lambda x, y: x.add_(y))
     for _ in range(2):
         memory = tg.ones(3)
-        with pytest.raises(RuntimeError, match=r"argument 1 is overwritten.*shares its memory"):
+        with pytest.raises(RuntimeError, match=r"shares its memory with another, but the function writes into it"):
             tg.compile(lambda x, y: y.add_(x))(memory[:2], memory[1:])
         assert memory.tolist() == [1.0] * 3
-        with pytest.raises(RuntimeError, match=r"argument 0 is overwritten.*shares its memory"):
+        with pytest.raises(RuntimeError, match=r"argument 0 .*shares its memory with another, but the function writes"):
             move(memory[:2], memory[1:])
         assert memory.tolist() == [1.0] * 3
         move(tg.ones(2), tg.ones(2))

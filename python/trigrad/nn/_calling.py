@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from trigrad import _core
 from trigrad._core import Tensor
-from trigrad._hooks import RemovableHandle
+from trigrad._hooks import RemovableHandle, witness
 from trigrad._warnings import warn
 from trigrad.autograd.function import Function
 
@@ -69,6 +70,8 @@ class Hooked:
         return self._add_hook("backward", Hook(hook), prepend)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if _core.is_recording() and witness.called is not None:
+            witness.called(self)
         if not self._hooks:
             return self.forward(*args, **kwargs)
         return self._call_hooked(args, kwargs)

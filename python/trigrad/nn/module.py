@@ -437,8 +437,11 @@ class Module(Stateful):
             facts.append((path, type(module)))
             objects.append(module)
             for name, value in module.__dict__.items():
-                if isinstance(value, (bool, int, float, str, type(None), tuple)):
-                    facts.append((name, value))
+                if isinstance(value, float):
+                    facts.append((name, type(value), repr(value)))  # 0.0 is not -0.0
+                elif isinstance(value, (bool, int, str, type(None), tuple)):
+                    kinds = tuple(map(type, value)) if isinstance(value, tuple) else type(value)
+                    facts.append((name, kinds, value))  # 2 is not 2.0
                 elif name in ("_parameters", "_buffers"):
                     for key, tensor in value.items():
                         facts.append((key, tensor if tensor is None else tensor._structure))

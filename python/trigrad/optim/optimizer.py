@@ -433,8 +433,13 @@ class Optimizer:
         """(kind, holder, key, what must be there) for a step of this group to overwrite the tensors that were recorded."""
         yield "item", self.__dict__, "state", self.state
         yield "item", self.__dict__, "param_groups", self.param_groups
+        yield "length", self.param_groups, None, len(self.param_groups)
+        for i, g in enumerate(self.param_groups):
+            yield "element", self.param_groups, i, g
+        yield "item", group, "params", group["params"]
         yield "length", group["params"], None, len(group["params"])
-        for p in group["params"]:
+        for i, p in enumerate(group["params"]):
+            yield "element", group["params"], i, p
             if p in self.state:
                 yield "item", self.state, p, self.state[p]
                 for name in (*self._kept(group), *self._single):

@@ -57,7 +57,7 @@ class Data:
     def pick(self, order: Tensor | None, first: int, rows: int) -> Iterator[Tensor]:
         """So many rows of each table, in new memory."""
         at: Any = slice(first, first + rows) if order is None else order[first : first + rows]
-        return (t[at] for t in self.tables)
+        return (t[at] if order is not None else t[at].clone() for t in self.tables)
 
 
 def whole(what: str, name: str, value: Any) -> int:

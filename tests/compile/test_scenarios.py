@@ -298,7 +298,7 @@ def test_writes_into_arguments_that_are_copied_are_refused() -> None:
     double = tg.compile(lambda x: x.mul_(2))
     for _ in range(2):
         turned = tg.ones(2, 3).T
-        with pytest.raises(RuntimeError, match="argument 0 is not contiguous.*writes into it"):
+        with pytest.raises(RuntimeError, match=r"argument 0 is not contiguous.*writes into it"):
             double(turned)
         straight = tg.ones(3, 2)
         assert double(straight) is straight

@@ -29,10 +29,12 @@ ROOM_MAY_INCLUDE = {
     "ops": {"ops", "core", "math"},
     "cpu": {"cpu", "ops", "core", "math"},
     "cuda": {"cuda", "ops", "core", "math"},
+    "realtime": {"realtime", "cpu", "core", "math"},
     "plan": {"plan", "ops", "core", "math"},
-    "bind": {"bind", "plan", "cpu", "cuda", "ops", "core", "math"},
+    "bind": {"bind", "plan", "realtime", "cpu", "cuda", "ops", "core", "math"},
 }
 PYTHON_HEADERS = re.compile(r"^(Python\.h|pybind11/|numpy/)")
+REALTIME_MAY_TAKE = {"simd.h", "machine.h", "pool.h", "rows.h", "rows.inl", "softmax.inl", "four_lanes.inl"}
 # math/ is pasted into device code and exported headers, so it stands on nothing but the fixed-width integers.
 MATH_SYSTEM_HEADERS = {"stdint.h"}
 
@@ -91,6 +93,9 @@ def test_include_directions(path: Path) -> None:
         assert not [h for h in foreign if PYTHON_HEADERS.match(h)], "only bind/ knows Python"
     if room(path) == "math":
         assert set(foreign) <= MATH_SYSTEM_HEADERS, "math/ is freestanding"
+    if room(path) == "realtime":
+        known = {p.name for p in ours if room(p) == "cpu"}
+        assert known <= REALTIME_MAY_TAKE, "a predictor runs without the table of ops and its backends"
     if room(path) == "plan":
         known = [p.name for p in ours if room(p) == "ops"]
         assert set(known) <= {"op.h"}, "plan/ knows ops/op.h only"
@@ -156,7 +161,9 @@ MODULE_MAY_IMPORT = {
         *{"_core", "ops", "_device", "_creation", "_random", "_shaping", "_indexing", "_linalg", "_functional"},
         *{"_elementwise", "_losses", "_hooks", "_autograd", "autograd"},
     },
+    "realtime": {"_core", "nn"},
     "trigrad": {
+        "realtime",
         "optim",
         "utils",
         "_autograd",

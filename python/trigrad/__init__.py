@@ -75,12 +75,13 @@ del annotations
 if TYPE_CHECKING:
     from trigrad import nn as nn
     from trigrad import optim as optim
+    from trigrad import realtime as realtime
     from trigrad import testing as testing
     from trigrad import utils as utils
 
 
 def __getattr__(name: str) -> ModuleType:
     """Packages that are loaded when they are first asked for."""
-    if name in ("nn", "optim", "testing", "utils"):
+    if name in ("nn", "optim", "realtime", "testing", "utils"):
         return _import_module(f"trigrad.{name}")
     raise AttributeError(f"module 'trigrad' has no attribute {name!r}")

@@ -1,0 +1,20 @@
+"""Models that decide in nanoseconds: `Predictor` runs a trained model on one event, or on many, from packed weights.
+
+>>> import numpy as np
+>>> import trigrad as tg
+>>> model = tg.nn.Sequential(tg.nn.Linear(16, 64), tg.nn.ReLU(), tg.nn.Linear(64, 5), tg.nn.Softmax(-1))
+>>> p = tg.realtime.Predictor(model)
+>>> p(np.zeros(16, "float32")).shape
+(5,)
+"""
+
+from __future__ import annotations
+
+from trigrad import _core
+from trigrad._core import Predictor as Predictor
+from trigrad.realtime._lowering import lower as _lower
+from trigrad.realtime._scaler import Scaler as Scaler
+
+__all__ = ["Predictor", "Scaler"]
+
+_core.set_lowering(_lower)

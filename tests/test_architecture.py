@@ -19,6 +19,7 @@ from trigrad import _core
 
 ROOT = Path(__file__).resolve().parent.parent
 CSRC = ROOT / "csrc"
+PUBLIC = ROOT / "include"  # what the package ships for C++
 PACKAGE = ROOT / "python" / "trigrad"
 
 # ---- C++: math <- core <- ops <- {cpu, cuda}, ops <- plan, {plan, cpu, cuda} <- bind
@@ -50,8 +51,10 @@ def includes(path: Path) -> tuple[list[Path], list[str]]:
     """The files of ours that a source includes, and the headers from elsewhere."""
     ours, foreign = [], []
     for quoted, angled in INCLUDE.findall(path.read_text()):
-        candidates = [path.parent / quoted, CSRC / quoted] if quoted else [CSRC / angled]
+        candidates = [path.parent / quoted, CSRC / quoted, PUBLIC / quoted] if quoted else [CSRC / angled]
         found = [c.resolve() for c in candidates if c.is_file()]
+        if found and PUBLIC in found[0].parents:
+            continue
         if found:
             ours.append(found[0])
         else:
@@ -155,6 +158,7 @@ MODULE_MAY_IMPORT = {
     },
     "_docs": {"ops"},
     "_saving": {"_core", "_creation", "_device"},
+    "_paths": {"_core"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
     "_losses": {"_core", "ops", "_creation", "_functional", "_autograd", "autograd"},
     "nn": {
@@ -172,6 +176,7 @@ MODULE_MAY_IMPORT = {
         "_ordering",
         "_dtypes",
         "_saving",
+        "_paths",
         "nn",
         "testing",
         "_core",

@@ -86,7 +86,7 @@ void add_instruction(Program& p, PyObject* d) {
   i.a = integer(checked(item(d, "a"))), i.b = integer(d, "b", realtime::kNone),
   i.out = integer(checked(item(d, "out")));
   i.a_offset = integer(d, "a_offset", 0), i.out_offset = integer(d, "out_offset", 0), i.count = integer(d, "count", 0);
-  i.p = number(d, "p"), i.q = number(d, "q");
+  i.p = static_cast<float>(number(d, "p")), i.q = static_cast<float>(number(d, "q"));
   if (PyObject* relu = item(d, "relu")) i.relu = PyObject_IsTrue(relu) == 1;
   std::vector<Constant> given;
   if (PyObject* list = item(d, "constants")) {

@@ -10,7 +10,7 @@
 
 #include "bind/predictor_program.h"
 #include "cpu/isa.h"
-#include "realtime/predictor.h"
+#include "realtime/plan_file.h"
 
 namespace tg::bind {
 namespace {
@@ -35,7 +35,8 @@ struct PredictorObject {
 PredictorObject* object(PyObject* self) { return reinterpret_cast<PredictorObject*>(self); }
 
 PyTypeObject* predictor_type = nullptr;
-PyObject* lowering = nullptr;  // (*args, **kwargs) -> (program, options): set by trigrad.realtime
+// Set by trigrad.realtime: (*args, **kwargs) -> (program, options), path -> bytes, (path, bytes) -> None.
+PyObject *lowering = nullptr, *read_file = nullptr, *write_file = nullptr;
 
 // Numpy's C interface, as far as a call needs it.
 struct Numpy {
@@ -232,41 +233,90 @@ bool is_true(PyObject* options, const char* key) {
   return value && PyObject_IsTrue(value) == 1;
 }
 
+PyObject* made(PyTypeObject* type, std::unique_ptr<realtime::Program> program, long long rows, bool flush_denormals,
+               bool lock_memory, const realtime::SelfTest* test) {
+  if (rows < 1 || rows > kMostRows)
+    fail(ErrorKind::Value, "[", kWho, "] batch is ", rows, ", expected 1 to ", kMostRows);
+  realtime::Options o;
+  o.tiles = rows > 1;
+  o.lock_memory = lock_memory;
+  o.flush_denormals = flush_denormals;
+  auto predictor = std::make_unique<Predictor>(*program, *realtime::kernel_table(isa().name), o);
+  if (test && !flush_denormals) realtime::check_self_test(*predictor, *test, kWho);
+  Ref self = owned(type->tp_alloc(type, 0));
+  PredictorObject& p = *object(self.get());
+  p.call = predict;
+  p.batch = rows;
+  p.inputs = predictor->inputs(), p.outputs = predictor->outputs();
+  p.cut.threshold = std::numeric_limits<float>::quiet_NaN();
+  p.predictor = predictor.release();
+  p.program = program.release();
+  // The first call finds code and weights in cache, and the stack's pages there.
+  const std::vector<float> event(static_cast<size_t>(p.inputs), 0.0f);
+  std::vector<float> answer(static_cast<size_t>(p.outputs));
+  p.predictor->run(event.data(), answer.data());
+  return self.release();
+}
+
+void require_realtime() {
+  if (!lowering) fail(ErrorKind::Runtime, "[", kWho, "] import trigrad.realtime first");
+  load_numpy();
+}
+
 PyObject* create(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   return guarded([&]() -> PyObject* {
-    if (!lowering) fail(ErrorKind::Runtime, "[", kWho, "] import trigrad.realtime first");
-    load_numpy();
+    require_realtime();
     const Ref lowered = owned(PyObject_Call(lowering, args, kwargs));
     PyObject *description, *options;
     if (!PyArg_ParseTuple(lowered.get(), "OO!", &description, &PyDict_Type, &options)) throw PythonError{};
     auto program = std::make_unique<realtime::Program>(to_program(description));
     realtime::validate(*program, kWho);
     realtime::fuse(*program);
-    PyObject* batch = checked(PyDict_GetItemString(options, "batch"));
-    const long long rows = PyLong_AsLongLong(batch);
+    const long long rows = PyLong_AsLongLong(checked(PyDict_GetItemString(options, "batch")));
     if (rows == -1 && PyErr_Occurred()) throw PythonError{};
-    if (rows < 1 || rows > kMostRows)
-      fail(ErrorKind::Value, "[", kWho, "] batch is ", rows, ", expected 1 to ", kMostRows);
-    realtime::Options o;
-    o.tiles = rows > 1;
-    o.lock_memory = is_true(options, "lock_memory");
-    o.flush_denormals = is_true(options, "flush_denormals");
-    auto predictor = std::make_unique<Predictor>(*program, *realtime::kernel_table(isa().name), o);
-    Ref self = owned(type->tp_alloc(type, 0));
-    PredictorObject& p = *object(self.get());
-    p.call = predict;
-    p.batch = rows;
-    p.inputs = predictor->inputs(), p.outputs = predictor->outputs();
-    p.cut.threshold = std::numeric_limits<float>::quiet_NaN();
-    p.predictor = predictor.release();
-    p.program = program.release();
-    // The first call finds code and weights in cache, and the stack's pages there.
-    const std::vector<float> event(static_cast<size_t>(p.inputs), 0.0f);
-    std::vector<float> answer(static_cast<size_t>(p.outputs));
-    p.predictor->run(event.data(), answer.data());
-    return self.release();
+    return made(type, std::move(program), rows, is_true(options, "flush_denormals"), is_true(options, "lock_memory"),
+                nullptr);
   });
 }
+
+// ---- plan files
+
+Ref file_bytes(PyObject* self) {
+  const realtime::Program& program = *object(self)->program;
+  const auto bytes = realtime::to_bytes({program, realtime::self_test_of(program)});
+  return owned(
+      PyBytes_FromStringAndSize(reinterpret_cast<const char*>(bytes.data()), static_cast<Py_ssize_t>(bytes.size())));
+}
+PyObject* to_bytes(PyObject* self, PyObject*) {
+  return guarded([&] { return file_bytes(self).release(); });
+}
+PyObject* save(PyObject* self, PyObject* path) {
+  return guarded(
+      [&] { return owned(PyObject_CallFunctionObjArgs(write_file, path, file_bytes(self).get(), nullptr)).release(); });
+}
+
+PyObject* from_plan(PyObject* type, PyObject* args, PyObject* kwargs, bool is_path) {
+  return guarded([&]() -> PyObject* {
+    require_realtime();
+    static const char* names[] = {"", "batch", "flush_denormals", "lock_memory", nullptr};
+    PyObject* source;
+    long long rows = 1;
+    int flush_denormals = 0, lock_memory = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, is_path ? "O|L$pp:load" : "O|L$pp:from_bytes",
+                                     const_cast<char**>(names), &source, &rows, &flush_denormals, &lock_memory))
+      throw PythonError{};
+    const Ref read = is_path ? owned(PyObject_CallOneArg(read_file, source)) : borrowed(source);
+    Py_buffer view;
+    if (PyObject_GetBuffer(read.get(), &view, PyBUF_SIMPLE) < 0) throw PythonError{};
+    auto release = [](Py_buffer* v) { PyBuffer_Release(v); };
+    const std::unique_ptr<Py_buffer, decltype(release)> held(&view, release);
+    auto plan = realtime::from_bytes({static_cast<const std::byte*>(view.buf), static_cast<size_t>(view.len)}, kWho);
+    return made(reinterpret_cast<PyTypeObject*>(type), std::make_unique<realtime::Program>(std::move(plan.program)),
+                rows, flush_denormals, lock_memory, &plan.test);
+  });
+}
+PyObject* load(PyObject* type, PyObject* args, PyObject* kwargs) { return from_plan(type, args, kwargs, true); }
+PyObject* from_bytes(PyObject* type, PyObject* args, PyObject* kwargs) { return from_plan(type, args, kwargs, false); }
 
 void destroy(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
@@ -290,18 +340,39 @@ PyObject* nbytes(PyObject* self, void*) { return PyLong_FromSize_t(object(self)-
 PyObject* stack_bytes(PyObject* self, void*) { return PyLong_FromSize_t(object(self)->predictor->stack_bytes()); }
 PyObject* locked(PyObject* self, void*) { return PyBool_FromLong(object(self)->predictor->locked()); }
 
-PyObject* set_lowering(PyObject*, PyObject* function) {
-  Py_XSETREF(lowering, Py_NewRef(function));
+PyObject* set_realtime(PyObject*, PyObject* args) {
+  PyObject *lower, *read, *write;
+  if (!PyArg_ParseTuple(args, "OOO", &lower, &read, &write)) return nullptr;
+  Py_XSETREF(lowering, Py_NewRef(lower));
+  Py_XSETREF(read_file, Py_NewRef(read));
+  Py_XSETREF(write_file, Py_NewRef(write));
   Py_RETURN_NONE;
 }
 
+template <class F>
+PyCFunction as_c_function(F* f) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f));
+}
+
 PyMethodDef methods[] = {
-    {"decide", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(decide)), METH_FASTCALL | METH_KEYWORDS,
+    {"decide", as_c_function(decide), METH_FASTCALL | METH_KEYWORDS,
      "decide(x, threshold, output=0)\n\nIs output `output` at least the threshold: `p(x)[..., output] >= threshold`, "
      "as a "
      "bool for one event and an array of bools for rows. A single event of a model that ends in a sigmoid is decided "
      "by its "
      "logit where that is clear. A model of several outputs needs `output`."},
+    {"save", save, METH_O,
+     "save(path)\n\nWrite a plan file: the program, its numbers, and events with their answers. `Predictor.load` and "
+     "the C++ "
+     "library read it."},
+    {"to_bytes", to_bytes, METH_NOARGS, "to_bytes()\n\nWhat `save` writes."},
+    {"load", as_c_function(load), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+     "load(path, batch=1, *, flush_denormals=False, lock_memory=False)\n\nThe predictor of a plan file. Every byte of "
+     "the file "
+     "is checked before anything is made of it, then its self test is run: it answers bit for bit as where it was "
+     "saved."},
+    {"from_bytes", as_c_function(from_bytes), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+     "from_bytes(bytes, batch=1, *, flush_denormals=False, lock_memory=False)\n\n`load` of a file's bytes."},
     {},
 };
 PyGetSetDef properties[] = {
@@ -349,8 +420,9 @@ PyType_Spec spec = {"trigrad.realtime.Predictor", sizeof(PredictorObject), 0,
                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE, slots};
 
 PyMethodDef functions[] = {
-    {"set_lowering", set_lowering, METH_O,
-     "The function that makes a predictor's program and options of its arguments."},
+    {"set_realtime", set_realtime, METH_VARARGS,
+     "set_realtime(lower, read, write)\n\nWhat makes a predictor's program and options of its arguments, reads and "
+     "writes files."},
     {},
 };
 

@@ -190,7 +190,7 @@ class Predictor::Packer {
     s.a = offset(i.a), s.a_base = base(i.a);
     if (i.b != kNone) s.b = offset(i.b), s.b_base = base(i.b);
     s.out = offset(i.out), s.out_base = base(i.out);
-    s.p = static_cast<float>(i.p), s.q = static_cast<float>(i.q);
+    s.p = i.p, s.q = i.q;
     s.relu = i.relu;
     return s;
   }

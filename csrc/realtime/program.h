@@ -43,7 +43,7 @@ struct Instruction {
   int32_t a_offset = 0, out_offset = 0, count = 0;
   // dense: w, bias (or none); affine: scale, shift; prelu: slope; standardize: fill, low, high, offset, scale
   int32_t constant[kMostConstants] = {kNone, kNone, kNone, kNone, kNone};
-  double p = 0, q = 0;
+  float p = 0, q = 0;
 };
 
 struct Program {

@@ -52,6 +52,7 @@ from trigrad._indexing import *
 from trigrad._functional import *  # type: ignore[assignment]
 from trigrad._printing import *
 from trigrad._saving import *
+from trigrad._paths import *
 from trigrad._autograd import *
 from trigrad import _autograd, _docs, _methods
 from trigrad import autograd as autograd

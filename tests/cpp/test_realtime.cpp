@@ -9,15 +9,14 @@
 #endif
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <random>
 #include <thread>
 #include <vector>
 
 #include "check.h"
 #include "core/error.h"
+#include "counting_new.h"
 #include "math/reference.h"
 #include "math/reference_rows.h"
 #include "math/pointwise.h"
@@ -27,8 +26,6 @@ using namespace tg;
 using namespace tg::realtime;
 
 namespace {
-
-std::atomic<long> allocations{0};
 
 constexpr const char* kIsas[] = {"baseline", "avx2", "avx512"};
 
@@ -144,7 +141,7 @@ std::vector<float> reference_answer(const Program& p, const float* x) {
                               p.constants[static_cast<size_t>(i.constant[1])].data.data(), out.data());
     for (size_t n = 0; n < out.size(); n++) switch (i.code) {
         case Code::dense: out[n] = i.relu && out[n] <= 0 ? 0.0f : out[n]; break;
-        case Code::unary: out[n] = function(i.function, a[n], static_cast<float>(i.p), static_cast<float>(i.q)); break;
+        case Code::unary: out[n] = function(i.function, a[n], i.p, i.q); break;
         case Code::binary: out[n] = a[n] + b[n]; break;
         case Code::affine: out[n] = fma(a[n], c(0, n), c(1, n)); break;
         case Code::prelu: out[n] = a[n] > 0 ? a[n] : c(0, n) * a[n]; break;
@@ -207,12 +204,12 @@ void a_call_allocates_nothing() {
     const auto x = events(1, p.inputs());
     std::vector<float> y(static_cast<size_t>(p.outputs()));
     predictor.run(x.data(), y.data());
-    const long before = allocations;
+    const size_t before = allocations;
     for (int i = 0; i < 20; i++) predictor.run(x.data(), y.data());
     predictor.passes(x.data(), predictor.cut(0.5f), 0);
     CHECK_EQ(allocations.load(), before);
   }
-  const long before = allocations;
+  const size_t before = allocations;
   delete new int;
   CHECK(allocations > before);  // the counter counts
 }
@@ -336,14 +333,6 @@ void a_fused_program_has_the_same_bits() {
 }
 
 }  // namespace
-
-void* operator new(std::size_t n) {
-  allocations++;
-  if (void* p = std::malloc(n)) return p;
-  throw std::bad_alloc();
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 int main(int argc, char** argv) {
   return test::run(

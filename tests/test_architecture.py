@@ -35,7 +35,7 @@ ROOM_MAY_INCLUDE = {
     "bind": {"bind", "plan", "realtime", "cpu", "cuda", "ops", "core", "math"},
 }
 PYTHON_HEADERS = re.compile(r"^(Python\.h|pybind11/|numpy/)")
-REALTIME_MAY_TAKE = {"simd.h", "machine.h", "pool.h", "rows.h", "rows.inl", "softmax.inl", "four_lanes.inl"}
+REALTIME_MAY_TAKE = {"simd.h", "machine.h", "pool.h", "rows.inl", "softmax_row.inl", "four_lanes.inl"}
 # math/ is pasted into device code and exported headers, so it stands on nothing but the fixed-width integers.
 MATH_SYSTEM_HEADERS = {"stdint.h"}
 
@@ -166,7 +166,9 @@ MODULE_MAY_IMPORT = {
         *{"_elementwise", "_losses", "_hooks", "_autograd", "autograd"},
     },
     "realtime": {"_core", "nn"},
+    "export": {"_core", "nn", "realtime"},
     "trigrad": {
+        "export",
         "realtime",
         "optim",
         "utils",

@@ -74,6 +74,7 @@ del annotations
 
 
 if TYPE_CHECKING:
+    from trigrad import export as export
     from trigrad import nn as nn
     from trigrad import optim as optim
     from trigrad import realtime as realtime
@@ -83,6 +84,6 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> ModuleType:
     """Packages that are loaded when they are first asked for."""
-    if name in ("nn", "optim", "realtime", "testing", "utils"):
+    if name in ("export", "nn", "optim", "realtime", "testing", "utils"):
         return _import_module(f"trigrad.{name}")
     raise AttributeError(f"module 'trigrad' has no attribute {name!r}")

@@ -1,7 +1,6 @@
 // The predictor's kernel table of one instruction set.
 #include "cpu/simd.h"
 
-#include "cpu/rows.h"
 #include "math/order.h"
 #include "math/pointwise.h"
 #include "realtime/kernels.h"
@@ -12,7 +11,7 @@ namespace {
 using realtime::Kernel, realtime::KernelTable, realtime::Step;
 #include "cpu/four_lanes.inl"
 #include "cpu/rows.inl"
-#include "cpu/softmax.inl"
+#include "cpu/softmax_row.inl"
 #include "realtime/one.inl"
 #include "realtime/tile.inl"
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from trigrad import _core
 from trigrad._core import Predictor as Predictor
-from trigrad.realtime._files import read as _read, write as _write
+from trigrad.realtime._files import read as _read
+from trigrad.realtime._files import write as _write
 from trigrad.realtime._lowering import lower as _lower
 from trigrad.realtime._scaler import Scaler as Scaler
 

@@ -167,8 +167,10 @@ MODULE_MAY_IMPORT = {
     },
     "realtime": {"_core", "nn"},
     "export": {"_core", "nn", "realtime"},
+    "metrics": {"_core"},
     "trigrad": {
         "export",
+        "metrics",
         "realtime",
         "optim",
         "utils",

@@ -75,6 +75,7 @@ del annotations
 
 if TYPE_CHECKING:
     from trigrad import export as export
+    from trigrad import metrics as metrics
     from trigrad import nn as nn
     from trigrad import optim as optim
     from trigrad import realtime as realtime
@@ -84,6 +85,6 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> ModuleType:
     """Packages that are loaded when they are first asked for."""
-    if name in ("export", "nn", "optim", "realtime", "testing", "utils"):
+    if name in ("export", "metrics", "nn", "optim", "realtime", "testing", "utils"):
         return _import_module(f"trigrad.{name}")
     raise AttributeError(f"module 'trigrad' has no attribute {name!r}")

@@ -83,6 +83,8 @@ def _reached(roots: Iterable[str]) -> str:
 def paste(roots: Iterable[str]) -> str:
     """Vectors, kernels of fixed sizes, and the functions that the expressions in `roots` reach."""
     parts = [plain(text(name).replace(f'#include "../{LANE}"', text(LANE))) for name in WHOLE_FIRST]
+    # A function that nobody calls leaves no code behind, and needs no other: fma of doubles is the C library's here.
+    parts[0] = parts[0].replace("#define TG_SLOW static __", "#define TG_SLOW static inline __")
     last = "".join(plain(text(name)) for name in WHOLE_LAST)
     inner = _reached([*roots, last])
     return "".join([*parts, "namespace tg::TG_ISA_NS {\n", inner, last, "\n"])

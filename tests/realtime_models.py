@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -121,6 +122,15 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 def build(name: str, seed: int = 7) -> nn.Module:
     tg.manual_seed(seed)
     return (MODELS[name]() if name in MODELS else with_activation(name)).eval()
+
+
+def rounded(model: nn.Module) -> nn.Module:
+    """The model with bfloat16 weights in its dense layers, kept in float32."""
+    made = copy.deepcopy(model)
+    for part in made.modules():
+        if isinstance(part, nn.Linear):
+            part.weight = nn.Parameter(part.weight.detach().bfloat16().float())
+    return made
 
 
 def events(features: int, count: int, seed: int = 1) -> np.ndarray[Any, Any]:

@@ -169,7 +169,7 @@ class Predictor:
         cls,
         model: Module,
         batch: builtins.int = ...,
-        precision: Literal["float32"] = ...,
+        precision: Literal["float32", "bfloat16"] = ...,
         *,
         raw_logits: builtins.bool = ...,
         scaler: Scaler | None = ...,

@@ -35,8 +35,8 @@ TG_FN void put(float* p, int i, vf v) {
 #endif
 
 // Vectors first .. first + R - 1 of the outputs.
-template <int K, int N, bool relu, bool exact, int first, int R>
-TG_FN void dense_part(const float* x, const float* w, const float* b, float* y) {
+template <int K, int N, bool relu, bool exact, int first, int R, class W>
+TG_FN void dense_part(const float* x, const W* w, const float* b, float* y) {
   constexpr int S = dense_chains(K, N), row = filled(N), rest = K % S;
   vf acc[S][R];
   TG_UNROLL for (int r = 0; r < R; r++) {
@@ -45,7 +45,7 @@ TG_FN void dense_part(const float* x, const float* w, const float* b, float* y) 
   }
   auto step = [&](int k, vf(&chain)[R]) __attribute__((always_inline)) {
     const vf v = broadcast<vf>(x[k]);
-    TG_UNROLL for (int r = 0; r < R; r++) chain[r] = fma(v, load<vf>(w + k * row + (first + r) * L), chain[r]);
+    TG_UNROLL for (int r = 0; r < R; r++) chain[r] = fma(v, load_weights(w + k * row + (first + r) * L), chain[r]);
   };
   if constexpr (K * R <= 512) {
     TG_UNROLL_LAYER for (int k = 0; k < K / S; k++) { TG_UNROLL for (int i = 0; i < S; i++) step(k * S + i, acc[i]); }
@@ -60,8 +60,8 @@ TG_FN void dense_part(const float* x, const float* w, const float* b, float* y) 
   }
   TG_UNROLL for (int r = 0; r < R; r++) { put<N, exact>(y, (first + r) * L, relu ? relu_lanes(acc[0][r]) : acc[0][r]); }
 }
-template <int K, int N, bool relu, bool exact, int first, int parts>
-TG_FN void dense_parts(const float* x, const float* w, const float* b, float* y) {
+template <int K, int N, bool relu, bool exact, int first, int parts, class W>
+TG_FN void dense_parts(const float* x, const W* w, const float* b, float* y) {
   constexpr int R = ((N + L - 1) / L - first) / parts;
   dense_part<K, N, relu, exact, first, R>(x, w, b, y);
   if constexpr (parts > 1) dense_parts<K, N, relu, exact, first + R, parts - 1>(x, w, b, y);
@@ -81,8 +81,8 @@ TG_FN void dense_column(const float* x, const float* w, const float* b, float* y
   v[0] = sum;
   put<1, exact>(y, 0, v);
 }
-template <int K, int N, bool relu, bool exact>
-TG_FN void dense(const float* x, const float* w, const float* b, float* y) {
+template <int K, int N, bool relu, bool exact, class W>
+TG_FN void dense(const float* x, const W* w, const float* b, float* y) {
   if constexpr (N == 1 && dense_chains(K, N) == 4) dense_column<K, relu, exact>(x, w, b, y);
   else dense_parts<K, N, relu, exact, 0, ((N + L - 1) / L + 11) / 12>(x, w, b, y);
 }

@@ -39,7 +39,8 @@ struct KernelTable {
 
   // ---- one event: outputs in the lanes
   Kernel dense[3][kMostVectors];  // [log2 of the chains][vectors - 1], null where that does not occur
-  Kernel dense_column;            // one output, four chains: w as it is
+  Kernel dense_bf16[3][kMostVectors];
+  Kernel dense_column;  // one output, four chains: w as it is
   Kernel affine, prelu, standardize, softmax, log_softmax, largest;
   // ---- a tile: features apart by tile_events, events in the lanes
   Kernel dense_tile[3][kMostTileOutputs];  // [log2 of the chains][outputs of a block - 1]

@@ -11,17 +11,17 @@ TG_FN void put(float* p, int i, int n, vf v) {
 }
 
 // R vectors of outputs, S chains each (math/order.h). w: k after k, R vectors; n: how many lanes of the last vector.
-template <int S, int R, bool relu>
+template <class W, int S, int R, bool relu>
 static void dense(const Step& s, const float* a, const float*, float* out) noexcept {
   vf acc[S][R];
   TG_UNROLL for (int r = 0; r < R; r++) {
     acc[0][r] = load<vf>(s.c + r * L);
     TG_UNROLL for (int i = 1; i < S; i++) acc[i][r] = vf{};
   }
-  const float* w = s.w;
+  const W* w = reinterpret_cast<const W*>(s.w);
   auto step = [&](vf(&chain)[R]) __attribute__((always_inline)) {
     const vf x = broadcast<vf>(*a++);
-    TG_UNROLL for (int r = 0; r < R; r++) chain[r] = fma(x, load<vf>(w + r * L), chain[r]);
+    TG_UNROLL for (int r = 0; r < R; r++) chain[r] = fma(x, load_weights(w + r * L), chain[r]);
     w += R * L;
   };
   const int K = s.K, n = s.n;
@@ -44,9 +44,9 @@ static void dense(const Step& s, const float* a, const float*, float* out) noexc
   put(out + (R - 1) * L, 0, n, acc[0][R - 1]);
 }
 // s.relu chooses here rather than in the table: a loop is shared, the choice is made once a call.
-template <int S, int R>
+template <class W, int S, int R>
 static void dense_either(const Step& s, const float* a, const float* b, float* out) noexcept {
-  s.relu ? dense<S, R, true>(s, a, b, out) : dense<S, R, false>(s, a, b, out);
+  s.relu ? dense<W, S, R, true>(s, a, b, out) : dense<W, S, R, false>(s, a, b, out);
 }
 
 // One output, four chains: the chains are the lanes, w(K) lies as the event does. Writes n floats, the others zero.

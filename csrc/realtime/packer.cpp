@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "math/lane.h"
 #include "math/order.h"
 #include "realtime/predictor.h"
 
@@ -226,6 +227,7 @@ class Predictor::Packer {
     const int chains = dense_chains(K, N);
     const float *w = numbers_of(i, 0), *bias = numbers_of(i, 1);
     const bool answer = base(i.out) == kAnswer;
+    const bool half = p_.constants[static_cast<size_t>(i.constant[0])].bfloat16;
     Step s = empty(i);
     s.K = K;
     if (N == 1 && chains == 4) {
@@ -239,12 +241,23 @@ class Predictor::Packer {
       const int32_t R = (vectors - v) / (parts - part), first = v * L_, lanes = R * L_,
                     here = std::min(lanes, N - first);
       Step t = s;
-      t.kernel = k_.dense[log2_of(chains)][R - 1];
+      t.kernel = (half ? k_.dense_bf16 : k_.dense)[log2_of(chains)][R - 1];
       t.out += first;
       t.n = answer ? here - (R - 1) * L_ : L_;
-      const size_t at = packed(index, 2 * part, static_cast<size_t>(K) * static_cast<size_t>(lanes), [&](float* to) {
+      const size_t numbers = static_cast<size_t>(K) * static_cast<size_t>(lanes);
+      const size_t at = packed(index, 2 * part, half ? (numbers + 1) / 2 : numbers, [&](float* to) {
+        auto* const halves = reinterpret_cast<std::byte*>(to);
         for (int32_t k = 0; k < K; k++)
-          for (int32_t n = 0; n < here; n++) to[k * lanes + n] = w[int64_t(first + n) * K + k];
+          for (int32_t n = 0; n < here; n++) {
+            const float weight = w[int64_t(first + n) * K + k];
+            const int64_t place = int64_t(k) * lanes + n;
+            if (half) {
+              const auto upper = static_cast<uint16_t>(static_cast<uint32_t>(bits(weight)) >> 16);
+              std::memcpy(halves + 2 * place, &upper, sizeof upper);
+            } else {
+              to[place] = weight;
+            }
+          }
       });
       const size_t start = packed(index, 2 * part + 1, static_cast<size_t>(lanes), [&](float* to) {
         if (bias) std::copy_n(bias + first, here, to);

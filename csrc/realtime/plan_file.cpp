@@ -88,7 +88,8 @@ std::string header_of(const Plan& plan) {
   for (size_t i = 0; i < p.width.size(); i++) s << (i ? "," : "") << p.width[i];
   s << "],\n\"constants\":[";
   for (size_t i = 0; i < p.constants.size(); i++)
-    s << (i ? ",[" : "[") << p.constants[i].rows << ',' << p.constants[i].columns << ']';
+    s << (i ? ",[" : "[") << p.constants[i].rows << ',' << p.constants[i].columns
+      << (p.constants[i].bfloat16 ? ",16]" : "]");
   s << "],\n\"instructions\":[";
   const char* between = "\n";
   for (const Instruction& i : p.instructions) {
@@ -165,8 +166,14 @@ Header read_header(std::string_view text, const char* who) {
       r.array([&] {
         Constant c;
         int k = 0;
-        r.array([&] { (k++ == 0 ? c.rows : c.columns) = r.integer(); });
-        if (k != 2) r.refuse("a pair of lengths");
+        r.array([&] {
+          const int32_t n = r.integer();
+          if (k == 2 && n == 16) c.bfloat16 = true;
+          else if (k > 1) r.refuse("16, the bits of a number");
+          else (k == 0 ? c.rows : c.columns) = n;
+          k++;
+        });
+        if (k < 2) r.refuse("a pair of lengths");
         p.constants.push_back(c);
       });
     } else if (key == "instructions") {
@@ -207,6 +214,7 @@ uint64_t digest(const Program& p) {
   }
   for (const Constant& c : p.constants) {
     h.number(c.rows);
+    h.number(c.bfloat16);
     h.bytes(c.data.data(), c.data.size() * sizeof(float));
   }
   return h.value();

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "math/lane.h"
 
 namespace tg::realtime {
 namespace {
@@ -41,6 +42,8 @@ class Checker {
       if (c.rows < 1 || c.columns < 1 || c.rows > kWidest || c.columns > kWidest ||
           c.data.size() != static_cast<size_t>(c.rows) * static_cast<size_t>(c.columns))
         refuse("a constant of ", c.data.size(), " numbers for shape (", c.rows, ", ", c.columns, ")");
+      if (c.bfloat16 && !std::all_of(c.data.begin(), c.data.end(), [](float x) { return (bits(x) & 0xffff) == 0; }))
+        refuse("a constant of bfloat16 with other numbers");
     }
     written_.assign(p_.width.size(), 0);
     written_[0] = p_.width[0];

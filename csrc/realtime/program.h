@@ -33,6 +33,7 @@ inline constexpr int32_t kNone = -1;
 struct Constant {
   int32_t rows = 0, columns = 0;
   std::vector<float> data;
+  bool bfloat16 = false;  // all numbers are; the weights of a dense layer are then stored so for single events
 };
 
 struct Instruction {

@@ -54,6 +54,11 @@ def every_activation() -> nn.Module:
     return nn.Sequential(*layers).eval()
 
 
+def wide() -> nn.Module:
+    tg.manual_seed(5)
+    return chain(33, 201, 1)
+
+
 MODELS = {
     "jet": lambda: build("jet"),
     "ecal": lambda: build("ecal"),
@@ -62,9 +67,16 @@ MODELS = {
     "normalised": lambda: build("batch norm first"),
     "residual": lambda: build("residual of a relu in place"),
     "classes": lambda: build("softmax of 17"),
-    "wide": lambda: chain(33, 201, 1),
+    "wide": wide,
     "activations": every_activation,
+    "halves": lambda: build("jet"),
+    "wide_halves": wide,
 }
+
+
+def predictor(name: str, batch: int = 1) -> Predictor:
+    return Predictor(MODELS[name](), batch, "bfloat16" if "halves" in name else "float32")
+
 
 # Of noexcept functions at -O0, even without exceptions elsewhere.
 RUNTIME = {"__gxx_personality_v0", "_ZSt9terminatev"}
@@ -95,8 +107,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"  answer<{name}::inputs, {name}::outputs>(EVENTS, [](const float* x, float* y) {{ {name}::run(x, y); }});\n"
         for name in MODELS
     )
-    for name, make in MODELS.items():
-        cpp_header(make(), place / f"{name}.h", name=name)
+    for name in MODELS:
+        cpp_header(predictor(name), place / f"{name}.h", name=name)
     (place / "all.cpp").write_text(f"{includes}{MAIN}int main() {{\n{calls}}}\n")
     return place
 
@@ -112,7 +124,7 @@ def compare(folder: Path, compiler: str, flags: str, count: int) -> None:
         pytest.skip(f"needs {compiler}")
     said = compiled(folder, compiler, f"{flags} -DEVENTS={count}")
     assert said == ""
-    predictors = [Predictor(make(), batch=count) for make in MODELS.values()]
+    predictors = [predictor(name, count) for name in MODELS]
     x = [events(p.inputs, count, 9) for p in predictors]
     done = subprocess.run(
         ["./program"], cwd=folder, input=b"".join(e.tobytes() for e in x), capture_output=True, check=False
@@ -137,7 +149,7 @@ def test_bits_under_every_flag(folder: Path, full: bool) -> None:
         pytest.skip("a long proof: TRIGRAD_PROOFS=full")
     for compiler in COMPILERS:
         for flags in FLAGS:
-            compare(folder, compiler, flags, 111_000 if flags == "-O3 -march=native" else 2_300)  # times nine models
+            compare(folder, compiler, flags, 111_000 if flags == "-O3 -march=native" else 2_300)  # times eleven models
 
 
 def test_the_model_is_the_eager_one(folder: Path) -> None:

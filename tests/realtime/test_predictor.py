@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import trigrad as tg
-from realtime_models import ACTIVATIONS, MODELS, build, chain, eager, events, same_bits, trained_norm
+from realtime_models import ACTIVATIONS, MODELS, build, chain, eager, events, rounded, same_bits, trained_norm
 from trigrad import _core, nn
 from trigrad.realtime import Predictor, Scaler
 
@@ -38,6 +38,27 @@ def test_bits_of_the_model(name: str, isa: str) -> None:
     assert same_bits(one_by_one, expected)
     for rows in (1, 3, 16, 33, 200):
         assert same_bits(p(x[:rows]), expected[:rows]), f"{rows} rows"
+
+
+@pytest.mark.parametrize("isa", _core.available_isas())
+@pytest.mark.parametrize("name", MODELS)
+def test_bfloat16_is_the_model_with_rounded_weights(name: str, isa: str) -> None:
+    """Only the storage is narrow: the sums are those of float32."""
+    model = build(name)
+    _core.set_isa(isa)
+    p = Predictor(model, 60, "bfloat16")
+    x = events(p.inputs, 60)
+    expected = eager(rounded(model), x)
+    assert same_bits(np.stack([p(row) for row in x]), expected)
+    assert same_bits(p(x), expected)
+    q = Predictor.from_bytes(p.to_bytes(), 60)
+    assert (q.to_bytes(), q.nbytes) == (p.to_bytes(), p.nbytes)
+    assert same_bits(q(x), expected)
+
+
+def test_bfloat16_halves_the_weights() -> None:
+    model = chain(28, 300, 300, 1)
+    assert 0.5 < Predictor(model, precision="bfloat16").nbytes / Predictor(model).nbytes < 0.54
 
 
 def test_bits_with_threads() -> None:

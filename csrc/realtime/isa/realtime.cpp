@@ -12,15 +12,20 @@ using realtime::Kernel, realtime::KernelTable, realtime::Step;
 #include "cpu/four_lanes.inl"
 #include "cpu/rows.inl"
 #include "cpu/softmax_row.inl"
+#include "cpu/weights.inl"
 #include "realtime/one.inl"
 #include "realtime/tile.inl"
 
 // What a dense layer of at most `most` outputs needs: 16 for four chains, 32 for two.
 constexpr bool occurs(int chains, int vectors) { return chains == 1 || (vectors - 1) * L < (chains == 4 ? 16 : 32); }
-template <int log_chains, int R>
+template <int log_chains, int R, class W = float>
 constexpr Kernel dense_if() {
-  if constexpr (occurs(1 << log_chains, R)) return dense_either<1 << log_chains, R>;
+  if constexpr (occurs(1 << log_chains, R)) return dense_either<W, 1 << log_chains, R>;
   else return nullptr;
+}
+template <int log_chains, int R>
+constexpr Kernel dense_bf16_if() {
+  return dense_if<log_chains, R, uint16_t>();
 }
 template <int log_chains, int NR>
 constexpr Kernel dense_tile_if() {
@@ -58,6 +63,7 @@ constexpr KernelTable table() {
       E,
       {tile_outputs(1), tile_outputs(2), tile_outputs(4)},
       {TG_TWELVE(dense_if, 0), TG_TWELVE(dense_if, 1), TG_TWELVE(dense_if, 2)},
+      {TG_TWELVE(dense_bf16_if, 0), TG_TWELVE(dense_bf16_if, 1), TG_TWELVE(dense_bf16_if, 2)},
       dense_column,
       affine,
       prelu,

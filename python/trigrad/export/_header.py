@@ -145,9 +145,15 @@ def literal(value: Any) -> str:
 
 
 def array(name: str, values: Array) -> str:
-    numbers = [literal(v) for v in values.ravel()]
+    """float32, or the upper halves of float32."""
+    half = values.dtype == numpy.uint16
+    numbers = [f"{v}" if half else literal(v) for v in values.ravel()]
     lines = [", ".join(numbers[i : i + 12]) for i in range(0, len(numbers), 12)]
-    return f"alignas(64) inline constexpr float {name}[{len(numbers)}] = {{\n" + ",\n".join(lines) + "};\n"
+    return (
+        f"alignas(64) inline constexpr {'uint16_t' if half else 'float'} {name}[{len(numbers)}] = {{\n"
+        + ",\n".join(lines)
+        + "};\n"
+    )
 
 
 class _Writer:
@@ -203,6 +209,8 @@ class _Writer:
                 packed[:, :N] = w.T
             if bias is not None:
                 start[:N] = bias[0]
+            if not column and len(plan.header["constants"][i["constants"][0]]) == 3:
+                packed = (packed.view("<u4") >> 16).astype("<u2")
             relu = "true" if i.get("relu") else "false"
             call = f"dense<{K}, {N}, {relu}, {exact}>({a}, {self.keep(packed)}, {self.keep(start)}, {out})"
         elif code == "unary":
@@ -232,7 +240,7 @@ class _Writer:
 def _digest(arrays: list[tuple[str, Array]]) -> int:
     h = 0xCBF29CE484222325
     for _, values in arrays:
-        for word in numpy.ascontiguousarray(values, "<f4").ravel().view("<u4").tolist():
+        for word in values.ravel().view("<u2" if values.dtype == numpy.uint16 else "<u4").tolist():
             h = (h ^ word) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
     return h
 
@@ -282,6 +290,11 @@ inline constexpr uint32_t test_x[{events} * inputs] = {{
 {x}}};
 inline constexpr uint32_t test_y[{events} * outputs] = {{
 {y}}};
+template <int n>
+static inline uint64_t digest(const uint16_t (&numbers)[n], uint64_t h) {{
+  for (int i = 0; i < n; i++) h = (h ^ numbers[i]) * 0x100000001b3u;
+  return h;
+}}
 template <int n>
 static inline uint64_t digest(const float (&numbers)[n], uint64_t h) {{
   for (int i = 0; i < n; i++) h = (h ^ uint32_t(tg::bits(numbers[i]))) * 0x100000001b3u;

@@ -51,7 +51,7 @@ def read(content: bytes) -> Plan:
 
     width, instructions = header["width"], header["instructions"]
     parameters = numbers(len(instructions), 2)
-    constants = [numbers(*shape) for shape in header["constants"]]
+    constants = [numbers(*shape[:2]) for shape in header["constants"]]
     events = header["self_test"]
     return Plan(
         header, parameters, constants, numbers(events, width[0]), numbers(events, width[instructions[-1]["out"]])

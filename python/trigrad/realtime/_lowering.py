@@ -9,19 +9,22 @@ import numpy
 
 from trigrad import nn
 from trigrad._core import Tensor, float32
+from trigrad._creation import tensor
 from trigrad.nn.module import Module
 from trigrad.realtime._scaler import Scaler
 
 __all__ = ["lower"]
 
 Array: TypeAlias = "numpy.ndarray[Any, Any]"
+Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 
 class Program:
     """The instructions so far. A value is a number: the place of its width in `width`; 0 is the event."""
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, precision: Precision) -> None:
         self.width = [features]
+        self.precision = precision
         self.instructions: list[dict[str, Any]] = []
         self.refuse_nan = False
         self._now: dict[int, int] = {}  # a value that was overwritten in place -> what it is since
@@ -83,8 +86,11 @@ def _expect(program: Program, module: Module, name: str, value: int, features: i
 def _linear(program: Program, layer: Any, name: str, value: int) -> int:
     _expect(program, layer, name, value, layer.in_features)
     bias = None if layer.bias is None else _numbers(layer.bias, f"{name}.bias")
-    constants = [_numbers(layer.weight, f"{name}.weight"), bias]
-    return program.add("dense", value, layer.out_features, constants=constants)
+    weight = _numbers(layer.weight, f"{name}.weight")
+    if program.precision == "bfloat16":
+        weight = _numbers(tensor(weight).bfloat16().float(), name)
+        return program.add("dense", value, layer.out_features, constants=[weight, bias], bfloat16=True)
+    return program.add("dense", value, layer.out_features, constants=[weight, bias])
 
 
 def _batch_norm(program: Program, norm: Any, name: str, value: int) -> int:
@@ -259,7 +265,7 @@ def _features(module: Module) -> int | None:
 def lower(
     model: Module,
     batch: int = 1,
-    precision: Literal["float32"] = "float32",
+    precision: Precision = "float32",
     *,
     raw_logits: bool = False,
     scaler: Scaler | None = None,
@@ -270,14 +276,14 @@ def lower(
     """The program of the model in evaluation, and the options of its predictor."""
     if not isinstance(model, Module):
         raise TypeError(f"[Predictor] got a {type(model).__name__}, expected a model: a trigrad.nn.Module")
-    if precision != "float32":
-        raise ValueError(f"[Predictor] precision is {precision!r}, expected 'float32'")
+    if precision not in ("float32", "bfloat16"):
+        raise ValueError(f"[Predictor] precision is {precision!r}, expected 'float32' or 'bfloat16'")
     if isinstance(batch, bool) or not isinstance(batch, int):
         raise TypeError(f"[Predictor] batch is a {type(batch).__name__}, expected an int: the most rows of a call")
     found = _features(model) if inputs is None else inputs
     if found is None:
         raise ValueError("[Predictor] no layer says how many features an event has; say inputs=n")
-    program = Program(found)
+    program = Program(found, precision)
     value = 0
     if scaler is not None:
         program.refuse_nan = scaler.nan == "refuse"

@@ -165,7 +165,7 @@ MODULE_MAY_IMPORT = {
         *{"_core", "ops", "_device", "_creation", "_random", "_shaping", "_indexing", "_linalg", "_functional"},
         *{"_elementwise", "_losses", "_hooks", "_autograd", "autograd"},
     },
-    "realtime": {"_core", "_creation", "nn"},
+    "realtime": {"_core", "_autograd", "_creation", "metrics", "nn"},
     "export": {"_core", "nn", "realtime"},
     "metrics": {"_core"},
     "trigrad": {
@@ -198,7 +198,7 @@ MODULE_MAY_IMPORT = {
         "_methods",
         "_docs",
     },
-    "cli": {"_core"},
+    "cli": {"_core", "realtime"},
     "__main__": {"cli"},
 }
 

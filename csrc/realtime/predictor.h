@@ -29,6 +29,7 @@ class Predictor {
 
   int32_t inputs() const { return inputs_; }
   int32_t outputs() const { return outputs_; }
+  const void* block() const { return block_.data; }
   size_t block_bytes() const { return block_.bytes; }
   size_t stack_bytes() const { return sizeof(float) * static_cast<size_t>(one_.scratch); }
   double work() const { return work_; }  // multiply-adds of an event, about

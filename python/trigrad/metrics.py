@@ -34,7 +34,7 @@ __all__ = [
 Array: TypeAlias = "numpy.ndarray[Any, Any]"
 Values: TypeAlias = "numpy.ndarray[Any, Any] | Tensor | list[Any]"
 
-_loops: Any = _core.metrics  # type: ignore[attr-defined]
+_loops: Any = _core.metrics
 
 
 def _array(op: str, name: str, values: Values, axes: tuple[int, ...] = (1,)) -> Array:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import nets
 from operations import OPERATIONS, SIZES, drawn
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -36,7 +37,7 @@ class Case:
         """Floating-point operations of matrix products, 0 for the rest."""
         if self.op in ("dense", "dense_grad_input", "dense_grad_weight", "matmul"):
             return 2.0 * math.prod(self.shape)
-        return 0.0
+        return net_of(self).flops(self.shape[0]) if self.op == "train" else 0.0
 
     @property
     def bytes(self) -> float:
@@ -109,6 +110,10 @@ def memory_passes(case: Case) -> int:
     return max(1, MEMORY_SIZES[-1] // math.prod(case.shape))
 
 
+def net_of(case: Case) -> nets.Net:
+    return nets.NETS[case.how]
+
+
 def axis_of(case: Case) -> int | None:
     return None if case.how == "all" else int(case.how.removeprefix("dim"))
 
@@ -117,6 +122,8 @@ def problem(case: Case) -> Problem:
     """Inputs and expected outputs of a case, the same in every process."""
     if case.op in OPERATIONS:
         return Problem(tuple(drawn(OPERATIONS[case.op], case.shape[0]).values()), (), math.inf)
+    if case.op == "train":  # the losses of the first steps
+        return Problem(nets.problem(net_of(case), case.shape[0]), (nets.losses(net_of(case), case.shape[0]),), 1e-4)
     rng = np.random.default_rng(len(case.name) + sum(case.shape))
     op, shape = case.op, case.shape
     if op == "dense":  # x (M, K), weight (N, K), bias (N,)

@@ -188,7 +188,7 @@ def ratio(theirs: Timing, ours: Timing) -> tuple[float, float, float] | None:
 
 def environment() -> dict[str, Any]:
     versions = {}
-    for name in ("trigrad", "numpy", "torch"):
+    for name in ("trigrad", "numpy", "torch", "jax"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     cpu = ""

@@ -337,6 +337,7 @@ rand_like           | t.rand_like(x)                       | t.rand_like(x)     
 randn_like          | t.randn_like(x)                      | t.randn_like(x)              | random
 randint_like        | t.randint_like(x, 9)                 | t.randint_like(x, 9)         | random
 bernoulli           | t.bernoulli(t.sigmoid(x))            | t.bernoulli(t.sigmoid(x))    | random
+multinomial         | t.multinomial(t.sigmoid(x), 8, True) | t.multinomial(t.sigmoid(x), 8, True) | random
 is_floating_point   | x.is_floating_point()
 addmv               | t.addmv(w, a, v)
 addr                | t.addr(a, v, w)
@@ -361,6 +362,7 @@ std_mean            | t.std_mean(a, 1)
 var_mean            | t.var_mean(a, 1)
 nanmedian           | t.nanmedian(x)
 msort               | t.msort(a)
+unique              | t.unique(x)
 bucketize           | t.bucketize(x, ordered)
 argwhere            | t.argwhere(ma)
 take                | t.take(a, at)

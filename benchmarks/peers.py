@@ -25,6 +25,7 @@ class Variant:
     label: str
     call: Callable[[], Any]
     before: Callable[[], Any] | None = None  # done before every call, not timed
+    check: Callable[[], Any] | None = None  # whose result is compared, where it is not that of a call
 
 
 class Peer:

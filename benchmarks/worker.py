@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
 import sys
 import traceback
 from itertools import repeat
@@ -14,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+import nets
 import peers
-from cases import Case, fault, problem
+import training_peers
+from cases import Case, fault, net_of, problem
 from operations import OPERATIONS
 from peers import Variant
 
@@ -74,9 +77,18 @@ def block(variant: Variant, seconds: float) -> float:
         gc.enable()
 
 
+def peak_mib() -> float:
+    """The greatest memory of this process so far. What getrusage tells on Linux is at least its parent's."""
+    try:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
 class Server:
     def __init__(self, peer: str, threads: int) -> None:
-        self.peer = peers.PEERS[peer](threads)
+        self.peer = (peers.PEERS | training_peers.PEERS)[peer](threads)
         self.variant: Variant | None = None
 
     def prepare(self, case: list[Any], seconds: float) -> dict[str, Any]:
@@ -93,7 +105,7 @@ class Server:
             try:
                 if v.before:
                     v.before()
-                result = v.call()
+                result = (v.check or v.call)()
                 if compared:
                     answers[v.label] = answer(self.peer.arrays(result))
                 if why := fault(spec, posed, self.peer.arrays(result)):
@@ -114,6 +126,21 @@ class Server:
     def run(self, seconds: float) -> dict[str, Any]:
         assert self.variant is not None
         return {"status": "ok", "ns": block(self.variant, seconds)}
+
+    def memory(self, case: list[Any], calls: int) -> dict[str, Any]:
+        """The greatest memory that the process has had, after training in a process that has done nothing else."""
+        spec = Case(case[0], tuple(case[1]), case[2])
+        net = net_of(spec)
+        inputs = (
+            nets.problem(net, spec.shape[0])
+            if spec.op == "train"
+            else (*nets.data(net, spec.shape[0]), *nets.weights(net))
+        )
+        call = self.peer.variants(spec, inputs)[0].call  # what is compared with NumPy would hold the first weights
+        del inputs
+        for _ in range(calls):
+            call()
+        return {"status": "ok", "peak_mib": peak_mib()}
 
 
 def main() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+import trigrad as tg
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 has_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
@@ -84,3 +89,75 @@ def test_overhead_times_calls_and_imports(tmp_path: Path) -> None:
     *calls, imports = rows
     assert all(call["trigrad"] > 0 for call in calls)
     assert set(imports["imports"]) == {"trigrad", "numpy"}
+
+
+def test_taped_times_calls_and_their_recording(tmp_path: Path) -> None:
+    _, rows = run("taped.py", tmp_path / "out.json", "--peers", "trigrad")
+    assert len(rows) > 5
+    assert all(row["trigrad"]["call"] > 0 and row["trigrad"]["recorded"] > 0 for row in rows)
+
+
+@has_torch
+def test_training_steps_beside_torch(tmp_path: Path) -> None:
+    peers = "trigrad eager,torch eager,torch fused"
+    printed, rows = run("training.py", tmp_path / "training.json", "--peers", peers, "--threads", "1")
+    for peer in peers.split(","):
+        assert statuses(rows, peer) == {}
+    assert [r["case"] for r in rows] == ["train 128 jet"]
+    assert set(rows[0]["speedup"]) == set(peers.split(",")[1:])
+    assert "Behind the goal" in printed
+
+
+def test_training_names_the_library_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "jax.py").write_text("raise ImportError('no jax on this machine')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path) + os.pathsep + os.environ.get("PYTHONPATH", ""))
+    printed, rows = run("training.py", tmp_path / "o.json", "--peers", "trigrad eager,jax jit", "--threads", "1")
+    assert statuses(rows, "trigrad eager") == {}
+    assert statuses(rows, "jax jit") == {"train 128 jet": "missing {'import': 'no jax on this machine'}"}
+    assert "no jax on this machine" in printed
+
+
+def test_training_reads_the_memory_of_a_fresh_process(tmp_path: Path) -> None:
+    _, rows = run("training.py", tmp_path / "o.json", "--memory", "--peers", "trigrad eager", "--threads", "1")
+    assert [r["case"] for r in rows] == ["epoch 4096x1024 jet"]
+    assert 20 < rows[0]["peers"]["trigrad eager"]["peak_mib"] < 200
+
+
+@pytest.mark.parametrize("how", [{}, {"hidden": "tanh"}, {"normalized": True}], ids=["relu", "tanh", "batchnorm"])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_the_losses_that_training_is_held_against(
+    how: dict[str, Any], outputs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The float64 NumPy of the benchmark agrees with trigrad's float64 network, and tells another learning rate."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    nets = importlib.import_module("nets")
+    net = nets.Net((5, 7, 6, outputs), **how)
+    x, y, *weights = nets.problem(net, 20)
+
+    def losses(rate: float) -> list[float]:
+        layers: list[tg.nn.Module] = []
+        for i, (w, b) in enumerate(zip(weights[::2], weights[1::2], strict=True)):
+            layer = tg.nn.Linear(w.shape[1], w.shape[0], dtype=tg.float64)
+            layer.load_state_dict({"weight": w.astype(float), "bias": b.astype(float)})
+            layers.append(layer)
+            if i < 2:
+                layers += [tg.nn.BatchNorm1d(w.shape[0], dtype=tg.float64)] if net.normalized else []
+                layers.append(tg.nn.Tanh() if net.hidden == "tanh" else tg.nn.ReLU())
+        model = tg.nn.Sequential(*layers)
+        criterion: Any = tg.nn.CrossEntropyLoss() if outputs > 1 else tg.nn.BCEWithLogitsLoss()
+        optimizer = tg.optim.Adam(model.parameters(), lr=rate)
+        found = []
+        for t in range(nets.checked_steps(net, 20)):
+            optimizer.zero_grad()
+            z = model(tg.tensor(x[t % len(x)], dtype=tg.float64))
+            target = tg.tensor(y[t % len(y)])
+            loss = criterion(z, target) if outputs > 1 else criterion(z.squeeze(1), target.double())
+            loss.backward()
+            optimizer.step()
+            found.append(float(loss))
+        return found
+
+    expected = nets.losses(net, 20)
+    assert len(expected) == 5
+    np.testing.assert_allclose(losses(nets.LEARNING_RATE), expected, rtol=1e-9)
+    assert not np.allclose(losses(2 * nets.LEARNING_RATE), expected, rtol=1e-4)

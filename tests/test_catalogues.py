@@ -29,18 +29,24 @@ mT item tolist numpy clone contiguous detach
 
 # Functions that are no ops, and the tests that they have instead.
 NOT_COMPARED = {
-    "test_random.py": "bernoulli dropout_mask initial_seed manual_seed normal seed get_rng_state set_rng_state",
+    "test_random.py": "bernoulli dropout_mask initial_seed manual_seed multinomial normal seed get_rng_state set_rng_state",
     "test_threads.py": "get_num_threads set_num_threads",
     "test_interop.py": "from_dlpack from_numpy",
     "test_printing.py": "set_printoptions",
     "test_saving.py": "save load",
     "realtime/test_plan.py": "get_cmake_dir get_include",
+    "autograd/test_graph.py": "graph",
     "test_memory.py": "memory_stats empty_cache reset_peak_memory_stats",
     "test_tensor.py": "set_default_dtype get_default_dtype is_tensor cast",
+    "test_compatibility.py": "are_deterministic_algorithms_enabled use_deterministic_algorithms",
     "test_ops.py": "gelu_tanh gelu_tanh_",
+    "autograd/test_semantics.py": "is_anomaly_enabled is_grad_enabled is_inference is_inference_mode_enabled",
 }
 METHODS_NOT_COMPARED = {
+    "test_compatibility.py": "cuda",
     "test_tensor.py": "cast device dtype shape ndim itemsize nbytes is_cuda type half bfloat16 element_size data_ptr numpy",
+    "autograd/test_semantics.py": "backward detach_ grad grad_fn is_leaf output_nr register_hook "
+    "register_post_accumulate_grad_hook requires_grad requires_grad_ retain_grad retains_grad",
 }
 
 

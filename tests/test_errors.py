@@ -45,7 +45,6 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: X.sum(0, "yes"), TypeError, "[sum] keepdim is a str, expected True or False"),
     (lambda: X.sum(dtype="nonsense"), TypeError, "[sum] dtype is a str, expected a dtype such as trigrad.float32"),
     (lambda: tg.dense(X, X, None, 3), TypeError, "[dense] activation is a int, expected a string"),
-    (lambda: tg.softmax(X, None), TypeError, "[softmax] dim is a NoneType, expected an integer"),
     (lambda: X + 2**64, RuntimeError, "an integer does not fit: expected -2**63 to 2**63 - 1; pass a float"),
     (lambda: X.flatten(wrong=1), TypeError, "[flatten] has no parameter 'wrong'"),
     # ---- lists that hold themselves
@@ -211,7 +210,17 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     (lambda: I.copy_(1e30), RuntimeError, "[copy_] 1e+30 does not fit int64"),
     (lambda: tg.tensor([float("inf")], dtype=tg.int64), RuntimeError, "[tensor] inf does not fit int64"),
-    (lambda: tg.Tensor([1.0]), TypeError, "[Tensor] the type is not called: use trigrad.tensor(data)"),
+    (
+        lambda: tg.Tensor(1.5),
+        TypeError,
+        "[Tensor] got a float, expected lengths, a sequence or an array; use tensor(data)",
+    ),
+    (
+        lambda: tg.Tensor(tg.ones(2).double()),
+        TypeError,
+        "[Tensor] got a tensor of trigrad.float64, expected trigrad.float32",
+    ),
+    (lambda: tg.LongTensor(2, 1.5), TypeError, "[empty] size is a float, expected an integer"),
     (lambda: type(tg.float32)(), TypeError, "[dtype] the dtypes are fixed"),
     (lambda: tg.zeros(-1), RuntimeError, "a dimension cannot be negative: shape (-1,)"),
     (lambda: tg.zeros(2, 1.5), TypeError, "[zeros] size is a float, expected an integer"),
@@ -282,3 +291,24 @@ def test_error(call: Callable[[], Any], kind: type[Exception], text: str) -> Non
         call()
     assert caught.type is kind
     assert (X.tolist(), X._version, I.tolist(), I._version) == before
+
+
+def test_warnings_name_the_line_that_led_to_them() -> None:
+    """Not one of the package's own, whether a function was called or a module, its __call__ and its hooks."""
+    a, b = tg.ones(3, 1), tg.ones(3)
+    layer = tg.nn.Sequential(tg.nn.Softmax())
+    layer.register_forward_hook(lambda *_: None)
+    optimizer = tg.optim.SGD([tg.ones(1)], lr=1.0)
+    for call in (
+        lambda: tg.nn.functional.mse_loss(a, b),
+        lambda: tg.nn.MSELoss()(a, b),
+        lambda: layer(a),
+        lambda: tg.nn.init.kaiming_uniform_(tg.zeros(0, 2)),
+        lambda: tg.optim.lr_scheduler.StepLR(optimizer, 2).step(),
+        lambda: tg.ones(1, requires_grad=True).exp().backward(create_graph=True),
+        lambda: tg.utils.data.random_split([1], [0.5, 0.5]),
+    ):
+        with pytest.warns(UserWarning, match=r"\w") as caught:
+            call()
+        assert {w.filename for w in caught} == {__file__}
+        assert {w.lineno for w in caught} == {call.__code__.co_firstlineno}

@@ -179,6 +179,48 @@ def test_bernoulli_in_place() -> None:
         x.bernoulli_(tg.tensor(1.5))
 
 
+GREATEST = {"uint8": 255, "int8": 127, "bool": 1, "float16": 2**11, "bfloat16": 2**8, "float32": 2**24, "int64": 2**63}
+
+
+@pytest.mark.parametrize("dtype", GREATEST)
+def test_random_in_place(dtype: str) -> None:
+    x = tg.empty(60_000, dtype=getattr(tg, dtype))
+    before = x._version
+    assert x.random_() is x
+    assert x._version > before
+    drawn = x.double().numpy()
+    assert drawn.min() >= 0
+    assert 0.99 * GREATEST[dtype] <= drawn.max() <= GREATEST[dtype]
+    assert abs(drawn.mean() / GREATEST[dtype] - 0.5) < 0.01
+    assert set(x.random_(2).long().tolist()) == {0, 1}
+    if dtype not in ("bool", "uint8"):
+        assert set(x.random_(-3, 5).long().tolist()) == set(range(-3, 5))
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_multinomial_with_replacement_follows_the_weights(rows: bool) -> None:
+    weights = np.array([[0.0, 1.0, 3.0, 0.0, 6.0], [5.0, 0.0, 0.0, 5.0, 0.0]])
+    drawn = tg.multinomial(tg.tensor(weights if rows else weights[0]), N, replacement=True).numpy()
+    assert drawn.shape == ((2, N) if rows else (N,))
+    for w, x in zip(weights, drawn.reshape(-1, N), strict=False):
+        p = w / w.sum()
+        found = np.bincount(x, minlength=5) / N
+        assert (np.abs(found - p) <= 5 * np.sqrt(p * (1 - p) / N)).all()
+
+
+def test_multinomial_without_replacement() -> None:
+    """The first draw follows the weights, the second those that are left; no index comes twice."""
+    weights = np.array([1.0, 2.0, 3.0, 0.0])
+    pairs = tg.multinomial(tg.tensor(weights, dtype=tg.float32).expand(60_000, 4), 2).numpy()
+    p = weights / 6
+    for i in range(4):
+        for j in range(4):
+            expected = 0.0 if i == j or p[i] == 1 else p[i] * p[j] / (1 - p[i])
+            share = ((pairs[:, 0] == i) & (pairs[:, 1] == j)).mean()
+            assert abs(share - expected) <= 5 * math.sqrt(expected * (1 - expected) / 60_000)
+    assert sorted(tg.multinomial(tg.rand(9) + 0.1, 9).tolist()) == list(range(9))
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 2), (0, 10), (-7, 9), (0, 1000), (5, 6)])
 def test_integers_are_even(low: int, high: int) -> None:
     x = draw("integers", low=low, high=high)
@@ -272,6 +314,22 @@ READ_ONLY = tg.from_numpy(np.frombuffer(bytes(16), dtype="f4"))
         lambda g: tg.dropout_mask((2,), 1.5, generator=g),
         lambda g: READ_ONLY.uniform_(generator=g),
         lambda g: READ_ONLY.normal_(generator=g),
+        lambda g: READ_ONLY.random_(generator=g),
+        lambda g: tg.multinomial(tg.ones(3), 4, generator=g),
+        lambda g: tg.multinomial(tg.ones(3), 0, generator=g),
+        lambda g: tg.multinomial(tg.tensor([0.0, 1.0]), 2, generator=g),
+        lambda g: tg.multinomial(tg.zeros(2), 1, True, generator=g),
+        lambda g: tg.multinomial(tg.tensor([-1.0, 2.0]), 1, generator=g),
+        lambda g: tg.multinomial(tg.tensor([math.nan, 2.0]), 1, generator=g),
+        lambda g: tg.multinomial(tg.tensor([math.inf, 2.0]), 1, generator=g),
+        lambda g: tg.multinomial(tg.ones(2, 2, 2), 1, generator=g),
+        lambda g: tg.multinomial(tg.tensor([1, 2]), 1, generator=g),
+        lambda g: tg.zeros(2).random_(0, generator=g),
+        lambda g: tg.zeros(2).random_(5, 5, generator=g),
+        lambda g: tg.zeros(2).random_(1, 2, 3, generator=g),
+        lambda g: tg.zeros(2).random_(2**24 + 2, generator=g),
+        lambda g: tg.zeros(2, dtype=tg.uint8).random_(257, generator=g),
+        lambda g: tg.zeros(2, dtype=tg.uint8).random_(-1, 5, generator=g),
     ],
 )
 def test_a_refused_call_draws_nothing(refused: Callable[[tg.Generator], object]) -> None:

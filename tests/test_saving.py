@@ -230,7 +230,8 @@ def test_an_error_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_interrupted_while_it_writes(tmp_path: Path) -> None:
     code = """if True:
-        import sys, trigrad as tg
+        import signal, sys, trigrad as tg
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
         x = [tg.full((1 << 20,), float(k)) for k in range(8)]
         print(flush=True)
         try:

@@ -160,8 +160,9 @@ def test_multiprocessing_by_fork() -> None:
 def test_interrupt_does_not_hang() -> None:
     """Ctrl-C in a loop of threaded calls is a KeyboardInterrupt, after which the pool works."""
     code = f"""
-    import sys, time
+    import signal, sys, time
     import trigrad as tg
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     tg.set_num_threads(2)
     x = tg.ones({BIG})
     want = x.exp().numpy().tobytes()

@@ -126,7 +126,8 @@ def test_in_place(case: Case) -> None:
             assert bits(np.asarray(target.numpy())) == bits(first), f"{case}: a call that raised has written"
         else:
             assert a.leaves[0] is target
-            assert target._version > a.versions[0] or not target.numel(), f"{case}: the version did not rise"
+            written = target._version > a.versions[0]
+            assert written or not target.numel() or case.name == "detach", f"{case}: the version did not rise"
         if difference(case, arguments, a.error, b.error) is None:
             assert_agree(case, arguments, a, b, truth_of(theirs, arguments, b))
 

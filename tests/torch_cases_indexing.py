@@ -111,7 +111,11 @@ def index_put(d: Draw) -> list[Any]:
     shape = d.pick((1,), (5,), (2, 3))
     indices = tuple(d.index(shape, n, negative=True) for n in x.shape[: d.integer(1, x.ndim)])
     source = d.same(d.broadcast(shape + x.shape[len(indices) :]), finite=True)
-    return [x, indices, source, *d.pick((), (True,))]
+    accumulate = d.flag()
+    places = np.stack([np.broadcast_to(i, shape).ravel() % n for i, n in zip(indices, x.shape, strict=False)])
+    if not accumulate and len(np.unique(places, axis=1).T) < places.shape[1]:
+        source = np.full_like(source, source.flat[0] if source.size else 0)  # which one stays, torch leaves open
+    return [x, indices, source, *((True,) if accumulate else ())]
 
 
 def where_true(d: Draw) -> list[Any]:

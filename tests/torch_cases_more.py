@@ -245,6 +245,7 @@ CASES = [
     Case("uniform_", lambda d: [d.x(dtypes=FLOATS, layout="plain"), *d.pick((), (0.0, 2.0), (2.0, 1.0))], random=True),
     Case("normal_", lambda d: [d.x(dtypes=FLOATS, layout="plain"), *d.pick((), (0.0, 2.0), (2.0, -1.0))], random=True),
     Case("bernoulli_", lambda d: [d.x(layout="plain"), *d.pick((), (0.25,), (1.5,), (-0.5,))], random=True),
+    Case("random_", lambda d: [d.x(layout="plain"), *d.pick((), (2,), (-3, 5), (5, 5), (0,))], random=True),
     Case("normal", lambda d: [0.0, d.pick(1.0, 2.0, -1.0), d.shape(0, 3)], random=True, method=False),
     Case("expand", lambda d: [(e := expanded(d))[0], *(e[1] or (e[1],))], label="lengths", view=True),
 ]

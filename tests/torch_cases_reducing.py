@@ -144,6 +144,15 @@ CASES = [
     Case("median", lambda d: [d.x(dtypes=NUMBERS)]),
     Case("median", lambda d: [d.x(dtypes=NUMBERS), d.dim(), *d.pick((), (True,))], label="dim", ties=True),
     Case("quantile", quantile),
+    Case("unique", lambda d: [d.x(span=(0, 4)), d.keywords(return_inverse=(True,), return_counts=(True,))]),
+    Case(
+        "unique",
+        lambda d: [
+            d.x(span=(0, 2), finite=True, least=1),
+            {"dim": d.dim(), **d.keywords(return_inverse=(True,), return_counts=(True,))},
+        ],
+        label="dim",
+    ),
     Case("searchsorted", searchsorted),
     Case("bincount", bincount),
     # ---- along an axis

@@ -44,7 +44,9 @@ DIFFERENCES: dict[str, Covers] = {
         and has_number(arguments)
     ),
     "index errors": lambda case, arguments, ours, theirs: (
-        isinstance(ours, IndexError) and says(ours, "is out of range", "empty red") and isinstance(theirs, RuntimeError)
+        isinstance(ours, IndexError)
+        and says(ours, "is out of range", "is out of bounds", "empty red")
+        and isinstance(theirs, RuntimeError)
     ),
     "unused indices": lambda case, arguments, ours, theirs: (
         isinstance(ours, IndexError) and says(ours, "is out of range") and not theirs and says(ours, "] index")
@@ -65,7 +67,9 @@ DIFFERENCES: dict[str, Covers] = {
     "narrow sums": lambda case, arguments, ours, theirs: (
         not theirs and says(ours, "expected float32, float64 or int64") and says(ours, "] dtype is")
     ),
-    "order of checks": lambda case, arguments, ours, theirs: case.name == "index_add" and bool(ours) and bool(theirs),
+    "order of checks": lambda case, arguments, ours, theirs: (
+        case.name in ("index_add", "BatchNorm1d") and bool(ours) and bool(theirs)
+    ),
     "integer layers": lambda case, arguments, ours, theirs: (
         case.name in ("dense", "linear", "bilinear") and not theirs and of_integers(arguments)
     ),
@@ -91,6 +95,9 @@ DIFFERENCES: dict[str, Covers] = {
             not ours and says(theirs, "did not match", "requires dtype Double", "Boolean alpha", "expected scalar type")
         )
     ),
+    "nothing to reshape": lambda case, arguments, ours, theirs: (
+        not ours and says(theirs, "cannot reshape tensor of 0 elements")
+    ),
     "layers of one dtype": lambda case, arguments, ours, theirs: (
         case.name
         in ("batch_norm", "layer_norm", "rms_norm", "binary_cross_entropy_with_logits", "cross_entropy", "lerp")
@@ -100,6 +107,16 @@ DIFFERENCES: dict[str, Covers] = {
     "empty tensors": lambda case, arguments, ours, theirs: (
         not theirs and isinstance(ours, TypeError | ValueError | RuntimeError) and without_elements(arguments)
     ),
+}
+
+# Modules whose float64 has PyTorch's float32 constants in it: row "digits of constants".
+FLOAT32_CONSTANTS = {
+    "Hardsigmoid",
+    "Hardswish",
+    "BCELoss",
+    "binary_cross_entropy",
+    "CosineEmbeddingLoss",
+    "cosine_embedding_loss",
 }
 
 # Rows that no call of the comparison meets -> where they are tested, or what is not there to test.
@@ -113,14 +130,33 @@ ELSEWHERE = {
     "order of equals": "tests/test_ordering.py",
     "pairs of results": "tests/test_ordering.py",
     "files": "tests/test_saving.py",
-    "old arguments": "parameters that are not there",
+    "digits of constants": "FLOAT32_CONSTANTS, tests/parity",
+    "gradients at targets of 0": "tests/parity/test_losses.py, which draws none",
+    "old arguments": "NO_PARAMETER and NO_MEMBER, as the next four",
+    "targets of losses": "tests/nn/test_losses.py",
+    "switches": "tests/test_compatibility.py",
+    "more keywords": "MORE_KEYWORDS, tests/parity/test_signatures.py",
+    "options of groups": "tests/parity/test_optimizers.py, test_a_group_of_adagrad_starts_with_its_own_sum",
+    "parameters named twice": "tests/parity/test_bad_input.py",
+    "no samples": "tests/parity/test_bad_input.py",
+    "machinery": "tests/parity/test_signatures.py",
+    "other devices": "tests/parity/test_signatures.py",
+    "one process": "tests/parity/test_signatures.py",
     "names of nn.functional": "tests/test_functional.py",
+    "writes through data": "tests/autograd/test_states.py",
+    "views of parts": "tests/autograd/test_against_torch.py",
+    "batched gradients": "tests/autograd/test_states.py",
+    "views in no_grad": "tests/autograd/test_states.py",
+    "gradients of equals": "tests/autograd/test_public_functions.py",
+    "comparisons in place": "tests/autograd/test_public_functions.py",
+    "leaves come last": "tests/autograd/test_states.py",
+    "options of Embedding": "tests/nn/test_layers.py",
+    "steps differentiated": "tests/optim/test_optimizers.py",
 }
 
 # Methods of PyTorch that are not there: row "views in place".
 NO_METHOD = {
     "as_strided_",
-    "detach_",
     "squeeze_",
     "swapaxes_",
     "swapdims_",
@@ -135,3 +171,50 @@ def difference(
 ) -> str | None:
     """The row that covers the call, or None."""
     return next((row for row, covers in DIFFERENCES.items() if covers(case, arguments, ours, theirs)), None)
+
+
+# ---------------------------------------------------------------- signatures, of tests/parity/test_signatures.py
+
+# Parameters that PyTorch does not have: row "more keywords".
+MORE_KEYWORDS = {"generator", "sample_weight"}
+
+# function, class or method -> parameters that are not there -> row
+NO_PARAMETER: dict[str, dict[str, str]] = {
+    "Hardtanh": {"min_value": "old arguments", "max_value": "old arguments"},
+    **{name: {"_stacklevel": "old arguments"} for name in ("softmax", "log_softmax", "softmin")},
+    "normalize": {"out": "no `out=`"},
+}
+
+# function, class or method -> parameters with another default -> row
+OTHER_DEFAULT: dict[str, dict[str, str]] = {
+    "random_split": {"generator": "random numbers"},
+    "LBFGS.step": {"closure": "order of checks"},
+}
+
+# class -> members that are not there -> row
+NO_MEMBER: dict[str, dict[str, str]] = {
+    "Module": {
+        "T_destination": "machinery",
+        "call_super_init": "machinery",
+        "compile": "machinery",
+        "dump_patches": "old arguments",
+        "ipu": "other devices",
+        "mtia": "other devices",
+        "register_backward_hook": "old arguments",
+        "share_memory": "one process",
+        "xpu": "other devices",
+    },
+    **{
+        name: dict.fromkeys(("cls_to_become", "has_uninitialized_params", "initialize_parameters"), "machinery")
+        for name in ("LazyLinear", "LazyBatchNorm1d")
+    },
+    "Optimizer": {
+        "OptimizerPostHook": "machinery",
+        "OptimizerPreHook": "machinery",
+        "profile_hook_step": "machinery",
+    },
+    "Adagrad": {"share_memory": "one process"},
+    "SequentialLR": {"recursive_undo": "machinery"},
+    "ConcatDataset": {"cummulative_sizes": "old arguments", "cumsum": "machinery"},
+    "DataLoader": {"check_worker_number_rationality": "one process", "multiprocessing_context": "one process"},
+}

@@ -12,7 +12,8 @@ namespace tg::bind {
 struct Formula {
   PyObject* function =
       nullptr;  // (grads, inputs, outputs, attributes, wanted) -> a gradient or None per input; or null
-  uint32_t reads_inputs[kMaxInputs] = {};  // whose values the gradient of each input needs: they are kept
+  uint32_t reads_inputs[kMaxInputs] = {};     // whose values the gradient of each input needs: they are kept
+  uint32_t reads_for_graph[kMaxInputs] = {};  // the same, where the gradient will be differentiated again
   uint32_t reads_outputs[kMaxInputs] = {};
   uint32_t carries = 1;  // the outputs that have a gradient
 };
@@ -27,7 +28,8 @@ struct Edge {
 struct Saved {
   Tensor value;
   uint64_t version = 0;
-  bool absent = false;  // an optional tensor that was not given
+  bool absent = false;     // an optional tensor that was not given
+  bool for_graph = false;  // read only where the gradient will be differentiated again
 };
 
 struct Node {
@@ -41,13 +43,18 @@ struct Node {
   Attrs attrs;
   uint32_t carries = 1, reads_outputs = 0;
   uint64_t sequence = 0;  // greater than those of the nodes that its edges lead to
+  bool keeps = false;     // values, which released() gives up
   bool released = false;
+  Ref where;  // while anomalies are looked for: where the call was made
 };
 
 void init_node_type(PyObject* core_module);
 bool is_node(PyObject* object);
 Node& node_of(PyObject* node);
 Ref new_node();
+// What Node.apply and Node.release do.
+Ref apply_node(PyObject* node, PyObject* grads, bool create_graph, PyObject* wanted);
+void release_node(PyObject* node);
 // To be called when the edges are known: finding them may make nodes, for views whose base has changed.
 void number(Node& node);
 
@@ -64,6 +71,12 @@ void refresh(PyObject* tensor);
 
 Formula& row_formula(OpId id);
 void add_view_formula(const char* kind, PyObject* function);
-void set_recording(bool on);
+void set_grad_mode(bool on);
+void set_inference_mode(bool on);
+
+// The key under which a node's hooks for an output hold the one that fills .grad, which comes last.
+inline constexpr long kRetainingHook = -1;
+// While anomalies are looked for: asked, for each node, where the call was made (null: nobody asks).
+void set_witness(PyObject* function);
 
 }  // namespace tg::bind

@@ -145,7 +145,7 @@ void check_updatable(const Op& op, const Arguments& a) {
   const UpdateLayout layout = update_layout(op, a.attrs);
   const size_t n = a.objects.size(), groups = static_cast<size_t>(layout.groups());
   for (size_t i = 0; i < n && n % groups == 0; i++)  // else the row's rule refuses
-    if (overwrites(layout, i, n)) check_overwritable(op.name.c_str(), a.objects[i]);
+    if (overwrites(layout, i, n)) check_overwritable(op.name.c_str(), a.objects[i], true);
 }
 
 }  // namespace
@@ -155,11 +155,12 @@ PyObject* call_op(const Op& op, Arguments& a) {
   const auto n = static_cast<size_t>(op.n_outputs);
   const bool taped = is_taped(a.given());
   Versions before;
+  for (size_t k = 0; k < n; k++)
+    if (op.writes[k] >= 0)
+      if (PyObject* target = a.objects[static_cast<size_t>(op.writes[k])]; target && is_tensor(target))
+        check_overwritable(op.name.c_str(), target, taped);
   if (taped) {
-    before = versions(a.inputs());
-    for (size_t k = 0; k < n; k++)
-      if (op.writes[k] >= 0 && a.objects[static_cast<size_t>(op.writes[k])])
-        check_overwritable(op.name.c_str(), a.objects[static_cast<size_t>(op.writes[k])]);
+    before = versions(op, a.given(), a.inputs());
     if (op.flags & kUpdates) check_updatable(op, a);
   }
   call(op, a.inputs(), a.attrs, {out, n});

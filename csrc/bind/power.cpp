@@ -43,9 +43,10 @@ PyObject* simple_power(PyObject* base, const Tensor& value, const Tensor& expone
 
 bool simple_power_inplace(PyObject* base, const Tensor& exponent) {
   if (!is_simple(value_of(base), exponent)) return false;
-  check_overwritable("pow", base);
+  const bool taped = is_taped({&base, 1});
+  check_overwritable("pow", base, taped);
   // The formulas of the rows read what is overwritten here: they get a copy of it.
-  const Ref x = is_taped({&base, 1}) ? owned(clone_object(base)) : borrowed(base);
+  const Ref x = taped ? owned(clone_object(base)) : borrowed(base);
   const Ref y = power(x, load(exponent, exponent.offset).real());
   PyObject* objects[2] = {base, y.get()};
   const Tensor in[2] = {value_of(base), value_of(y.get())};

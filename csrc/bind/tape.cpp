@@ -1,5 +1,6 @@
 #include "bind/tape.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,9 @@ PyObject* view_formula(const char* kind) {
   return nullptr;
 }
 
-thread_local bool recording = true;
+// Per thread. `recording` is what matters to calls: grad_mode outside of inference mode.
+thread_local bool grad_mode = true, inferring = false, recording = true;
+int threads_inferring = 0;  // under the GIL: most programs ask one integer alone
 
 uint64_t version_of(const Tensor& t) { return t.defined() ? t.storage->version() : 0; }
 
@@ -46,6 +49,27 @@ Ref view_node(PyObject* parent, const Tensor& view, const char* kind) {
   n.out.push_back({geometry(view), 0, false});
   number(n);
   return self;
+}
+
+// The hook that fills .grad of a tensor that is no leaf goes where the tensor's history goes.
+void move_retaining_hook(TensorObject& t, const Ref& node, int output) {
+  if (!t.node || !node_of(t.node).hooks) return;
+  const Ref place = owned(PyLong_FromLong(t.output)), key = owned(PyLong_FromLong(kRetainingHook));
+  PyObject* of_output = PyDict_GetItemWithError(node_of(t.node).hooks.get(), place.get());
+  PyObject* hook = of_output ? PyDict_GetItemWithError(of_output, key.get()) : nullptr;
+  if (!hook) return;
+  Ref& hooks = node_of(node.get()).hooks;
+  if (!hooks) hooks = owned(PyDict_New());
+  const Ref there = owned(PyDict_New()), at = owned(PyLong_FromLong(output));
+  if (PyDict_SetItem(there.get(), key.get(), hook) < 0 || PyDict_SetItem(hooks.get(), at.get(), there.get()) < 0 ||
+      PyDict_DelItem(of_output, key.get()) < 0)
+    throw PythonError{};
+}
+
+void set_node(TensorObject& t, const Ref& node, int output) {
+  if (t.retains_grad) move_retaining_hook(t, node, output);
+  Py_XSETREF(t.node, Py_NewRef(node.get()));
+  t.output = output;
 }
 
 // `node` made the new values of `tensor`. Behind a view stands its base, which changed as well.
@@ -74,7 +98,7 @@ void overwritten(PyObject* tensor, const Ref& node) {
 
 // Which inputs' values the gradients need that the inputs ask for; bit i, the members of a list sharing one.
 struct Reads {
-  uint32_t inputs = 0, outputs = 0;
+  uint32_t inputs = 0, outputs = 0, for_graph = 0;
 };
 Reads reads(const Op& op, std::span<PyObject* const> objects) {
   const Formula& f = row_formulas[op.id];
@@ -83,9 +107,23 @@ Reads reads(const Op& op, std::span<PyObject* const> objects) {
   for (size_t i = 0; i < objects.size(); i++)
     if (objects[i] && is_tensor(objects[i]) && requires_grad(objects[i])) {
       r.inputs |= f.reads_inputs[i < last ? i : last];
+      r.for_graph |= f.reads_for_graph[i < last ? i : last];
       r.outputs |= f.reads_outputs[i < last ? i : last];
     }
+  r.for_graph &= ~r.inputs;
   return r;
+}
+
+void check_savable(const Op& op, std::span<PyObject* const> objects) {
+  const auto is_inference = [](PyObject* o) { return o && is_tensor(o) && object_of(o).inference; };
+  if (std::none_of(objects.begin(), objects.end(), is_inference)) return;
+  const size_t last = op.tensors.size() - 1;
+  const Reads r = reads(op, objects);
+  for (size_t i = 0; i < objects.size(); i++)
+    if (is_inference(objects[i]) && bit(r.inputs | r.for_graph, i, last))
+      fail(ErrorKind::Runtime, "[", op.name, "] input ", i,
+           " was made in inference mode, expected a tensor that may be kept for the backward pass; take a copy "
+           "outside: x.clone()");
 }
 
 Ref call_node(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in, const Versions& before,
@@ -101,11 +139,16 @@ Ref call_node(const Op& op, std::span<PyObject* const> objects, std::span<const 
   const size_t last = op.tensors.size() - 1;
   const Reads r = reads(op, objects);
   n.reads_outputs = r.outputs;
+  n.keeps = r.outputs != 0;
   n.edges.reserve(in.size());
   n.in.reserve(in.size());
   for (size_t i = 0; i < in.size(); i++) {
     n.edges.push_back(objects[i] && is_tensor(objects[i]) ? edge_of(objects[i]) : Edge{});
-    n.in.push_back(save(in[i], bit(r.inputs, i, last), before.of[i]));
+    const bool for_graph = bit(r.for_graph, i, last), read = for_graph || bit(r.inputs, i, last);
+    const bool number = objects[i] && !is_tensor(objects[i]);  // nobody else has its tensor: kept for whoever looks
+    n.keeps |= read && in[i].defined();
+    n.in.push_back(save(in[i], number || read, before.of[i]));
+    n.in.back().for_graph = for_graph;
   }
   number(n);
   return self;
@@ -115,24 +158,36 @@ Ref call_node(const Op& op, std::span<PyObject* const> objects, std::span<const 
 
 Formula& row_formula(OpId id) { return row_formulas[id]; }
 void add_view_formula(const char* kind, PyObject* function) { view_formulas.push_back({kind, function}); }
-void set_recording(bool on) { recording = on; }
+void set_grad_mode(bool on) {
+  grad_mode = on;
+  recording = on && !inferring;
+}
+void set_inference_mode(bool on) {
+  threads_inferring += on - inferring;
+  inferring = on;
+  recording = grad_mode && !on;
+}
 
 void set_history(PyObject* tensor, const Ref& node, int output) {
   TensorObject& t = object_of(tensor);
-  Py_XSETREF(t.node, Py_NewRef(node.get()));
-  t.output = output;
+  set_node(t, node, output);
   t.history++;
 }
 
 void refresh(PyObject* tensor) {
   TensorObject& t = object_of(tensor);
   if (!t.base || t.base_history == object_of(t.base).history) return;
-  t.base_history = object_of(t.base).history;
-  if (requires_grad(t.base)) {
-    const Ref node = view_node(t.base, t.value, "strided");
-    Py_XSETREF(t.node, Py_NewRef(node.get()));
-    t.output = 0;
+  if (t.unrecorded) {
+    if (recording && requires_grad(t.base))
+      fail(
+          ErrorKind::Runtime,
+          "[view] got a view that was taken inside trigrad.no_grad() or inference_mode(), or that a Function returned, "
+          "of a tensor that a recorded call has overwritten since, expected one whose history is known; take the view "
+          "again");
+    return;
   }
+  t.base_history = object_of(t.base).history;
+  if (requires_grad(t.base)) set_node(t, view_node(t.base, t.value, "strided"), 0);
 }
 
 Edge edge_of(PyObject* tensor) {
@@ -145,7 +200,8 @@ Edge edge_of(PyObject* tensor) {
 
 // ---------------------------------------------------------------- what the rest of the room calls
 
-bool grad_enabled() { return recording; }
+bool grad_enabled() { return grad_mode; }
+bool inference_mode() { return threads_inferring && inferring; }
 
 bool requires_grad(PyObject* tensor) {
   const TensorObject& t = object_of(tensor);
@@ -160,16 +216,22 @@ bool is_taped(std::span<PyObject* const> objects) {
   return false;
 }
 
-Versions versions(std::span<const Tensor> in) {
+Versions versions(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in) {
+  check_savable(op, objects);
   Versions v;
   v.of.resize(in.size());
   for (size_t i = 0; i < in.size(); i++) v.of[i] = version_of(in[i]);
   return v;
 }
 
-void check_overwritable(const char* op, PyObject* target) {
-  if (!recording) return;
+void check_overwritable(const char* op, PyObject* target, bool taped) {
   const TensorObject& t = object_of(target);
+  if (t.inference && !inference_mode())
+    fail(ErrorKind::Runtime, "[", op,
+         "] got a tensor that was made in inference mode, expected one that may be overwritten outside of it; write to "
+         "a "
+         "copy: x.clone()");
+  if (!recording) return;
   if (t.requires_grad && !t.node)
     fail(ErrorKind::Runtime, "[", op,
          "] a leaf tensor that requires a gradient cannot be overwritten; do it inside "
@@ -178,6 +240,11 @@ void check_overwritable(const char* op, PyObject* target) {
     fail(ErrorKind::Runtime, "[", op,
          "] a view of a leaf tensor that requires a gradient cannot be overwritten; do it "
          "inside trigrad.no_grad(), or on a copy: x.clone()");
+  if (t.unrecorded && (taped || requires_grad(t.base)))
+    fail(ErrorKind::Runtime, "[", op,
+         "] got a view that was taken inside trigrad.no_grad() or inference_mode(), or that a Function returned, "
+         "expected one whose history is known, since what is written must be differentiated; take the view outside, or "
+         "write inside trigrad.no_grad() or to a copy: x.clone()");
 }
 
 void tape_call(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in, const Versions& before,
@@ -199,8 +266,12 @@ void tape_call(const Op& op, std::span<PyObject* const> objects, std::span<const
 
 void tape_inplace(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in, const Versions& before,
                   const Attrs& attrs) {
-  const Formula& f = row_formulas[op.id];
-  if (!f.function || !is_floating(in[0].dtype)) return;
+  if (!is_floating(in[0].dtype)) return;
+  if (!row_formulas[op.id].function) {  // comparisons and the like: the values do not depend on what they were made of
+    if (op.id != op_fill_ && requires_grad(objects[0]))
+      tape_inplace(tg::op(op_fill_), objects.first(1), in.first(1), before, {});
+    return;
+  }
   Ref self = call_node(op, objects, in, before, attrs);
   node_of(self.get())
       .out.push_back(
@@ -215,7 +286,7 @@ PyObject* call_object(const Op& op, std::span<PyObject* const> objects, std::spa
     call(op, in, attrs, {out, 1});
     return wrap(std::move(out[0]));
   }
-  const Versions before = versions(in);
+  const Versions before = versions(op, objects, in);
   call(op, in, attrs, {out, 1});
   Ref made = owned(wrap(std::move(out[0])));
   PyObject* all[1] = {made.get()};
@@ -225,13 +296,15 @@ PyObject* call_object(const Op& op, std::span<PyObject* const> objects, std::spa
 
 void call_object_inplace(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,
                          const Attrs& attrs) {
-  check_overwritable(op.name.c_str(), objects[0]);
-  if (!is_taped(objects)) {
+  const bool taped = is_taped(objects);
+  check_overwritable(op.name.c_str(), objects[0], taped);
+  if (!taped) {
     call_inplace(op, in, attrs);
     return;
   }
-  Versions before = versions(in);
-  if ((reads(op, objects).inputs & 1) == 0) {
+  Versions before = versions(op, objects, in);
+  const Reads r = reads(op, objects);
+  if (((r.inputs | r.for_graph) & 1) == 0) {
     call_inplace(op, in, attrs);
     tape_inplace(op, objects, in, before, attrs);
     return;
@@ -247,11 +320,11 @@ void call_object_inplace(const Op& op, std::span<PyObject* const> objects, std::
 
 void overwrite_object(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,
                       const Attrs& attrs) {
-  check_overwritable(op.name.c_str(), objects[0]);
-  Tensor out[kMaxOutputs];
   const bool taped = is_taped(objects);
+  check_overwritable(op.name.c_str(), objects[0], taped);
+  Tensor out[kMaxOutputs];
   Versions before;
-  if (taped) before = versions(in);
+  if (taped) before = versions(op, objects, in);
   call(op, in, attrs, {out, 1});
   if (taped) tape_call(op, objects, in, before, attrs, {objects.data(), 1});
 }
@@ -266,10 +339,11 @@ PyObject* clone_object(PyObject* tensor) {
 }
 
 PyObject* wrap_view(PyObject* parent, Tensor view, const char* kind) {
-  Ref self = owned(wrap(std::move(view)));
+  Ref self = owned(wrap_alias(parent, std::move(view)));
   TensorObject& t = object_of(self.get());
-  if (!recording || !is_floating(t.value.dtype)) return self.release();
-  if (requires_grad(parent)) {
+  if (t.inference || !is_floating(t.value.dtype)) return self.release();
+  t.unrecorded = !recording || object_of(parent).unrecorded;
+  if (recording && requires_grad(parent)) {
     const Ref node = view_node(parent, t.value, kind);
     t.node = Py_NewRef(node.get());
   }

@@ -20,17 +20,22 @@ void init_tape(PyObject* core_module);
 // Does this thread record? Off inside no_grad() and inference_mode().
 bool grad_enabled();
 
+// Is this thread inside inference_mode()? What is made there is never part of a graph.
+bool inference_mode();
+
 // Does one of the objects require a gradient, and does this thread record?
 bool is_taped(std::span<PyObject* const> objects);
 
-// What a call on the tape needs to know from before the call: the versions of the inputs.
+// What a call on the tape needs to know from before the call: the versions of the inputs. Raises if an input whose value
+// the gradients need was made in inference mode.
 struct Versions {
   Few<uint64_t> of;
 };
-Versions versions(std::span<const Tensor> in);
+Versions versions(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in);
 
-// Raises if `target`, which is about to be overwritten, is a leaf that requires a gradient, or a view of one.
-void check_overwritable(const char* op, PyObject* target);
+// Raises if `target`, which is about to be overwritten by a call that is taped or not, may not be: a leaf that requires a
+// gradient, a view of one, a view that hides from the tape, a tensor of inference mode outside of that.
+void check_overwritable(const char* op, PyObject* target, bool taped);
 
 // After a call of a row: `made` holds its outputs as Python has them: new tensors, inputs that were overwritten, or None.
 void tape_call(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in, const Versions& before,

@@ -3,6 +3,7 @@
 #include "bind/convert.h"
 #include "bind/node.h"
 #include "bind/tape.h"
+#include "bind/walk.h"
 #include "ops/table.h"
 
 namespace tg::bind {
@@ -23,6 +24,11 @@ int set_requires_grad(PyObject* self, PyObject* value, void*) {
         if (on && !is_floating(t.value.dtype))
           fail(ErrorKind::Runtime, "[requires_grad] got a tensor of ", name(t.value.dtype),
                ", expected a floating dtype: only real numbers have gradients; cast it with .float()");
+        if (on && t.inference && !inference_mode())
+          fail(
+              ErrorKind::Runtime,
+              "[requires_grad] got a tensor that was made in inference mode, expected one that may be part of a graph; "
+              "take a copy outside: x.clone()");
         refresh(self);
         if (t.node && !on)
           fail(ErrorKind::Runtime,
@@ -45,6 +51,12 @@ PyObject* requires_grad_(PyObject* self, PyObject* const* args, Py_ssize_t n, Py
 
 PyObject* get_grad(PyObject* self, void*) {
   const TensorObject& t = object_of(self);
+  if (t.node && !t.grad && !t.retains_grad &&
+      PyErr_WarnEx(PyExc_UserWarning,
+                   "[grad] the tensor was made of others, and backward() fills the .grad of leaves alone; call its "
+                   "retain_grad() before, or look at the .grad of what it was made of",
+                   1) < 0)
+    return nullptr;
   return Py_NewRef(t.grad ? t.grad : Py_None);
 }
 
@@ -67,6 +79,17 @@ int set_grad(PyObject* self, PyObject* value, void*) {
         return 0;
       },
       -1);
+}
+
+// Without the warning.
+PyObject* get_plain_grad(PyObject* self, void*) {
+  const TensorObject& t = object_of(self);
+  return Py_NewRef(t.grad ? t.grad : Py_None);
+}
+PyObject* get_retains_grad(PyObject* self, void*) { return PyBool_FromLong(object_of(self).retains_grad); }
+int set_retains_grad(PyObject* self, PyObject* value, void*) {
+  object_of(self).retains_grad = value == Py_True;
+  return 0;
 }
 
 PyObject* get_node(PyObject* self, void*) {
@@ -106,22 +129,17 @@ int set_post_hooks(PyObject* self, PyObject* value, void*) {
   Py_XSETREF(object_of(self).post_hooks, value && value != Py_None ? Py_NewRef(value) : nullptr);
   return 0;
 }
-// Is this the only tensor on its memory, and all of it in order?
-PyObject* is_exclusive(PyObject* self, void*) {
-  const Tensor& t = value_of(self);
-  return PyBool_FromLong(t.storage->references() == 1 && t.contiguous() && !t.storage->foreign() &&
-                         !object_of(self).base);
-}
 
 PyObject* detach(PyObject* self, PyObject*) {
-  return guarded([&] { return wrap(value_of(self)); });
+  return guarded([&] { return wrap_alias(self, value_of(self)); });
 }
+PyObject* is_inference(PyObject* self, PyObject*) { return PyBool_FromLong(object_of(self).inference); }
 PyObject* detach_(PyObject* self, PyObject*) {
   return guarded([&] {
     TensorObject& t = object_of(self);
     if (t.base) fail(ErrorKind::Runtime, "[detach_] got a view, whose base would stay in the graph; use .detach()");
     Py_CLEAR(t.node);
-    t.requires_grad = false;
+    t.requires_grad = t.retains_grad = false;
     return Py_NewRef(self);
   });
 }
@@ -131,12 +149,24 @@ PyObject* set_grad_enabled(PyObject*, PyObject* value) {
   const int on = PyObject_IsTrue(value);
   if (on < 0) return nullptr;
   const bool before = grad_enabled();
-  set_recording(on != 0);
+  set_grad_mode(on != 0);
   return PyBool_FromLong(before);
+}
+PyObject* set_inference(PyObject*, PyObject* value) {
+  const bool before = inference_mode();
+  set_inference_mode(value == Py_True);
+  return PyBool_FromLong(before);
+}
+PyObject* is_inference_mode_enabled(PyObject*, PyObject*) { return PyBool_FromLong(inference_mode()); }
+
+PyObject* set_witness_function(PyObject*, PyObject* function) {
+  set_witness(function == Py_None ? nullptr : function);
+  Py_RETURN_NONE;
 }
 PyObject* is_grad_enabled(PyObject*, PyObject*) { return PyBool_FromLong(grad_enabled()); }
 
-// set_formula(name, function, reads, carries): reads[i] is "i0 o1", what the gradient of input i needs the values of.
+// set_formula(name, function, reads, carries): reads[i] is "i0 o1", what the gradient of input i needs the values of; with
+// "?" only if it will be differentiated again.
 PyObject* set_formula(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
     if (n != 4) fail(ErrorKind::Type, "[set_formula] takes (name, function, reads, carries)");
@@ -150,7 +180,8 @@ PyObject* set_formula(PyObject*, PyObject* const* args, Py_ssize_t n) {
     for (int i = 0; i < op->n_tensors(); i++)
       for (const char* at = checked(PyUnicode_AsUTF8(PySequence_Fast_GET_ITEM(reads.get(), i))); *at; at++) {
         if (*at != 'i' && *at != 'o') continue;
-        (*at == 'i' ? f.reads_inputs : f.reads_outputs)[i] |= 1u << (at[1] - '0');
+        const bool for_graph = at[2] == '?';
+        (*at != 'i' ? f.reads_outputs : for_graph ? f.reads_for_graph : f.reads_inputs)[i] |= 1u << (at[1] - '0');
       }
     f.carries = 0;
     for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(carries.get()); k++)
@@ -191,11 +222,13 @@ PyObject* rejoin(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-// record(name, formula, extra, inputs, outputs): the outputs were made from the inputs by a function of Python, and
-// formula(grads, inputs, outputs, (extra,)) gives a gradient or None per input.
+// record(name, formula, extra, inputs, outputs, constants=()): the outputs were made from the inputs by a function of
+// Python, and formula(grads, inputs, outputs, (extra,)) gives a gradient or None per input. The outputs whose places are
+// among the constants have none.
 PyObject* record(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
-    if (n != 5) fail(ErrorKind::Type, "[record] takes (name, formula, extra, inputs, outputs)");
+    if (n != 5 && n != 6) fail(ErrorKind::Type, "[record] takes (name, formula, extra, inputs, outputs, constants=())");
+    const Ref constants = n == 6 ? owned(PySequence_Tuple(args[5])) : owned(PyTuple_New(0));
     const Ref inputs = owned(PySequence_Fast(args[3], "inputs")), outputs = owned(PySequence_Fast(args[4], "outputs"));
     Ref self = new_node();
     Node& node = node_of(self.get());
@@ -211,7 +244,9 @@ PyObject* record(PyObject*, PyObject* const* args, Py_ssize_t n) {
     for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(outputs.get()); k++) {
       PyObject* t = PySequence_Fast_GET_ITEM(outputs.get(), k);
       node.out.push_back({is_tensor(t) ? geometry(value_of(t)) : Tensor{}, 0, !is_tensor(t)});
-      if (is_tensor(t) && is_floating(value_of(t).dtype)) set_history(t, self, static_cast<int>(k));
+      const int constant = PySequence_Contains(constants.get(), owned(PyLong_FromSsize_t(k)).get());
+      if (constant < 0) throw PythonError{};
+      if (is_tensor(t) && !constant && is_floating(value_of(t).dtype)) set_history(t, self, static_cast<int>(k));
     }
     return self.release();
   });
@@ -225,10 +260,15 @@ PyCFunction cfunction(F* f) {
 PyMethodDef functions[] = {
     {"set_grad_enabled", set_grad_enabled, METH_O, "Record calls in this thread? Returns what was before."},
     {"is_grad_enabled", is_grad_enabled, METH_NOARGS, "Are calls recorded in this thread?"},
+    {"set_inference_mode", set_inference, METH_O, "Inference mode in this thread on or off. Returns what was before."},
+    {"is_inference_mode_enabled", is_inference_mode_enabled, METH_NOARGS, "Is this thread in inference mode?"},
+    {"set_witness", set_witness_function, METH_O, "What each new node is to keep as `where`: function() or None."},
     {"set_formula", cfunction(set_formula), METH_FASTCALL, nullptr},
     {"set_view_formula", cfunction(set_view_formula), METH_FASTCALL, nullptr},
     {"edge", edge, METH_O, nullptr},
     {"record", cfunction(record), METH_FASTCALL, nullptr},
+    {"walk", cfunction(walk), METH_FASTCALL, nullptr},
+    {"accumulate", cfunction(accumulate), METH_FASTCALL, nullptr},
     {"rejoin", cfunction(rejoin), METH_FASTCALL, nullptr},
     {},
 };
@@ -255,16 +295,19 @@ PyGetSetDef tape_attributes[] = {
     {"output_nr", get_output, nullptr, "Which output of that node.", nullptr},
     {"is_leaf", get_is_leaf, nullptr, "Was it made by the user, not by a recorded call?", nullptr},
     {"_base", get_base, nullptr, "The tensor that this one is a view of.", nullptr},
+    {"_grad", get_plain_grad, set_grad, nullptr, nullptr},
     {"_hooks", get_hooks, set_hooks, nullptr, nullptr},
+    {"retains_grad", get_retains_grad, nullptr, "Is .grad filled although the tensor is no leaf?", nullptr},
+    {"_retains_grad", get_retains_grad, set_retains_grad, nullptr, nullptr},
     {"_role", get_role, set_role, nullptr, nullptr},
     {"_post_hooks", get_post_hooks, set_post_hooks, nullptr, nullptr},
-    {"_exclusive", is_exclusive, nullptr, nullptr, nullptr},
     {},
 };
 
 PyMethodDef tape_methods[] = {
     {"requires_grad_", cfunction(requires_grad_), METH_FASTCALL | METH_KEYWORDS,
      "requires_grad_(requires_grad=True) -> Tensor\n\nAsk for a gradient, in place."},
+    {"is_inference", is_inference, METH_NOARGS, "is_inference() -> bool\n\nWas it made in inference mode?"},
     {"detach", detach, METH_NOARGS, "detach() -> Tensor\n\nThe same memory, outside the graph."},
     {"detach_", detach_, METH_NOARGS, "detach_() -> Tensor\n\nTake the tensor out of the graph."},
     {},

@@ -6,6 +6,8 @@
 
 #include <structmember.h>
 
+#include "bind/tape.h"
+
 namespace tg::bind {
 
 PyTypeObject* tensor_type = nullptr;
@@ -45,7 +47,15 @@ PyMemberDef members[] = {
 
 PyObject* wrap(Tensor value) {
   PyObject* self = checked(tensor_type->tp_alloc(tensor_type, 0));
-  new (&reinterpret_cast<TensorObject*>(self)->value) Tensor(std::move(value));
+  auto* object = reinterpret_cast<TensorObject*>(self);
+  new (&object->value) Tensor(std::move(value));
+  object->inference = inference_mode();
+  return self;
+}
+
+PyObject* wrap_alias(PyObject* of, Tensor value) {
+  PyObject* self = wrap(std::move(value));
+  reinterpret_cast<TensorObject*>(self)->inference = reinterpret_cast<TensorObject*>(of)->inference;
   return self;
 }
 

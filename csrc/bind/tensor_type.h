@@ -18,6 +18,9 @@ struct TensorObject {
   int output;                      // which output of the node
   uint32_t history, base_history;  // rises when `node` changes; the base's when ours was taken from it
   bool requires_grad;              // a leaf whose gradient is wanted
+  bool retains_grad;               // no leaf, but .grad is wanted all the same
+  bool inference;                  // made in inference mode: it has no place in any graph
+  bool unrecorded;                 // a view that was taken while nothing was recorded
   uint8_t role;                    // what it is to a module: 0 nothing, else as nn/parameter.py says
   Tensor value;
 };
@@ -29,6 +32,8 @@ void init_tensor_type(PyObject* module);
 inline bool is_tensor(PyObject* object) { return Py_TYPE(object) == tensor_type; }
 inline const Tensor& value_of(PyObject* tensor) { return reinterpret_cast<TensorObject*>(tensor)->value; }
 PyObject* wrap(Tensor value);  // new reference
+// The same memory as that of the tensor `of`, apart from its history.
+PyObject* wrap_alias(PyObject* of, Tensor value);
 
 inline PyCFunction keywords(PyObject* (*f)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*)) {
   return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f));

@@ -53,7 +53,7 @@ Tensor view_as_dtype(const Tensor& t, Dtype dtype) {
 PyObject* view(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords) {
   return guarded([&] {
     const Tensor& t = value_of(self);
-    if (n == 1 && is_dtype(args[0])) return wrap(view_as_dtype(t, to_dtype("view", "dtype", args[0])));
+    if (n == 1 && is_dtype(args[0])) return wrap_alias(self, view_as_dtype(t, to_dtype("view", "dtype", args[0])));
     const Dims shape = dims_argument("view", "shape", args, n, keywords);
     Tensor v = try_view("view", t, shape);
     if (!v.defined())
@@ -358,7 +358,7 @@ PyObject* matrix_transpose(PyObject* self, void*) {
   });
 }
 PyObject* data(PyObject* self, void*) {
-  return guarded([&] { return wrap(value_of(self)); });
+  return guarded([&] { return wrap_alias(self, value_of(self)); });
 }
 int replace_data(PyObject* self, PyObject* source, void*) {
   return guarded(

@@ -59,58 +59,73 @@ struct BatchProduct {
   int64_t d_row;
 };
 
-constexpr int64_t far_apart = 2048;  // bytes between rows from which on a shard is copied: its rows share few L1 sets
+// Rows of a shard that share few sets of L1 are copied side by side before tiles read them again and again: rows whose
+// distance is a multiple of a large power of two.
+TG_FN bool crowded(int64_t row_bytes) { return row_bytes >= 2048 && (row_bytes & 511) == 0; }
 
-// Rows q_first .. q_end-1 and one panel of D over some shards, into d (whole vectors if `padded`).
+constexpr int64_t stack_share = 512 * 1024;  // bytes of L2 for the trees of the panels that share a copy of A
+
+// Rows q_first .. q_end-1 and columns p_first .. p_end-1 (whole panels) of D over some shards, into d (whole vectors if
+// `padded`).
 template <class V>
-static void batch_panel(const BatchProduct<typename lane<V>::S>& g, int64_t q_first, int64_t q_end, int64_t p_first,
-                        int64_t shard_first, int64_t shard_end, typename lane<V>::S* d, int64_t d_row, bool padded) {
+static void batch_panels(const BatchProduct<typename lane<V>::S>& g, int64_t q_first, int64_t q_end, int64_t p_first,
+                         int64_t p_end, int64_t shard_first, int64_t shard_end, typename lane<V>::S* d, int64_t d_row,
+                         bool padded) {
   using T = typename lane<V>::S;
-  constexpr int L = lane<V>::n;
-  const int64_t left = g.P - p_first, shard = shard_rows(g.M);
-  const int columns = int(least(left, panel_vectors * L)), vectors = (columns + L - 1) / L, width = vectors * L;
-  const int most = tile_rows(1, vectors);
-  const int64_t entry = (q_end - q_first) * width, depth = tree_depth(shard_end - shard_first);
-  T* stack = buffer<T>(tree_slot, (depth + 1) * entry);
+  constexpr int L = lane<V>::n, W = panel_vectors * L;
+  const int64_t shard = shard_rows(g.M), height_all = q_end - q_first, panels = (p_end - p_first + W - 1) / W;
+  const int64_t tree = (tree_depth(shard_end - shard_first) + 1) * height_all * W;
+  T* stacks = buffer<T>(tree_slot, panels * tree);
   const int64_t b_end = (g.M - 1) * g.b_row + g.P;  // tiles read whole vectors, but not beyond B
-  const bool b_far_apart = q_end - q_first >= 24 && g.b_row * int64_t(sizeof(T)) >= far_apart;
-  const bool a_far_apart = q_end - q_first >= 24 && g.a_row * int64_t(sizeof(T)) >= far_apart;
+  const bool copies_b = height_all >= 24 && crowded(g.b_row * int64_t(sizeof(T)));
+  const bool copies_a = height_all >= 24 && crowded(g.a_row * int64_t(sizeof(T)));
   int entries = 0;
   for (int64_t s = shard_first; s < shard_end; s++) {
     const int64_t m = s * shard, rows = least(shard, g.M - m);
-    const T* b = g.b + m * g.b_row + p_first;
     const T* a = g.a + m * g.a_row + q_first;
-    int64_t b_row = g.b_row, a_row = g.a_row;
-    if (a_far_apart) {
-      a_row = rounded_up(q_end - q_first, L);
+    int64_t a_row = g.a_row;
+    if (copies_a) {
+      a_row = rounded_up(height_all, L);
       T* copy = buffer<T>(narrow_out_slot, rows * a_row);
-      pack_panel<V>(a, g.a_row, 1, rows, q_end - q_first, a_row / L, copy);
+      pack_panel<V>(a, g.a_row, 1, rows, height_all, a_row / L, copy);
       a = copy;
     }
-    if (b_far_apart || (m + rows - 1) * g.b_row + p_first + width > b_end) {
-      T* copy = buffer<T>(rows_slot, rows * width);
-      pack_panel<V>(b, g.b_row, 1, rows, columns, vectors, copy);
-      b = copy;
-      b_row = width;
-    }
     const int merges = tree_merges(s - shard_first);
-    T* top = stack + entries * entry;
-    for (int64_t q = q_first; q < q_end;) {
-      const int height = largest_height(q_end - q, most);
-      shard_tile_of<V>(vectors, height)(rows, a + (q - q_first), a_row, b, b_row, top, entry, merges);
-      top += height * width;
-      q += height;
+    for (int64_t j = 0; j < panels; j++) {
+      const int64_t p = p_first + j * W;
+      const int columns = int(least(p_end - p, W)), vectors = (columns + L - 1) / L, width = vectors * L;
+      const int most = tile_rows(1, vectors);
+      const T* b = g.b + m * g.b_row + p;
+      int64_t b_row = g.b_row;
+      if (copies_b || (m + rows - 1) * g.b_row + p + width > b_end) {
+        T* copy = buffer<T>(rows_slot, rows * width);
+        pack_panel<V>(b, g.b_row, 1, rows, columns, vectors, copy);
+        b = copy;
+        b_row = width;
+      }
+      const int64_t entry = height_all * width;
+      T* top = stacks + j * tree + entries * entry;
+      for (int64_t q = 0; q < height_all;) {
+        const int height = largest_height(height_all - q, most);
+        shard_tile_of<V>(vectors, height)(rows, a + q, a_row, b, b_row, top, entry, merges);
+        top += height * width;
+        q += height;
+      }
     }
     entries += 1 - merges;
   }
-  for (int64_t q = q_first; q < q_end; q++) {
-    T* to = d + (q - q_first) * d_row;
-    for (int j = 0; j < vectors; j++) {
-      const T* from = stack + (q - q_first) * width + j * L;
-      V sum = load<V>(from + (entries - 1) * entry);
-      for (int e = entries - 2; e >= 0; e--) sum = load<V>(from + e * entry) + sum;
-      if (padded || (j + 1) * L <= columns) store(to + j * L, sum);
-      else store_n(to + j * L, sum, columns - j * L);
+  for (int64_t j = 0; j < panels; j++) {
+    const int columns = int(least(p_end - p_first - j * W, W)), vectors = (columns + L - 1) / L, width = vectors * L;
+    const int64_t entry = height_all * width;
+    for (int64_t q = 0; q < height_all; q++) {
+      T* to = d + q * d_row + j * W;
+      const T* from = stacks + j * tree + q * width;
+      for (int i = 0; i < vectors; i++, from += L) {
+        V sum = load<V>(from + (entries - 1) * entry);
+        for (int e = entries - 2; e >= 0; e--) sum = load<V>(from + e * entry) + sum;
+        if (padded || (i + 1) * L <= columns) store(to + i * L, sum);
+        else store_n(to + i * L, sum, columns - i * L);
+      }
     }
   }
 }
@@ -126,17 +141,25 @@ static void batch_product(const BatchProduct<typename lane<V>::S>& g) {
   }
   constexpr int64_t q_share = 96;  // rows of D that share a panel of B while it is in L1
   const int64_t panels = (g.P + W - 1) / W, groups = (g.Q + q_share - 1) / q_share, shards = shards_of(g.M);
-  const int64_t pieces = panels * groups;
   const int64_t tasks = tasks_for(2.0 * double(g.M) * double(g.Q) * double(g.P));
-  if (tasks == 1 || pieces >= tasks || shards < 4) {
+  if (tasks == 1 || panels * groups >= tasks || shards < 4) {
+    int64_t together = 1;  // panels that share a copy of A
+    if (crowded(g.a_row * int64_t(sizeof(T)))) {
+      const int64_t tree = (tree_depth(shards) + 1) * least(q_share, g.Q) * int64_t(W * sizeof(T));
+      together = tree < stack_share ? least(stack_share / tree, panels) : 1;
+      while (together > 1 && (panels + together - 1) / together * groups < tasks) together--;
+    }
+    const int64_t across = (panels + together - 1) / together;
     auto piece = [&](int64_t i) {
-      const int64_t q = i / panels * q_share, p = i % panels * W;
-      batch_panel<V>(g, q, least(q + q_share, g.Q), p, 0, shards, g.d + q * g.d_row + p, g.d_row, false);
+      const int64_t q = i / across * q_share, p = i % across * together * W;
+      batch_panels<V>(g, q, least(q + q_share, g.Q), p, least(p + together * W, g.P), 0, shards, g.d + q * g.d_row + p,
+                      g.d_row, false);
     };
-    if (tasks > 1) return for_tasks(pieces, piece);
-    for (int64_t i = 0; i < pieces; i++) piece(i);
+    if (tasks > 1) return for_tasks(across * groups, piece);
+    for (int64_t i = 0; i < across * groups; i++) piece(i);
     return;
   }
+  const int64_t pieces = panels * groups;
   // Few pieces, many rows: cut the shards into blocks of a power of two, each a complete subtree (but for the last).
   int64_t block = 1;
   while (block * tasks < shards * pieces && block * 2 < shards) block *= 2;
@@ -144,8 +167,8 @@ static void batch_product(const BatchProduct<typename lane<V>::S>& g) {
   T* partial = buffer<T>(packed_b_slot, blocks * size);
   for_tasks(pieces * blocks, [&](int64_t i) {
     const int64_t part = i / pieces, q = i % pieces / panels * q_share, p = i % pieces % panels * W;
-    batch_panel<V>(g, q, least(q + q_share, g.Q), p, part * block, least((part + 1) * block, shards),
-                   partial + part * size + q * width + p, width, true);
+    batch_panels<V>(g, q, least(q + q_share, g.Q), p, least(p + W, g.P), part * block,
+                    least((part + 1) * block, shards), partial + part * size + q * width + p, width, true);
   });
   const int64_t complete = shards / block;  // the rest joins at the end, as the leftovers that it is
   for (int64_t q = 0; q < g.Q; q++)

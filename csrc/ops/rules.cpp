@@ -331,7 +331,8 @@ void batch_norm(Inference& c) {
     refuse(c, ErrorKind::Value, "evaluation needs running_mean and running_var; pass them, or training=True");
   if (training && x.shape[1] > 0 && x.numel() / x.shape[1] <= 1)
     refuse(c, ErrorKind::Value, "training needs more than 1 value per channel, got input ", x.shape);
-  if (!(c.attrs.real(2) > 0)) refuse(c, ErrorKind::Value, "eps is ", c.attrs.real(2), ", expected a positive number");
+  if (const double eps = c.attrs.real(2); !(training ? eps > 0 : eps >= 0))
+    refuse(c, ErrorKind::Value, "eps is ", eps, ", expected ", training ? "a positive number" : "0 or more");
   c.outs[0] = {x.shape, t};
   c.outs[1] = {channels, t};
   c.outs[2] = {channels, t};

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module as _import_module
+from math import e as e, inf as inf, nan as nan, pi as pi
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -46,17 +47,22 @@ from trigrad._elementwise import *
 from trigrad._reductions import *  # type: ignore[assignment]
 from trigrad._views import *
 from trigrad._shaping import *
+from trigrad._einsum import *
 from trigrad._linalg import *
 from trigrad._ordering import *
 from trigrad._indexing import *
 from trigrad._functional import *  # type: ignore[assignment]
+from trigrad._legacy import *
 from trigrad._printing import *
 from trigrad._saving import *
 from trigrad._paths import *
+from trigrad._switches import *
 from trigrad._autograd import *
+from trigrad._graph import *
 from trigrad import _autograd, _docs, _methods
 from trigrad import autograd as autograd
 
+newaxis = None
 float = float32
 double = float64
 half = float16
@@ -76,6 +82,10 @@ del annotations
 if TYPE_CHECKING:
     from trigrad import export as export
     from trigrad import metrics as metrics
+    from trigrad import accelerator as accelerator
+    from trigrad import backends as backends
+    from trigrad import cuda as cuda
+    from trigrad import diagnostics as diagnostics
     from trigrad import nn as nn
     from trigrad import optim as optim
     from trigrad import realtime as realtime
@@ -83,8 +93,25 @@ if TYPE_CHECKING:
     from trigrad import utils as utils
 
 
+_LAZY = frozenset(
+    (
+        "accelerator",
+        "backends",
+        "cuda",
+        "diagnostics",
+        "export",
+        "metrics",
+        "nn",
+        "optim",
+        "realtime",
+        "testing",
+        "utils",
+    )
+)
+
+
 def __getattr__(name: str) -> ModuleType:
     """Packages that are loaded when they are first asked for."""
-    if name in ("export", "metrics", "nn", "optim", "realtime", "testing", "utils"):
+    if name in _LAZY:
         return _import_module(f"trigrad.{name}")
     raise AttributeError(f"module 'trigrad' has no attribute {name!r}")

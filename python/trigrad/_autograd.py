@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Sequence
-from functools import wraps
-from heapq import heappop, heappush
+from functools import partial, wraps
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -12,24 +13,51 @@ from trigrad import _core, _vjp, ops
 from trigrad._core import Node, Tensor
 from trigrad._vjp.rule import fill
 from trigrad._vjp.views import extent
+from trigrad._warnings import PACKAGE, warn
 
-__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "enable_grad",
+    "inference_mode",
+    "is_anomaly_enabled",
+    "is_grad_enabled",
+    "is_inference",
+    "is_inference_mode_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Tensors: TypeAlias = "Tensor | Sequence[Tensor]"
+Edge: TypeAlias = "tuple[Node | Tensor, int]"  # where a gradient goes: to an output of a node, or to a leaf
 Gradients: TypeAlias = "Tensor | Sequence[Tensor | None] | None"
 
 
 # ---- recording on and off
 
 
+Modes: TypeAlias = tuple[bool, bool]
+
+
+def _modes() -> Modes:
+    return _core.is_grad_enabled(), _core.is_inference_mode_enabled()
+
+
+def _switch_back(modes: Modes) -> None:
+    _core.set_grad_enabled(modes[0])
+    _core.set_inference_mode(modes[1])
+
+
+CO_GENERATOR = 0x20  # inspect's, which would be slow to import
+
+
 class _Recording:
-    """Recording switched to `mode` for the length of a `with` block, or of every call of a decorated function."""
+    """Recording switched to `mode` for the length of a `with` block, or of every call of a decorated function; of a
+    generator: while it runs, not while its caller does."""
 
     mode = False
 
     def __init__(self) -> None:
-        self.before: list[bool] = []
+        self.before: list[Modes] = []
 
     def __new__(cls, function: Any = None) -> Any:
         made = super().__new__(cls)
@@ -38,24 +66,58 @@ class _Recording:
         made.before = []
         return made(function)  # @no_grad without parentheses
 
+    def switch(self) -> None:
+        _core.set_grad_enabled(self.mode)
+
     def __enter__(self) -> None:
-        self.before.append(_core.set_grad_enabled(self.mode))
+        self.before.append(_modes())
+        self.switch()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        _core.set_grad_enabled(self.before.pop())
+        _switch_back(self.before.pop())
 
     def __call__(self, function: F) -> F:
+        code = getattr(function, "__code__", None)
+        if code is not None and code.co_flags & CO_GENERATOR:
+            return cast(F, self._switched_generator(function))
+
         @wraps(function)
         def switched(*args: Any, **kwargs: Any) -> Any:
-            before = _core.set_grad_enabled(self.mode)
-            try:
-                return function(*args, **kwargs)
-            finally:
-                _core.set_grad_enabled(before)
+            return self._run(function, *args, **kwargs)
 
         return cast(F, switched)
+
+    def _run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        before = _modes()  # not in self: several threads may be here
+        try:
+            self.switch()
+            return function(*args, **kwargs)
+        finally:
+            _switch_back(before)
+
+    def _switched_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def switched(*args: Any, **kwargs: Any) -> Any:
+            generator = function(*args, **kwargs)
+            resume = partial(next, generator)
+            while True:
+                try:
+                    made = self._run(resume)
+                except StopIteration as end:
+                    return end.value
+                try:
+                    sent = yield made
+                except GeneratorExit:
+                    self._run(generator.close)
+                    raise
+                except BaseException as error:  # noqa: BLE001 -- it is the generator's to handle
+                    resume = partial(generator.throw, error)
+                else:
+                    resume = partial(generator.send, sent)
+
+        return switched
 
 
 class no_grad(_Recording):
@@ -83,12 +145,14 @@ class enable_grad(_Recording):
 
 
 class inference_mode(_Recording):
-    """As `no_grad`; `inference_mode(False)` records.
+    """As `no_grad`, and what is made inside stays out of every graph: outside it may be read, but not be overwritten, nor
+    kept for a backward pass; a `clone()` may. `inference_mode(False)` records.
 
     >>> import trigrad as tg
     >>> with tg.inference_mode():
-    ...     (2 * tg.ones(2, requires_grad=True)).requires_grad
-    False
+    ...     y = 2 * tg.ones(2, requires_grad=True)
+    >>> y.requires_grad, y.is_inference()
+    (False, True)
     """
 
     def __new__(cls, mode: Any = True) -> Any:
@@ -100,6 +164,10 @@ class inference_mode(_Recording):
 
     def __init__(self, mode: bool = True) -> None:
         super().__init__()
+
+    def switch(self) -> None:
+        _core.set_inference_mode(not self.mode)
+        _core.set_grad_enabled(self.mode)
 
 
 class set_grad_enabled(_Recording):
@@ -117,10 +185,20 @@ class set_grad_enabled(_Recording):
     def __init__(self, mode: bool) -> None:
         super().__init__()
         self.mode = bool(mode)
-        self.before.append(_core.set_grad_enabled(self.mode))
+        self.made_in: Modes | None = _modes()
+        self.switch()
 
     def __enter__(self) -> None:
-        _core.set_grad_enabled(self.mode)
+        super().__enter__()
+        if self.made_in is not None:  # the block's end goes back to before this object was made
+            self.before[-1], self.made_in = self.made_in, None
+
+    def __call__(self, function: F) -> F:
+        """As a decorator it switches nothing now."""
+        if self.made_in is not None:
+            _switch_back(self.made_in)
+            self.made_in = None
+        return super().__call__(function)
 
 
 def is_grad_enabled() -> bool:
@@ -133,20 +211,49 @@ def is_grad_enabled() -> bool:
     return _core.is_grad_enabled()
 
 
+def is_inference_mode_enabled() -> bool:
+    """Is this thread inside `inference_mode`?
+
+    >>> import trigrad as tg
+    >>> with tg.inference_mode():
+    ...     tg.is_inference_mode_enabled()
+    True
+    """
+    return _core.is_inference_mode_enabled()
+
+
+def is_inference(input: Tensor) -> bool:
+    """Was the tensor made in `inference_mode`?
+
+    >>> import trigrad as tg
+    >>> tg.is_inference(tg.ones(2))
+    False
+    """
+    return input.is_inference()
+
+
 # ---- the backward pass
 
 
 def _listed(what: str, value: Tensors | None) -> list[Tensor]:
     found = [value] if isinstance(value, Tensor) else list(value or ())
-    if not all(isinstance(t, Tensor) for t in found):
-        raise TypeError(f"[backward] {what} holds a {type(found[0]).__name__}, expected tensors")
+    for t in found:
+        if not isinstance(t, Tensor):
+            raise TypeError(f"[backward] {what} holds a {type(t).__name__}, expected tensors")
     return found
 
 
 def _seeds(op: str, outputs: list[Tensor], given: Gradients) -> list[Tensor]:
     """The gradients that the pass starts from: those given, or 1 for an output of one element."""
-    grads = [given] if given is None or isinstance(given, Tensor) else list(given)
-    grads += [None] * (len(outputs) - len(grads))
+    if given is not None and not isinstance(given, Tensor | list | tuple):
+        raise TypeError(
+            f"[{op}] the gradient is a {type(given).__name__}, expected a tensor of the output's shape or None"
+        )
+    grads = [None] * len(outputs) if given is None else [given] if isinstance(given, Tensor) else list(given)
+    if len(grads) != len(outputs):
+        raise RuntimeError(
+            f"[{op}] got {len(grads)} gradients for {len(outputs)} outputs, expected one (or None) for each"
+        )
     seeds = []
     for y, g in zip(outputs, grads, strict=True):
         if not y.requires_grad:
@@ -161,6 +268,8 @@ def _seeds(op: str, outputs: list[Tensor], given: Gradients) -> list[Tensor]:
                     "take the sum or mean first, or pass the gradient of your loss with respect to it"
                 )
             g = ops.fill_(_core.empty(tuple(y.shape), y.dtype), 1)
+        if not isinstance(g, Tensor):
+            raise TypeError(f"[{op}] a gradient is a {type(g).__name__}, expected a tensor or None")
         if g.shape != y.shape:
             raise RuntimeError(
                 f"[{op}] the gradient has shape {tuple(g.shape)}, expected that of the output: {tuple(y.shape)}"
@@ -185,73 +294,27 @@ def _leads_to(roots: list[Node], targets: set[Any]) -> set[Node]:
     return leading
 
 
+RETAINING = -1  # the key of the hook that fills .grad of a tensor that is no leaf: it comes last (node.h)
+
+
 def _hooked(hooks: dict[int, Callable[[Tensor], Tensor | None]], grad: Tensor) -> Tensor:
-    for hook in tuple(hooks.values()):
+    for key, hook in tuple(hooks.items()):
+        if key == RETAINING:
+            continue
         changed = hook(grad)
-        if changed is not None:
-            grad = changed
+        if changed is None:
+            continue
+        if not isinstance(changed, Tensor):
+            raise TypeError(f"[register_hook] the hook returned a {type(changed).__name__}, expected a tensor or None")
+        if changed.shape != grad.shape or changed.dtype is not grad.dtype:
+            raise RuntimeError(
+                f"[register_hook] the hook returned shape {tuple(changed.shape)} of {changed.dtype}, expected those of the "
+                f"gradient: {tuple(grad.shape)} of {grad.dtype}"
+            )
+        grad = changed
+    if RETAINING in hooks:
+        hooks[RETAINING](grad)
     return grad
-
-
-class _Pass:
-    """One walk over the graph, from the latest node to the earliest."""
-
-    def __init__(self, create_graph: bool, retain_graph: bool) -> None:
-        self.create_graph, self.retain_graph = create_graph, retain_graph
-        self.pending: dict[Node, list[Tensor | None]] = {}  # per output the gradient summed so far
-        self.queue: list[tuple[int, Node]] = []
-        self.leaves: dict[Tensor, tuple[Tensor, bool]] = {}  # the gradient, and may the leaf keep it as it is?
-        self.captured: dict[tuple[Node, int], Tensor | None] = {}
-        self.leading: set[Node] | None = None  # the nodes to be differentiated; None: all
-
-    def give(self, target: Any, output: int, grad: Tensor, own: bool) -> None:
-        if not isinstance(target, Node):
-            so_far = self.leaves.get(target)
-            self.leaves[target] = (grad, own) if so_far is None else (ops.add(so_far[0], grad), True)
-            return
-        if self.leading is not None and target not in self.leading and (target, output) not in self.captured:
-            return
-        grads = self.pending.get(target)
-        if grads is None:
-            grads = self.pending[target] = [None] * target.n_outputs
-            heappush(self.queue, (-target.sequence, target))
-        before = grads[output]
-        grads[output] = grad if before is None else ops.add(before, grad)
-
-    def run(self) -> None:
-        while self.queue:
-            _, node = heappop(self.queue)
-            grads = self.pending.pop(node)
-            for k, hooks in (node.hooks or {}).items():
-                grad = grads[k]
-                if grad is not None:
-                    grads[k] = _hooked(hooks, grad)
-            for k, grad in enumerate(grads):
-                if (node, k) in self.captured:
-                    self.captured[node, k] = grad
-            if self.leading is None or node in self.leading:
-                self.step(node, grads)
-
-    def wanted(self, edges: tuple[tuple[Any, int] | None, ...]) -> tuple[bool, ...] | None:
-        """Which gradients lead to where one is asked for. None: all that there are."""
-        if self.leading is None:
-            return None
-        return tuple(
-            e is not None and (not isinstance(e[0], Node) or e[0] in self.leading or e in self.captured) for e in edges
-        )
-
-    def step(self, node: Node, grads: list[Tensor | None]) -> None:
-        edges = node.edges
-        made = node.apply(tuple(grads), self.create_graph, self.wanted(edges))
-        _check_anomaly(node, made)
-        if not self.retain_graph:
-            node.release()
-        taken = {id(g) for g in grads}
-        for edge, grad in zip(edges, made, strict=True):
-            if edge is not None and grad is not None:
-                own = node.is_row and id(grad) not in taken
-                taken.add(id(grad))
-                self.give(edge[0], edge[1], grad, own)
 
 
 def _walk(
@@ -260,33 +323,37 @@ def _walk(
     grads: Gradients,
     create_graph: bool,
     retain_graph: bool | None,
-    prepare: Callable[[_Pass, list[Node]], None],
-) -> _Pass:
-    walk = _Pass(create_graph, create_graph if retain_graph is None else retain_graph)
-    before = _core.set_grad_enabled(create_graph)
+    wanted: list[Edge] | None = None,
+) -> tuple[list[tuple[Tensor, Tensor]], dict[Edge, Tensor | None]]:
+    """The gradients of the leaves and, by their places in the graph, of other tensors that are wanted (None: all leaves)."""
+    before = _core.is_grad_enabled()
     try:
+        _core.set_grad_enabled(create_graph)
         seeds = _seeds(op, outputs, grads)
-        edges = [cast(tuple[Any, int], _core.edge(y)) for y in outputs]
-        prepare(walk, [e[0] for e in edges if isinstance(e[0], Node)])
-        for (target, output), seed in zip(edges, seeds, strict=True):
-            walk.give(target, output, seed, own=False)
-        walk.run()
-        for leaf, (grad, own) in walk.leaves.items():
-            if leaf._hooks:
-                walk.leaves[leaf] = _hooked(leaf._hooks, grad), own
+        edges = [cast(Edge, _core.edge(y)) for y in outputs]
+        leading, targets, captured = None, set[Any](), dict[Edge, Tensor | None]()
+        if wanted is not None:
+            targets = {e[0] for e in wanted}
+            leading = _leads_to([e[0] for e in edges if isinstance(e[0], Node)], targets)
+            captured = {e: None for e in wanted if isinstance(e[0], Node)}
+        retain = create_graph if retain_graph is None else bool(retain_graph)
+        check = _check_anomaly if _anomaly else None
+        leaves = _core.walk(edges, seeds, leading, targets, captured, bool(create_graph), retain, _hooked, check)
     finally:
         _core.set_grad_enabled(before)
-    return walk
+    return leaves, captured
 
 
-def _accumulate(leaf: Tensor, grad: Tensor, own: bool, create_graph: bool) -> None:
-    """Into leaf.grad: in place where there is one, else as it is if nobody else holds its memory, else as a copy."""
-    if leaf.grad is None:
-        leaf.grad = grad if create_graph or (own and grad._exclusive) else grad.clone()
-    elif create_graph:
-        leaf.grad = ops.add(leaf.grad, grad)
-    else:
-        leaf.grad.add_(grad)
+_accumulating = threading.RLock()  # threads may add to the same leaf
+
+
+def _unlock_after_fork() -> None:
+    global _accumulating
+    _accumulating = threading.RLock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_after_fork)
 
 
 def backward(
@@ -316,27 +383,28 @@ def backward(
                 "[backward] one of the inputs does not require a gradient; set x.requires_grad_() before"
             )
 
-    edges = [cast(tuple[Any, int], _core.edge(x)) for x in wanted or ()]
-
-    def prepare(walk: _Pass, roots: list[Node]) -> None:
-        if wanted is not None:
-            walk.leading = _leads_to(roots, {e[0] for e in edges})
-            walk.captured = {e: None for e in edges if isinstance(e[0], Node)}
-
-    walk = _walk("backward", outputs, grad_tensors, create_graph, retain_graph, prepare)
-    found = dict(walk.leaves)
-    if wanted is not None:
-        kept = {
-            x: walk.leaves.get(x) if not isinstance(e[0], Node) else (walk.captured[e], False)
-            for x, e in zip(wanted, edges, strict=True)
-        }
-        found = {x: cast(tuple[Tensor, bool], g) for x, g in kept.items() if g is not None and g[0] is not None}
-    before = _core.set_grad_enabled(create_graph)
+    if create_graph:
+        warn(
+            "[backward] create_graph=True makes .grad of a leaf keep the graph, and so the leaf itself, alive; use "
+            "autograd.grad(..., create_graph=True), or set .grad to None afterwards"
+        )
+    if wanted is None:
+        found, _ = _walk("backward", outputs, grad_tensors, create_graph, retain_graph)
+    else:
+        edges = [cast(Edge, _core.edge(x)) for x in wanted]
+        leaves, captured = _walk("backward", outputs, grad_tensors, create_graph, retain_graph, edges)
+        by_leaf = dict(leaves)
+        grads = [captured[e] if isinstance(e[0], Node) else by_leaf.get(x) for x, e in zip(wanted, edges, strict=True)]
+        found = [(x, g) for x, g in dict(zip(wanted, grads, strict=True)).items() if g is not None]
+    before = _core.is_grad_enabled()
     try:
-        for leaf, (grad, own) in found.items():
-            _accumulate(leaf, grad, own, create_graph)
-            for hook in tuple((leaf._post_hooks or {}).values()):
-                hook(leaf)
+        _core.set_grad_enabled(create_graph)
+        with _accumulating:
+            _core.accumulate(found, bool(create_graph))
+        for leaf, _ in found:
+            if leaf._post_hooks:
+                for hook in tuple(leaf._post_hooks.values()):
+                    hook(leaf)
     finally:
         _core.set_grad_enabled(before)
 
@@ -368,6 +436,8 @@ def grad(
     if allow_unused is False and materialize_grads:
         raise ValueError("[grad] materialize_grads=True needs allow_unused=True or None")
     made_of = _listed("inputs", inputs)
+    if not made_of:
+        raise RuntimeError("[grad] inputs is empty, expected the tensors with respect to which gradients are wanted")
     edges = [_core.edge(x) for x in made_of]
     for x, edge in zip(made_of, edges, strict=True):
         if edge is None:
@@ -375,16 +445,12 @@ def grad(
                 f"[grad] an input of shape {tuple(x.shape)} does not require a gradient; set x.requires_grad_() before "
                 "the outputs are computed"
             )
-    known = cast(list[tuple[Any, int]], edges)
-
-    def prepare(walk: _Pass, roots: list[Node]) -> None:
-        walk.leading = _leads_to(roots, {e[0] for e in known})
-        walk.captured = {e: None for e in known if isinstance(e[0], Node)}
-
-    walk = _walk("grad", _listed("outputs", outputs), grad_outputs, create_graph, retain_graph, prepare)
+    known = cast(list[Edge], edges)
+    leaves, captured = _walk("grad", _listed("outputs", outputs), grad_outputs, create_graph, retain_graph, known)
+    by_leaf = dict(leaves)
     results = []
     for x, edge in zip(made_of, known, strict=True):
-        found = walk.captured[edge[0], edge[1]] if isinstance(edge[0], Node) else walk.leaves.get(x, (None, False))[0]
+        found = captured[edge] if isinstance(edge[0], Node) else by_leaf.get(x)
         if found is None:
             if materialize_grads:
                 found = ops.fill_(_core.empty(tuple(x.shape), x.dtype), 0)
@@ -398,40 +464,90 @@ def grad(
 
 # ---- anomalies
 
-_anomaly = False
+_anomaly = False  # are gradients looked at? (and each node knows where its call was made)
+_traced = False
 
 
-class detect_anomaly:
-    """Name the op whose backward pass made the first NaN, in a `with` block.
+def _where() -> str:
+    """The line of the user's program that is running, and the lines that called it, as a traceback shows them."""
+    import traceback  # slow to import, and rarely needed
+
+    frames = traceback.extract_stack()
+    while frames and frames[-1].filename.startswith(PACKAGE):
+        frames.pop()
+    return "".join(traceback.format_list(frames))
+
+
+def _look_for_anomalies(traced: bool, check_nan: bool) -> None:
+    global _anomaly, _traced
+    _traced, _anomaly = traced, traced and check_nan
+    _core.set_witness(_where if traced else None)
+
+
+def is_anomaly_enabled() -> bool:
+    """Are backward passes looked at for NaN?
+
+    >>> import trigrad as tg
+    >>> tg.is_anomaly_enabled()
+    False
+    """
+    return _traced
+
+
+class set_detect_anomaly:
+    """Name the op whose backward pass made the first NaN, and where it was called, from now on; as a `with` block, for
+    its length. It costs time. With check_nan=False gradients are not looked at."""
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self.before = _traced, _anomaly
+        _look_for_anomalies(bool(mode), bool(check_nan))
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        _look_for_anomalies(*self.before)
+
+
+class detect_anomaly(set_detect_anomaly):
+    """Name the op whose backward pass made the first NaN, and where it was called, in a `with` block. It costs time.
 
     >>> import trigrad as tg
     >>> x = tg.tensor(0.0, requires_grad=True)
     >>> with tg.autograd.detect_anomaly():
-    ...     (x.sqrt() * 0).backward()
+    ...     (x.sqrt() * 0).backward()  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    RuntimeError: [backward] the gradient of sqrt, input 0, shape (), has NaN; look at what goes into it
+    RuntimeError: [backward] the gradient of sqrt, input 0, shape (), has NaN; ...
     """
 
     def __init__(self, check_nan: bool = True) -> None:
-        self.mode = check_nan
+        self.check_nan = check_nan
 
     def __enter__(self) -> None:
-        global _anomaly
-        self.before, _anomaly = _anomaly, self.mode
-
-    def __exit__(self, *error: object) -> None:
-        global _anomaly
-        _anomaly = self.before
+        super().__init__(True, self.check_nan)
 
 
-def _check_anomaly(node: Node, made: tuple[Tensor | None, ...]) -> None:
-    if not _anomaly:
-        return
+def _has_nan(g: Tensor | None) -> bool:
+    return g is not None and g.numel() > 0 and bool(ops.any(ops.isnan(g)))
+
+
+def _check_anomaly(node: Node, grads: Sequence[Tensor | None], made: Sequence[Tensor | None]) -> None:
     for i, g in enumerate(made):
-        if g is not None and bool(ops.amax(ops.isnan(g)) if g.numel() else False):
-            raise RuntimeError(
-                f"[backward] the gradient of {node.name}, input {i}, shape {tuple(g.shape)}, has NaN; look at what goes into it"
-            )
+        if g is None or not _has_nan(g):
+            continue
+        origin = (
+            "it was NaN already in what backward() started from"
+            if any(map(_has_nan, grads))
+            else "look at what goes into it"
+        )
+        place = (
+            f". The call was made here:\n{node.where}"
+            if node.where
+            else " (it was recorded before anomalies were looked for)"
+        )
+        raise RuntimeError(
+            f"[backward] the gradient of {node.name}, input {i}, shape {tuple(g.shape)}, has NaN; {origin}{place}"
+        )
 
 
 # ---- what the tape asks for

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from trigrad import _core, _creation, _dtypes, ops
 from trigrad._core import Tensor
+from trigrad._in_place import in_place, replaced
+from trigrad._recording import as_it_was, is_recorded, with_values
 
 __all__ = [
     "absolute",
@@ -206,7 +207,7 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
             raise RuntimeError(f"[lerp] {name} is {x.dtype}, expected {input.dtype} as input; cast it with .to()")
     if not isinstance(weight, Tensor):
         return ops.native_lerp(input, end, weight)
-    near = ops.lt(weight, 0.5)  # the start is the nearer end
+    near = ops.lt(ops.abs(weight), 0.5)  # the start is the nearer end
     start, share = ops.where(near, input, end), ops.where(near, weight, ops.sub(weight, 1))
     return ops.add(start, ops.mul(share, ops.sub(end, input)))
 
@@ -265,8 +266,18 @@ def clamp(input: Tensor, min: Operand | None = None, max: Operand | None = None)
             raise RuntimeError("[clamp] got neither min nor max, expected at least one of them")
         return ops.clamp(input, min, max)
     if min is not None:
-        input = ops.maximum(input, min)
-    return input if max is None else ops.minimum(input, max)
+        input = _bounded(ops.maximum, ops.lt, input, min)
+    return input if max is None else _bounded(ops.minimum, ops.gt, input, max)
+
+
+def _bounded(value: Callable[..., Tensor], beyond: Callable[..., Tensor], input: Tensor, bound: Operand) -> Tensor:
+    """On the bound the gradient is the input's, as in PyTorch, and not a half each as by maximum and minimum."""
+    if not is_recorded(input, bound):
+        return value(input, bound)
+    outside = beyond(input, bound)
+    if isinstance(bound, Tensor):
+        outside = ops.logical_or(outside, ops.ne(bound, bound))  # NaN
+    return with_values(ops.where(outside, bound, input), value, input, bound)
 
 
 def clamp_min(input: Tensor, min: Operand) -> Tensor:
@@ -423,8 +434,10 @@ def xlogy(input: Operand, other: Operand) -> Tensor:
     if x.dtype is not y.dtype:
         kind = _dtypes.result_type(x, y)
         y = ops.cast(y, kind) if kind.is_floating_point else y
-    known_zero = ops.logical_and(ops.eq(x, 0), ops.eq(y, y))
-    return ops.where(known_zero, 0.0, ops.mul(x, ops.log(y)))
+    # The zero takes a logarithm that is no number: it is not computed, else 0 inf and its gradient were NaN.
+    endless = ops.logical_or(ops.le(y, 0), ops.eq(y, math.inf))
+    log = ops.log(ops.where(ops.logical_and(ops.eq(x, 0), endless), 1.0, y))
+    return ops.add(ops.mul(x, log), 0.0)  # 0 log(0.5) is 0, not -0
 
 
 def deg2rad(input: Tensor) -> Tensor:
@@ -539,32 +552,8 @@ def addcdiv_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
 def lerp_(self: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     """self + weight (end - self), written into self."""
     if isinstance(weight, Tensor) or end.dtype is not self.dtype:
-        return replaced("lerp_", self, lerp(self, end, weight))
+        return replaced("lerp_", self, lerp(as_it_was(self, end, weight), end, weight))
     return self.native_lerp_(end, weight)
-
-
-def replaced(name: str, self: Tensor, result: Tensor) -> Tensor:
-    """`self` with the elements of `result`, which must have its shape and a dtype that goes into its own."""
-    if result.shape != self.shape:
-        raise RuntimeError(
-            f"[{name}] the result has shape {tuple(result.shape)}, expected that of the tensor, {tuple(self.shape)}"
-        )
-    if not _dtypes.can_cast(result.dtype, self.dtype):
-        raise RuntimeError(f"[{name}] result type {result.dtype} can't be cast to the tensor's type {self.dtype}")
-    return ops.copy_(self, result)
-
-
-def in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The method that writes what `function` returns into its first argument."""
-    name = f"{function.__name__}_"
-
-    @wraps(function)
-    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return replaced(name, self, function(self, *args, **kwargs))
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"As {function.__name__}, written into the tensor."
-    return method
 
 
 METHODS = (

@@ -10,6 +10,7 @@ from trigrad._core import Tensor
 from trigrad._creation import DTypeArgument
 from trigrad._random import Generator, draw
 from trigrad._reductions import takes_axis
+from trigrad._warnings import warn
 
 __all__ = [
     "batch_norm",
@@ -28,36 +29,47 @@ __all__ = [
 Reduction: TypeAlias = Literal["none", "mean", "sum"]
 
 
+def _axis_of(op: str, input: Tensor) -> int:
+    """The axis that PyTorch takes where none is given, with its warning."""
+    warn(
+        f"[{op}] Implicit dimension choice for {op} has been deprecated. Change the call to include dim=X as an argument."
+    )
+    return 0 if input.ndim in (0, 1, 3) else 1
+
+
 @takes_axis
-def softmax(input: Tensor, dim: int, dtype: DTypeArgument | None = None) -> Tensor:
-    """exp(input) divided by its sum along `dim`; `dtype` casts first.
+def softmax(input: Tensor, dim: int | None = None, dtype: DTypeArgument | None = None) -> Tensor:
+    """exp(input) divided by its sum along `dim`; `dtype` casts first. Without dim the rank says which, with a warning.
 
     >>> import trigrad as tg
     >>> tg.softmax(tg.tensor([0.0, 0.0]), 0)
     tensor([0.5000, 0.5000])
     """
+    dim = _axis_of("softmax", input) if dim is None else dim
     return ops.softmax(input if dtype is None else ops.cast(input, dtype), dim)
 
 
 @takes_axis
-def log_softmax(input: Tensor, dim: int, dtype: DTypeArgument | None = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int | None = None, dtype: DTypeArgument | None = None) -> Tensor:
     """The logarithm of `softmax`, computed without loss of digits; `dtype` casts first.
 
     >>> import trigrad as tg
     >>> tg.log_softmax(tg.tensor([0.0, 0.0]), 0)
     tensor([-0.6931, -0.6931])
     """
+    dim = _axis_of("log_softmax", input) if dim is None else dim
     return ops.log_softmax(input if dtype is None else ops.cast(input, dtype), dim)
 
 
 @takes_axis
-def softmin(input: Tensor, dim: int, dtype: DTypeArgument | None = None) -> Tensor:
+def softmin(input: Tensor, dim: int | None = None, dtype: DTypeArgument | None = None) -> Tensor:
     """`softmax` of -input.
 
     >>> import trigrad as tg
     >>> tg.softmin(tg.tensor([0.0, 0.0]), 0)
     tensor([0.5000, 0.5000])
     """
+    dim = _axis_of("softmin", input) if dim is None else dim
     return ops.softmax(ops.neg(input if dtype is None else ops.cast(input, dtype)), dim)
 
 

@@ -302,7 +302,10 @@ def embedding(
         raise ValueError(
             f"[embedding] padding_idx is {padding_idx}, expected a row of the weight {tuple(weight.shape)}"
         )
-    return _speaking_as("embedding", ops.native_index, weight, [input], 0, False)
+    rows = _speaking_as("embedding", ops.native_index, weight, [input], 0, False)
+    if padding_idx is None or not rows.requires_grad:
+        return rows
+    return ops.where(ops.eq(input, padding_idx % weight.shape[0]).unsqueeze(-1), rows.detach(), rows)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:

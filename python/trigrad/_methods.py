@@ -13,6 +13,7 @@ from trigrad import (
     _elementwise,
     _functional,
     _indexing,
+    _legacy,
     _linalg,
     _ordering,
     _random,
@@ -73,8 +74,10 @@ def to(
     return self.clone() if copy else self
 
 
-def type(self: Tensor, dtype: DTypeArgument | None = None) -> Tensor | str:
+def type(self: Tensor, dtype: DTypeArgument | _legacy.TypeOfTensor | None = None) -> Tensor | str:
     """Without an argument the name of the type, else the same as to(dtype)."""
+    if isinstance(dtype, _legacy.TypeOfTensor):
+        dtype = dtype.dtype
     return repr(self.dtype) if dtype is None else to(self, dtype)
 
 
@@ -136,6 +139,11 @@ def bool(self: Tensor) -> Tensor:
 def cpu(self: Tensor) -> Tensor:
     """The tensor on the CPU: itself."""
     return to(self, "cpu")
+
+
+def cuda(self: Tensor, device: builtins.int | DeviceArgument = None, non_blocking: builtins.bool = False) -> Tensor:
+    """The tensor on a GPU."""
+    return to(self, f"cuda:{device}" if isinstance(device, builtins.int) else device or "cuda")
 
 
 # ---- new tensors of the same dtype
@@ -268,6 +276,44 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: _random.Generator | Non
     )
 
 
+WHOLE_FLOATS = {_core.float16: 11, _core.bfloat16: 8, _core.float32: 24, _core.float64: 53}  # bits of the significand
+WHOLE_BITS = {_core.uint8: 8, _core.int8: 7, _core.uint16: 16, _core.int16: 15, _core.uint32: 32, _core.int32: 31}
+
+
+def random_(self: Tensor, *limits: builtins.int, generator: _random.Generator | None = None) -> Tensor:
+    """Filled with whole numbers: random_(to) with 0 <= x < to, random_(from, to) with from <= x < to, and random_() with
+    all from 0 to the greatest up to which the dtype has every whole number.
+
+    >>> import trigrad as tg
+    >>> x = tg.empty(100, dtype=tg.long).random_(5)
+    >>> int(x.min()), int(x.max())
+    (0, 4)
+    """
+    if len(limits) > 2:
+        raise TypeError(f"[random_] got {len(limits)} limits, expected random_(), random_(to) or random_(from, to)")
+    low = limits[0] if len(limits) == 2 else 0
+    if self.dtype.is_floating_point:
+        least, last = -(2 ** WHOLE_FLOATS[self.dtype]), 2 ** WHOLE_FLOATS[self.dtype]
+    elif self.dtype is _core.bool:
+        least, last = 0, 1
+    else:
+        last = 2 ** WHOLE_BITS.get(self.dtype, 63) - 1
+        least = -last - 1 if self.dtype.is_signed else 0
+    high = limits[-1] if limits else min(last + 1, 2**63 - 1)
+    if not low < high:
+        raise RuntimeError(f"[random_] from is {low} and to is {high}, expected from < to")
+    if low < least or high - 1 > last:
+        raise RuntimeError(
+            f"[random_] got {low} to {high}, expected whole numbers that {self.dtype} has: {least} to {last}"
+        )
+    return _random.draw(
+        generator,
+        lambda seed, stream, step: ops.copy_(
+            self, ops.integers(self.shape, low, high, seed, stream, step, dtype=_core.int64)
+        ),
+    )
+
+
 # ---- Python's and numpy's protocols
 
 
@@ -281,7 +327,8 @@ def array(self: Tensor, dtype: Any = None, copy: Any = None) -> numpy.ndarray[An
 
 
 def copy(self: Tensor) -> Tensor:
-    return self[...]
+    """A leaf on the same memory."""
+    return _rebuilt(self.detach(), self.requires_grad, self._role)
 
 
 def deepcopy(self: Tensor, memo: dict[Any, Any]) -> Tensor:
@@ -309,10 +356,6 @@ def rebuild(data: bytes, dtype: DTypeArgument, shape: tuple[builtins.int, ...], 
 
 
 def reduce(self: Tensor) -> tuple[Any, ...]:
-    if not self.is_leaf:
-        raise RuntimeError(
-            "[pickle] got a tensor made of others that require gradients, expected a leaf; pickle x.detach() instead"
-        )
     made = self._bytes(), self.dtype, tuple(self.shape)
     if self.requires_grad or self._role:
         return rebuild, (*made, self.requires_grad, self._role)
@@ -327,8 +370,8 @@ def format(self: Tensor, spec: str) -> str:
 
 METHODS = (
     *(new_empty, new_zeros, new_ones, new_full, new_tensor, short, char, byte),
-    *(to, type, type_as, float, double, half, bfloat16, long, int, bool, cpu, expand_as, view_as, reshape_as),
-    *(fill_diagonal_, is_same_size, where, uniform_, normal_, bernoulli_),
+    *(to, type, type_as, float, double, half, bfloat16, long, int, bool, cpu, cuda, expand_as, view_as, reshape_as),
+    *(fill_diagonal_, is_same_size, where, uniform_, normal_, bernoulli_, random_),
     *_tensor_grad.METHODS,
 )
 SPECIAL_METHODS = {
@@ -363,5 +406,6 @@ def install() -> None:
             setattr(Tensor, alias + suffix, getattr(Tensor, name + suffix))
     for name, special in SPECIAL_METHODS.items():
         setattr(Tensor, name, special)
+    setattr(Tensor, "__new__", _legacy.new)  # noqa: B010 -- mypy lets no one assign it
     for getter in PROPERTIES:
         setattr(Tensor, getter.__name__, property(getter))

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from trigrad import _creation, ops
-from trigrad._core import Tensor
+from trigrad._core import Tensor, int64
 from trigrad._core import bool as boolean
 from trigrad._creation import DTypeArgument
+from trigrad._recording import as_it_was
 from trigrad._reductions import ValuesAndIndices, takes_axis
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "topk",
     "trapezoid",
     "trapz",
+    "unique",
 ]
 
 Interpolation: TypeAlias = Literal["linear", "lower", "higher", "midpoint", "nearest"]
@@ -255,10 +257,59 @@ def cumprod_(self: Tensor, dim: int, *, dtype: DTypeArgument | None = None) -> T
 
 
 def _scanned(name: str, self: Tensor, scan: Callable[..., Tensor], dim: int, dtype: DTypeArgument | None) -> Tensor:
-    result = scan(self, dim, dtype=self.dtype if dtype is None else dtype)
+    result = scan(as_it_was(self), dim, dtype=self.dtype if dtype is None else dtype)
     if result.dtype is not self.dtype:
         raise RuntimeError(f"[{name}] the result is {result.dtype} but the tensor {self.dtype}, expected one dtype")
     return self.copy_(result)
 
 
-METHODS = (sort, argsort, msort, topk, kthvalue, median, nanmedian, quantile, diff, cumsum_, cumprod_)
+def unique(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Tensor | tuple[Tensor, ...]:
+    """The elements that differ, or along `dim` the slices that do, in order, asked or not; with `return_inverse` also
+    which of them stands at each place, with `return_counts` also how often each occurs. No NaN equals another.
+
+    input (...) -> (k,), inverse (...), counts (k,); with dim (..., n, ...) -> (..., k, ...), (n,), (k,)
+
+    >>> import trigrad as tg
+    >>> tg.unique(tg.tensor([3, 1, 3]))
+    tensor([1, 3])
+    >>> tg.unique(tg.tensor([3, 1, 3]), return_inverse=True, return_counts=True)
+    (tensor([1, 3]), tensor([1, 0, 1]), tensor([1, 2]))
+    """
+    input = input.detach()
+    if dim is None:
+        rows, shape = input.reshape(-1), tuple(input.shape)
+        lined, order = ops.native_sort(rows)
+        begins = ops.ne(lined[1:], lined[:-1])
+    else:
+        rows = input.movedim(dim, 0)
+        shape = (rows.shape[0],)
+        if rows.numel() == 0 and rows.shape[0]:
+            raise RuntimeError(
+                f"[unique] input has shape {tuple(input.shape)}, expected slices along dim {dim} with elements"
+            )
+        flat = rows.reshape(rows.shape[0], -1) if rows.numel() else rows.reshape(0, 1)
+        order = ops.native_arange(0, 1, rows.shape[0], int64)
+        for column in reversed(range(flat.shape[1])):  # the first column decides last, and so above all
+            order = order[ops.native_sort(flat[order, column])[1]]
+        begins = ops.any(ops.ne(flat[order[1:]], flat[order[:-1]]), 1)
+    n = rows.shape[0]
+    begins = ops.cat([_creation.ones(min(n, 1), dtype=boolean), begins])
+    places = begins.nonzero().squeeze(1)
+    values = rows[order[places]]
+    made = [values if dim is None else values.movedim(0, dim).contiguous()]
+    if return_inverse:
+        inverse = _creation.empty(n, dtype=int64)
+        inverse[order] = ops.cumsum(begins, 0) - 1
+        made.append(inverse.reshape(shape))
+    if return_counts:
+        made.append(diff(ops.cat([places, _creation.full((1,), n)])))
+    return made[0] if len(made) == 1 else tuple(made)
+
+
+METHODS = (sort, argsort, msort, topk, kthvalue, median, nanmedian, quantile, diff, unique, cumsum_, cumprod_)

@@ -122,12 +122,6 @@ def _edges(t: Tensor) -> Tensor | list[Any]:
     return rows if n <= 2 * edge else [*rows[:edge], _ELLIPSIS, *rows[edge:]]
 
 
-def _node_name(row: str) -> str:
-    """AddBackward0 for add"""
-    words = row.removeprefix("native_").strip("_").split("_")
-    return "".join(w.capitalize() for w in words) + "Backward0"
-
-
 def tensor_repr(t: Tensor) -> str:
     """``repr(t)``"""
     prefix = "tensor("
@@ -154,7 +148,7 @@ def tensor_repr(t: Tensor) -> str:
             format, width = _format_of(_leaves(data), t.is_floating_point())
             text = _body(data, t.ndim, indent, format, width)
     if t.grad_fn is not None:
-        suffixes.append(f"grad_fn=<{_node_name(t.grad_fn.name)}>")
+        suffixes.append(f"grad_fn={t.grad_fn!r}")
     elif t.requires_grad:
         suffixes.append("requires_grad=True")
     text = prefix + text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ __all__ = [
     "get_rng_state",
     "initial_seed",
     "manual_seed",
+    "multinomial",
     "normal",
     "rand",
     "rand_like",
@@ -367,6 +369,49 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     if p is not None:
         input = ops.fill_(_core.empty(input.shape, input.dtype), p)
     return draw(generator, lambda seed, stream, step: ops.native_bernoulli(input, seed, stream, step))
+
+
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """`num_samples` indices per row, each with a probability in proportion to the weight that stands there; without
+    `replacement` no index twice in a row.
+
+    input (n,) or (rows, n) -> (num_samples,) or (rows, num_samples)
+
+    >>> import trigrad as tg
+    >>> tg.multinomial(tg.tensor([0.0, 1.0, 0.0]), 4, replacement=True)
+    tensor([1, 1, 1, 1])
+    >>> sorted(tg.multinomial(tg.ones(3), 3).tolist())
+    [0, 1, 2]
+    """
+    op = "multinomial"
+    if input.ndim not in (1, 2) or not input.dtype.is_floating_point or input.shape[-1] == 0:
+        raise RuntimeError(
+            f"[{op}] input is {input.dtype} of shape {tuple(input.shape)}, expected floating weights (n,) or (rows, n)"
+        )
+    n = input.shape[-1]
+    if num_samples < 1:
+        raise RuntimeError(f"[{op}] cannot sample n_sample <= 0 samples, got {num_samples}")
+    if not replacement and num_samples > n:
+        raise RuntimeError(f"[{op}] cannot sample {num_samples} of {n} without replacement")
+    weights = input.detach()
+    if not (ops.amin(weights).item() >= 0 and ops.amax(weights).item() < math.inf):
+        raise RuntimeError(f"[{op}] probability tensor contains either `inf`, `nan` or element < 0")
+    limits = ops.cumsum(weights, -1, _core.float64)
+    needed = 1 if replacement else num_samples
+    enough = limits[..., -1] > 0 if replacement else ops.sum(weights > 0, -1) >= needed
+    if not ops.all(enough).item():
+        raise RuntimeError(f"[{op}] invalid multinomial distribution: a row has fewer than {needed} weights above 0")
+    size = (*input.shape[:-1], num_samples if replacement else n)
+    uniform = draw(
+        generator, lambda seed, stream, step: ops.uniform(size, 0.0, 1.0, seed, stream, step, dtype=_core.float64)
+    )
+    if replacement:
+        return ops.native_searchsorted(limits, uniform * limits[..., -1:], True)
+    # whose exponential waiting time, of a rate that is the weight, ends first, second, ...
+    waits = ops.where(weights > 0, ops.log1p(-uniform) / -weights, math.inf)
+    return ops.native_topk(waits, num_samples, -1, False)[1]
 
 
 def normal(

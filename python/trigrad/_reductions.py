@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, cast
 from trigrad import _core, ops
 from trigrad._core import Tensor
 from trigrad._creation import DTypeArgument
+from trigrad._recording import is_recorded, with_values
 
 __all__ = [
     "Extrema",
@@ -81,7 +82,7 @@ def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
         return ops.amax(input)
     if isinstance(dim, Tensor):
         return ops.maximum(input, dim)
-    return ValuesAndIndices(ops.amax(input, dim, keepdim), ops.argmax(_ordered(input), dim, keepdim))
+    return _chosen(ops.amax, ops.argmax, input, dim, keepdim)
 
 
 @takes_axis
@@ -98,7 +99,21 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False) -
         return ops.amin(input)
     if isinstance(dim, Tensor):
         return ops.minimum(input, dim)
-    return ValuesAndIndices(ops.amin(input, dim, keepdim), ops.argmin(_ordered(input), dim, keepdim))
+    return _chosen(ops.amin, ops.argmin, input, dim, keepdim)
+
+
+def _chosen(
+    value: Callable[..., Tensor], place: Callable[..., Tensor], input: Tensor, dim: int, keepdim: bool
+) -> ValuesAndIndices:
+    """Extremes and their places. What is recorded takes the values from there: of equal ones the one that is named gets the
+    gradient, as in PyTorch, and not a share each as by amax."""
+    indices = place(_ordered(input), dim, keepdim)
+    if not is_recorded(input) or input.ndim == 0:
+        return ValuesAndIndices(value(input, dim, keepdim), indices)
+    values = ops.gather(input, dim, indices if keepdim else indices.unsqueeze(dim))
+    return ValuesAndIndices(
+        with_values(values if keepdim else values.squeeze(dim), value, input, dim, keepdim), indices
+    )
 
 
 @takes_axis
@@ -141,7 +156,11 @@ def std(
     >>> tg.std(tg.tensor([1.0, 3.0, 5.0]))
     tensor(2.)
     """
-    return ops.sqrt(var(input, dim, unbiased, keepdim, correction=correction))
+    found = var(input, dim, unbiased, keepdim, correction=correction)
+    if not is_recorded(found):
+        return ops.sqrt(found)
+    constant = ops.eq(found, 0.0)  # where nothing varies the gradient is 0, as PyTorch's
+    return ops.where(constant, 0.0, ops.sqrt(ops.where(constant, 1.0, found)))
 
 
 @takes_axis
@@ -246,7 +265,16 @@ def norm(
         return ops.amax(size, dim, keepdim)
     if p == -math.inf:
         return ops.amin(size, dim, keepdim)
-    return ops.pow(ops.sum(ops.pow(size, p), dim, keepdim), 1 / p)
+    if p < 0:
+        ops.amin(size, dim, keepdim)  # which refuses axes without elements, as a negative power has to
+    if not input.requires_grad:
+        return ops.pow(ops.sum(ops.pow(size, p), dim, keepdim), 1 / p)
+    # The gradient of what is 0 counts as 0, of elements (p < 1) and of norms: other numbers are in their places meanwhile.
+    nothing = ops.eq(size, 0)
+    powers = ops.where(nothing, 0.0 if p > 0 else math.inf, ops.pow(ops.where(nothing, 1.0, size), p))
+    total = ops.sum(powers, dim, keepdim)
+    nothing = ops.eq(total, 0.0 if p > 0 else math.inf)
+    return ops.where(nothing, 0.0, ops.pow(ops.where(nothing, 1.0, total), 1 / p))
 
 
 # ---- comparisons of whole tensors

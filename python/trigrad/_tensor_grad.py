@@ -81,16 +81,20 @@ def retain_grad(self: Tensor) -> None:
     """
     if not self.requires_grad:
         raise RuntimeError("[retain_grad] the tensor does not require a gradient; set x.requires_grad_() before")
-    if self.is_leaf or getattr(self, "retains_grad", False):
+    node = self.grad_fn
+    if node is None or self.retains_grad:
         return
-    tensor = weakref.ref(self)
+    tensor = weakref.ref(self)  # the node would keep it alive, and it the node
 
     def keep(grad: Tensor) -> None:
         kept = tensor()
         if kept is not None:
             kept.grad = grad.detach().clone() if kept.grad is None else kept.grad + grad
 
-    register_hook(self, keep)
+    if node.hooks is None:
+        node.hooks = {}
+    node.hooks.setdefault(self.output_nr, {})[_autograd.RETAINING] = keep
+    self._retains_grad = True
 
 
 METHODS: tuple[Callable[..., Any], ...] = (backward, register_hook, register_post_accumulate_grad_hook, retain_grad)

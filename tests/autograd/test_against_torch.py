@@ -96,6 +96,7 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
     "logsumexp": (lambda t, a: t.logsumexp(a, 1), ((4, 5),)),
     "addmm": (lambda t, a, b, c: t.addmm(a, b, c, beta=0.5, alpha=2), ((3,), (4, 5), (5, 3))),
     "gather": (lambda t, a: t.gather(a, 1, t.tensor([[0, 0], [1, 4], [2, 2], [3, 0]])) ** 2, ((4, 5),)),
+    "nansum": (lambda t, a: t.nansum(t.where(a > 0, a * a, t.full((), float("nan"), dtype=a.dtype)), 1), ((4, 5),)),
     "nothing": (lambda t, a: a * 2, ((0, 3),)),
 }
 

@@ -56,7 +56,7 @@ LOADERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("options", LOADERS.values(), ids=LOADERS)
-@pytest.mark.parametrize("kind", ["tensors", "subset", "concat", "numbers"])
+@pytest.mark.parametrize("kind", ["tensors", "subset", "concat", "stack", "stack of names", "numbers"])
 def test_batches_are_pytorchs(kind: str, options: dict[str, Any]) -> None:
     torch = pytest.importorskip("torch")
     seen = []
@@ -66,6 +66,10 @@ def test_batches_are_pytorchs(kind: str, options: dict[str, Any]) -> None:
             d = t.utils.data.Subset(t.utils.data.Subset(d, list(range(22, -1, -1))), list(range(21)))
         elif kind == "concat":
             d = d + d
+        elif kind == "stack":
+            d = t.utils.data.StackDataset(d, Squares())
+        elif kind == "stack of names":
+            d = t.utils.data.StackDataset(x=d, y=Squares())
         elif kind == "numbers":
             d = Squares()
         loader = t.utils.data.DataLoader(d, **options)
@@ -139,6 +143,29 @@ def test_iterable_datasets() -> None:
         data.DataLoader(Stream(), shuffle=True)
     with pytest.raises(AssertionError, match="IterableDataset"):
         data.ConcatDataset([Stream()])
+    both = Stream() + Stream()
+    assert isinstance(both, data.ChainDataset)
+    assert [b.tolist() for b in data.DataLoader(both, batch_size=10)] == [[*range(7), 0, 1, 2], [3, 4, 5, 6]]
+    assert list(data.ChainDataset([])) == []
+    for use in (list, len):
+        with pytest.raises(AssertionError, match="only supports IterableDataset, got a range"):
+            use(data.ChainDataset([range(3)]))
+    assert data.get_worker_info() is None
+
+
+def test_a_subset_that_reads_otherwise_says_how_to_read_a_batch() -> None:
+    class Twice(data.Subset[int]):
+        def __getitem__(self, index: Any) -> int:
+            return 2 * super().__getitem__(index)
+
+    with pytest.raises(NotImplementedError, match="Twice overrides __getitem__ but not __getitems__"):
+        Twice(range(9), [1, 2])
+
+    class TwiceOfMany(Twice):
+        def __getitems__(self, indices: list[int]) -> list[int]:
+            return [self[i] for i in indices]
+
+    assert [b.tolist() for b in data.DataLoader(TwiceOfMany(range(9), [4, 2]), 2)] == [[8, 4]]
 
 
 # ---------------------------------------------------------------- parts
@@ -246,6 +273,13 @@ def test_tensors_are_stacked() -> None:
 D = data.TensorDataset(tg.arange(4))
 REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "sizes": (lambda: data.TensorDataset(tg.ones(3), tg.ones(4)), AssertionError, "Size mismatch between tensors"),
+    "stacked sizes": (
+        lambda: data.StackDataset(D, range(3)),
+        ValueError,
+        r"Size mismatch between datasets, of lengths \[4, 3\]",
+    ),
+    "nothing stacked": (lambda: data.StackDataset(), ValueError, "At least one dataset"),
+    "stacked both ways": (lambda: data.StackDataset(D, y=D), ValueError, "with and without names"),
     "split": (lambda: data.random_split(D, [3, 3]), ValueError, "Sum of input lengths"),
     "fractions": (lambda: data.random_split(D, [0.5, 0.6]), ValueError, "Sum of input lengths"),
     "negative": (lambda: data.random_split(D, [1.5, -0.5]), ValueError, "numbers from 0 to 1"),

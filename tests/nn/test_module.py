@@ -248,6 +248,7 @@ def test_misfits_are_named_at_once_and_change_nothing() -> None:
         net.load_state_dict(state)
     text = str(caught.value)
     assert 'Missing key(s) in state_dict: "count", "out.weight".' in text
+    assert text.index("Missing") < text.index("Unexpected") < text.index("size mismatch")  # as PyTorch lists them
     assert 'Unexpected key(s) in state_dict: "other.x".' in text
     assert "size mismatch for hidden.weight" in text
     assert '"norm.bias"' in text
@@ -451,11 +452,75 @@ def test_copies_are_whole_and_apart(how: str) -> None:
     assert again[0].weight is again[1].weight
 
 
-def test_copies_of_what_has_a_history_are_refused() -> None:
+def test_copies_of_what_has_a_history() -> None:
+    """As in PyTorch: deepcopy refuses it, a pickle holds a leaf."""
     y = nn.Parameter(tg.ones(2)) * 2
-    for take in (copy.deepcopy, pickle.dumps):
-        with pytest.raises(RuntimeError, match="expected a leaf"):
-            take(y)
+    with pytest.raises(RuntimeError, match="expected a leaf"):
+        copy.deepcopy(y)
+    z = pickle.loads(pickle.dumps(y))
+    assert (z.tolist(), z.requires_grad, z.is_leaf) == ([2.0, 2.0], True, True)
+
+
+def test_state_has_the_versions_of_layouts() -> None:
+    torch = pytest.importorskip("torch")
+
+    def made(lib: Any) -> Any:
+        return lib.nn.Sequential(lib.nn.Linear(2, 3), lib.nn.Sequential(lib.nn.BatchNorm1d(3)))
+
+    state, other = made(tg).state_dict(), made(torch).state_dict()
+    assert {k: dict(v) for k, v in state._metadata.items()} == {k: dict(v) for k, v in other._metadata.items()}
+    assert pickle.loads(pickle.dumps(state))._metadata == copy.deepcopy(state)._metadata == state._metadata
+
+    class Renamed(nn.Linear):
+        _version = 3
+
+    seen: list[Any] = []
+    layer = nn.Sequential(Renamed(2, 3))
+    layer[0].register_load_state_dict_pre_hook(lambda m, state, prefix, local, *rest: seen.append((prefix, local)))
+    layer.load_state_dict(layer.state_dict())
+    layer.load_state_dict(dict(layer.state_dict()))
+    assert seen == [("0.", {"version": 3}), ("0.", {})]
+
+
+def test_new_memory_for_all_numbers() -> None:
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    held, names = list(net.parameters()), {k: (v.shape, v.dtype) for k, v in net.state_dict().items()}
+    assert net.to_empty(device="cpu") is net
+    assert {k: (v.shape, v.dtype) for k, v in net.state_dict().items()} == names
+    assert all(p is q for p, q in zip(net.parameters(), held, strict=True))
+    with pytest.raises(RuntimeError, match=r"\[to_empty\]"):
+        net.to_empty(device="cuda")
+
+
+def test_a_module_under_two_names_is_listed_twice_if_asked() -> None:
+    inner = nn.ReLU()
+    net = nn.Sequential(inner, inner)
+    assert len(list(net.modules())) == 2
+    assert len(list(net.modules(remove_duplicate=False))) == 3
+
+
+def test_batches_need_not_be_counted_in_a_state_of_unknown_version() -> None:
+    torch = pytest.importorskip("torch")
+    for lib in (tg, torch):
+        norm = lib.nn.Sequential(lib.nn.BatchNorm1d(2))
+        norm(lib.ones(3, 2))
+        state = {k: v.clone() + 1 for k, v in norm.state_dict().items() if "batches" not in k}
+        assert norm.load_state_dict(state).missing_keys == []
+        assert norm[0].num_batches_tracked.item() == 1
+        assert norm[0].bias.tolist() == [1.0, 1.0]
+        whole = norm.state_dict()
+        del whole["0.num_batches_tracked"]  # its version says that it should be there
+        with pytest.raises(RuntimeError, match=r"Missing key\(s\) in state_dict: .0.num_batches_tracked"):
+            norm.load_state_dict(whole)
+
+
+def test_a_scalar_that_was_saved_with_an_axis_is_loaded() -> None:
+    norm = nn.BatchNorm1d(2)
+    state = dict(norm.state_dict())
+    norm.load_state_dict({**state, "num_batches_tracked": tg.tensor([5])})
+    assert norm.num_batches_tracked.item() == 5
+    with pytest.raises(RuntimeError, match="size mismatch for num_batches_tracked"):
+        norm.load_state_dict({**state, "num_batches_tracked": tg.tensor([5, 6])})
 
 
 def test_ordered_dict_state_is_not_needed() -> None:

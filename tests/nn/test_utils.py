@@ -50,6 +50,15 @@ def test_clip_grad_norm_of_what_is_not_finite() -> None:
     assert utils.clip_grad_norm_([], 1.0).item() == 0.0
 
 
+def test_clip_by_a_norm_known_before() -> None:
+    mine, other = parameters(tg, ours), parameters(torch, theirs)
+    for norm in (0.01, 30.0):
+        utils.clip_grads_with_norm_(mine, 2.0, ours(np.array(norm)))
+        torch.nn.utils.clip_grads_with_norm_(other, 2.0, theirs(np.array(norm)))
+        for p, q in zip(mine[:-1], other[:-1], strict=True):
+            assert_near(p.grad, q.grad)
+
+
 def test_clip_grad_value() -> None:
     mine, other = parameters(tg, ours), parameters(torch, theirs)
     utils.clip_grad_value_(mine, 0.4)

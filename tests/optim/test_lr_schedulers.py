@@ -136,6 +136,17 @@ def test_plateaus(case: str) -> None:
     assert scheduler.in_cooldown == twin.in_cooldown
 
 
+def test_a_schedule_of_ones_own() -> None:
+    class Halving(tg.optim.lr_scheduler.LRScheduler):
+        def get_lr(self) -> list[float]:
+            return [base * 0.5**self.last_epoch for base in self.base_lrs]
+
+    optimizer = tg.optim.SGD([tg.ones(1)], lr=8.0)
+    scheduler = Halving(optimizer)
+    assert [r[0][0] for r in follow(scheduler, optimizer, 3)] == [8.0, 4.0, 2.0, 1.0]
+    assert scheduler.state_dict()["last_epoch"] == 3
+
+
 def test_closed_forms_at_a_given_epoch() -> None:
     import torch
 
@@ -195,6 +206,40 @@ def test_resuming() -> None:
     follow(first, optimizer, 4)
     resumed = tg.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10, last_epoch=first.last_epoch)
     assert resumed.last_epoch == 5
+
+
+RESUMED: dict[str, Any] = {
+    "lambda": lambda L, o, e: L.LambdaLR(o, lambda k: 0.95**k, e),
+    "multiplicative": lambda L, o, e: L.MultiplicativeLR(o, lambda k: 1 - 1 / (k + 2), e),
+    "step": lambda L, o, e: L.StepLR(o, 2, 0.5, e),
+    "multistep": lambda L, o, e: L.MultiStepLR(o, [4, 6], 0.3, e),
+    "constant": lambda L, o, e: L.ConstantLR(o, 0.25, 6, e),
+    "linear": lambda L, o, e: L.LinearLR(o, 0.1, 0.8, 7, e),
+    "exponential": lambda L, o, e: L.ExponentialLR(o, 0.9, e),
+    "polynomial": lambda L, o, e: L.PolynomialLR(o, 9, 2.0, e),
+    "cosine": lambda L, o, e: L.CosineAnnealingLR(o, 5, 0.01, e),
+    "restarts": lambda L, o, e: L.CosineAnnealingWarmRestarts(o, 4, 2, 0.01, e),
+}
+
+
+@pytest.mark.parametrize("last_epoch", [0, 2, 3, 5])
+@pytest.mark.parametrize("name", list(RESUMED))
+def test_resumed_at_an_epoch(name: str, last_epoch: int) -> None:
+    """The rates after a schedule was made anew for an optimizer that has seen `last_epoch` epochs."""
+    mine, theirs = optimizers()
+    found = []
+    for optimizer, t in ((mine, tg), (theirs, pytest.importorskip("torch"))):
+        for group in optimizer.param_groups:
+            group["initial_lr"] = 2 * group["lr"]
+        scheduler = RESUMED[name](t.optim.lr_scheduler, optimizer, last_epoch)
+        rates = [scheduler.get_last_lr()]
+        for _ in range(6):
+            optimizer.step()
+            scheduler.step()
+            rates.append(scheduler.get_last_lr())
+        found.append(rates)
+    for a, b in zip(*found, strict=True):
+        assert a == pytest.approx(b, rel=1e-12)
 
 
 def test_order_of_steps_and_get_lr_are_warned_of() -> None:

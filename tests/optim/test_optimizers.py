@@ -350,7 +350,11 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "lr": (lambda: optim.SGD([W], lr=-1), ValueError, r"\[SGD\] lr is -1, expected 0 or more"),
     "lr_nan": (lambda: optim.Adam([W], lr=math.nan), ValueError, r"\[Adam\] lr is nan"),
     "lr_shape": (lambda: optim.Adam([W], lr=tg.ones(2)), ValueError, "expected one element"),
+    "lr_text": (lambda: optim.SGD([W], lr="0.1"), TypeError, r"\[SGD\] lr is '0.1', expected a number"),
     "betas": (lambda: optim.AdamW([W], betas=(0.9, 1.0)), ValueError, r"\[AdamW\] betas\[1\] is 1.0"),
+    "one beta": (lambda: optim.Adam([W], betas=(0.9,)), ValueError, r"\[Adam\] betas is \(0.9,\), expected two"),
+    "a beta": (lambda: optim.NAdam([W], betas=0.9), ValueError, r"\[NAdam\] betas is 0.9, expected two"),
+    "no params": (lambda: optim.SGD([{"lr": 0.1}]), KeyError, "a parameter group has no 'params'"),
     "nesterov": (lambda: optim.SGD([W], nesterov=True), ValueError, "Nesterov momentum requires"),
     "etas": (lambda: optim.Rprop([W], etas=(1.5, 2.0)), ValueError, "etas are 1.5 and 2.0"),
     "rho": (lambda: optim.Adadelta([W], rho=2), ValueError, "rho is 2"),
@@ -381,10 +385,107 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         with pytest.raises(ValueError, match=message):
             optimizer.load_state_dict(bad)
     a.grad, b.grad = tg.ones(2), tg.ones(3)
+    optimizer.step()
+    before, values = copy.deepcopy(optimizer.state_dict()), [a.tolist(), b.tolist()]
+    bad = copy.deepcopy(before)
+    bad["state"][0]["exp_avg"], bad["state"][1]["exp_avg_sq"] = tg.zeros(5), "text"
+    bad["state"][1]["step"] = tg.zeros(2)
+    short = {**before, "param_groups": [{k: v for k, v in before["param_groups"][0].items() if k not in ("lr", "eps")}]}
+    for wrong, words in (
+        (bad, r"exp_avg of parameter 0 has shape \(5,\), expected \(2,\)\n.*step of parameter 1 has shape \(2,\), expected "
+         r"\(\)\n.*exp_avg_sq of parameter 1 is a str, expected a tensor"),
+        (short, "group 0 has no lr, eps"),
+        (optim.SGD([a, b], momentum=0.9).state_dict(), "group 0 has no betas, eps"),
+        ({"state": {}}, r"got \['state'\], expected a dict with 'state' and 'param_groups'"),
+        (None, "got NoneType, expected a dict"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=words):
+            optimizer.load_state_dict(wrong)
+        assert repr(optimizer.state_dict()) == repr(before)
+    assert [a.tolist(), b.tolist()] == values
+    a.data, b.data = tg.ones(2), tg.ones(3)
     optimizer.state[b] = {"step": tg.tensor(1.0), "exp_avg": tg.zeros(2), "exp_avg_sq": tg.zeros(3)}
     with pytest.raises(RuntimeError, match=r"a state of parameter 1 is float32 of shape \(2,\), expected .* \(3,\)"):
         optimizer.step()
     assert a.tolist() == [1, 1]
+
+
+def test_a_state_of_ones_own_is_loaded_as_it_is() -> None:
+    class Counting(optim.Optimizer):
+        def __init__(self, params: Any, lr: float, rounds: int = 3) -> None:
+            super().__init__(params, {"lr": lr, "rounds": rounds})
+
+        def __setstate__(self, state: dict[str, Any]) -> None:
+            super().__setstate__(state)
+            for group in self.param_groups:
+                group.setdefault("rounds", 7)
+
+    w = tg.ones(2).requires_grad_()
+    optimizer = Counting([w], lr=0.5)
+    optimizer.state[w] = {"step": 4, "exp_avg": [1, 2], "name": "w"}
+    state = copy.deepcopy(optimizer.state_dict())
+    del state["param_groups"][0]["rounds"]
+    again = Counting([w], lr=0.1)
+    again.load_state_dict(state)
+    assert again.state[w] == {"step": 4, "exp_avg": [1, 2], "name": "w"}
+    assert type(again.state[w]["step"]) is int
+    assert again.param_groups[0]["rounds"] == 7
+    assert again.param_groups[0]["lr"] == 0.5
+
+
+def test_older_states_lack_flags_and_have_plain_counts() -> None:
+    w = tg.ones(2).requires_grad_()
+    w.grad = tg.ones(2)
+    first = optim.Adam([w], lr=0.5)
+    first.step()
+    state = copy.deepcopy(first.state_dict())
+    state["state"][0]["step"] = 1
+    for flag in ("amsgrad", "maximize", "foreach", "capturable", "fused", "decoupled_weight_decay"):
+        del state["param_groups"][0][flag]
+    twin = w.detach().clone().requires_grad_()
+    twin.grad = tg.ones(2)
+    second = optim.Adam([twin])
+    second.load_state_dict(state)
+    for optimizer in (first, second):
+        optimizer.step()
+    assert w.tolist() == twin.tolist()
+    assert second.state[twin]["step"].item() == 2
+
+
+INTERRUPTED: dict[str, tuple[Any, int]] = {  # and in which call of the closure
+    "sgd": (lambda p: optim.SGD(p, lr=0.01, momentum=0.5), 1),
+    "adam": (lambda p: optim.Adam(p, lr=0.1), 1),
+    "lbfgs": (lambda p: optim.LBFGS(p), 1),
+    "lbfgs_later": (lambda p: optim.LBFGS(p), 2),
+    "strong_wolfe": (lambda p: optim.LBFGS(p, line_search_fn="strong_wolfe"), 2),
+    "descent": (lambda p: optim.GradientDescent(p, lr=100.0), 3),
+}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("case", INTERRUPTED)
+def test_an_interrupted_closure_leaves_the_parameters_where_they_were(case: str, error: Any) -> None:
+    make, call = INTERRUPTED[case]
+    w = tg.tensor([3.0, -1.0], dtype=tg.float64).requires_grad_()
+    optimizer, calls = make([w]), 0
+
+    def closure() -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise error
+        optimizer.zero_grad()
+        loss = (w**4).sum()
+        loss.backward()
+        return loss
+
+    with pytest.raises(error):
+        optimizer.step(closure)
+    assert calls == call
+    assert w.tolist() == [3.0, -1.0]
+    assert tg.is_grad_enabled()
+    losses = [optimizer.step(closure).item() for _ in range(3)]
+    assert losses[-1] < losses[0] == 82.0
 
 
 def test_rows_refuse_what_would_overwrite_itself() -> None:
@@ -563,11 +664,20 @@ def test_a_quadratic_of_curvature_4_converges_below_a_half(lr: float, converges:
     assert (abs(w.item()) < 1e-3) == converges
 
 
+@pytest.mark.parametrize(
+    "given", [tg.nn.Linear(1, 1), tg.nn.Linear(1, 1).parameters, 3], ids=["model", "method", "number"]
+)
+def test_what_holds_no_parameters_is_named(given: Any) -> None:
+    with pytest.raises(TypeError, match=f"is a {type(given).__name__}, expected .* model.parameters"):
+        optim.SGD(given, lr=0.1)
+
+
 @pytest.mark.parametrize("module", [
-    *("optim.adam", "optim.adagrad", "optim.sgd", "optim.lbfgs", "optim.descent", "optim.lr_scheduler"),
+    *("optim.adam", "optim.adagrad", "optim.sgd", "optim.lbfgs", "optim.descent"),
+    *(f"optim.lr_scheduler.{name}" for name in ("factors", "cosines", "cycles", "several", "plateau")),
     *("utils.data.dataset", "utils.data.sampler", "utils.data.dataloader"),
 ])  # fmt: skip
 def test_examples(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"trigrad.{module}"))
-    assert result.attempted > 4
+    assert result.attempted > 3
     assert not result.failed

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 
 from trigrad import ops
-from trigrad._autograd import no_grad
-from trigrad._core import Tensor
+from trigrad._core import Tensor, promote_types
+from trigrad._core import bool as bool_
+from trigrad._warnings import warn
 
 
 def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -28,15 +28,17 @@ def weighted(op: str, losses: Tensor, sample_weight: Tensor | None) -> Tensor:
     """losses (N, ...) times sample_weight (N,) or of any shape that goes with it."""
     if sample_weight is None:
         return losses
+    if not isinstance(sample_weight, Tensor):
+        raise TypeError(f"[{op}] sample_weight is a {type(sample_weight).__name__}, expected a tensor")
     if sample_weight.ndim == 1 and losses.ndim > 1:
         sample_weight = sample_weight.reshape(-1, *(1,) * (losses.ndim - 1))
-    made = losses * sample_weight
-    if made.shape != losses.shape:
+    lengths = zip(reversed(sample_weight.shape), reversed(losses.shape), strict=False)
+    if sample_weight.ndim > losses.ndim or not all(n in (1, m) for n, m in lengths):
         raise ValueError(
             f"[{op}] sample_weight has shape {tuple(sample_weight.shape)}, expected one weight per event for losses of shape "
             f"{tuple(losses.shape)}"
         )
-    return made
+    return losses * sample_weight
 
 
 def reduced(op: str, losses: Tensor, reduction: str, sample_weight: Tensor | None = None) -> Tensor:
@@ -73,10 +75,9 @@ def elementwise(
 
 def warn_broadcast(op: str, input: Tensor, target: Tensor) -> None:
     if input.shape != target.shape:
-        warnings.warn(
+        warn(
             f"[{op}] Using a target size ({tuple(target.shape)}) that is different to the input size ({tuple(input.shape)}). "
-            "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-            stacklevel=3,
+            "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size."
         )
 
 
@@ -90,24 +91,34 @@ def require_same(op: str, input: Tensor, target: Tensor) -> None:
 warned: set[str] = set()
 
 
-def domain(op: str, outside: Callable[[], Tensor], expected: str) -> None:
+def within(x: Tensor, least: float, greatest: float) -> bool:
+    """Are all elements from `least` to `greatest`? NaN is not."""
+    return x.numel() == 0 or (least <= ops.amin(x).item() and ops.amax(x).item() <= greatest)
+
+
+def domain(op: str, inside: Callable[[], bool], expected: str) -> None:
     """Warn, once per process, that values are outside of what the loss is made for. The loss is computed all the same."""
-    if op in warned:
-        return
-    with no_grad():
-        found = outside()
-        bad = found.numel() > 0 and bool(ops.amax(found))
-    if bad:
+    if op not in warned and not inside():
         warned.add(op)
-        warnings.warn(f"[{op}] {expected}; others are computed all the same, but mean little", stacklevel=4)
+        warn(f"[{op}] {expected}; others are computed all the same, but mean little")
 
 
 def signs(op: str, target: Tensor) -> None:
-    domain(op, lambda: ops.ne(ops.abs(target), 1), "targets are expected to be 1 or -1")
+    domain(op, lambda: within(ops.abs(target.detach()), 1, 1), "targets are expected to be 1 or -1")
 
 
 def probabilities(op: str, target: Tensor) -> None:
-    domain(op, lambda: ops.ne(ops.clamp(target, 0, 1), target), "targets are expected to be probabilities, 0 to 1")
+    domain(op, lambda: within(target.detach(), 0, 1), "targets are expected to be probabilities, 0 to 1")
+
+
+def of_one_dtype(op: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the dtype that arithmetic of the two would have."""
+    if input.dtype is target.dtype:
+        return input, target
+    if target.dtype is bool_:
+        raise TypeError(f"[{op}] target has {target.dtype}, expected numbers; use target.float()")
+    wider = promote_types(input.dtype, target.dtype)
+    return input.to(wider), target.to(wider)
 
 
 def indices(op: str, target: Tensor, classes: int, ignore_index: int) -> tuple[Tensor, Tensor]:

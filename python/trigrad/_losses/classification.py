@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import warnings
+import math
 from typing import Any
 
 from trigrad import _functional, ops
-from trigrad._core import Tensor
+from trigrad._core import Tensor, int64
 from trigrad._losses.base import (
     check_reduction,
     domain,
     indices,
+    of_one_dtype,
     probabilities,
     reduced,
     reduction_of,
     require_same,
     warned,
     weighted,
+    within,
 )
+from trigrad._warnings import warn
 from trigrad.autograd.function import Function
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "kl_div", "nll_loss"]
@@ -58,9 +61,11 @@ def binary_cross_entropy(
     """
     op = "binary_cross_entropy"
     require_same(op, input, target)
-    if input.numel() and bool(ops.amax(ops.ne(ops.clamp(input.detach(), 0, 1), input.detach()))):
+    input, target = of_one_dtype(op, input, target)
+    if not within(input.detach(), 0, 1):
         raise RuntimeError(f"[{op}] all elements of input should be between 0 and 1; take the sigmoid first")
-    probabilities(op, target)
+    if not within(target.detach(), 0, 1):
+        raise RuntimeError(f"[{op}] all elements of target should be between 0 and 1: probabilities")
     losses = _BinaryCrossEntropy.apply(input, target)
     if weight is not None:
         losses = losses * weight
@@ -86,6 +91,7 @@ def binary_cross_entropy_with_logits(
     """
     op = "binary_cross_entropy_with_logits"
     require_same(op, input, target)
+    input, target = of_one_dtype(op, input, target)
     probabilities(op, target)
     reduction = reduction_of(size_average, reduce, reduction)
     check_reduction(op, reduction)
@@ -119,7 +125,14 @@ def cross_entropy(
     tensor(0.6931)
     """
     reduction = reduction_of(size_average, reduce, reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise RuntimeError(f"[cross_entropy] label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if target.dtype.is_floating_point:
+        if ignore_index >= 0:
+            raise RuntimeError(
+                f"[cross_entropy] ignore_index {ignore_index} is not supported for floating point target: class "
+                "probabilities; weigh events with sample_weight"
+            )
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing, sample_weight)
     if sample_weight is None:
         return _functional.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)  # type: ignore[arg-type]
@@ -153,8 +166,6 @@ def _soft_cross_entropy(
             f"[{op}] target has shape {tuple(target.shape)}, expected that of input for class probabilities: "
             f"{tuple(input.shape)}; class indices have an integer dtype: target.long()"
         )
-    if not 0 <= label_smoothing <= 1:
-        raise RuntimeError(f"[{op}] label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     classes = 0 if input.ndim == 1 else 1
     probabilities(op, target)
     if label_smoothing:
@@ -194,8 +205,18 @@ def nll_loss(
         raise RuntimeError(
             f"[nll_loss] weight has shape {tuple(weight.shape)}, expected one weight per class: ({input.shape[classes]},)"
         )
+    if weight is not None and weight.dtype is not input.dtype:
+        raise TypeError(
+            f"[nll_loss] input is {input.dtype} and weight {weight.dtype}, expected one dtype; cast one of them with .to()"
+        )
     reduction = reduction_of(size_average, reduce, reduction)
     check_reduction("nll_loss", reduction)
+    if weight is None and not 0 <= ignore_index < input.shape[classes] and target.dtype is int64:
+        try:  # reading refuses all that is no class, and so finds out whether anything is ignored
+            losses = -ops.gather(input, classes, target.unsqueeze(classes)).squeeze(classes)
+            return reduced("nll_loss", losses, reduction, sample_weight)
+        except IndexError:
+            pass
     counts, safe = indices("nll_loss", target, input.shape[classes], ignore_index)
     losses = -ops.gather(input, classes, safe.unsqueeze(classes)).squeeze(classes)
     if weight is not None:
@@ -228,20 +249,19 @@ def kl_div(
     check_reduction("kl_div", reduction, ("none", "mean", "sum", "batchmean"))
     if reduction == "mean" and "kl_div mean" not in warned:
         warned.add("kl_div mean")
-        warnings.warn(
+        warn(
             "[kl_div] reduction: 'mean' divides the total loss by both the batch size and the support size. "
-            "'batchmean' divides only by the batch size, and aligns with the KL div math definition.",
-            stacklevel=2,
+            "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
         )
     expected = (
         "input is expected to hold log-probabilities, and target probabilities (log-probabilities with log_target)"
     )
 
-    def outside() -> Tensor:
-        bad_targets = target > 0 if log_target else ops.ne(ops.clamp(target, 0, 1), target)
-        return (input > 1e-4).any() | bad_targets.any()
+    def inside() -> bool:
+        log_p, t = input.detach(), target.detach()
+        return within(log_p, -math.inf, 1e-4) and (within(t, -math.inf, 1e-4) if log_target else within(t, 0, 1))
 
-    domain("kl_div", outside, expected)
+    domain("kl_div", inside, expected)
     if log_target:
         losses = ops.exp(target) * (target - input)
     else:

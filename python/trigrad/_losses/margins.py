@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from trigrad import ops
 from trigrad._core import Tensor
-from trigrad._losses.base import indices, probabilities, reduced, reduction_of, require_same, signs
+from trigrad._losses.base import (
+    check_reduction,
+    indices,
+    of_one_dtype,
+    probabilities,
+    reduced,
+    reduction_of,
+    require_same,
+    signs,
+)
+from trigrad._reductions import norm
+from trigrad._views import broadcast_tensors
 
 __all__ = [
     "cosine_embedding_loss",
@@ -20,6 +32,7 @@ __all__ = [
     "pairwise_distance",
     "soft_margin_loss",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
 ]
 
 
@@ -30,14 +43,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     >>> tg.nn.functional.pairwise_distance(tg.tensor([3.0, 4.0]), tg.zeros(2))
     tensor(5.0000)
     """
-    d = x1 - x2 + eps
-    if p == 2:
-        return ops.sqrt(ops.sum(ops.square(d), -1, keepdim))
-    if p == 1:
-        return ops.sum(ops.abs(d), -1, keepdim)
-    if p == math.inf:
-        return ops.amax(ops.abs(d), -1, keepdim)
-    return ops.pow(ops.sum(ops.pow(ops.abs(d), p), -1, keepdim), 1 / p)
+    return norm(x1 - x2 + eps, p, -1, keepdim)
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
@@ -47,9 +53,11 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     >>> tg.nn.functional.cosine_similarity(tg.tensor([1.0, 0.0]), tg.tensor([1.0, 1.0]), dim=0)
     tensor(0.7071)
     """
-    squares1, squares2 = ops.sum(ops.square(x1), dim, True), ops.sum(ops.square(x2), dim, True)
-    unit1 = x1 / ops.sqrt(ops.clamp(squares1, eps * eps))
-    unit2 = x2 / ops.sqrt(ops.clamp(squares2, eps * eps))
+    if x1.shape != x2.shape:
+        x1, x2 = broadcast_tensors(x1, x2)
+    lengths = (norm(x1, 2, dim, True), norm(x2, 2, dim, True))
+    # the bound does not stop the gradient, as in PyTorch
+    unit1, unit2 = (x / (n + (ops.clamp(n, eps) - n).detach()) for x, n in zip((x1, x2), lengths, strict=True))
     return ops.sum(unit1 * unit2, dim)
 
 
@@ -74,18 +82,68 @@ def triplet_margin_loss(
     >>> tg.nn.functional.triplet_margin_loss(tg.zeros(1, 2), tg.ones(1, 2), 2 * tg.ones(1, 2), margin=1.5)
     tensor(0.0858)
     """
+    reduction = reduction_of(size_average, reduce, reduction)
+    op = "triplet_margin_loss"
+    return _triplet(
+        op,
+        anchor,
+        positive,
+        negative,
+        lambda x, y: pairwise_distance(x, y, p, eps),
+        margin,
+        swap,
+        reduction,
+        sample_weight,
+    )
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+    sample_weight: Tensor | None = None,
+) -> Tensor:
+    """`triplet_margin_loss` with any distance.
+
+    >>> import trigrad as tg
+    >>> def squares(x, y): return ((x - y) ** 2).sum(-1)
+    >>> tg.nn.functional.triplet_margin_with_distance_loss(tg.zeros(1, 2), tg.ones(1, 2), tg.ones(1, 2), distance_function=squares)
+    tensor(1.)
+    """
+    op = "triplet_margin_with_distance_loss"
+    return _triplet(
+        op, anchor, positive, negative, distance_function or pairwise_distance, margin, swap, reduction, sample_weight
+    )
+
+
+def _triplet(
+    op: str,
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    distance: Callable[[Tensor, Tensor], Tensor],
+    margin: float,
+    swap: bool,
+    reduction: str,
+    sample_weight: Tensor | None,
+) -> Tensor:
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise RuntimeError(
-            "[triplet_margin_loss] The anchor, positive, and negative tensors are expected to have the same number of "
-            f"dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
+            f"[{op}] The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
         )
     if margin <= 0:
-        raise ValueError(f"[triplet_margin_loss] margin must be greater than 0, got {margin}")
-    near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
+        raise ValueError(f"[{op}] margin must be greater than 0, got {margin}")
+    check_reduction(op, reduction)
+    near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
-        far = ops.minimum(far, pairwise_distance(positive, negative, p, eps))
-    losses = ops.relu(margin + near - far)
-    return reduced("triplet_margin_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)
+        far = ops.minimum(far, distance(positive, negative))
+    return reduced(op, ops.clamp(margin + near - far, 0), reduction, sample_weight)
 
 
 def cosine_embedding_loss(
@@ -119,7 +177,7 @@ def cosine_embedding_loss(
     squares2 = ops.sum(ops.square(input2), -1) + tiny
     cosine = ops.sum(input1 * input2, -1) / ops.sqrt(squares1 * squares2)
     losses = ops.where(ops.eq(target, 1), 1 - cosine, 0.0)
-    losses = losses + ops.where(ops.eq(target, -1), ops.relu(cosine - margin), 0.0)
+    losses = losses + ops.where(ops.eq(target, -1), ops.clamp(cosine - margin, 0), 0.0)
     return reduced("cosine_embedding_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)
 
 
@@ -154,7 +212,7 @@ def hinge_embedding_loss(
     tensor([0.2500, 0.7500])
     """
     signs("hinge_embedding_loss", target)
-    apart = ops.where(ops.ne(target, 1), ops.relu(margin - input), 0.0)
+    apart = ops.where(ops.ne(target, 1), ops.clamp(margin - input, 0), 0.0)
     losses = apart + ops.where(ops.ne(target, -1), input, 0.0)
     return reduced("hinge_embedding_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)
 
@@ -182,7 +240,7 @@ def margin_ranking_loss(
             f"input1: {tuple(input1.shape)}, input2: {tuple(input2.shape)}, target: {tuple(target.shape)}"
         )
     signs("margin_ranking_loss", target)
-    losses = ops.relu(margin - target * (input1 - input2))
+    losses = ops.clamp(margin - target * (input1 - input2), 0)
     return reduced("margin_ranking_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)
 
 
@@ -203,6 +261,11 @@ def soft_margin_loss(
     """
     signs("soft_margin_loss", target)
     losses = ops.softplus(-(target * input), 1.0, math.inf)
+    if losses.shape != input.shape:
+        raise RuntimeError(
+            f"[soft_margin_loss] target has shape {tuple(target.shape)}, expected one that broadcasts to that of input: "
+            f"{tuple(input.shape)}"
+        )
     return reduced("soft_margin_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)
 
 
@@ -297,6 +360,7 @@ def multilabel_soft_margin_loss(
     tensor(0.6931)
     """
     require_same("multilabel_soft_margin_loss", input, target)
+    input, target = of_one_dtype("multilabel_soft_margin_loss", input, target)
     probabilities("multilabel_soft_margin_loss", target)
     losses = ops.mean(ops.binary_cross_entropy_with_logits(input, target, weight, None, "none"), -1)
     return reduced("multilabel_soft_margin_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)

@@ -7,7 +7,7 @@ import math
 from trigrad import ops
 from trigrad._core import Tensor
 from trigrad._creation import full_like
-from trigrad._losses.base import check_reduction, domain, elementwise, reduced, reduction_of, warn_broadcast
+from trigrad._losses.base import check_reduction, domain, elementwise, reduced, reduction_of, warn_broadcast, within
 
 __all__ = ["gaussian_nll_loss", "huber_loss", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss"]
 
@@ -75,8 +75,12 @@ def smooth_l1_loss(
     if beta < 0:
         raise RuntimeError(f"[smooth_l1_loss] does not support negative values for beta, got {beta}")
     warn_broadcast("smooth_l1_loss", input, target)
-    d = ops.abs(input - target)
-    losses = d if beta == 0 else ops.where(d < beta, ops.square(d) * (0.5 / beta), d - 0.5 * beta)
+    d = input - target
+    if beta == 0:
+        losses = ops.abs(d)
+    else:
+        slope = ops.clamp(d if beta == 1 else d / beta, -1, 1)
+        losses = slope * (d - slope * (0.5 * beta))
     return reduced("smooth_l1_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)
 
 
@@ -98,8 +102,9 @@ def huber_loss(
     if delta <= 0:
         raise RuntimeError(f"[huber_loss] does not support non-positive values for delta, got {delta}")
     warn_broadcast("huber_loss", input, target)
-    d = ops.abs(input - target)
-    losses = ops.where(d <= delta, ops.square(d) * 0.5, (d - 0.5 * delta) * delta)
+    d = input - target
+    slope = ops.clamp(d, -delta, delta)
+    losses = slope * (d - slope * 0.5)
     return elementwise("huber_loss", losses, reduction, weight, sample_weight, by_weight=False)
 
 
@@ -122,7 +127,9 @@ def poisson_nll_loss(
     >>> tg.nn.functional.poisson_nll_loss(tg.tensor([0.0]), tg.tensor([3.0]))
     tensor(1.)
     """
-    domain("poisson_nll_loss", lambda: target < 0, "targets are expected to be counts, 0 or more")
+    domain(
+        "poisson_nll_loss", lambda: within(target.detach(), 0, math.inf), "targets are expected to be counts, 0 or more"
+    )
     losses = ops.exp(input) - target * input if log_input else input - target * ops.log(input + eps)
     if full:
         counts = ops.where(target > 1, target, 1.0)

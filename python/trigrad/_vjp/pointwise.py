@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeAlias
 
 from trigrad import _core, ops
 from trigrad._core import Tensor, op_table
@@ -61,6 +62,8 @@ def install() -> None:
 
 # ---- the rules, made from the derivative rows, whose table entries say what they read
 
+COMPUTED_ANEW = {"div"}  # their outputs are, where a gradient reads them, so that they may be overwritten meanwhile
+
 
 def read_by(row: Row, arity: int, first: int) -> str:
     """What a derivative row reads, where its inputs `input`, `other` are inputs `first`, ... of the row in question and
@@ -69,38 +72,55 @@ def read_by(row: Row, arity: int, first: int) -> str:
     return " ".join(at[name] for name in row["pointwise"]["reads"])
 
 
-def present(row: Row, values: Sequence[Any], instead: Tensor) -> list[Any]:
+Pick: TypeAlias = Callable[[Sequence[Any]], tuple[Any, ...]]
+
+
+def picks(row: Row, arity: int) -> Pick:
+    """What a derivative row reads of (instead, input, [other,] output), and `instead` for the rest."""
+    names = ("input", "other", "output") if arity == 2 else ("input", "output")
+    return itemgetter(*(k if name in row["pointwise"]["reads"] else 0 for k, name in enumerate(names, 1)))
+
+
+def present(pick: Pick, values: Sequence[Any], instead: Tensor) -> Sequence[Any]:
     """The row's last tensors. One that it does not read may not be there, and any other takes its place, unless the result
     will be differentiated with respect to it."""
-    if _core.is_grad_enabled():
-        return list(values)
-    names = ("input", "other", "output") if len(values) == 3 else ("input", "output")
-    return [v if name in row["pointwise"]["reads"] else instead for name, v in zip(names, values, strict=True)]
+    return values if _core.is_grad_enabled() else pick((instead, *values))
 
 
 def of_first(name: str, slopes: list[Row], curvatures: list[list[Row]]) -> None:
     if name in RULES:
         return
-    calls = [(row, getattr(ops, row["name"])) for row in slopes]
+    calls = [(picks(row, len(slopes)), getattr(ops, row["name"])) for row in slopes]
     itself = getattr(ops, name)
-    # What the second derivatives read of the inputs is kept as well; the output can be had again from the inputs.
-    kept = [read_by(row, len(slopes), 0).split() for row in slopes]
-    for k, seconds in enumerate(curvatures):
-        for second in seconds:
-            kept[k] += [i for i in read_by(second, len(slopes), 0).split() if i[0] == "i" and i not in kept[k]]
+    # What the second derivatives read of the inputs is kept as well, marked with "?"; the output can be had again from the
+    # inputs, and is, where all of them are read.
+    first = [read_by(row, len(slopes), 0).split() for row in slopes]
+    anew = name in COMPUTED_ANEW
+    if anew:
+        first = [[f"i{k}" for k in range(len(slopes))] if "o0" in reads else reads for reads in first]
+    kept = [
+        reads
+        + sorted(
+            {f"{i}?" for s in seconds for i in read_by(s, len(slopes), 0).split() if i[0] == "i"}
+            - {f"{i}?" for i in reads}
+        )
+        for reads, seconds in zip(first, curvatures, strict=True)
+    ]
 
     def function(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
         output = outputs[0]
         if _core.is_grad_enabled():  # what is made here will be differentiated
-            there = {i for k, want in enumerate(wanted) if want for i in kept[k]}
+            there = {i.rstrip("?") for k, want in enumerate(wanted) if want for i in kept[k]}
             if "o0" not in there and len(there) == len(inputs):
                 output = itself(*inputs, *attributes)
-        return [
-            returned(call(grads[0], *present(row, (*inputs, output), grads[0]), *attributes), inputs[k])
-            if wanted[k]
-            else None
-            for k, (row, call) in enumerate(calls)
-        ]
+        elif anew and any(want and len(first[k]) == len(inputs) for k, want in enumerate(wanted)):
+            output = itself(*inputs, *attributes)
+        g, values = grads[0], (*inputs, output)
+        found: list[Tensor | None] = [None] * len(calls)
+        for k, (pick, call) in enumerate(calls):
+            if wanted[k]:
+                found[k] = returned(call(g, *present(pick, values, g), *attributes), inputs[k])
+        return found
 
     RULES[name] = Rule(function, tuple(" ".join(reads) for reads in kept), (0,))
 
@@ -109,17 +129,20 @@ def of_backward(name: str, curvatures: list[Row]) -> None:
     """inputs: grad, input [, other], output"""
     slope = getattr(ops, name)
     own: Row = next(row for row in op_table() if row["name"] == name)
-    calls = [(row, getattr(ops, row["name"])) for row in curvatures]
+    arity = len(curvatures)
+    mine = picks(own, arity)
+    calls = [(None if row["pointwise"]["zero"] else picks(row, arity), getattr(ops, row["name"])) for row in curvatures]
 
     def function(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
         (v, *_), (grad, *rest) = grads, inputs
-        found = [returned(slope(v, *present(own, rest, v), *attributes), grad) if wanted[0] else None]
-        for k, (row, call) in enumerate(calls, 1):
-            some = wanted[k] and not row["pointwise"]["zero"]
-            found.append(returned(call(v, grad, *present(row, rest, v), *attributes), inputs[k]) if some else None)
+        found = [returned(slope(v, *present(mine, rest, v), *attributes), grad) if wanted[0] else None]
+        for k, (pick, call) in enumerate(calls, 1):
+            if pick is None or not wanted[k]:
+                found.append(None)
+            else:
+                found.append(returned(call(v, grad, *present(pick, rest, v), *attributes), inputs[k]))
         return [*found, None]
 
-    arity = len(curvatures)
     reads = [f"i0 {read_by(row, arity, 1)}".strip() for row in curvatures]
     RULES[name] = Rule(function, (read_by(own, arity, 1), *reads, ""), (0,))
 
@@ -129,14 +152,15 @@ def of_double(name: str, own: Row, third: Callable[..., Sequence[Tensor | None]]
     curvature = getattr(ops, name)
     zero = own["pointwise"]["zero"]
     arity = len(own["params"]) - 3 - sum(p["kind"] != "Tensor" for p in own["params"])
+    mine = picks(own, arity)
 
     def function(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attributes, wanted: Wanted) -> Gradients:
         (v, *_), (grad_grad, grad, *rest) = grads, inputs
         if zero:
             return [None] * len(inputs)
         found: list[Tensor | None] = [
-            returned(curvature(v, grad, *present(own, rest, v), *attributes), grad_grad) if wanted[0] else None,
-            returned(curvature(v, grad_grad, *present(own, rest, v), *attributes), grad) if wanted[1] else None,
+            returned(curvature(v, grad, *present(mine, rest, v), *attributes), grad_grad) if wanted[0] else None,
+            returned(curvature(v, grad_grad, *present(mine, rest, v), *attributes), grad) if wanted[1] else None,
         ]
         further: Sequence[Tensor | None] = [None] * arity
         if any(wanted[2:-1]) and own["pointwise"]["reads"]:  # else f'' is constant
@@ -151,9 +175,9 @@ def of_double(name: str, own: Row, third: Callable[..., Sequence[Tensor | None]]
     if zero:
         reads = [""] * (arity + 3)
     else:
-        mine = read_by(own, arity, 2)
+        of_own = read_by(own, arity, 2)
         everything = " ".join(f"i{k}" for k in range(arity + 3))
-        reads = [f"i1 {mine}".strip(), f"i0 {mine}".strip(), *[everything] * arity, ""]
+        reads = [f"i1 {of_own}".strip(), f"i0 {of_own}".strip(), *[everything] * arity, ""]
     RULES[name] = Rule(function, tuple(reads), (0,))
 
 

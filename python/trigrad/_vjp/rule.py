@@ -13,7 +13,7 @@ attributes  in the order of the row's signature, defaults filled in
 wanted      per input: is its gradient wanted? What is not wanted need not be computed: return None there
 
 `reads` says which *values* the gradient of each input needs: "i0" is input 0, "o1" output 1 (the members of a list share
-the entry of their parameter). Only those are kept for the backward pass; of all others a rule may ask shape and dtype,
+the entry of their parameter); "i0?" is read only where the gradient will be differentiated again. Only those are kept for the backward pass; of all others a rule may ask shape and dtype,
 nothing else. What is kept must not be changed in place meanwhile, so a rule reads as little as it can: `exp` its output,
 `add` nothing.
 """
@@ -58,7 +58,7 @@ def rule(name: str, *reads: str, carries: tuple[int, ...] = (0,)) -> Callable[[F
 
 def sum_to(grad: Tensor, shape: Sequence[int]) -> Tensor:
     """The gradient of what was broadcast from `shape`: summed over the axes that were repeated."""
-    if tuple(grad.shape) == tuple(shape):
+    if grad.shape == shape:
         return grad
     lead = grad.ndim - len(shape)
     repeated = [i + lead for i, n in enumerate(shape) if n == 1 and grad.shape[i + lead] != 1]

@@ -21,6 +21,9 @@ from trigrad._autograd import (
     no_grad as no_grad,
 )
 from trigrad._autograd import (
+    set_detect_anomaly as set_detect_anomaly,
+)
+from trigrad._autograd import (
     set_grad_enabled as set_grad_enabled,
 )
 from trigrad.autograd import function as function
@@ -35,3 +38,4 @@ from trigrad.autograd.checks import (
     gradgradcheck as gradgradcheck,
 )
 from trigrad.autograd.function import Function as Function
+from trigrad.autograd.variable import Variable as Variable

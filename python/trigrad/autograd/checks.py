@@ -8,6 +8,7 @@ from typing import Any
 from trigrad import ops
 from trigrad._autograd import enable_grad, grad, no_grad
 from trigrad._core import Tensor, float64
+from trigrad._warnings import warn
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
@@ -50,9 +51,15 @@ def gradcheck(
     checked = [i for i, x in enumerate(given) if isinstance(x, Tensor) and x.requires_grad]
     if not checked:
         raise ValueError("[gradcheck] none of the inputs requires a gradient; set x.requires_grad_()")
+    for i in checked:
+        if given[i].dtype is not float64:
+            warn(
+                f"[gradcheck] input {i} is {given[i].dtype}, expected float64: differences of narrower numbers say little"
+            )
     try:
         with enable_grad():
             outputs = _as_outputs(func(*given))
+            _check_zeros(outputs, [given[j] for j in checked], check_undefined_grad, check_grad_dtypes)
             for k, y in enumerate(outputs):
                 for j in checked:
                     _compare(func, given, j, k, y, eps, atol, rtol, nondet_tol)
@@ -61,6 +68,25 @@ def gradcheck(
             raise
         return False
     return True
+
+
+def _check_zeros(outputs: tuple[Tensor, ...], inputs: list[Tensor], undefined: bool, dtypes: bool) -> None:
+    """Of gradients of 0 nothing but 0 may be made, also where (undefined) some outputs get none at all."""
+    carrying = [y for y in outputs if y.requires_grad]
+    kept = [carrying] + ([[y for y in carrying if y is not left] for left in carrying] if undefined else [])
+    for some in kept:
+        if not some:
+            continue
+        zeros = [ops.fill_(y.detach().clone(), 0) for y in some]
+        found: Sequence[Tensor | None] = grad(some, inputs, zeros, retain_graph=True, allow_unused=True)
+        for i, (x, g) in enumerate(zip(inputs, found, strict=True)):
+            if g is not None and not _largest(g) == 0:
+                raise GradcheckError(
+                    f"[gradcheck] of output gradients of 0 backward made a gradient of input {i} that is not 0: it is not a "
+                    "product with the output's gradient"
+                )
+            if g is not None and dtypes and g.dtype is not x.dtype:
+                raise GradcheckError(f"[gradcheck] the gradient of input {i} is {g.dtype}, expected {x.dtype}")
 
 
 def _compare(
@@ -140,9 +166,13 @@ def gradgradcheck(
     if grad_outputs is None:
         # different numbers, so that no element stands for another
         seeds = [
-            ops.add(ops.mul(ops.native_arange(0, 1, y.numel(), y.dtype), 0.37), 0.5).reshape(y.shape).requires_grad_()
+            _spaced(ops.add(ops.mul(ops.native_arange(0, 1, y.numel(), y.dtype), 0.37), 0.5).reshape(y.shape))
+            if gen_non_contig_grad_outputs
+            else ops.add(ops.mul(ops.native_arange(0, 1, y.numel(), y.dtype), 0.37), 0.5).reshape(y.shape)
             for y in outputs
         ]
+        for seed in seeds:
+            seed.requires_grad_()
     else:
         seeds = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
 
@@ -161,5 +191,18 @@ def gradgradcheck(
             return slopes(*leaves)
 
     return gradcheck(
-        tracked, [*given, *seeds], eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, nondet_tol=nondet_tol
+        tracked,
+        [*given, *seeds],
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        nondet_tol=nondet_tol,
+        check_undefined_grad=check_undefined_grad,
+        check_grad_dtypes=check_grad_dtypes,
     )
+
+
+def _spaced(x: Tensor) -> Tensor:
+    """The same numbers in every second place of memory."""
+    return ops.cat([x.unsqueeze(-1), x.unsqueeze(-1)], -1)[..., 0]

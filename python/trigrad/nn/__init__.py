@@ -12,6 +12,7 @@ from trigrad.nn.classic import *
 from trigrad.nn.containers import *
 from trigrad.nn.dropout import *
 from trigrad.nn.folding import *
+from trigrad.nn.lazy import *
 from trigrad.nn.linear import *
 from trigrad.nn.losses import *
 from trigrad.nn.module import *

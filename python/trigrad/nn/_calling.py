@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from trigrad._core import Tensor
 from trigrad._hooks import RemovableHandle
+from trigrad._warnings import warn
 from trigrad.autograd.function import Function
 
 Gradients = tuple[Tensor | None, ...]
@@ -114,26 +114,28 @@ class Hooked:
                         )
                         result = result if changed is None else changed
                     except Exception as second:  # noqa: BLE001 -- the first error is raised
-                        warnings.warn(
+                        warn(
                             f"[{type(self).__name__}] a forward hook with always_call=True raised as well and was silenced: "
-                            f"{second}",
-                            stacklevel=3,
+                            f"{second}"
                         )
             raise
 
 
 class _Pass(Function):
-    """Hands tensors on, and shows `watch` the gradients on their way back."""
+    """Hands tensors on, and shows `watch` the gradients on their way back: `materialized`, zeros where nothing came back."""
 
     @staticmethod
-    def forward(ctx: Any, watch: Callable[[Gradients], Gradients], *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, watch: Callable[[Gradients], Gradients], materialized: bool, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
         ctx.watch = watch
-        ctx.set_materialize_grads(False)
+        ctx.set_materialize_grads(materialized)
+        ctx.mark_non_differentiable(*(t for t in tensors if not t.requires_grad))
         return tensors
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Gradients:
-        return (None, *ctx.watch(grads))
+        return (None, None, *ctx.watch(grads))
 
 
 class _Border:
@@ -153,7 +155,9 @@ class _Border:
         if not (self.inputs_learn and self.module._hooks.get("backward")):
             return args
         through = list(args)
-        for i, tensor in zip(self.places, _Pass.apply(self.into_inputs, *(args[i] for i in self.places)), strict=True):
+        for i, tensor in zip(
+            self.places, _Pass.apply(self.into_inputs, True, *(args[i] for i in self.places)), strict=True
+        ):
             through[i] = tensor
         return tuple(through)
 
@@ -163,7 +167,9 @@ class _Border:
         if not any(listed[k].requires_grad for k in places):
             return result
         through = list(listed)
-        passed = _Pass.apply(lambda grads: self.from_outputs(grads, places, len(listed)), *(listed[k] for k in places))
+        passed = _Pass.apply(
+            lambda grads: self.from_outputs(grads, places, len(listed)), False, *(listed[k] for k in places)
+        )
         for k, tensor in zip(places, passed, strict=True):
             through[k] = tensor
         return tuple(through) if isinstance(result, tuple) else through[0]
@@ -179,10 +185,9 @@ class _Border:
                 grad_output = _as_many(type(self.module).__name__, changed, n)
         self.grad_output = grad_output
         if not self.inputs_learn and self.module._hooks.get("backward"):
-            warnings.warn(
+            warn(
                 "Full backward hook is firing when gradients are computed with respect to module outputs since no inputs "
-                "require gradients.",
-                stacklevel=2,
+                "require gradients."
             )
             self.run_hooks((None,) * self.n_args)
         return tuple(grad_output[k] for k in places)

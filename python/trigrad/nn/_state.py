@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from trigrad import _autograd
 from trigrad._core import Tensor
 from trigrad._creation import as_tensor
 from trigrad._hooks import RemovableHandle
-from trigrad.nn._calling import Hook
+from trigrad.nn._calling import Hook, Hooked
 from trigrad.nn.parameter import Parameter, is_parameter
-
-if TYPE_CHECKING:
-    from trigrad.nn.module import Module
 
 EXTRA = "_extra_state"
 
@@ -32,10 +29,29 @@ class IncompatibleKeys(NamedTuple):
         return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
-class Stateful:
-    """The part of Module that saves and loads."""
+class Listed(OrderedDict[str, Any]):
+    """What `state_dict` gives. `_metadata` has the version of each module's layout, by path."""
 
-    _add_hook: Callable[..., RemovableHandle]
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._metadata: dict[str, dict[str, Any]] = OrderedDict()
+
+
+class Stateful(Hooked):
+    """The part of Module that saves and loads: a tree of named tensors."""
+
+    _parameters: dict[str, Tensor | None]
+    _buffers: dict[str, Tensor | None]
+    _non_persistent_buffers_set: set[str]
+    _modules: Mapping[str, Stateful | None]
+    _version: int = 1  # of the names and shapes of its own tensors
+
+    def _complete(self, state: dict[str, Any], prefix: str, version: int | None) -> None:
+        """Add to the state what an older version of the layout did not have. (None: of an unknown version.)"""
+
+    def _accepts(self, name: str, held: Tensor, given: Tensor) -> bool:
+        """May `given` be loaded into the tensor with that name?"""
+        return held.shape == given.shape
 
     def get_extra_state(self) -> Any:
         """What else belongs into `state_dict`: written by the classes that need it, beside `set_extra_state`."""
@@ -71,20 +87,22 @@ class Stateful:
         >>> list(tg.nn.Sequential(tg.nn.Linear(2, 3)).state_dict())
         ['0.weight', '0.bias']
         """
-        module = cast("Module", self)
-        found: dict[str, Any] = OrderedDict() if destination is None else destination
-        for hook in tuple(module._hooks.get("state_dict_pre", {}).values()):
-            hook.function(module, prefix, keep_vars)
-        for name, tensor in _own(module):
+        found: Any = Listed() if destination is None else destination
+        for hook in tuple(self._hooks.get("state_dict_pre", {}).values()):
+            hook.function(self, prefix, keep_vars)
+        local = {"version": self._version}
+        if hasattr(found, "_metadata"):
+            found._metadata[prefix[:-1]] = local
+        for name, tensor in _own(self):
             found[prefix + name] = tensor if keep_vars else tensor.detach()
-        if type(module).get_extra_state is not Stateful.get_extra_state:
-            found[prefix + EXTRA] = module.get_extra_state()
-        for name, child in module._modules.items():
+        if type(self).get_extra_state is not Stateful.get_extra_state:
+            found[prefix + EXTRA] = self.get_extra_state()
+        for name, child in self._modules.items():
             if child is not None:
                 child.state_dict(destination=found, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-        for hook in tuple(module._hooks.get("state_dict_post", {}).values()):
-            hook.function(module, found, prefix, {})
-        return found
+        for hook in tuple(self._hooks.get("state_dict_post", {}).values()):
+            hook.function(self, found, prefix, local)
+        return cast(dict[str, Any], found)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -100,20 +118,21 @@ class Stateful:
         >>> tg.equal(a.weight, b.weight)
         True
         """
-        module = cast("Module", self)
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"[load_state_dict] Expected state_dict to be dict-like, got {type(state_dict).__name__}")
         given = OrderedDict(state_dict)
+        versions = getattr(state_dict, "_metadata", None) or {}
         missing: list[str] = []
         unexpected: list[str] = []
         problems: list[str] = []
-        modules = list(_with_paths(module))
+        modules = list(_with_paths(self))
         for path, part in modules:
+            part._complete(given, path, versions.get(path[:-1], {}).get("version"))
             for hook in tuple(part._hooks.get("load_state_dict_pre", {}).values()):
-                hook.function(part, given, path, {}, strict, missing, unexpected, problems)
+                hook.function(part, given, path, versions.get(path[:-1], {}), strict, missing, unexpected, problems)
 
-        plan: list[tuple[Module, str, Tensor, Tensor]] = []  # whose, under which name, what is, what it shall be
-        extras: list[tuple[Module, Any]] = []
+        plan: list[tuple[Stateful, str, Tensor, Tensor]] = []  # whose, under which name, what is, what it shall be
+        extras: list[tuple[Stateful, Any]] = []
         known: set[str] = set()
         for path, part in modules:
             for name, tensor in _own(part):
@@ -125,7 +144,9 @@ class Stateful:
                 value = _tensor(key, given[key], problems)
                 if value is None:
                     continue
-                if value.shape != tensor.shape:
+                if tensor.ndim == 0 and value.shape == (1,):  # as scalars were saved once
+                    value = value[0]
+                if not part._accepts(name, tensor, value):
                     problems.append(
                         f"size mismatch for {key}: copying a param with shape {tuple(value.shape)} from checkpoint, the shape "
                         f"in current model is {tuple(tensor.shape)}."
@@ -141,13 +162,13 @@ class Stateful:
         unexpected += [key for key in given if key not in known and key not in unexpected]
         keys = IncompatibleKeys(missing, unexpected)
 
-        if strict and missing:
-            problems.insert(0, f"Missing key(s) in state_dict: {_quoted(missing)}.")
         if strict and unexpected:
             problems.insert(0, f"Unexpected key(s) in state_dict: {_quoted(unexpected)}.")
+        if strict and missing:
+            problems.insert(0, f"Missing key(s) in state_dict: {_quoted(missing)}.")
         if problems:
             raise RuntimeError(
-                f"[load_state_dict] Error(s) in loading state_dict for {type(module).__name__}:\n\t"
+                f"[load_state_dict] Error(s) in loading state_dict for {type(self).__name__}:\n\t"
                 + "\n\t".join(problems)
             )
         _take(plan, assign)
@@ -159,7 +180,7 @@ class Stateful:
         return keys
 
 
-def _own(module: Module) -> Iterator[tuple[str, Tensor]]:
+def _own(module: Stateful) -> Iterator[tuple[str, Tensor]]:
     """The parameters and persistent buffers of a module without those below, under every name that they have."""
     for name, parameter in module._parameters.items():
         if parameter is not None:
@@ -169,7 +190,7 @@ def _own(module: Module) -> Iterator[tuple[str, Tensor]]:
             yield name, buffer
 
 
-def _with_paths(module: Module, path: str = "") -> Iterator[tuple[str, Module]]:
+def _with_paths(module: Stateful, path: str = "") -> Iterator[tuple[str, Stateful]]:
     """The module and all below, with what comes before the names of their tensors: "", "0.", "0.out." …"""
     yield path, module
     for name, child in module._modules.items():
@@ -192,10 +213,12 @@ def _tensor(key: str, value: Any, problems: list[str]) -> Tensor | None:
         return None
 
 
-def _take(plan: list[tuple[Module, str, Tensor, Tensor]], assign: bool) -> None:
+def _take(plan: list[tuple[Stateful, str, Tensor, Tensor]], assign: bool) -> None:
     with _autograd.no_grad():
         for module, name, tensor, value in plan:
-            if not assign:
+            if tensor.shape != value.shape:  # of a layer that does not know its lengths yet
+                tensor.data = value.to(tensor.dtype).clone()
+            elif not assign:
                 tensor.copy_(value)
             elif is_parameter(tensor):
                 module._parameters[name] = Parameter(value, tensor.requires_grad)

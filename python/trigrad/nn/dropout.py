@@ -7,7 +7,7 @@ from trigrad._core import Tensor
 from trigrad.nn import functional as F
 from trigrad.nn.module import Module
 
-__all__ = ["AlphaDropout", "Dropout"]
+__all__ = ["AlphaDropout", "Dropout", "FeatureAlphaDropout"]
 
 
 class _Dropping(Module):
@@ -45,7 +45,19 @@ class AlphaDropout(_Dropping):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
-            return input
-        made = F.alpha_dropout(input, self.p, True)
-        return input.copy_(made) if self.inplace else made
+        return F.alpha_dropout(input, self.p, self.training, self.inplace)
+
+
+class FeatureAlphaDropout(_Dropping):
+    """`AlphaDropout` of whole channels.
+
+    input (N, C, ...)
+
+    >>> import trigrad as tg
+    >>> y = tg.nn.FeatureAlphaDropout(0.5)(tg.ones(2, 3, 50))
+    >>> bool((y == y[:, :, :1]).all())
+    True
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from trigrad import _losses, ops
 from trigrad._core import Tensor
@@ -22,10 +21,10 @@ from trigrad._indexing import embedding, one_hot
 from trigrad._linalg import bilinear, linear
 from trigrad._losses import *
 from trigrad._shaping import pad
-from trigrad.nn._functions import alpha_dropout, normalize, prelu, rrelu
+from trigrad.nn import _functions
+from trigrad.nn._functions import *
 
 __all__ = [
-    "alpha_dropout",
     "batch_norm",
     "bilinear",
     "celu",
@@ -48,15 +47,12 @@ __all__ = [
     "log_softmax",
     "logsigmoid",
     "mish",
-    "normalize",
     "one_hot",
     "pad",
-    "prelu",
     "relu",
     "relu6",
     "relu_",
     "rms_norm",
-    "rrelu",
     "selu",
     "selu_",
     "sigmoid",
@@ -72,36 +68,59 @@ __all__ = [
     "threshold_",
 ]
 __all__ += _losses.__all__
+__all__ += _functions.__all__
 
 Activation = Callable[..., Tensor]
 
-
-def _activation(name: str, parameters: int = 0) -> Activation:
-    """The row `name` with so many parameters, and PyTorch's `inplace` behind them."""
-    row, overwriting = getattr(ops, name), getattr(Tensor, f"{name}_")
-
-    def activation(input: Tensor, *given: Any, inplace: bool = False, **named: Any) -> Tensor:
-        if len(given) > parameters:
-            *given, inplace = given  # type: ignore[assignment]
-        return (overwriting if inplace else row)(input, *given, **named)  # type: ignore[no-any-return]
-
-    activation.__name__ = activation.__qualname__ = name
-    activation.__doc__ = f"{row.__doc__}\n\nWith inplace=True `input` is overwritten."
-    return activation
-
-
 # Activations that may overwrite their input.
-celu = _activation("celu", 1)
-elu = _activation("elu", 1)
-hardsigmoid = _activation("hardsigmoid")
-hardswish = _activation("hardswish")
-hardtanh = _activation("hardtanh", 2)
-leaky_relu = _activation("leaky_relu", 1)
-mish = _activation("mish")
-relu = _activation("relu")
-selu = _activation("selu")
-silu = _activation("silu")
-threshold = _activation("threshold", 2)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    return (Tensor.celu_ if inplace else ops.celu)(input, alpha)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    return (Tensor.elu_ if inplace else ops.elu)(input, alpha)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    return (Tensor.hardsigmoid_ if inplace else ops.hardsigmoid)(input)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    return (Tensor.hardswish_ if inplace else ops.hardswish)(input)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    return (Tensor.hardtanh_ if inplace else ops.hardtanh)(input, min_val, max_val)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    return (Tensor.leaky_relu_ if inplace else ops.leaky_relu)(input, negative_slope)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    return (Tensor.mish_ if inplace else ops.mish)(input)
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    return (Tensor.relu_ if inplace else ops.relu)(input)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    return (Tensor.selu_ if inplace else ops.selu)(input)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    return (Tensor.silu_ if inplace else ops.silu)(input)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    return (Tensor.threshold_ if inplace else ops.threshold)(input, threshold, value)
+
+
+for _f in (celu, elu, hardsigmoid, hardswish, hardtanh, leaky_relu, mish, relu, selu, silu, threshold):
+    _f.__doc__ = f"{getattr(ops, _f.__name__).__doc__}\n\nWith inplace=True `input` is overwritten."
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Literal, TypeVar, cast
@@ -12,6 +11,7 @@ from trigrad import _autograd, ops
 from trigrad._core import Tensor
 from trigrad._creation import eye
 from trigrad._random import Generator, randn, randperm
+from trigrad._warnings import warn
 
 __all__ = [
     "calculate_gain",
@@ -91,7 +91,7 @@ def _fan(op: str, tensor: Tensor, mode: str) -> int:
 
 def _empty(op: str, tensor: Tensor) -> bool:
     if 0 in tensor.shape:
-        warnings.warn(f"[{op}] Initializing zero-element tensors is a no-op", stacklevel=4)
+        warn(f"[{op}] Initializing zero-element tensors is a no-op")
         return True
     return False
 
@@ -135,10 +135,9 @@ def trunc_normal_(
     True
     """
     if mean < a - 2 * std or mean > b + 2 * std:
-        warnings.warn(
+        warn(
             "[trunc_normal_] mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may "
-            "be incorrect.",
-            stacklevel=3,
+            "be incorrect."
         )
     tensor.normal_(mean, std, generator=generator)
     outside = (tensor < a) | (tensor > b)

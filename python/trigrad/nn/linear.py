@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from trigrad import ops
 from trigrad._autograd import no_grad
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument, empty
@@ -279,14 +278,27 @@ class Embedding(Module):
             self.weight = Parameter(_weight, not _freeze)
 
     @classmethod
-    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
+    def from_pretrained(
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+    ) -> Embedding:
         """A layer on the rows of a matrix, which it learns no further unless freeze=False."""
         if embeddings.ndim != 2:
             raise ValueError(
                 f"[from_pretrained] got shape {tuple(embeddings.shape)}, expected a matrix: (rows, features)"
             )
         rows, features = embeddings.shape
-        return cls(rows, features, padding_idx=padding_idx, _weight=embeddings, _freeze=freeze)
+        return cls(
+            *(rows, features, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse),
+            _weight=embeddings,
+            _freeze=freeze,
+        )
 
     def reset_parameters(self) -> None:
         """Draw the rows anew."""
@@ -296,10 +308,7 @@ class Embedding(Module):
                 self.weight[self.padding_idx].fill_(0)
 
     def forward(self, input: Tensor) -> Tensor:
-        rows = embedding(input, self.weight, self.padding_idx)
-        if self.padding_idx is None or not rows.requires_grad:
-            return rows
-        return ops.where(ops.eq(input, self.padding_idx).unsqueeze(-1), rows.detach(), rows)
+        return embedding(input, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

@@ -5,6 +5,7 @@ Each call takes `sample_weight` besides, one weight per event.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from trigrad import _losses
@@ -35,6 +36,7 @@ __all__ = [
     "SmoothL1Loss",
     "SoftMarginLoss",
     "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
 ]
 
 
@@ -458,6 +460,42 @@ class TripletMarginLoss(_Loss):
             self.p,
             self.eps,
             self.swap,
+            reduction=self.reduction,
+            sample_weight=sample_weight,
+        )
+
+
+class TripletMarginWithDistanceLoss(_Loss):
+    """max(0, margin + d(anchor, positive) - d(anchor, negative)) for any distance d"""
+
+    margin: float
+    swap: bool
+
+    def __init__(
+        self,
+        *,
+        distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        if margin <= 0:
+            raise ValueError(
+                f"[TripletMarginWithDistanceLoss] expected margin to be greater than 0, got {margin} instead"
+            )
+        super().__init__(reduction=reduction, margin=margin, swap=swap)
+        self.distance_function = PairwiseDistance() if distance_function is None else distance_function
+
+    def forward(
+        self, anchor: Tensor, positive: Tensor, negative: Tensor, *, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        return _losses.triplet_margin_with_distance_loss(
+            anchor,
+            positive,
+            negative,
+            distance_function=self.distance_function,
+            margin=self.margin,
+            swap=self.swap,
             reduction=self.reduction,
             sample_weight=sample_weight,
         )

@@ -7,10 +7,9 @@ from typing import Any, Self, overload
 
 from trigrad import _autograd, _core
 from trigrad._core import Tensor
-from trigrad._creation import DeviceArgument, DTypeArgument
+from trigrad._creation import DeviceArgument, DTypeArgument, empty_like
 from trigrad._device import device as Device
 from trigrad._device import require_cpu
-from trigrad.nn._calling import Hooked
 from trigrad.nn._state import Stateful
 from trigrad.nn.parameter import is_parameter, is_persistent
 
@@ -19,7 +18,7 @@ __all__ = ["Module"]
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 
 
-class Module(Hooked, Stateful):
+class Module(Stateful):
     """What all networks and layers derive from: set parameters and modules as attributes in `__init__`, write `forward`.
 
     >>> import trigrad as tg
@@ -42,10 +41,7 @@ class Module(Hooked, Stateful):
     """
 
     training: bool
-    _parameters: dict[str, Tensor | None]
-    _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
-    _non_persistent_buffers_set: set[str]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if args or kwargs:
@@ -195,9 +191,9 @@ class Module(Hooked, Stateful):
             if child is not None:
                 yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """The module itself and all below, each once."""
-        for _, module in self.named_modules():
+        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
             yield module
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -411,6 +407,11 @@ class Module(Hooked, Stateful):
     def bfloat16(self) -> Self:
         """The floating parameters and buffers as bfloat16, which is storage only."""
         return self.to(_core.bfloat16)
+
+    def to_empty(self, *, device: DeviceArgument, recurse: bool = True) -> Self:
+        """New memory for all parameters and buffers, with whatever numbers are in it."""
+        require_cpu("to_empty", device)
+        return self._apply(empty_like, recurse)
 
     def cpu(self) -> Self:
         """The module on the CPU."""

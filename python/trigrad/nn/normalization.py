@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from trigrad import _core
 from trigrad._core import Tensor
@@ -13,7 +14,7 @@ from trigrad.nn import init
 from trigrad.nn.module import Module
 from trigrad.nn.parameter import Parameter
 
-__all__ = ["BatchNorm1d", "LayerNorm"]
+__all__ = ["BatchNorm1d", "LayerNorm", "RMSNorm"]
 
 
 class BatchNorm1d(Module):
@@ -35,6 +36,7 @@ class BatchNorm1d(Module):
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
+    _version = 2  # with num_batches_tracked
 
     def __init__(
         self,
@@ -59,6 +61,10 @@ class BatchNorm1d(Module):
         self.register_buffer("running_var", ones(num_features, dtype=dtype) if tracked else None)
         self.register_buffer("num_batches_tracked", zeros((), dtype=_core.int64) if tracked else None)
 
+    def _complete(self, state: dict[str, Any], prefix: str, version: int | None) -> None:
+        if self.num_batches_tracked is not None and (version is None or version < 2):
+            state.setdefault(prefix + "num_batches_tracked", self.num_batches_tracked)
+
     def reset_running_stats(self) -> None:
         """Running mean 0 and variance 1, as at first."""
         if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
@@ -77,7 +83,7 @@ class BatchNorm1d(Module):
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in (2, 3):
             raise ValueError(f"[BatchNorm1d] expected 2D or 3D input (got {input.ndim}D input)")
-        if input.shape[1] != self.num_features:
+        if input.shape[1] != self.num_features and (self.affine or self.track_running_stats):
             raise ValueError(
                 f"[BatchNorm1d] input has shape {tuple(input.shape)}, expected {self.num_features} channels: "
                 f"(N, {self.num_features}) or (N, {self.num_features}, L)"
@@ -89,12 +95,11 @@ class BatchNorm1d(Module):
             )
         momentum = 0.0 if self.momentum is None else self.momentum
         update = self.training and self.track_running_stats
-        if update and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:
-                momentum = 1.0 / float(self.num_batches_tracked)
+        counted = self.num_batches_tracked if update else None
+        if counted is not None and self.momentum is None:
+            momentum = 1.0 / (float(counted) + 1.0)
         keep = update or not of_batch
-        return F.batch_norm(
+        made = F.batch_norm(
             input,
             self.running_mean if keep else None,
             self.running_var if keep else None,
@@ -104,6 +109,9 @@ class BatchNorm1d(Module):
             momentum,
             self.eps,
         )
+        if counted is not None:  # after all that may be refused
+            counted.add_(1)
+        return made
 
     def extra_repr(self) -> str:
         return (
@@ -155,3 +163,41 @@ class LayerNorm(Module):
             f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
             f"bias={self.bias is not None}"
         )
+
+
+class RMSNorm(Module):
+    """x / √(mean x² + eps) · weight over the last axes, of lengths `normalized_shape`, for each row by itself; eps is the
+    smallest step from 1 unless given.
+
+    >>> import trigrad as tg
+    >>> tg.nn.RMSNorm(2)(tg.tensor([[3.0, -3.0]])).detach()
+    tensor([[ 1., -1.]])
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: DeviceArgument = None,
+        dtype: DTypeArgument | None = None,
+    ) -> None:
+        require_cpu("RMSNorm", device)
+        super().__init__()
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        shape = self.normalized_shape
+        self.register_parameter("weight", Parameter(ones(shape, dtype=dtype)) if elementwise_affine else None)
+
+    def reset_parameters(self) -> None:
+        """Weight 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

@@ -129,6 +129,8 @@ class RMSprop(Optimizer):
     """
 
     _row = ops.rmsprop_
+    _shaped = ("square_avg",)
+    _optional = ("grad_avg", "momentum_buffer")
 
     def __init__(
         self,

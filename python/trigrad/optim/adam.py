@@ -25,6 +25,8 @@ class Adam(Optimizer):
     """
 
     _row = ops.adam_
+    _shaped = ("exp_avg", "exp_avg_sq")
+    _optional = ("max_exp_avg_sq",)
 
     def __init__(
         self,
@@ -62,7 +64,7 @@ class Adam(Optimizer):
         super().__init__(params, defaults)
 
     def _kept(self, group: Group) -> tuple[str, ...]:
-        return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if group["amsgrad"] else ("exp_avg", "exp_avg_sq")
+        return (*self._shaped, *self._optional) if group["amsgrad"] else self._shaped
 
     def _numbers(self, group: Group) -> tuple[Any, ...]:
         beta1, beta2 = group["betas"]

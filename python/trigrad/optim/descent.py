@@ -84,6 +84,11 @@ class GradientDescent(Optimizer):
                 _core.set_grad_enabled(True)
                 try:
                     there = sign * float(closure())
+                except BaseException:  # it did not come back: neither shall the parameters have moved
+                    _core.set_grad_enabled(False)
+                    for p, start in zip(params, starts, strict=True):
+                        ops.copy_(p, start)
+                    raise
                 finally:
                     _core.set_grad_enabled(False)
                 if there < value and there <= value - group["decrease"] * t * square:

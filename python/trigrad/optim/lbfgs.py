@@ -173,7 +173,10 @@ class LBFGS(Optimizer):
 
     def _move(self, start: Tensor, t: float, direction: Tensor) -> None:
         """parameters = start + t direction"""
-        values, at = ops.add(start, ops.mul(direction, t)), 0
+        self._put(ops.add(start, ops.mul(direction, t)))
+
+    def _put(self, values: Tensor) -> None:
+        at = 0
         for p in self.param_groups[0]["params"]:
             ops.copy_(p, values[at : at + p.numel()].reshape(p.shape))
             at += p.numel()
@@ -223,22 +226,26 @@ class LBFGS(Optimizer):
                 break
             start = self._flat([p.detach() for p in group["params"]])
             looks = 0
-            if group["line_search_fn"] == "strong_wolfe":
+            try:
+                if group["line_search_fn"] == "strong_wolfe":
 
-                def at(t: float, start: Tensor = start, direction: Tensor = direction) -> _Point:
+                    def at(t: float, start: Tensor = start, direction: Tensor = direction) -> _Point:
+                        self._move(start, t, direction)
+                        value = float(evaluate())
+                        slopes = self._gradient()
+                        return _Point(t, value, slopes, _dot(slopes, direction))
+
+                    found, looks = _strong_wolfe(at, _Point(0.0, loss, grad, slope), t, _largest(direction))
+                    t, loss, grad = found.t, found.loss, found.grad
                     self._move(start, t, direction)
-                    value = float(evaluate())
-                    slopes = self._gradient()
-                    return _Point(t, value, slopes, _dot(slopes, direction))
-
-                found, looks = _strong_wolfe(at, _Point(0.0, loss, grad, slope), t, _largest(direction))
-                t, loss, grad = found.t, found.loss, found.grad
-                self._move(start, t, direction)
-            else:
-                self._move(start, t, direction)
-                if iteration < group["max_iter"]:
-                    loss, looks = float(evaluate()), 1
-                    grad = self._gradient()
+                else:
+                    self._move(start, t, direction)
+                    if iteration < group["max_iter"]:
+                        loss, looks = float(evaluate()), 1
+                        grad = self._gradient()
+            except BaseException:  # the closure did not come back: neither shall the parameters have moved
+                self._put(start)
+                raise
             state["t"] = t
             evaluations += looks
             state["func_evals"] += looks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import wraps
 from itertools import chain
@@ -79,11 +79,15 @@ def no_less(optimizer: str, low: float, **numbers: Any) -> None:
     for name, value in numbers.items():
         if isinstance(value, Tensor) and value.numel() != 1:
             raise ValueError(f"[{optimizer}] {name} is a tensor of shape {tuple(value.shape)}, expected one element")
+        if not hasattr(value, "__float__"):
+            raise TypeError(f"[{optimizer}] {name} is {value!r}, expected a number")
         if not value >= low:
             raise ValueError(f"[{optimizer}] {name} is {value}, expected {low:g} or more")
 
 
 def check_betas(optimizer: str, betas: Sequence[Any]) -> None:
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise ValueError(f"[{optimizer}] betas is {betas!r}, expected two numbers")
     for k, beta in enumerate(betas):
         if not 0.0 <= beta < 1.0:
             raise ValueError(f"[{optimizer}] betas[{k}] is {beta}, expected 0 <= beta < 1")
@@ -109,6 +113,7 @@ class Optimizer:
 
     _row: Any  # the row of the table that a step calls, once per group
     _shaped: tuple[str, ...] = ()  # the states of a parameter's shape, in the order of the row's list
+    _optional: tuple[str, ...] = ()  # those that only some options want
     _single: tuple[str, ...] = ("step",)  # the states that are single numbers
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -126,6 +131,11 @@ class Optimizer:
             )
         self.state: defaultdict[Any, State] = defaultdict(dict)
         self.param_groups: list[Group] = []
+        if not isinstance(params, Iterable):
+            raise TypeError(
+                f"params argument given to the optimizer is a {type(params).__name__}, expected an iterable of Tensors or "
+                "dicts; a module's are model.parameters()"
+            )
         given: list[Any] = list(params)
         if not given:
             raise ValueError("optimizer got an empty parameter list")
@@ -211,31 +221,27 @@ class Optimizer:
         """Take over what `state_dict` gave, ours or PyTorch's; its tensors (or arrays) are copied. Nothing changes if it
         does not fit.
         """
-        state_dict = dict(state_dict)
+        given: Any = state_dict
+        given = dict(given) if isinstance(given, Mapping) else given
         for hook in self._load_state_dict_pre_hooks.values():
-            changed = hook(self, state_dict)
-            state_dict = state_dict if changed is None else changed
-        groups = deepcopy(state_dict["param_groups"])
-        if len(groups) != len(self.param_groups):
-            raise ValueError(
-                f"[load_state_dict] loaded state dict has a different number of parameter groups: {len(groups)}, "
-                f"expected {len(self.param_groups)}"
-            )
-        for i, (new, old) in enumerate(zip(groups, self.param_groups, strict=True)):
-            if len(new["params"]) != len(old["params"]):
-                raise ValueError(
-                    "[load_state_dict] loaded state dict contains a parameter group that doesn't match the size of "
-                    f"optimizer's group: group {i} has {len(new['params'])} parameters, expected {len(old['params'])}"
-                )
+            changed = hook(self, given)
+            given = given if changed is None else changed
+        groups = self._loaded_groups(given)
         numbers = chain.from_iterable(g["params"] for g in groups)
         parameters = chain.from_iterable(g["params"] for g in self.param_groups)
         of_number = dict(zip(numbers, parameters, strict=True))
         state: defaultdict[Any, State] = defaultdict(dict)
-        for k, v in state_dict["state"].items():
+        problems: list[str] = []
+        for k, v in given["state"].items():
             if k in of_number:
                 state[of_number[k]] = {n: _taken_over(n, x, of_number[k]) for n, x in v.items()}
+                problems += self._misfits(k, of_number[k], state[of_number[k]])
             else:
                 state[k] = v
+        if problems:
+            raise ValueError(
+                f"[load_state_dict] the state does not fit this {type(self).__name__}:\n\t" + "\n\t".join(problems)
+            )
         for new, old in zip(groups, self.param_groups, strict=True):
             new["params"] = old["params"]
             if "param_names" in old and "param_names" not in new:
@@ -243,6 +249,53 @@ class Optimizer:
         self.__setstate__({"state": state, "param_groups": groups})
         for hook in self._load_state_dict_post_hooks.values():
             hook(self)
+
+    def _loaded_groups(self, state_dict: Any) -> list[Group]:
+        """The groups of a state dict, if they go with ours. Flags that an older one did not have yet are off."""
+        name = type(self).__name__
+        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
+            held = list(state_dict) if isinstance(state_dict, Mapping) else type(state_dict).__name__
+            raise ValueError(f"[load_state_dict] got {held}, expected a dict with 'state' and 'param_groups'")
+        groups: list[Group] = deepcopy(state_dict["param_groups"])
+        if len(groups) != len(self.param_groups):
+            raise ValueError(
+                f"[load_state_dict] loaded state dict has a different number of parameter groups: {len(groups)}, "
+                f"expected {len(self.param_groups)}"
+            )
+        problems = []
+        for i, (new, old) in enumerate(zip(groups, self.param_groups, strict=True)):
+            if len(new["params"]) != len(old["params"]):
+                problems.append(
+                    "loaded state dict contains a parameter group that doesn't match the size of optimizer's group: group "
+                    f"{i} has {len(new['params'])} parameters, expected {len(old['params'])}"
+                )
+            for flag, value in self.defaults.items():
+                if value is None or isinstance(value, bool):
+                    new.setdefault(flag, None if value is None else False)
+            lost = [option for option in self.defaults if option not in new]
+            if lost and hasattr(self, "_row"):  # one of yours may know what to do
+                problems.append(f"group {i} has no {', '.join(lost)}")
+        if problems:
+            raise ValueError(f"[load_state_dict] the groups do not fit this {name}: " + "\n\t".join(problems))
+        return groups
+
+    def _misfits(self, number: int, parameter: Tensor, state: State) -> Iterator[str]:
+        """What of a loaded state the row of the step would refuse."""
+        if not hasattr(self, "_row"):
+            return
+        wanted = dict.fromkeys(self._single, ()) | dict.fromkeys(
+            (*self._shaped, *self._optional), tuple(parameter.shape)
+        )
+        for name in [n for n in wanted if n in state]:
+            value, shape = state[name], wanted[name]
+            if value is None:
+                del state[name]  # PyTorch's SGD without momentum
+            elif isinstance(value, (int, float)) and name in self._single:
+                state[name] = tensor(float(value))  # as PyTorch once kept counts of steps
+            elif not isinstance(value, Tensor):
+                yield f"{name} of parameter {number} is a {type(value).__name__}, expected a tensor"
+            elif tuple(value.shape) != shape and (shape or value.numel() != 1):
+                yield f"{name} of parameter {number} has shape {tuple(value.shape)}, expected {shape}"
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of all parameters, or fill them with zeros."""
@@ -259,6 +312,8 @@ class Optimizer:
         """Optimize these parameters too, with these options; what is missing is taken from the defaults."""
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
+        if "params" not in param_group:
+            raise KeyError(f"[{type(self).__name__}] a parameter group has no 'params', it has {list(param_group)}")
         params = param_group["params"]
         if isinstance(params, Tensor):
             params = [params]
@@ -277,6 +332,11 @@ class Optimizer:
             group["param_names"] = [name for name, _ in params]
         else:
             group["params"] = params
+        if self.param_groups and ("param_names" in group) != ("param_names" in self.param_groups[0]):
+            raise ValueError(
+                "all optimizer param groups should be with/without names. cannot add param group "
+                f"{'with' if 'param_names' in group else 'without'} names to the optimizer"
+            )
         self._check(group["params"])
         for name, default in self.defaults.items():
             if default is required and name not in group:

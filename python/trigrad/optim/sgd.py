@@ -25,6 +25,7 @@ class SGD(Optimizer):
     """
 
     _row = ops.sgd_
+    _optional = ("momentum_buffer",)
     _single = ()
 
     def __init__(
@@ -60,7 +61,7 @@ class SGD(Optimizer):
         super().__init__(params, defaults)
 
     def _kept(self, group: Group) -> tuple[str, ...]:
-        return ("momentum_buffer",) if group["momentum"] else ()
+        return self._optional if group["momentum"] else ()
 
     def _update(self, group: Group, params: list[Tensor]) -> None:
         if group["dampening"] and group["momentum"]:

@@ -13,7 +13,7 @@ from trigrad._shaping import stack
 from trigrad.utils.data.dataset import IterableDataset, holds_tensors, rows, samples
 from trigrad.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler, _Drawn
 
-__all__ = ["DataLoader", "default_collate", "default_convert"]
+__all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -80,6 +80,10 @@ def default_convert(data: Any) -> Any:
     if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
         return _rebuilt(data, [default_convert(value) for value in data])
     return data
+
+
+def get_worker_info() -> None:
+    """Which worker this is: None, as everything happens in the process that asks."""
 
 
 class DataLoader(Generic[T_co]):

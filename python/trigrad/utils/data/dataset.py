@@ -5,15 +5,24 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from trigrad._core import Tensor
 from trigrad._creation import tensor
 from trigrad._random import Generator, randperm
+from trigrad._warnings import warn
 
-__all__ = ["ConcatDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split"]
+__all__ = [
+    "ChainDataset",
+    "ConcatDataset",
+    "Dataset",
+    "IterableDataset",
+    "StackDataset",
+    "Subset",
+    "TensorDataset",
+    "random_split",
+]
 
 T_co = TypeVar("T_co", covariant=True)
 Rows = Tensor | slice  # a batch's indices
@@ -36,6 +45,29 @@ class IterableDataset(Dataset[T_co]):
 
     def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError("Subclasses of IterableDataset should implement __iter__.")
+
+    def __add__(self, other: Dataset[Any]) -> Any:
+        return ChainDataset([self, other])
+
+
+class ChainDataset(IterableDataset[T_co]):
+    """Iterable data sets one after the other."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = datasets
+
+    def _checked(self) -> Iterator[Any]:
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise AssertionError(f"ChainDataset only supports IterableDataset, got a {type(dataset).__name__}")  # noqa: TRY004 -- as PyTorch
+            yield dataset
+
+    def __iter__(self) -> Iterator[T_co]:
+        for dataset in self._checked():
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self._checked())
 
 
 class TensorDataset(Dataset[tuple[Tensor, ...]]):
@@ -91,6 +123,46 @@ class ConcatDataset(Dataset[T_co]):
         return found
 
 
+class StackDataset(Dataset[Any]):
+    """Data sets side by side: sample i is the tuple of their samples i, or a dict of them.
+
+    >>> import trigrad as tg
+    >>> tg.utils.data.StackDataset(x=[1, 2], y=["a", "b"])[1]
+    {'x': 2, 'y': 'b'}
+    """
+
+    datasets: tuple[Any, ...] | dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if args and kwargs:
+            raise ValueError("StackDataset: got data sets with and without names, expected one or the other")
+        self.datasets = args or kwargs
+        lengths = [len(d) for d in args or kwargs.values()]
+        if not lengths:
+            raise ValueError("StackDataset: At least one dataset should be passed")
+        if len(set(lengths)) > 1:
+            raise ValueError(f"StackDataset: Size mismatch between datasets, of lengths {lengths}")
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: d[index] for name, d in self.datasets.items()}
+        return tuple(d[index] for d in self.datasets)
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        held = self.datasets
+        columns = [samples(d, indices) for d in (held.values() if isinstance(held, dict) else held)]
+        if any(len(column) != len(indices) for column in columns):
+            raise ValueError(
+                "Nested dataset's output size mismatch: "
+                f"expected {len(indices)} samples, got {[len(column) for column in columns]}"
+            )
+        found = zip(*columns, strict=True)
+        return [dict(zip(held, sample, strict=True)) for sample in found] if isinstance(held, dict) else list(found)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.datasets.values())) if isinstance(self.datasets, dict) else self.datasets[0])
+
+
 class Subset(Dataset[T_co]):
     """The samples of a data set that `indices` lists, in that order.
 
@@ -101,6 +173,12 @@ class Subset(Dataset[T_co]):
     """
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+        kind = type(self)
+        if kind.__getitem__ is not Subset.__getitem__ and kind.__getitems__ is Subset.__getitems__:
+            raise NotImplementedError(
+                f"{kind.__name__} overrides __getitem__ but not __getitems__, which a DataLoader asks for a batch; write it "
+                "too: return [self[i] for i in indices]"
+            )
         self.dataset = dataset
         self.indices = indices
         self._index: Tensor | None = None  # the indices as a tensor, once it is needed
@@ -158,9 +236,7 @@ def random_split(dataset: Any, lengths: Sequence[int | float], generator: Genera
             sizes[k % len(sizes)] += 1
         for k, size in enumerate(sizes):
             if size == 0:
-                warnings.warn(
-                    f"Length of split at index {k} is 0. This might result in an empty dataset.", stacklevel=2
-                )
+                warn(f"Length of split at index {k} is 0. This might result in an empty dataset.")
     else:
         sizes = [int(part) for part in lengths]
     if sum(sizes) != n or any(size != part for size, part in zip(sizes, lengths, strict=True) if part > 1):

@@ -1,0 +1,17 @@
+"""cuDNN is not used. Its switches may be set, as scripts do: no result depends on them."""
+
+from __future__ import annotations
+
+benchmark = False
+deterministic = True
+enabled = False
+
+
+def is_available() -> bool:
+    """Is cuDNN used?
+
+    >>> import trigrad as tg
+    >>> tg.backends.cudnn.is_available()
+    False
+    """
+    return False

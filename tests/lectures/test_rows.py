@@ -1,0 +1,20 @@
+"""No row of the lectures that should work is without a test."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+# Models, activations, losses, autograd, training practice, initialisation, blocks, diagnostics, PyTorch.
+PROMISED = {*range(1, 20), *range(24, 75), 76, 84, 86, *range(88, 102), *range(120, 125), 160}
+NAME = re.compile(r"^def test_row((?:_\d{3})+)_[a-z]", re.MULTILINE)  # test_row_070_071_... is of two rows
+
+
+def test_each_promised_row_has_a_test() -> None:
+    found = {
+        int(number)
+        for path in Path(__file__).parent.glob("test_*.py")
+        for numbers in NAME.findall(path.read_text())
+        for number in numbers.split("_")[1:]
+    }
+    assert sorted(PROMISED - found) == []

@@ -19,6 +19,7 @@ from trigrad import _core
 
 ROOT = Path(__file__).resolve().parent.parent
 CSRC = ROOT / "csrc"
+PUBLIC = ROOT / "include"  # what the package ships for C++
 PACKAGE = ROOT / "python" / "trigrad"
 
 # ---- C++: math <- core <- ops <- {cpu, cuda}, ops <- plan, {plan, cpu, cuda} <- bind
@@ -29,10 +30,12 @@ ROOM_MAY_INCLUDE = {
     "ops": {"ops", "core", "math"},
     "cpu": {"cpu", "ops", "core", "math"},
     "cuda": {"cuda", "ops", "core", "math"},
+    "realtime": {"realtime", "cpu", "core", "math"},
     "plan": {"plan", "ops", "core", "math"},
-    "bind": {"bind", "plan", "cpu", "cuda", "ops", "core", "math"},
+    "bind": {"bind", "plan", "realtime", "cpu", "cuda", "ops", "core", "math"},
 }
 PYTHON_HEADERS = re.compile(r"^(Python\.h|pybind11/|numpy/)")
+REALTIME_MAY_TAKE = {"simd.h", "machine.h", "pool.h", "rows.inl", "softmax_row.inl", "weights.inl", "four_lanes.inl"}
 # math/ is pasted into device code and exported headers, so it stands on nothing but the fixed-width integers.
 MATH_SYSTEM_HEADERS = {"stdint.h"}
 
@@ -48,8 +51,10 @@ def includes(path: Path) -> tuple[list[Path], list[str]]:
     """The files of ours that a source includes, and the headers from elsewhere."""
     ours, foreign = [], []
     for quoted, angled in INCLUDE.findall(path.read_text()):
-        candidates = [path.parent / quoted, CSRC / quoted] if quoted else [CSRC / angled]
+        candidates = [path.parent / quoted, CSRC / quoted, PUBLIC / quoted] if quoted else [CSRC / angled]
         found = [c.resolve() for c in candidates if c.is_file()]
+        if found and PUBLIC in found[0].parents:
+            continue
         if found:
             ours.append(found[0])
         else:
@@ -91,6 +96,9 @@ def test_include_directions(path: Path) -> None:
         assert not [h for h in foreign if PYTHON_HEADERS.match(h)], "only bind/ knows Python"
     if room(path) == "math":
         assert set(foreign) <= MATH_SYSTEM_HEADERS, "math/ is freestanding"
+    if room(path) == "realtime":
+        known = {p.name for p in ours if room(p) == "cpu"}
+        assert known <= REALTIME_MAY_TAKE, "a predictor runs without the table of ops and its backends"
     if room(path) == "plan":
         known = [p.name for p in ours if room(p) == "ops"]
         assert set(known) <= {"op.h"}, "plan/ knows ops/op.h only"
@@ -158,6 +166,7 @@ MODULE_MAY_IMPORT = {
     },
     "_docs": {"ops"},
     "_saving": {"_core", "_creation", "_device"},
+    "_paths": {"_core"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
     "_losses": {
         *{"_core", "ops", "_creation", "_functional", "_reductions", "_views", "_autograd", "autograd", "_warnings"},
@@ -166,6 +175,9 @@ MODULE_MAY_IMPORT = {
         *{"_core", "ops", "_device", "_creation", "_random", "_shaping", "_indexing", "_linalg", "_functional"},
         *{"_elementwise", "_reductions", "_losses", "_hooks", "_autograd", "autograd", "_warnings"},
     },
+    "realtime": {"_core", "_autograd", "_creation", "metrics", "nn"},
+    "export": {"_core", "nn", "realtime"},
+    "metrics": {"_core"},
     "diagnostics": {"_core", "ops", "_autograd", "_creation", "nn"},
     "_switches": set(),
     "accelerator": {"_device", "cuda"},
@@ -179,6 +191,9 @@ MODULE_MAY_IMPORT = {
         "backends",
         "cuda",
         "diagnostics",
+        "export",
+        "metrics",
+        "realtime",
         "optim",
         "train",
         "utils",
@@ -190,6 +205,7 @@ MODULE_MAY_IMPORT = {
         "_ordering",
         "_dtypes",
         "_saving",
+        "_paths",
         "nn",
         "testing",
         "_core",
@@ -208,7 +224,7 @@ MODULE_MAY_IMPORT = {
         "_methods",
         "_docs",
     },
-    "cli": {"_core"},
+    "cli": {"_core", "realtime"},
     "__main__": {"cli"},
 }
 

@@ -9,9 +9,11 @@
 #include "bind/creation.h"
 #include "bind/dlpack.h"
 #include "bind/dtype_type.h"
+#include "bind/metrics.h"
 #include "bind/module.h"
 #include "bind/numpy.h"
 #include "bind/op_function.h"
+#include "bind/predictor_type.h"
 #include "bind/recording.h"
 #include "bind/size_type.h"
 #include "bind/tape.h"
@@ -239,6 +241,7 @@ PYBIND11_MODULE(_core, m) {
     init_tensor_type(m.ptr());
     init_tape(m.ptr());
     init_plan(m.ptr());
+    init_predictor_type(m.ptr());
     // A module of its own, so that `import trigrad.ops` finds it: it has exactly the rows of the table.
     py::module_ ops = py::reinterpret_steal<py::module_>(checked(PyModule_New("trigrad.ops")));
     ops.attr("__doc__") = "Every row of the op table as a function.";
@@ -250,6 +253,7 @@ PYBIND11_MODULE(_core, m) {
   }
   if (PyModule_AddFunctions(m.ptr(), creation_functions) < 0) throw py::error_already_set();
   add_functions(m);
+  init_metrics(m.ptr());
   py::module_ testing = m.def_submodule("testing", "Doors for the test suite.");
   init_testing(testing.ptr());
 }

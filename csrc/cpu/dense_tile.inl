@@ -15,12 +15,6 @@ constexpr int dense_accumulators = 2;
 constexpr int panel_vectors = 1;
 #endif
 
-#if defined(__clang__)
-#define TG_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define TG_UNROLL _Pragma("GCC unroll 16")
-#endif
-
 template <class T>
 struct DenseTile {
   int64_t K;
@@ -37,20 +31,6 @@ struct DenseTile {
   int columns;     // of the last vector, 1 .. lanes
   bool relu;
 };
-
-// max(v, +0): NaN stays, -0 becomes +0.
-template <class V>
-TG_FN V relu_lanes(V v) {
-#if defined(TG_ISA_AVX512)  // the instruction returns its second operand for NaN and for two zeros
-  if constexpr (lane<V>::n == 16) return V(_mm512_max_ps(__m512{}, __m512(v))) + V{};
-  else return V(_mm512_max_pd(__m512d{}, __m512d(v))) + V{};
-#elif defined(TG_ISA_AVX2)
-  if constexpr (lane<V>::n == 8) return V(_mm256_max_ps(__m256{}, __m256(v))) + V{};
-  else return V(_mm256_max_pd(__m256d{}, __m256d(v))) + V{};
-#else
-  return select(le(v, V{}), V{}, v);
-#endif
-}
 
 template <int bits>
 TG_FN constexpr int reversed(int i) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "cpu/machine.h"
 
 namespace tg {
 
@@ -61,17 +62,6 @@ const Isa* const kBuilt[] = {
     &isa_avx512_tables,
 #endif
 };
-
-size_t machine_level() {
-#if defined(__x86_64__)
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  return avx512 ? 2 : 1;
-#else
-  return 0;
-#endif
-}
 
 const Isa* choose(const char* asked, const char* who) {
   std::string names;

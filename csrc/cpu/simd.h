@@ -40,6 +40,13 @@
 
 #include "../math/lane.h"
 
+// Before a loop of at most 16 iterations: unrolled whole, so that arrays of vectors stay in registers.
+#if defined(__clang__)
+#define TG_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define TG_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 namespace tg {
 
 namespace TG_ISA_NS {
@@ -413,6 +420,20 @@ TG_FN vd at_least(vd x, vd lo) { return vd(vmaxq_f64(float64x2_t(x), float64x2_t
 #endif
 TG_FN vf clip(vf x, vf lo, vf hi) { return at_most(at_least(x, lo), hi); }
 TG_FN vd clip(vd x, vd lo, vd hi) { return at_most(at_least(x, lo), hi); }
+
+// max(v, +0): NaN stays, -0 becomes +0.
+template <class V>
+TG_FN V relu_lanes(V v) {
+#if defined(TG_ISA_AVX512)  // the instruction returns its second operand for NaN and for two zeros
+  if constexpr (lane<V>::n == 16) return V(_mm512_max_ps(__m512{}, __m512(v))) + V{};
+  else return V(_mm512_max_pd(__m512d{}, __m512d(v))) + V{};
+#elif defined(TG_ISA_AVX2)
+  if constexpr (lane<V>::n == 8) return V(_mm256_max_ps(__m256{}, __m256(v))) + V{};
+  else return V(_mm256_max_pd(__m256d{}, __m256d(v))) + V{};
+#else
+  return select(le(v, V{}), V{}, v);
+#endif
+}
 
 // ---- rounding to integral values --------------------------------------------------------------------------
 #if defined(TG_ISA_AVX512)

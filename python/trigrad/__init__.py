@@ -54,6 +54,7 @@ from trigrad._functional import *  # type: ignore[assignment]
 from trigrad._legacy import *
 from trigrad._printing import *
 from trigrad._saving import *
+from trigrad._paths import *
 from trigrad._switches import *
 from trigrad._autograd import *
 from trigrad._compile import *
@@ -79,12 +80,15 @@ del annotations
 
 
 if TYPE_CHECKING:
+    from trigrad import export as export
+    from trigrad import metrics as metrics
     from trigrad import accelerator as accelerator
     from trigrad import backends as backends
     from trigrad import cuda as cuda
     from trigrad import diagnostics as diagnostics
     from trigrad import nn as nn
     from trigrad import optim as optim
+    from trigrad import realtime as realtime
     from trigrad import testing as testing
     from trigrad import train as train
     from trigrad import utils as utils
@@ -92,9 +96,27 @@ if TYPE_CHECKING:
     from trigrad.train import Trainer as Trainer
 
 
+_LAZY = frozenset(
+    (
+        "accelerator",
+        "backends",
+        "cuda",
+        "diagnostics",
+        "export",
+        "metrics",
+        "nn",
+        "optim",
+        "realtime",
+        "testing",
+        "train",
+        "utils",
+    )
+)
+
+
 def __getattr__(name: str) -> object:
     """Packages, and names of theirs, that are loaded when they are first asked for."""
-    if name in ("accelerator", "backends", "cuda", "diagnostics", "nn", "optim", "testing", "train", "utils"):
+    if name in _LAZY:
         return _import_module(f"trigrad.{name}")
     if name in ("History", "Trainer"):
         return getattr(_import_module("trigrad.train"), name)

@@ -1,0 +1,153 @@
+#include "realtime/predictor.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "core/float_env.h"
+#include "cpu/pool.h"
+
+namespace tg::realtime {
+namespace {
+
+constexpr int kTileScratch = 6;      // pool.h's slot for the activations of a tile
+constexpr double kWorkOfTask = 5e5;  // multiply-adds worth handing to a thread
+constexpr int64_t kTileFrom = 3;     // a tile costs as much as a third of its events one by one
+
+// x with room for `rows` rows of activations, aligned, on the stack: no allocation, and a page that is in use already.
+#define TG_STACK_FLOATS(floats) \
+  static_cast<float*>(__builtin_alloca_with_align(sizeof(float) * static_cast<size_t>(floats), 512))
+
+bool has_nan(const float* x, int64_t n) noexcept {
+  bool found = false;
+  for (int64_t i = 0; i < n; i++) found |= x[i] != x[i];
+  return found;
+}
+
+template <int write>
+void fetch(const float* first, int64_t floats) noexcept {
+  for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(first + i, write);
+}
+
+template <class Body>
+inline __attribute__((always_inline)) void in_float_env(bool flush, Body body) {
+  if (flush) [[unlikely]] {
+    const FlushDenormals env;
+    body();
+  } else {
+    const FloatEnv env;
+    body();
+  }
+}
+
+}  // namespace
+
+inline void Predictor::run_steps(const Steps& steps, const float* x, float* y) const noexcept {
+  float* scratch = TG_STACK_FLOATS(steps.scratch);
+  const float* const in[kBases] = {scratch, x, y};
+  float* const out[kBases] = {scratch, nullptr, y};
+  for (const Step* s = steps.first; s != steps.last; s++)
+    s->kernel(*s, in[s->a_base] + s->a, in[s->b_base] + s->b, out[s->out_base] + s->out);
+}
+
+bool Predictor::run(const float* x, float* y) const noexcept {
+  if (refuse_nan_ && has_nan(x, inputs_)) [[unlikely]]
+    return false;
+  in_float_env(flush_denormals_, [&] { run_steps(one_, x, y); });
+  return true;
+}
+
+// ---- many events
+
+void Predictor::run_tiles(const float* x, int64_t rows, float* y) const noexcept {
+  const int64_t E = kernels_->tile_events;
+  in_float_env(flush_denormals_, [&] {
+    while (rows > 0) {
+      const int64_t count = rows < E ? rows : E;
+      if (!tile_.first || count * kTileFrom <= E) {
+        for (int64_t i = 0; i < count; i++) run_steps(one_, x + i * inputs_, y + i * outputs_);
+      } else {
+        float* tile = static_cast<float*>(scratch(kTileScratch, sizeof(float) * static_cast<size_t>(tile_.scratch)));
+        kernels_->turn_in(x, inputs_, static_cast<int32_t>(count), tile);
+        // What comes from memory and goes there is on its way while the layers run.
+        if (rows > E) fetch<0>(x + E * inputs_, (rows - E < E ? rows - E : E) * inputs_);
+        fetch<1>(y, count * outputs_);
+        for (const Step* s = tile_.first; s != tile_.last; s++) s->kernel(*s, tile + s->a, tile + s->b, tile + s->out);
+        kernels_->turn_out(tile + tile_.answer, outputs_, static_cast<int32_t>(count), y);
+      }
+      rows -= count, x += count * inputs_, y += count * outputs_;
+    }
+  });
+}
+
+int64_t Predictor::accepted(const float* x, int64_t rows) const noexcept {
+  if (!refuse_nan_ || !has_nan(x, rows * inputs_)) return rows;
+  int64_t i = 0;
+  while (i < rows && !has_nan(x + i * inputs_, inputs_)) i++;
+  return i;
+}
+
+int64_t Predictor::run_rows(const float* x, int64_t rows, float* y) const noexcept {
+  if (accepted(x, rows) != rows) return accepted(x, rows);
+  const int64_t E = kernels_->tile_events;
+  struct Job {
+    const Predictor& p;
+    const float* x;
+    float* y;
+    int64_t rows, of_task;
+  };
+  Job job{*this, x, y, rows, E * (1 + static_cast<int64_t>(kWorkOfTask / (work_ * static_cast<double>(E))))};
+  if (num_threads() == 1 || rows < 2 * job.of_task) {
+    run_tiles(x, rows, y);
+    return rows;
+  }
+  parallel((rows + job.of_task - 1) / job.of_task,
+           [](void* context, int64_t task) {
+             const Job& j = *static_cast<const Job*>(context);
+             const int64_t first = task * j.of_task, left = j.rows - first;
+             j.p.run_tiles(j.x + first * j.p.inputs_, left < j.of_task ? left : j.of_task, j.y + first * j.p.outputs_);
+           },
+           &job);
+  return rows;
+}
+
+// ---- decisions
+
+Cut Predictor::cut(float threshold) const {
+  constexpr float inf = std::numeric_limits<float>::infinity();
+  const double t = threshold, up = 1 - t;
+  // Elsewhere a logit alone decides nothing.
+  if (!decides_by_logit_ || !(t > 1e-30) || !(up > 0x1p-20)) return {threshold, inf, -inf};
+  // The sigmoid is within 2 ulp; 16 of them leave room for the rounding of the bounds.
+  const double logit = std::log(t / up), margin = 0x1p-19 / up + 0x1p-20 * std::fabs(logit);
+  return {threshold, static_cast<float>(logit + margin), static_cast<float>(logit - margin)};
+}
+
+bool Predictor::passes(const float* x, const Cut& cut, int32_t index, bool* refused) const noexcept {
+  const bool refuses = refuse_nan_ && has_nan(x, inputs_);
+  if (refused) *refused = refuses;
+  if (refuses) [[unlikely]]
+    return false;
+  bool passed = false;
+  float* y = TG_STACK_FLOATS(outputs_);
+  in_float_env(flush_denormals_, [&] {
+    if (!decides_by_logit_) {
+      run_steps(one_, x, y);
+      passed = y[index] >= cut.threshold;
+      return;
+    }
+    run_steps(logits_, x, y);
+    const float z = y[index];
+    passed = z > cut.above;
+    if (!passed && !(z < cut.below)) [[unlikely]] {
+      const Step& last = one_.last[-1];
+      Step alone = last;
+      alone.n = alone.m = 1;
+      last.kernel(alone, &z, nullptr, y);
+      passed = y[0] >= cut.threshold;
+    }
+  });
+  return passed;
+}
+
+}  // namespace tg::realtime

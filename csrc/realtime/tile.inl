@@ -1,0 +1,130 @@
+// A tile of events: feature i of event e at tile[i E + e], so all lanes are full whatever the widths of the layers are.
+// Part of isa/realtime.cpp.
+
+#if defined(TG_ISA_AVX512) || defined(__aarch64__)
+constexpr int tile_accumulators = 24;
+#else
+constexpr int tile_accumulators = 12;
+#endif
+constexpr int EV = 2, E = EV * L;  // events: vectors, number
+
+constexpr int tile_outputs(int chains) { return tile_accumulators / (EV * chains); }
+
+// Outputs NR at a time, s.m times. w: block after block, k after k, NR numbers; c: NR per block.
+template <int S, int NR>
+static void dense_tile(const Step& s, const float* x, const float*, float* out) noexcept {
+  const int K = s.K;
+  const bool relu = s.relu;
+  const float *w = s.w, *c = s.c;
+  for (int block = s.m; block > 0; block--) {
+    vf acc[S][NR][EV];
+    TG_UNROLL for (int r = 0; r < NR; r++) {
+      const vf start = broadcast<vf>(c[r]);
+      TG_UNROLL for (int e = 0; e < EV; e++) {
+        acc[0][r][e] = start;
+        TG_UNROLL for (int i = 1; i < S; i++) acc[i][r][e] = vf{};
+      }
+    }
+    const float* a = x;
+    auto step = [&](vf(&chain)[NR][EV]) __attribute__((always_inline)) {
+      vf v[EV];
+      TG_UNROLL for (int e = 0; e < EV; e++) v[e] = load<vf>(a + e * L);
+      TG_UNROLL for (int r = 0; r < NR; r++) {
+        const vf factor = broadcast<vf>(w[r]);
+        TG_UNROLL for (int e = 0; e < EV; e++) chain[r][e] = fma(v[e], factor, chain[r][e]);
+      }
+      a += E, w += NR;
+    };
+    for (int k = K / S; k > 0; k--) {
+      TG_UNROLL for (int i = 0; i < S; i++) step(acc[i]);
+    }
+    if constexpr (S > 1) {
+      const int rest = K % S;
+      TG_UNROLL for (int i = 0; i < S - 1; i++) {
+        if (i < rest) step(acc[i]);
+      }
+    }
+    TG_UNROLL for (int half = S / 2; half > 0; half /= 2) {
+      TG_UNROLL for (int i = 0; i < half; i++) {
+        TG_UNROLL for (int r = 0; r < NR; r++) {
+          TG_UNROLL for (int e = 0; e < EV; e++) acc[i][r][e] += acc[i + half][r][e];
+        }
+      }
+    }
+    if (relu) {
+      TG_UNROLL for (int r = 0; r < NR; r++) {
+        TG_UNROLL for (int e = 0; e < EV; e++) acc[0][r][e] = relu_lanes(acc[0][r][e]);
+      }
+    }
+    TG_UNROLL for (int r = 0; r < NR; r++) {
+      TG_UNROLL for (int e = 0; e < EV; e++) store(out + r * E + e * L, acc[0][r][e]);
+    }
+    out += NR * E, c += NR;
+  }
+}
+
+// f(offset of the vector, feature) over s.n elements
+template <class F>
+TG_FN void each_in_tile(const Step& s, F f) {
+  for (int i = 0, feature = 0; i < s.n; feature++) {
+    TG_UNROLL for (int e = 0; e < EV; e++, i += L) f(i, feature);
+  }
+}
+static void affine_tile(const Step& s, const float* a, const float*, float* out) noexcept {
+  each_in_tile(s, [&](int i, int k) __attribute__((always_inline)) {
+    store(out + i, affine_at(load<vf>(a + i), broadcast<vf>(s.w[k]), broadcast<vf>(s.w[s.K + k])));
+  });
+}
+static void prelu_tile(const Step& s, const float* a, const float*, float* out) noexcept {
+  each_in_tile(s, [&](int i, int k) __attribute__((always_inline)) {
+    store(out + i, prelu_at(load<vf>(a + i), broadcast<vf>(s.w[k])));
+  });
+}
+static void standardize_tile(const Step& s, const float* a, const float*, float* out) noexcept {
+  each_in_tile(s, [&](int i, int k) __attribute__((always_inline)) {
+    auto of = [&](int c) __attribute__((always_inline)) { return broadcast<vf>(s.w[c * s.K + k]); };
+    store(out + i, standardize_at(load<vf>(a + i), of(0), of(1), of(2), of(3), of(4)));
+  });
+}
+template <bool logarithm>
+static void softmax_tile(const Step& s, const float* a, const float*, float* out) noexcept {
+  for (int e = 0; e < E; e += L) softmax_row(Across<vf, AllLanes>{s.n / E, E, {}}, a + e, out + e, logarithm);
+}
+static void largest_tile(const Step& s, const float* a, const float*, float* out) noexcept {
+  for (int i = 0; i < s.n; i += E, a += s.K * E) {
+    TG_UNROLL for (int e = 0; e < E; e += L) {
+      vf m = load<vf>(a + e);
+      for (int j = 1; j < s.K; j++) m = maximum(m, load<vf>(a + j * E + e));
+      store(out + i + e, m);
+    }
+  }
+}
+
+static void turn_in(const float* rows, int32_t n, int32_t count, float* tile) noexcept {
+  for (int e = 0; e < E; e += L) {
+    const int here = count - e < 0 ? 0 : count - e < L ? count - e : L;
+    for (int c = 0; c < n; c += L) {
+      const int k = n - c < L ? n - c : L;
+      vf r[L];
+      for (int i = 0; i < L; i++) r[i] = i < here ? load_n<vf>(rows + int64_t(e + i) * n + c, k) : vf{};
+      transpose(r);
+      for (int i = 0; i < k; i++) store(tile + (c + i) * E + e, r[i]);
+    }
+  }
+}
+static void turn_out(const float* tile, int32_t n, int32_t count, float* rows) noexcept {
+  if (n == 1) {
+    for (int e = 0; e < count; e += L) put(rows, e, count, load<vf>(tile + e));
+    return;
+  }
+  for (int e = 0; e < count; e += L) {
+    const int here = count - e < L ? count - e : L;
+    for (int c = 0; c < n; c += L) {
+      const int k = n - c < L ? n - c : L;
+      vf r[L];
+      for (int i = 0; i < L; i++) r[i] = i < k ? load<vf>(tile + (c + i) * E + e) : vf{};
+      transpose(r);
+      for (int i = 0; i < here; i++) store_n(rows + int64_t(e + i) * n + c, r[i], k);
+    }
+  }
+}

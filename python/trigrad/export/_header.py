@@ -1,0 +1,377 @@
+"""One freestanding C++17 header from a model: weights, kernels and the maths that they stand on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from trigrad import _core
+from trigrad.export import _plan, _source
+from trigrad.export._plan import Array, Plan
+from trigrad.nn.module import Module
+from trigrad.realtime import Predictor
+
+__all__ = ["cpp_header"]
+
+KEYWORDS = frozenset(
+    [
+        "alignas",
+        "alignof",
+        "and",
+        "and_eq",
+        "asm",
+        "auto",
+        "bitand",
+        "bitor",
+        "bool",
+        "break",
+        "case",
+        "catch",
+        "char",
+        "class",
+        "compl",
+        "concept",
+        "const",
+        "consteval",
+        "constexpr",
+        "constinit",
+        "const_cast",
+        "continue",
+        "co_await",
+        "co_return",
+        "co_yield",
+        "decltype",
+        "default",
+        "delete",
+        "do",
+        "double",
+        "dynamic_cast",
+        "else",
+        "enum",
+        "explicit",
+        "export",
+        "extern",
+        "false",
+        "float",
+        "for",
+        "friend",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "mutable",
+        "namespace",
+        "new",
+        "noexcept",
+        "not",
+        "not_eq",
+        "nullptr",
+        "operator",
+        "or",
+        "or_eq",
+        "private",
+        "protected",
+        "public",
+        "register",
+        "reinterpret_cast",
+        "requires",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "static_assert",
+        "static_cast",
+        "struct",
+        "switch",
+        "template",
+        "this",
+        "thread_local",
+        "throw",
+        "true",
+        "try",
+        "typedef",
+        "typeid",
+        "typename",
+        "union",
+        "unsigned",
+        "using",
+        "virtual",
+        "void",
+        "volatile",
+        "wchar_t",
+        "while",
+        "xor",
+        "xor_eq",
+        "std",
+        "main",
+        "tg",
+    ]
+)
+
+
+def identifier(name: str) -> str:
+    """A name that C++ takes: other characters become single underscores, a digit in front and keywords get a letter."""
+    clean = re.sub(r"_+", "_", re.sub(r"\W", "_", name, flags=re.ASCII)).strip("_")
+    if not clean:
+        raise ValueError(f"[cpp_header] name is {name!r}, expected at least one letter or digit")
+    if clean[0].isdigit() or clean in KEYWORDS:
+        clean = "n" + clean
+    return clean
+
+
+def filled(n: int) -> int:
+    return -(-n // 16) * 16
+
+
+def chains(K: int, N: int) -> int:
+    """math/order.h"""
+    s = 4 if N <= 16 else 2 if N <= 32 else 1
+    while s > 1 and 8 * s > K:
+        s //= 2
+    return s
+
+
+def literal(value: Any) -> str:
+    """The shortest decimal that is this float32."""
+    s = str(numpy.float32(value))
+    if s in ("inf", "-inf", "nan"):
+        return {"inf": "__builtin_inff()", "-inf": "-__builtin_inff()", "nan": '__builtin_nanf("")'}[s]
+    return (s if "." in s or "e" in s else s + ".0") + "f"
+
+
+def array(name: str, values: Array) -> str:
+    """float32, or the upper halves of float32."""
+    half = values.dtype == numpy.uint16
+    numbers = [f"{v}" if half else literal(v) for v in values.ravel()]
+    lines = [", ".join(numbers[i : i + 12]) for i in range(0, len(numbers), 12)]
+    return (
+        f"alignas(64) inline constexpr {'uint16_t' if half else 'float'} {name}[{len(numbers)}] = {{\n"
+        + ",\n".join(lines)
+        + "};\n"
+    )
+
+
+class _Writer:
+    """The body of `run`, and the arrays and functions that it names."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.arrays: list[tuple[str, Array]] = []
+        self.functions: dict[str, str] = {}
+        self.lines: list[str] = []
+        self.answer = plan.instructions[-1]["out"]
+        partly = {i["out"] for i in plan.instructions if i["code"] in ("copy", "softmax", "log_softmax", "largest")}
+        for value in dict.fromkeys(i["out"] for i in plan.instructions):
+            if value != self.answer:
+                room = filled(plan.width[value]) + 16
+                self.lines.append(f"alignas(64) float v{value}[{room}]" + (" = {};" if value in partly else ";"))
+        for k, instruction in enumerate(plan.instructions):
+            self.add(k, instruction)
+
+    def keep(self, values: Array) -> str:
+        name = f"c{len(self.arrays)}"
+        self.arrays.append((name, values))
+        return name
+
+    def row(self, value: int) -> str:
+        return "x" if value == 0 else "y" if value == self.answer else f"v{value}"
+
+    def function(self, name: str) -> str:
+        if name not in self.functions:
+            arguments, expression = _source.function(name)
+            inputs = "V x, V p, V q" if arguments == 1 else "V a, V b, V p, V q"
+            self.functions[name] = (
+                f"struct f_{name} {{\n  template <class V>\n  TG_FN V f({inputs}) {{\n    (void)p, (void)q;\n"
+                f"    return V({expression});\n  }}\n}};\n"
+            )
+        return f"detail::isa::f_{name}"
+
+    def add(self, k: int, i: dict[str, Any]) -> None:
+        plan, code = self.plan, i["code"]
+        N, K = plan.width[i["out"]], plan.width[i["a"]]
+        a, out = self.row(i["a"]), self.row(i["out"])
+        exact = "true" if i["out"] == self.answer else "false"
+        reads_event = "true" if 0 in (i["a"], i.get("b")) else "false"
+        sizes = f"{N}, {reads_event}, {exact}"
+        constants = [None if c < 0 else plan.constants[c] for c in i.get("constants", ())]
+        if code == "dense":
+            w, bias = constants
+            assert w is not None
+            column = N == 1 and chains(K, N) == 4
+            packed = w[0] if column else numpy.zeros((K, filled(N)), "f")
+            start = numpy.zeros(filled(N), "f")
+            if not column:
+                packed[:, :N] = w.T
+            if bias is not None:
+                start[:N] = bias[0]
+            if not column and len(plan.header["constants"][i["constants"][0]]) == 3:
+                packed = (packed.view("<u4") >> 16).astype("<u2")
+            relu = "true" if i.get("relu") else "false"
+            call = f"dense<{K}, {N}, {relu}, {exact}>({a}, {self.keep(packed)}, {self.keep(start)}, {out})"
+        elif code == "unary":
+            p, q = map(literal, plan.parameters[k])
+            call = f"unary<{sizes}, {self.function(i['function'])}>({a}, {out}, {p}, {q})"
+        elif code == "binary":
+            call = f"binary<{sizes}, {self.function(i['function'])}>({a}, {self.row(i['b'])}, {out})"
+        elif code in ("affine", "prelu", "standardize"):
+            packed = numpy.zeros((len(constants), filled(N)), "f")
+            for row, c in zip(packed, constants, strict=True):
+                assert c is not None
+                row[:N] = c[0]
+            call = f"{code}<{sizes}>({a}, {self.keep(packed)}, {out})"
+        elif code in ("softmax", "log_softmax"):
+            call = f"softmax<{N}, {'true' if code == 'log_softmax' else 'false'}>({a}, {out})"
+        elif code == "largest":
+            call = f"largest<{N}, {K // N}>({a}, {out})"
+        elif code == "step":
+            call = f"step<{sizes}>({a}, {out})"
+        else:
+            assert code == "copy", code
+            count = i["count"]
+            call = f"copy<{count}, {reads_event}, {exact}>({a} + {i['a_offset']}, {out} + {i['out_offset']})"
+        self.lines.append(f"detail::isa::{call};")
+
+
+def _digest(arrays: list[tuple[str, Array]]) -> int:
+    h = 0xCBF29CE484222325
+    for _, values in arrays:
+        for word in values.ravel().view("<u2" if values.dtype == numpy.uint16 else "<u4").tolist():
+            h = (h ^ word) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return h
+
+
+HEADER = """\
+// A neural network in one header, written by trigrad {version} (arithmetic version {arithmetic}). Do not edit: self_test() would tell.
+//
+//   {name}::run(x, y)      x[{inputs}] -> y[{outputs}], the bits that trigrad computes, on every processor and with every compiler flag
+//   {name}::self_test()    the weights are those that were written, and the answers to {events} events are right
+//
+// Round to nearest is assumed, and that denormals are not flushed. No memory is allocated, nothing is thrown or linked.
+#ifndef {guard}
+#define {guard}
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "{name}: -ffast-math and its like change results; compile without"
+#endif
+#if defined(TG_MATH_NS)
+#error "{name}: include this header before the sources of trigrad"
+#endif
+#include <stdint.h>
+#if defined(__x86_64__) || defined(__i386__)
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <immintrin.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && defined(__FMA__)
+#define TG_ISA_AVX512
+#elif defined(__AVX2__) && defined(__FMA__)
+#define TG_ISA_AVX2
+#endif
+namespace {name} {{
+inline constexpr int inputs = {inputs}, outputs = {outputs};
+namespace detail {{
+{source}
+{functions}}}  // namespace tg::TG_ISA_NS
+namespace isa = tg::TG_ISA_NS;
+{arrays}
+inline constexpr uint32_t test_x[{events} * inputs] = {{
+{x}}};
+inline constexpr uint32_t test_y[{events} * outputs] = {{
+{y}}};
+template <int n>
+static inline uint64_t digest(const uint16_t (&numbers)[n], uint64_t h) {{
+  for (int i = 0; i < n; i++) h = (h ^ numbers[i]) * 0x100000001b3u;
+  return h;
+}}
+template <int n>
+static inline uint64_t digest(const float (&numbers)[n], uint64_t h) {{
+  for (int i = 0; i < n; i++) h = (h ^ uint32_t(tg::bits(numbers[i]))) * 0x100000001b3u;
+  return h;
+}}
+}}  // namespace detail
+// static: the code of one instruction set keeps to itself where objects of several are linked.
+static inline void run(const float* x, float* y) noexcept {{
+  using namespace detail;
+{body}
+}}
+static inline bool self_test() noexcept {{
+  uint64_t h = 0xcbf29ce484222325u;
+{hashes}
+  if (h != 0x{digest:016x}u) return false;
+  for (int event = 0; event < {events}; event++) {{
+    float x[inputs], y[outputs];
+    for (int i = 0; i < inputs; i++) x[i] = detail::tg::from_bits<float>(int32_t(detail::test_x[event * inputs + i]));
+    run(x, y);
+    for (int i = 0; i < outputs; i++) {{
+      const float wanted = detail::tg::from_bits<float>(int32_t(detail::test_y[event * outputs + i]));
+      if (detail::tg::bits(y[i]) != detail::tg::bits(wanted) && (y[i] == y[i] || wanted == wanted)) return false;
+    }}
+  }}
+  return true;
+}}
+}}  // namespace {name}
+{undefs}#endif
+"""
+
+
+def _words(values: Array) -> str:
+    words = [f"0x{w:08x}" for w in numpy.ascontiguousarray(values, "<f4").ravel().view("<u4").tolist()]
+    return ",\n".join(", ".join(words[i : i + 12]) for i in range(0, len(words), 12))
+
+
+def cpp_header(model: Module | Predictor, path: str | Path, name: str = "model", **options: Any) -> str:
+    """Write a model as one C++17 header without dependences, and return its text. `namespace name` has `inputs`, `outputs`,
+    `void run(const float* x, float* y) noexcept` and `bool self_test() noexcept`; the bits are those of the predictor on
+    every processor, with hardware fma or without. `options` are Predictor's, such as raw_logits and scaler.
+
+    >>> import tempfile, trigrad as tg
+    >>> model = tg.nn.Sequential(tg.nn.Linear(2, 3), tg.nn.ReLU(), tg.nn.Linear(3, 1), tg.nn.Sigmoid())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     text = tg.export.cpp_header(model, f"{folder}/tagger.h", name="tagger")
+    >>> "namespace tagger" in text
+    True
+    """
+    predictor = model if isinstance(model, Predictor) else Predictor(model, **options)
+    plan = _plan.read(predictor.to_bytes())
+    if plan.header["refuse_nan"]:
+        raise ValueError(
+            "[cpp_header] the predictor refuses NaN, but run() has no way to say so; use another policy for NaN"
+        )
+    name = identifier(name)
+    writer = _Writer(plan)
+    source = _source.paste(_source.function(f)[1] for f in writer.functions)
+    text = HEADER.format(
+        version=_core.build_info()["version"],
+        arithmetic=_core.build_info()["arithmetic_version"],
+        name=name,
+        guard=f"TRIGRAD_EXPORT_{name.upper()}_H",
+        inputs=predictor.inputs,
+        outputs=predictor.outputs,
+        events=len(plan.x),
+        source=source,
+        functions="".join(writer.functions.values()),
+        arrays="".join(array(n, v) for n, v in writer.arrays),
+        x=_words(plan.x),
+        y=_words(plan.y),
+        body="\n".join("  " + line for line in writer.lines),
+        hashes="\n".join(f"  h = detail::digest(detail::{n}, h);" for n, _ in writer.arrays),
+        digest=_digest(writer.arrays),
+        undefs="".join(
+            f"#undef {m}\n"
+            for m in sorted(set(re.findall(r"#define (TG_\w+)", source)) | {"TG_ISA_AVX512", "TG_ISA_AVX2"})
+        ),
+    )
+    Path(path).write_text(text)
+    return text

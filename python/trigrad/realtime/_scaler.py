@@ -1,0 +1,56 @@
+"""What is done to an event before the model sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy
+
+from trigrad._core import Tensor
+
+__all__ = ["Features", "Scaler"]
+
+Features: TypeAlias = "float | list[float] | numpy.ndarray[Any, Any] | Tensor"
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """(clamp(x, low, high) - offset) · scale per feature, in float32: numbers for all features, or one each.
+
+    `nan` says what becomes of a NaN: "keep" hands it to the model, "refuse" makes the call raise, a number takes its place.
+
+    >>> import trigrad as tg
+    >>> tg.realtime.Scaler(offset=[0.5, 1.0], scale=2.0, nan="refuse").nan
+    'refuse'
+    """
+
+    offset: Features = 0.0
+    scale: Features = 1.0
+    low: Features = -numpy.inf
+    high: Features = numpy.inf
+    nan: Literal["keep", "refuse"] | float = "keep"
+
+    def constants(self, features: int) -> list[numpy.ndarray[Any, Any]]:
+        """What replaces a NaN, low, high, offset and scale: float32 (features,) each."""
+        if isinstance(self.nan, str) and self.nan not in ("keep", "refuse"):
+            raise ValueError(f"[Scaler] nan is {self.nan!r}, expected 'keep', 'refuse' or a number")
+        fill = numpy.nan if isinstance(self.nan, str) else self.nan
+        made = []
+        for name, given in (("nan", fill), *((n, getattr(self, n)) for n in ("low", "high", "offset", "scale"))):
+            value = numpy.asarray(given.numpy() if isinstance(given, Tensor) else given, dtype=numpy.float32)
+            if value.shape not in ((), (1,), (features,)):
+                raise ValueError(
+                    f"[Scaler] {name} has shape {value.shape}, expected one number or one for each of {features} features"
+                )
+            made.append(numpy.ascontiguousarray(numpy.broadcast_to(value, (features,))))
+        if not (made[1] <= made[2]).all():
+            raise ValueError("[Scaler] low is above high, or one of them is NaN")
+        return made
+
+    def changes(self, constants: list[numpy.ndarray[Any, Any]]) -> bool:
+        """Does it do anything but refuse?"""
+        nothing = (numpy.nan, -numpy.inf, numpy.inf, 0, 1)
+        return not all(
+            numpy.array_equal(c, numpy.full(c.shape, n), True) for c, n in zip(constants, nothing, strict=True)
+        )

@@ -1,0 +1,343 @@
+// The predictor without Python: its bits are those of the reference loops, and a call allocates nothing, asks the system
+// for nothing, and leaves threads alone.
+#if defined(__linux__)
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "core/error.h"
+#include "counting_new.h"
+#include "math/reference.h"
+#include "math/reference_rows.h"
+#include "math/pointwise.h"
+#include "realtime/predictor.h"
+
+using namespace tg;
+using namespace tg::realtime;
+
+namespace {
+
+constexpr const char* kIsas[] = {"baseline", "avx2", "avx512"};
+
+// ---- programs
+
+std::mt19937 random_bits(1);
+float draw() { return std::normal_distribution<float>()(random_bits); }
+int32_t add_constant(Program& p, int32_t rows, int32_t columns) {
+  Constant c{rows, columns, {}};
+  for (int32_t i = 0; i < rows * columns; i++) c.data.push_back(draw());
+  p.constants.push_back(c);
+  return static_cast<int32_t>(p.constants.size()) - 1;
+}
+int32_t value(Program& p, int32_t width) {
+  p.width.push_back(width);
+  return static_cast<int32_t>(p.width.size()) - 1;
+}
+Instruction& add(Program& p, Code code, int32_t a, int32_t width) {
+  Instruction i;
+  i.code = code, i.a = a, i.out = value(p, width);
+  for (int k = 0; k < constants_of(code); k++)
+    i.constant[k] = code == Code::dense && k == 0 ? add_constant(p, width, p.width[static_cast<size_t>(a)])
+                                                  : add_constant(p, 1, width);
+  p.instructions.push_back(i);
+  return p.instructions.back();
+}
+int32_t last(const Program& p) { return p.instructions.back().out; }
+
+Program of_widths(std::initializer_list<int32_t> widths, bool relu = true) {
+  Program p;
+  for (int32_t w : widths) {
+    if (p.width.empty()) p.width.push_back(w);
+    else add(p, Code::dense, static_cast<int32_t>(p.width.size()) - 1, w).relu = relu;
+  }
+  p.instructions.back().relu = false;
+  return p;
+}
+Program with_unary(int32_t function) {
+  Program p = of_widths({9, 37});
+  Instruction& i = add(p, Code::unary, last(p), 37);
+  i.function = function, i.p = 0.5, i.q = 1.5;
+  add(p, Code::dense, last(p), 3);
+  return p;
+}
+// Everything that a block is made of.
+Program with_blocks() {
+  Program p = of_widths({11, 20});
+  add(p, Code::standardize, last(p), 20);
+  add(p, Code::affine, last(p), 20);
+  add(p, Code::prelu, last(p), 20);
+  const int32_t before = last(p);
+  add(p, Code::dense, before, 20);
+  Instruction& sum = add(p, Code::binary, last(p), 20);
+  sum.function = id_add, sum.b = before;
+  add(p, Code::softmax, last(p), 20);
+  add(p, Code::log_softmax, last(p), 20);
+  add(p, Code::step, last(p), 20);
+  add(p, Code::largest, last(p), 5);
+  const int32_t joined = value(p, 25), parts[2] = {last(p), before};
+  for (int k = 0; k < 2; k++) {
+    Instruction i;
+    i.code = Code::copy, i.a = parts[k], i.out = joined, i.out_offset = 5 * k, i.count = k ? 20 : 5;
+    p.instructions.push_back(i);
+  }
+  add(p, Code::dense, joined, 18);
+  return p;
+}
+std::vector<Program> every_program() {
+  std::vector<Program> all = {of_widths({16, 64, 32, 32, 5}), of_widths({12, 32, 16, 1}), of_widths({70, 1}),
+                              of_widths({28, 300, 300, 1}), with_blocks()};
+#define TG_UNARY(name, ...) all.push_back(with_unary(id_##name));
+#include "math/pointwise.def"
+  return all;
+}
+
+std::vector<float> events(int64_t count, int32_t width) {
+  std::vector<float> x;
+  for (int64_t i = 0; i < count * width; i++) x.push_back(i % 17 == 3 ? draw() * 1e-40f : draw());
+  return x;
+}
+
+bool same_bits(const float* a, const float* b, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (bits(a[i]) != bits(b[i]) && !(a[i] != a[i] && b[i] != b[i])) return false;
+  return true;
+}
+
+// ---- what the programs mean, loop by loop
+
+float function(int32_t id, float x, float p, float q) {
+  switch (id) {
+#define TG_UNARY(name, ...) \
+  case id_##name: return op_##name::f(x, p, q);
+#include "math/pointwise.def"
+    default: return 0;
+  }
+}
+
+std::vector<float> reference_answer(const Program& p, const float* x) {
+  std::vector<std::vector<float>> values;
+  for (const int32_t w : p.width) values.emplace_back(static_cast<size_t>(w), 0.0f);
+  std::copy_n(x, p.inputs(), values[0].begin());
+  for (const Instruction& i : p.instructions) {
+    const auto &a = values[static_cast<size_t>(i.a)], &b = values[i.b == kNone ? 0 : static_cast<size_t>(i.b)];
+    auto& out = values[static_cast<size_t>(i.out)];
+    auto c = [&](int k, size_t n) { return p.constants[static_cast<size_t>(i.constant[k])].data[n]; };
+    const auto K = static_cast<int64_t>(a.size()), N = static_cast<int64_t>(out.size());
+    if (i.code == Code::softmax) reference::softmax(N, a.data(), out.data(), 1);
+    if (i.code == Code::log_softmax) reference::log_softmax(N, a.data(), out.data(), 1);
+    if (i.code == Code::copy) std::copy_n(a.begin() + i.a_offset, i.count, out.begin() + i.out_offset);
+    if (i.code == Code::dense)
+      reference::dense<float>(1, N, K, a.data(), p.constants[static_cast<size_t>(i.constant[0])].data.data(),
+                              p.constants[static_cast<size_t>(i.constant[1])].data.data(), out.data());
+    for (size_t n = 0; n < out.size(); n++) switch (i.code) {
+        case Code::dense: out[n] = i.relu && out[n] <= 0 ? 0.0f : out[n]; break;
+        case Code::unary: out[n] = function(i.function, a[n], i.p, i.q); break;
+        case Code::binary: out[n] = a[n] + b[n]; break;
+        case Code::affine: out[n] = fma(a[n], c(0, n), c(1, n)); break;
+        case Code::prelu: out[n] = a[n] > 0 ? a[n] : c(0, n) * a[n]; break;
+        case Code::standardize:
+          out[n] = (minimum(maximum(a[n] != a[n] ? c(0, n) : a[n], c(1, n)), c(2, n)) - c(3, n)) * c(4, n);
+          break;
+        case Code::step: out[n] = a[n] >= 0 ? 1.0f : 0.0f; break;
+        case Code::largest: out[n] = reference::amax(K / N, a.data() + static_cast<int64_t>(n) * (K / N), 1); break;
+        default: break;
+      }
+  }
+  return values[static_cast<size_t>(last(p))];
+}
+
+// ---- cases
+
+void bits_are_those_of_the_reference_loops() {
+  for (const Program& p : every_program())
+    for (const char* isa : kIsas) {
+      const KernelTable* kernels = kernel_table(isa);
+      if (!kernels) continue;
+      Options o;
+      o.tiles = true;
+      const Predictor predictor(p, *kernels, o);
+      const int64_t rows = 70;
+      const auto x = events(rows, p.inputs());
+      const auto outputs = static_cast<size_t>(p.outputs());
+      std::vector<float> expected, one(outputs), all(static_cast<size_t>(rows) * outputs);
+      for (int64_t i = 0; i < rows; i++) {
+        const auto y = reference_answer(p, x.data() + i * p.inputs());
+        expected.insert(expected.end(), y.begin(), y.end());
+        CHECK(predictor.run(x.data() + i * p.inputs(), one.data()));
+        CHECK(same_bits(one.data(), y.data(), outputs));
+      }
+      for (int64_t count : {int64_t(1), int64_t(5), rows}) {
+        CHECK_EQ(predictor.run_rows(x.data(), count, all.data()), count);
+        CHECK(same_bits(all.data(), expected.data(), static_cast<size_t>(count) * outputs));
+      }
+    }
+}
+
+void writes_nothing_but_the_answer() {
+  for (const Program& p : every_program()) {
+    Options o;
+    o.tiles = true;
+    const Predictor predictor(p, *kernel_table(nullptr), o);
+    const auto x = events(40, p.inputs());
+    const auto n = static_cast<size_t>(p.outputs());
+    std::vector<float> y(40 * n + 64, 7.0f);
+    predictor.run(x.data(), y.data() + 32);
+    for (size_t i = 0; i < 32; i++) CHECK(y[i] == 7 && y[32 + n + i] == 7);
+    predictor.run_rows(x.data(), 40, y.data() + 32);
+    for (size_t i = 0; i < 32; i++) CHECK(y[i] == 7 && y[32 + 40 * n + i] == 7);
+  }
+}
+
+void a_call_allocates_nothing() {
+  for (const Program& p : every_program()) {
+    const Predictor predictor(p, *kernel_table(nullptr));
+    const auto x = events(1, p.inputs());
+    std::vector<float> y(static_cast<size_t>(p.outputs()));
+    predictor.run(x.data(), y.data());
+    const size_t before = allocations;
+    for (int i = 0; i < 20; i++) predictor.run(x.data(), y.data());
+    predictor.passes(x.data(), predictor.cut(0.5f), 0);
+    CHECK_EQ(allocations.load(), before);
+  }
+  const size_t before = allocations;
+  delete new int;
+  CHECK(allocations > before);  // the counter counts
+}
+
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// In a child that may only read, write and exit: the system kills it at any other call.
+int status_of_child(bool allowed_only) {
+  const auto programs = every_program();
+  std::vector<std::unique_ptr<Predictor>> predictors;
+  std::vector<std::vector<float>> x, y;
+  for (const Program& p : programs) {
+    predictors.push_back(std::make_unique<Predictor>(p, *kernel_table(nullptr)));
+    x.push_back(events(1, p.inputs()));
+    y.emplace_back(static_cast<size_t>(p.outputs()));
+  }
+  const pid_t child = fork();
+  if (child == 0) {
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) _exit(77);
+    for (int turn = 0; turn < 20; turn++)
+      for (size_t i = 0; i < programs.size(); i++) predictors[i]->run(x[i].data(), y[i].data());
+    if (!allowed_only) syscall(SYS_getppid);
+    syscall(SYS_exit, 0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return status;
+}
+void a_call_asks_the_system_for_nothing() {
+  const int status = status_of_child(true);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+    std::printf("no seccomp here: skipped\n");
+    CHECK(true);
+    return;
+  }
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  CHECK(WIFSIGNALED(status_of_child(false)));  // a system call is seen
+}
+#else
+void a_call_asks_the_system_for_nothing() {
+  std::printf("only on Linux, without sanitizers: skipped\n");
+  CHECK(true);
+}
+#endif
+
+void eight_threads_share_a_predictor() {
+  const Program p = of_widths({16, 64, 32, 32, 5});
+  const Predictor predictor(p, *kernel_table(nullptr));
+  const auto x = events(16, 16);
+  std::vector<float> expected(16 * 5);
+  predictor.run_rows(x.data(), 16, expected.data());
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; t++)
+    threads.emplace_back([&] {
+      float y[5];
+      for (int i = 0; i < 10'000; i++) {
+        predictor.run(x.data() + i % 16 * 16, y);
+        if (!same_bits(y, expected.data() + i % 16 * 5, 5)) wrong++;
+      }
+    });
+  for (auto& t : threads) t.join();
+  CHECK_EQ(wrong.load(), 0);
+}
+
+template <class Change>
+void refused(const char* part, Change change) {
+  Program p = with_blocks();
+  change(p);
+  try {
+    validate(p, "test");
+    CHECK(!"it was accepted");
+  } catch (const Error& e) {
+    const bool says = std::string(e.what()).find(part) != std::string::npos;
+    CHECK(says);
+    if (!says) std::fprintf(stderr, "  said: %s\n", e.what());
+  }
+}
+void programs_that_do_not_fit_are_refused() {
+  validate(with_blocks(), "test");
+  refused("0 values", [](Program& p) { p.width.clear(); });
+  refused("0 instructions", [](Program& p) { p.instructions.clear(); });
+  refused("a value of width 0", [](Program& p) { p.width[2] = 0; });
+  refused("a value of width", [](Program& p) { p.width[2] = 1 << 30; });
+  refused("a constant of", [](Program& p) { p.constants[0].data.pop_back(); });
+  refused("value 99 as input", [](Program& p) { p.instructions[1].a = 99; });
+  refused("value -1 as input", [](Program& p) { p.instructions[1].a = -1; });
+  refused("not yet written", [](Program& p) { p.instructions[0].a = 3; });
+  refused("value 0 as output", [](Program& p) { p.instructions[1].out = 0; });
+  refused("written already", [](Program& p) { p.instructions[1].out = 1; });
+  refused("expected (20, 11)", [](Program& p) { p.instructions[0].constant[0] = 1; });
+  refused("constant 999", [](Program& p) { p.instructions[1].constant[2] = 999; });
+  refused("a relu", [](Program& p) { p.instructions[1].relu = true; });
+  refused("function", [](Program& p) { p.instructions[5].function = id_exp; });
+  refused("code 200", [](Program& p) { p.instructions[1].code = static_cast<Code>(200); });
+  refused("does not follow", [](Program& p) { p.instructions[10].out_offset = 1; });
+  refused("beyond its input", [](Program& p) { p.instructions[10].a_offset = 1; });
+  refused("expected a multiple", [](Program& p) { p.width[static_cast<size_t>(p.instructions[9].out)] = 7; });
+  refused("only written in part", [](Program& p) { p.instructions.resize(11); });
+}
+
+void a_fused_program_has_the_same_bits() {
+  Program p = of_widths({9, 20}, false);
+  add(p, Code::unary, last(p), 20).function = id_relu;
+  const int32_t kept = last(p);
+  add(p, Code::dense, kept, 20);
+  const int32_t read_twice = last(p);
+  add(p, Code::unary, read_twice, 20).function = id_relu;
+  Instruction& sum = add(p, Code::binary, last(p), 20);
+  sum.function = id_add, sum.b = read_twice;
+  Program fused = p;
+  fuse(fused);
+  CHECK_EQ(fused.instructions.size(), p.instructions.size() - 1);
+  CHECK(fused.instructions[0].relu);
+  CHECK(!fused.instructions[1].relu);
+  const auto x = events(20, 9);
+  const Predictor a(p, *kernel_table(nullptr)), b(fused, *kernel_table(nullptr));
+  std::vector<float> y(20 * 20), z(20 * 20);
+  a.run_rows(x.data(), 20, y.data());
+  b.run_rows(x.data(), 20, z.data());
+  CHECK(same_bits(y.data(), z.data(), y.size()));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return test::run(
+      argc, argv,
+      {CASE(bits_are_those_of_the_reference_loops), CASE(writes_nothing_but_the_answer), CASE(a_call_allocates_nothing),
+       CASE(a_call_asks_the_system_for_nothing), CASE(eight_threads_share_a_predictor),
+       CASE(programs_that_do_not_fit_are_refused), CASE(a_fused_program_has_the_same_bits)});
+}

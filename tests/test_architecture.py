@@ -169,6 +169,7 @@ MODULE_MAY_IMPORT = {
     "accelerator": {"_device", "cuda"},
     "backends": set(),
     "cuda": set(),
+    "metrics": {"_core", "ops", "_indexing", "_ordering"},
     "trigrad": {
         "_legacy",
         "_switches",
@@ -176,6 +177,7 @@ MODULE_MAY_IMPORT = {
         "backends",
         "cuda",
         "diagnostics",
+        "metrics",
         "optim",
         "utils",
         "_autograd",

@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from trigrad import backends as backends
     from trigrad import cuda as cuda
     from trigrad import diagnostics as diagnostics
+    from trigrad import metrics as metrics
     from trigrad import nn as nn
     from trigrad import optim as optim
     from trigrad import testing as testing
@@ -91,6 +92,6 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> ModuleType:
     """Packages that are loaded when they are first asked for."""
-    if name in ("accelerator", "backends", "cuda", "diagnostics", "nn", "optim", "testing", "utils"):
+    if name in ("accelerator", "backends", "cuda", "diagnostics", "metrics", "nn", "optim", "testing", "utils"):
         return _import_module(f"trigrad.{name}")
     raise AttributeError(f"module 'trigrad' has no attribute {name!r}")

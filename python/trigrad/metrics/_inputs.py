@@ -135,10 +135,10 @@ def one_kind(name: str, **arrays: Array) -> None:
 
 def encode(*arrays: Array) -> tuple[Array, list[NDArray[np.int64]]]:
     """The sorted classes that occur in any of the arrays, and the arrays as indices of these."""
-    if all(values.dtype.kind in "bi" for values in arrays):
-        numbers = [values.astype(np.int64, copy=False) for values in arrays]
-        least, most = min(int(v.min()) for v in numbers), max(int(v.max()) for v in numbers)
-        if most - least < 1 << 16:  # a table instead of sorting
+    if all(values.dtype.kind in "biuf" for values in arrays):
+        least, most = min(int(v.min()) for v in arrays), max(int(v.max()) for v in arrays)
+        if most - least < 1 << 16 and abs(least) < 1 << 53:  # a table instead of sorting
+            numbers = [v.astype(np.int64, copy=False) for v in arrays]
             numbers = [v - least if least else v for v in numbers]
             here = np.zeros(most - least + 1, dtype=np.bool_)
             for v in numbers:
@@ -150,6 +150,17 @@ def encode(*arrays: Array) -> tuple[Array, list[NDArray[np.int64]]]:
             return (np.flatnonzero(here) + least).astype(kind), numbers
     classes, codes = np.unique(np.concatenate(arrays), return_inverse=True)
     return classes, np.split(codes.astype(np.int64), np.cumsum([len(v) for v in arrays])[:-1])
+
+
+def encode_as(name: str, values: Array, classes: Array) -> NDArray[np.int64]:
+    """The labels as indices of these classes."""
+    one_kind(name, y_true=values, labels=classes)
+    present, (codes,) = encode(values)
+    unknown = np.setdiff1d(present, classes)
+    if len(unknown):
+        raise ValueError(f"[{name}] y_true holds {unknown[:5].tolist()}, which are not among the labels")
+    place = np.searchsorted(classes, present)
+    return codes if np.array_equal(place, np.arange(len(place))) else place[codes]
 
 
 def positive(name: str, y_true: Data, pos_label: Any) -> Bools:

@@ -349,22 +349,22 @@ def _of_classes(name: str, y_true: Data, proba: Array, labels: Data | None) -> A
     """The events' classes as numbers of columns; two classes have one column or two."""
     truth = _inputs.labels(name, "y_true", y_true)
     _inputs.same_length(name, y_true=truth, y_proba=proba)
-    classes = np.unique(_inputs.array(labels)) if labels is not None else _inputs.encode(truth)[0]
+    if labels is None:
+        classes, (codes,) = _inputs.encode(truth)
+    else:
+        classes = np.unique(_inputs.array(labels))
+        codes = _inputs.encode_as(name, truth, classes)
     columns = proba.shape[1] if proba.ndim == 2 else 2
     if len(classes) != columns:
         raise ValueError(
             f"[{name}] got {len(classes)} class{'es' * (len(classes) != 1)} and probabilities of {columns}, expected as "
             "many; name all classes by labels="
         )
-    _inputs.one_kind(name, y_true=truth, labels=classes)
-    unknown = np.setdiff1d(truth, classes)
-    if len(unknown):
-        raise ValueError(f"[{name}] y_true holds {unknown[:5].tolist()}, which are not among the labels")
     if proba.ndim == 2:
         sums = ops.sum(tensor(proba), 1).numpy()
         if not np.allclose(sums, 1, rtol=float(np.finfo(proba.dtype).eps) ** 0.5):
             warn(f"[{name}] rows of y_proba add up to {sums.min():g} to {sums.max():g}, not to 1", UserWarning)
-    return np.searchsorted(classes, truth)
+    return codes
 
 
 def log_loss(
@@ -418,7 +418,7 @@ def brier_score_loss(
     proba = _probabilities(name, _inputs.array(y_proba))
     if proba.ndim == 1:
         truth = _inputs.labels(name, "y_true", y_true)
-        classes = np.unique(truth)
+        classes, _ = _inputs.encode(truth)
         if pos_label is None and len(classes) == 2 and truth.dtype.kind in "biuf":
             pos_label = classes[-1]
         if len(classes) > 2:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from trigrad import ops
+from trigrad._core import float64
 from trigrad.metrics import _inputs
 from trigrad.metrics._inputs import Array, Bools, Data, Floats, UndefinedMetricWarning, tensor, total, warn
 
@@ -49,8 +50,9 @@ def rank(positive: Bools, score: Array, weight: Floats | None, squares: bool = F
     thresholds = values[distinct].numpy()
     is_positive = tensor(positive)[order]
     if weight is None:
-        tps = ops.cumsum(is_positive, 0)[distinct].numpy()
-        counts = tps.astype(np.float64), (last + 1 - tps).astype(np.float64)
+        passing = ops.cast(ops.add(distinct, 1), float64)
+        positives = ops.cast(ops.cumsum(is_positive, 0)[distinct], float64)
+        counts = positives.numpy(), ops.sub(passing, positives).numpy()
         return Ranked(thresholds, *counts, *counts)
     sorted_weight = tensor(weight)[order]
 
@@ -75,8 +77,12 @@ def _from_zero(values: Floats) -> Floats:
 
 def _bends(*sums: Floats) -> Array:
     """Where a curve through these sums turns, and its ends: the points between lie on straight lines."""
-    inner = np.logical_or.reduce([np.diff(s, 2) != 0 for s in sums])
-    return np.flatnonzero(np.concatenate(([True], inner, [True])))
+    bends = np.ones(len(sums[0]), dtype=np.bool_)
+    bends[1:-1] = False
+    for values in map(tensor, sums):
+        steps = ops.sub(values[1:], values[:-1])
+        bends[1:-1] |= ops.ne(steps[1:], steps[:-1]).numpy()
+    return np.flatnonzero(bends)
 
 
 def _steps(tps: Floats) -> Array:
@@ -418,11 +424,7 @@ def _numbered(name: str, truth: Array, labels: Data | None, columns: int) -> tup
     classes = _inputs.array(labels)
     if classes.ndim != 1 or len(classes) != columns or not np.array_equal(np.unique(classes), classes):
         raise ValueError(f"[{name}] labels are {classes.tolist()}, expected {columns}, in order and none twice")
-    _inputs.one_kind(name, y_true=truth, labels=classes)
-    unknown = np.setdiff1d(truth, classes)
-    if len(unknown):
-        raise ValueError(f"[{name}] y_true holds {unknown[:5].tolist()}, which are not among the labels")
-    return np.searchsorted(classes, truth), classes
+    return _inputs.encode_as(name, truth, classes), classes
 
 
 def average_precision_score(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -162,9 +163,12 @@ def median_absolute_error(
 def _median(values: Tensor, weight: Floats | None) -> float:
     """The middle of the two values between which half of the weight lies on either side, or the one in which it does."""
     if weight is None:
-        ordered = ops.native_sort(values)[0]
-        middle = values.shape[0] // 2
-        return float((ordered[middle].item() + ordered[(values.shape[0] - 1) // 2].item()) / 2)
+        n = values.shape[0]
+        lower = ops.native_kthvalue(values, (n + 1) // 2, 0)[0]
+        beyond = ops.gt(values, lower)
+        if n % 2 or 2 * int(ops.native_count_nonzero(ops.logical_not(beyond)).item()) > n:
+            return float(lower.item())
+        return float((lower.item() + ops.amin(ops.where(beyond, values, math.inf)).item()) / 2)
     there = weight != 0
     ordered, order = ops.native_sort(tensor(values.numpy()[there]))
     below = ops.cumsum(tensor(weight[there])[order], 0).numpy()

@@ -170,6 +170,8 @@ MODULE_MAY_IMPORT = {
     "backends": set(),
     "cuda": set(),
     "metrics": {"_core", "ops", "_indexing", "_ordering"},
+    "_report": {"_core"},
+    "realtime": {"_report"},
     "trigrad": {
         "_legacy",
         "_switches",

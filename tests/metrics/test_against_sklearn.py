@@ -127,6 +127,9 @@ def test_curves(events: Events, drop: bool) -> None:
 @given(binary(), st.sampled_from([None, 0.1, 0.5, 1.0]))
 def test_areas(events: Events, max_fpr: float | None) -> None:
     y, score, w = events
+    if w is not None and len(np.unique(y)) > len(np.unique(y[w != 0])):
+        assert np.isnan(metrics.roc_auc_score(y, score, sample_weight=w, max_fpr=max_fpr))
+        return  # sklearn looks at the labels of events of weight 0
     either(
         lambda: metrics.roc_auc_score(y, score, sample_weight=w, max_fpr=max_fpr),
         lambda: sk.roc_auc_score(y, score, sample_weight=w, max_fpr=max_fpr),
@@ -285,7 +288,7 @@ def test_probabilities(c: int, n: int, seed: int, dtype: str, normalize: bool) -
     w = rng.random(n) if seed % 2 else None
     labels = np.arange(c)
     options = {"sample_weight": w, "labels": labels}
-    near = {"rtol": 1e-5 if dtype == "f4" else 1e-9}
+    near = {"rtol": 1e-5, "atol": 1e-9} if dtype == "f4" else {"rtol": 1e-9}  # sklearn computes in the dtype given
     same(
         metrics.log_loss(y, p, normalize=normalize, **options),
         sk.log_loss(y, p, normalize=normalize, **options),

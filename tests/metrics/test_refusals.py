@@ -92,6 +92,8 @@ def test_refused_by_all(name: str) -> None:
 REFUSED: list[tuple[str, Callable[[], Any]]] = [
     ("pos_label is not given", lambda: metrics.roc_curve([1, 2, 1], [0.1, 0.2, 0.3])),
     ("pos_label is not given", lambda: metrics.roc_curve(["b", "s"], [0.1, 0.2])),
+    ("pos_label is 1, expected one of y_true's", lambda: metrics.roc_curve(["b", "s"], [0.1, 0.2], pos_label=1)),
+    ("pos_label is 's'", lambda: metrics.roc_curve(Y, SCORE, pos_label="s")),
     ("one value per event", lambda: metrics.roc_curve(Y, P3)),
     ("numbers that are not whole", lambda: metrics.accuracy_score(Y, SCORE)),
     ("labels of one kind", lambda: metrics.accuracy_score(Y, ["a", "b", "a", "b"])),

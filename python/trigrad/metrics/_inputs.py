@@ -74,7 +74,7 @@ def finite(name: str, what: str, values: Array) -> Array:
     if kind == "f":
         values = values.astype(np.float32 if values.dtype.itemsize <= 4 else np.float64, copy=False)
     else:
-        values = values.astype(np.int64, copy=False)
+        values = values.astype(np.float64 if values.dtype == np.uint64 else np.int64, copy=False)
     return np.require(values, requirements="A")
 
 
@@ -178,8 +178,9 @@ def positive(name: str, y_true: Data, pos_label: Any) -> Bools:
                 "given, expected labels 0 and 1, or -1 and 1; name the class of the signal by pos_label="
             )
         pos_label = 1
-    found: Bools = np.asarray(values == pos_label, dtype=np.bool_)
-    return np.broadcast_to(found, values.shape).copy() if found.ndim == 0 else found
+    if values.dtype.kind != "O" and isinstance(pos_label, str) != (values.dtype.kind in "US"):
+        raise ValueError(f"[{name}] pos_label is {pos_label!r}, expected one of y_true's labels, {values.dtype}")
+    return np.asarray(values == pos_label, dtype=np.bool_)
 
 
 # ---- sums, by the rows of the op table
@@ -207,3 +208,10 @@ def mean(name: str, values: Tensor, weight: Floats | None) -> Any:
             raise ValueError(f"[{name}] the weights add up to 0, expected a sum that one can divide by")
         result = ops.div(ops.sum(ops.mul(values, w if values.ndim == 1 else w.reshape(-1, 1)), 0), sum_of_weights)
     return result.item() if result.ndim == 0 else result.numpy()
+
+
+def mean_square(name: str, values: Tensor, weight: Floats | None) -> Any:
+    """The mean of the squares; of one output their sum is a dot product, which needs no array of squares."""
+    if values.ndim == 1 and weight is None:
+        return float(ops.native_dot(values, values).item()) / values.shape[0]
+    return mean(name, ops.square(values), weight)

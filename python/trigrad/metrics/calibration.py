@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from trigrad import ops
 from trigrad._indexing import bincount
 from trigrad.metrics import _inputs
 from trigrad.metrics._inputs import Data, Floats, tensor
@@ -46,10 +47,11 @@ def calibration_curve(
     if strategy == "quantile":
         edges = np.percentile(prob, 100 * edges)
     weight = _inputs.weights(name, sample_weight, len(prob))
-    weight = np.ones(len(prob)) if weight is None else weight
-    bins = tensor(np.searchsorted(edges[1:-1], prob))
+    bins = ops.native_searchsorted(tensor(edges[1:-1]), tensor(prob))
+    counted = positive.astype(np.float64) if weight is None else weight * positive
     sums, true, predicted = (
-        bincount(bins, tensor(w), n_bins).numpy() for w in (weight, weight * positive, weight * prob)
+        bincount(bins, None if w is None else tensor(w), n_bins).numpy()
+        for w in (weight, counted, prob if weight is None else weight * prob)
     )
     there = sums > 0
     return true[there] / sums[there], predicted[there] / sums[there]

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from trigrad import ops
-from trigrad._core import float64
+from trigrad._core import Tensor, float64
 from trigrad.metrics import _inputs
 from trigrad.metrics._inputs import Array, Bools, Data, Floats, UndefinedMetricWarning, tensor, total, warn
 
@@ -44,21 +44,25 @@ def rank(positive: Bools, score: Array, weight: Floats | None, squares: bool = F
         there = weight != 0
         positive, score, weight = positive[there], score[there], weight[there]
     values, order = ops.native_sort(tensor(score), 0, True)
-    ends = ops.ne(values[1:], values[:-1]).numpy()
-    last = np.append(np.flatnonzero(ends), len(score) - 1)  # of each run of equal scores
-    distinct = tensor(last)
-    thresholds = values[distinct].numpy()
+    n = len(score)
+    ends = np.ones(n, dtype=np.bool_)  # of runs of equal scores
+    ends[:-1] = ops.ne(values[1:], values[:-1]).numpy()
+    last = tensor(np.flatnonzero(ends) if not ends.all() else np.arange(n))
+
+    def at_ends(sums: Tensor) -> Tensor:
+        return sums if len(last) == n else sums[last]
+
+    thresholds = at_ends(values).numpy()
     is_positive = tensor(positive)[order]
     if weight is None:
-        passing = ops.cast(ops.add(distinct, 1), float64)
-        positives = ops.cast(ops.cumsum(is_positive, 0)[distinct], float64)
-        counts = positives.numpy(), ops.sub(passing, positives).numpy()
+        positives = ops.cast(at_ends(ops.cumsum(is_positive, 0)), float64)
+        counts = positives.numpy(), ops.sub(ops.cast(ops.add(last, 1), float64), positives).numpy()
         return Ranked(thresholds, *counts, *counts)
     sorted_weight = tensor(weight)[order]
 
-    def sums(values: Any) -> tuple[Floats, Floats]:
-        of_positives = ops.cumsum(ops.where(is_positive, values, 0.0), 0)[distinct].numpy()
-        return of_positives, ops.cumsum(ops.where(is_positive, 0.0, values), 0)[distinct].numpy()
+    def sums(values: Tensor) -> tuple[Floats, Floats]:
+        of_positives = ops.cumsum(ops.where(is_positive, values, 0.0), 0)
+        return at_ends(of_positives).numpy(), at_ends(ops.cumsum(ops.where(is_positive, 0.0, values), 0)).numpy()
 
     found = sums(sorted_weight)
     return Ranked(thresholds, *found, *(sums(ops.square(sorted_weight)) if squares else found))

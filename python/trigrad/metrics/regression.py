@@ -70,14 +70,16 @@ def _mean_of(
     name: str, y_true: Data, y_pred: Data, sample_weight: Data | None, loss: Literal["abs", "square", "relative"]
 ) -> float | Floats:
     true, pred = _pair(name, y_true, y_pred)
+    weight = _inputs.weights(name, sample_weight, true.shape[0])
     distance = ops.sub(pred, true)
+    found: float | Floats
     if loss == "square":
-        losses = ops.square(distance)
+        found = _inputs.mean_square(name, distance, weight)
     else:
         losses = ops.abs(distance)
         if loss == "relative":
             losses = ops.div(losses, ops.clamp(ops.abs(true), float(np.finfo(np.float64).eps), None))
-    found: float | Floats = _inputs.mean(name, losses, _inputs.weights(name, sample_weight, true.shape[0]))
+        found = _inputs.mean(name, losses, weight)
     return found
 
 
@@ -227,7 +229,7 @@ def r2_score(
     if true.shape[0] < 2:
         warn(f"[{name}] got one event, R² needs two: nan", UndefinedMetricWarning)
         return np.nan
-    errors = _inputs.mean(name, ops.square(ops.sub(true, pred)), weight)
+    errors = _inputs.mean_square(name, ops.sub(true, pred), weight)
     return _explained(name, errors, _variance(name, true, weight), multioutput, force_finite)
 
 
@@ -254,5 +256,5 @@ def explained_variance_score(
 
 def _variance(name: str, values: Tensor, weight: Floats | None) -> float | Floats:
     centre = tensor(np.asarray(_inputs.mean(name, values, weight)))
-    found: float | Floats = _inputs.mean(name, ops.square(ops.sub(values, centre)), weight)
+    found: float | Floats = _inputs.mean_square(name, ops.sub(values, centre), weight)
     return found

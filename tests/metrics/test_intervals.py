@@ -115,6 +115,18 @@ def test_coverage_of_weighted_events(signed: bool) -> None:
     assert abs(hits / toys - metrics.ONE_SIGMA) < 0.07, "three standard deviations of 400 toys"
 
 
+def test_effective_events_have_the_variance_of_the_weighted_ones() -> None:
+    """Here the heavy events pass; (Σw)² / Σw² of all would be another number of events."""
+    rng = np.random.default_rng(8)
+    w = rng.exponential(size=20_000)
+    passed = rng.random(len(w)) < 0.05 + 0.3 * (w > 2)
+    value, low, high = efficiency(passed, sample_weight=w)
+    deviation = math.sqrt((((passed - value) * w) ** 2).sum()) / w.sum()
+    assert math.isclose((high - low) / 2, deviation, rel_tol=1e-3)
+    kish = math.sqrt(value * (1 - value) * (w**2).sum()) / w.sum()
+    assert abs(kish / deviation - 1) > 0.05, "the example tells the two apart"
+
+
 def test_negative_weights_may_leave_the_range() -> None:
     passed, w = np.array([True, True, True, False]), np.array([1.0, 1.0, 1.0, -1.0])
     with pytest.warns(NegativeWeightWarning):

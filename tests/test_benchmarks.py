@@ -84,6 +84,15 @@ def test_batch_scaling_writes_its_csv(tmp_path: Path) -> None:
     assert len(lines) == 1 + len(rows) == 1 + 2 * 9  # two batches of every curve
 
 
+def test_metrics_agree_with_sklearn(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    printed, rows = run("metrics.py", tmp_path / "out.json", "--threads", "1")
+    assert [r["case"] for r in rows if not r["agree"]] == []
+    assert all(r["trigrad"] > 0 for r in rows)
+    assert sum("ratio" in r for r in rows) > 20
+    assert "scikit-learn" in printed
+
+
 def test_overhead_times_calls_and_imports(tmp_path: Path) -> None:
     _, rows = run("overhead.py", tmp_path / "out.json", "--peers", "trigrad,numpy")
     *calls, imports = rows

@@ -9,7 +9,6 @@
 #include "bind/creation.h"
 #include "bind/dlpack.h"
 #include "bind/dtype_type.h"
-#include "bind/metrics.h"
 #include "bind/module.h"
 #include "bind/numpy.h"
 #include "bind/op_function.h"
@@ -253,7 +252,6 @@ PYBIND11_MODULE(_core, m) {
   }
   if (PyModule_AddFunctions(m.ptr(), creation_functions) < 0) throw py::error_already_set();
   add_functions(m);
-  init_metrics(m.ptr());
   py::module_ testing = m.def_submodule("testing", "Doors for the test suite.");
   init_testing(testing.ptr());
 }

@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from trigrad import backends as backends
     from trigrad import cuda as cuda
     from trigrad import diagnostics as diagnostics
+    from trigrad import metrics as metrics
     from trigrad import nn as nn
     from trigrad import optim as optim
     from trigrad import realtime as realtime

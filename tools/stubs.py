@@ -113,12 +113,11 @@ from trigrad._random import Generator
 from trigrad.nn.module import Module
 from trigrad.realtime._scaler import Scaler
 
-Array: TypeAlias = numpy.ndarray[Any, Any]
+_Array: TypeAlias = numpy.ndarray[Any, Any]
 Dims: TypeAlias = builtins.int | Sequence[builtins.int]
 Index: TypeAlias = SupportsIndex | slice | None | Any  # Any stands for Ellipsis, arrays and masks
 Operand: TypeAlias = Tensor | builtins.float | numpy.ndarray[Any, Any]
 
-metrics: ModuleType
 testing: ModuleType
 
 @final
@@ -249,8 +248,8 @@ class Predictor:
     def outputs(self) -> builtins.int: ...
     @property
     def stack_bytes(self) -> builtins.int: ...
-    def __call__(self, x: Array, out: Array | None = ...) -> Array: ...
-    def decide(self, x: Array, threshold: builtins.float, output: builtins.int = ...) -> Any: ...
+    def __call__(self, x: _Array, out: _Array | None = ...) -> _Array: ...
+    def decide(self, x: _Array, threshold: builtins.float, output: builtins.int = ...) -> Any: ...
     @classmethod
     def from_bytes(
         cls,
@@ -271,7 +270,7 @@ class Predictor:
         flush_denormals: builtins.bool = ...,
         lock_memory: builtins.bool = ...,
     ) -> Predictor: ...
-    def _time_calls(self, x: Array, calls: builtins.int, before: str, /) -> Array: ...
+    def _time_calls(self, x: _Array, calls: builtins.int, before: str, /) -> _Array: ...
     @staticmethod
     def _clock() -> tuple[str, builtins.float]: ...
     def save(self, path: str | os.PathLike[str], /) -> None: ...
@@ -515,9 +514,6 @@ def core_stub() -> Iterator[str]:
 
 def stubs() -> dict[Path, str]:
     core = "\n".join(core_stub()) + "\n"
-    core = core.replace(
-        "\ntesting: ModuleType\n", "\n_Array: TypeAlias = numpy.ndarray[Any, Any]\n\ntesting: ModuleType\n"
-    )
     core = core.replace("\n@final\nclass Size", "\n_Dtype: TypeAlias = dtype\n\n@final\nclass Size")
     core = core.replace("numpy.ndarray[Any, Any]: ...", "_Array: ...").replace("_Array[Any, Any]", "_Array")
     return {PACKAGE / "_core.pyi": core, PACKAGE / "ops.pyi": "\n".join(ops_stub()) + "\n"}

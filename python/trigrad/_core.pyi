@@ -1,6 +1,7 @@
 # Written by tools/stubs.py from the op table; change it there.
 
 import builtins
+import os
 from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, Literal, SupportsIndex, TypeAlias, final, overload
@@ -17,12 +18,13 @@ from trigrad._linalg import Number
 from trigrad._ordering import Interpolation
 from trigrad._reductions import Axes, Extrema, ValuesAndIndices
 from trigrad._random import Generator
+from trigrad.nn.module import Module
+from trigrad.realtime._scaler import Scaler
 
+_Array: TypeAlias = numpy.ndarray[Any, Any]
 Dims: TypeAlias = builtins.int | Sequence[builtins.int]
 Index: TypeAlias = SupportsIndex | slice | None | Any  # Any stands for Ellipsis, arrays and masks
 Operand: TypeAlias = Tensor | builtins.float | numpy.ndarray[Any, Any]
-
-_Array: TypeAlias = numpy.ndarray[Any, Any]
 
 testing: ModuleType
 
@@ -126,6 +128,64 @@ class Plan:
     ) -> builtins.int | None: ...
     def text(self) -> str: ...
 
+@final
+class Predictor:
+    def __new__(
+        cls,
+        model: Module,
+        batch: builtins.int = ...,
+        precision: Literal["float32", "bfloat16"] = ...,
+        *,
+        raw_logits: builtins.bool = ...,
+        scaler: Scaler | None = ...,
+        inputs: builtins.int | None = ...,
+        flush_denormals: builtins.bool = ...,
+        lock_memory: builtins.bool = ...,
+    ) -> Predictor: ...
+    @property
+    def batch(self) -> builtins.int: ...
+    @property
+    def inputs(self) -> builtins.int: ...
+    @property
+    def isa(self) -> str: ...
+    @property
+    def multiply_adds(self) -> builtins.float: ...
+    @property
+    def locked(self) -> builtins.bool: ...
+    @property
+    def nbytes(self) -> builtins.int: ...
+    @property
+    def outputs(self) -> builtins.int: ...
+    @property
+    def stack_bytes(self) -> builtins.int: ...
+    def __call__(self, x: _Array, out: _Array | None = ...) -> _Array: ...
+    def decide(self, x: _Array, threshold: builtins.float, output: builtins.int = ...) -> Any: ...
+    @classmethod
+    def from_bytes(
+        cls,
+        bytes: bytes | memoryview,
+        /,
+        batch: builtins.int = ...,
+        *,
+        flush_denormals: builtins.bool = ...,
+        lock_memory: builtins.bool = ...,
+    ) -> Predictor: ...
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        /,
+        batch: builtins.int = ...,
+        *,
+        flush_denormals: builtins.bool = ...,
+        lock_memory: builtins.bool = ...,
+    ) -> Predictor: ...
+    def _time_calls(self, x: _Array, calls: builtins.int, before: str, /) -> _Array: ...
+    @staticmethod
+    def _clock() -> tuple[str, builtins.float]: ...
+    def save(self, path: str | os.PathLike[str], /) -> None: ...
+    def to_bytes(self) -> bytes: ...
+
 def as_dtype(value: DTypeArgument) -> dtype: ...
 def available_isas() -> list[str]: ...
 def build_info() -> dict[str, Any]: ...
@@ -186,6 +246,12 @@ def set_formula(name: str, function: Any, reads: Sequence[str], carries: Sequenc
 def set_grad_enabled(mode: builtins.bool, /) -> builtins.bool: ...
 def set_inference_mode(mode: builtins.bool, /) -> builtins.bool: ...
 def set_isa(name: str) -> None: ...
+def set_realtime(
+    lower: Callable[..., tuple[dict[str, Any], dict[str, Any]]],
+    read: Callable[[Any], bytes],
+    write: Callable[[Any, bytes], None],
+    /,
+) -> None: ...
 def set_num_threads(n: builtins.int) -> None: ...
 def set_view_formula(kind: str, function: Any, /) -> None: ...
 def set_witness(function: Callable[[], Any] | None, /) -> None: ...

@@ -99,7 +99,7 @@ constexpr int64_t k_block = 512;          // of a single chain; longer ones go o
 constexpr int64_t l2_share = 384 * 1024;  // bytes of panels that one sweep over the rows keeps at hand
 constexpr int64_t l1_share = 32 * 1024;   // bytes of a panel that may serve several tiles one after the other
 
-constexpr int largest_height(int64_t rows, int most) {
+static constexpr int largest_height(int64_t rows, int most) {
   int best = 1;
   for (int h : tile_heights)
     if (h <= rows && h <= most) best = h;

@@ -11,7 +11,6 @@
 
 #include "bind/predictor_program.h"
 #include "cpu/isa.h"
-#include "realtime/latency.h"
 #include "realtime/plan_file.h"
 
 namespace tg::bind {
@@ -228,37 +227,6 @@ PyObject* decide(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
   });
 }
 
-// ---- p._time_calls(x, calls, before): float32 nanoseconds
-
-PyObject* time_calls(PyObject* self, PyObject* args) {
-  return guarded([&]() -> PyObject* {
-    PredictorObject p = *object(self);
-    p.batch = std::numeric_limits<int64_t>::max();  // the events are taken one by one
-    PyObject* x;
-    long long calls;
-    const char* before;
-    if (!PyArg_ParseTuple(args, "OLs:_time_calls", &x, &calls, &before)) throw PythonError{};
-    static constexpr const char* kBefore[] = {"hot", "l1", "l2", "memory", "idle"};
-    int which = 0;
-    while (which < 5 && std::strcmp(before, kBefore[which]) != 0) which++;
-    const int64_t rows = rows_of(p, x);
-    if (which == 5 || calls < 1 || calls > 100'000'000 || rows == 0)
-      fail(ErrorKind::Value, "[study] got ", calls, " calls after '", before, "' of x ", shape_of(x));
-    std::vector<float> times;
-    {
-      const WithoutGil gil(true);
-      times = realtime::time_calls(*p.predictor, reinterpret_cast<const float*>(array_proxy(x)->data), rows, calls,
-                                   static_cast<realtime::Before>(which));
-    }
-    Ref made = new_array(numpy.float32, 1, 0, calls);
-    std::memcpy(array_proxy(made.get())->data, times.data(), times.size() * sizeof(float));
-    return made.release();
-  });
-}
-PyObject* clock(PyObject*, PyObject*) {
-  return guarded([&] { return checked(Py_BuildValue("sd", realtime::clock_name(), realtime::clock_step())); });
-}
-
 // ---- the object
 
 bool is_true(PyObject* options, const char* key) {
@@ -292,7 +260,7 @@ PyObject* made(PyTypeObject* type, std::unique_ptr<realtime::Program> program, l
 }
 
 void require_realtime() {
-  if (!lowering) fail(ErrorKind::Runtime, "[", kWho, "] import trigrad.realtime first");
+  if (!lowering) owned(PyImport_ImportModule("trigrad.realtime"));
   load_numpy();
 }
 
@@ -395,8 +363,6 @@ PyMethodDef methods[] = {
      "bool for one event and an array of bools for rows. A single event of a model that ends in a sigmoid is decided "
      "by its "
      "logit where that is clear. A model of several outputs needs `output`."},
-    {"_time_calls", time_calls, METH_VARARGS, "What trigrad.realtime.study measures with."},
-    {"_clock", clock, METH_NOARGS | METH_STATIC, "The name and the step (ns) of the clock of `_time_calls`."},
     {"save", save, METH_O,
      "save(path)\n\nWrite a plan file: the program, its numbers, and events with their answers. `Predictor.load` and "
      "the C++ "
@@ -464,6 +430,10 @@ PyMethodDef functions[] = {
 };
 
 }  // namespace
+
+bool is_predictor(PyObject* value) { return PyObject_TypeCheck(value, predictor_type); }
+const Predictor& predictor_of(PyObject* value) { return *object(value)->predictor; }
+const realtime::Program& program_of(PyObject* value) { return *object(value)->program; }
 
 void init_predictor_type(PyObject* module) {
   predictor_type = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpec(&spec)));

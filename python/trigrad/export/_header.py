@@ -9,10 +9,10 @@ from typing import Any
 import numpy
 
 from trigrad import _core
+from trigrad._core import Predictor
 from trigrad.export import _plan, _source
 from trigrad.export._plan import Array, Plan
 from trigrad.nn.module import Module
-from trigrad.realtime import Predictor
 
 __all__ = ["cpp_header"]
 

@@ -16,9 +16,10 @@ from trigrad.realtime._files import read as _read
 from trigrad.realtime._files import write as _write
 from trigrad.realtime._lowering import lower as _lower
 from trigrad.realtime._scaler import Scaler as Scaler
+from trigrad.realtime._study import Decisions as Decisions
 from trigrad.realtime._study import Study as Study
 from trigrad.realtime._study import study as study
 
-__all__ = ["Predictor", "Scaler", "Study", "study"]
+__all__ = ["Decisions", "Predictor", "Scaler", "Study", "study"]
 
 _core.set_realtime(_lower, _read, _write)

@@ -382,7 +382,7 @@ PyObject* schedule(PyObject* self, void*) {
     const plan::Schedule& s = plan_of(self).executor->schedule();
     Ref shards = owned(PyList_New(0)), slots = owned(PyList_New(0));
     for (const plan::Rows& r : s.shards) {
-      const Ref rows = owned(PyLong_FromLongLong(r.end - r.first));
+      const Ref rows = owned(PyLong_FromLongLong(r.count()));
       if (PyList_Append(shards.get(), rows.get()) < 0) throw PythonError{};
     }
     for (const plan::Slot& slot : s.slots) {

@@ -128,7 +128,8 @@ void bce_backward(const Call& c) {
   const Tensor x = contiguous(c.in[1]), target = contiguous(c.in[2]), weight = spread(c, 3, x), pos = spread(c, 4, x);
   const int64_t n = x.numel();
   if (n == 0) return;
-  const Scale<T> scale(c.in[0], reduction(c.attrs.text(0)), static_cast<T>(n));
+  const int64_t count = c.batch ? n / x.shape[0] * c.batch : n;  // of all elements
+  const Scale<T> scale(c.in[0], reduction(c.attrs.text(0)), static_cast<T>(count));
   split(n, 0.2 * sizeof(T), [&](int64_t first, int64_t last) {
     isa().rows<T>().bce_with_logits_backward({last - first, x.data<T>() + first, target.data<T>() + first,
                                               at(data_or_null<T>(weight), first), at(data_or_null<T>(pos), first),

@@ -261,6 +261,7 @@ struct Call {
   std::span<const Tensor> in;  // after promotion; an optional input that was not given is undefined
   const Attrs& attrs;
   std::span<Tensor> out;  // allocated, or the input that the output overwrites
+  int64_t batch = 0;      // > 0: this is a part of a call over so many rows, whose orders of sums it keeps
 };
 
 using Kernel = void (*)(const Call&);

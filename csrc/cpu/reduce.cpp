@@ -18,6 +18,7 @@ struct Arranged {
   Tensor x;
   bool by_rows;
   int64_t outer = 1, outer_stride = 0, n = 1, n_stride = 1, inner = 1, inner_stride = 1;
+  int64_t batch = 0;  // > 0: a subtree of so many
 };
 
 // Length and stride of the axes first..last-1 of x walked as one, in order; false where no single stride does it. The
@@ -65,6 +66,7 @@ Arranged arrange(const Call& c) {
     lay();
   }
   if (rank == 0) a.by_rows = true;
+  a.batch = c.batch;
   if (a.outer == 0 || a.inner == 0) a.outer = a.n = a.inner = 0;  // no result: no work, whatever the lengths
   return a;
 }
@@ -191,7 +193,8 @@ void reduce(Reduce kind, const Arranged& a, const T* center, T* out) {
   if (a.by_rows) return reduce_rows(kind, a.outer, a.n, x, a.outer_stride, center, out);
   auto one = [&](int64_t o) {
     reduce_columns<T>(kind, a.n, a.inner, x + o * a.outer_stride, a.n_stride, nullptr,
-                      center ? center + o * a.inner : nullptr, out + o * a.inner, shard_rows(a.n));
+                      center ? center + o * a.inner : nullptr, out + o * a.inner,
+                      shard_rows(a.batch ? a.batch : a.n));
   };
   if (a.outer < 8) {
     for (int64_t o = 0; o < a.outer; o++) one(o);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <numeric>
 
 #include "core/float_env.h"
 #include "core/half.h"
@@ -65,7 +66,7 @@ void Executor::add_operand(const View& v, Part part, int shard, std::vector<Movi
       moving->push_back({operands_.size(), v.strides[0], schedule_.block[b]});
       if (!schedule_.apart[b]) offset += rows.first * v.strides[0];
     }
-    if (program_.buffers[b].role == Role::temporary) {
+    if (lowered_.program.buffers[b].role == Role::temporary) {
       const int64_t region = schedule_.apart[b] ? layout_.shared + layout_.shard * shard : 0;
       t.storage = StorageRef::borrowed(arena_.get(), true);
       t.offset = (region + layout_.place[b]) / size_of(t.dtype) + offset;
@@ -91,16 +92,19 @@ void Executor::add_entry(const View& v, int shard, int64_t place, int entry) {
 }
 
 Executor::Step Executor::make_step(const Scheduled& s, int shard, const Stack& stack) {
-  const Instruction& i = program_.instructions[static_cast<size_t>(s.instruction)];
+  const auto at = static_cast<size_t>(s.instruction);
+  const Instruction& i = lowered_.program.instructions[at];
+  const int origin = lowered_.origin[at];
   Step made{i.op, i.op ? backend_.kernels[i.op->id] : nullptr, operands_.size(), i.in.size(), 0, i.out.size(),
-            s.instruction};
+            origin};
   if (shard >= 0) made.batch = schedule_.rows;
   if (i.op && i.op->id == op_dropout && shard >= 0) {
     made.place = 4;
     made.drawn = i.in[0].strides[0];
     made.first = schedule_.shards[static_cast<size_t>(shard)].first * made.drawn;
   }
-  give_attrs(made, attrs_[static_cast<size_t>(s.instruction)]);
+  made.live = i.live >= 0;
+  give_attrs(made, made.live ? attrs_[static_cast<size_t>(origin)] : i.attrs);
   for (size_t k = 0; k < i.in.size(); k++)
     add_operand(i.in[k], shard < 0 ? Part::whole : s.in[k], shard, &made.moving);
   made.out = operands_.size();
@@ -123,9 +127,10 @@ Executor::Step Executor::make_step(const Scheduled& s, int shard, const Stack& s
 }
 
 Executor::Step Executor::make_join(const Scheduled& s, size_t out, Join join, int64_t place) {
-  const View& v = program_.instructions[static_cast<size_t>(s.instruction)].out[out];
+  const auto at = static_cast<size_t>(s.instruction);
+  const View& v = lowered_.program.instructions[at].out[out];
   const Op& add = op(id_add);
-  Step made{&add, backend_.kernels[id_add], operands_.size(), 2, 0, 1, s.instruction};
+  Step made{&add, backend_.kernels[id_add], operands_.size(), 2, 0, 1, lowered_.origin[at]};
   add_entry(v, join.to, place, join.to_entry);
   add_entry(v, join.from, place, join.from_entry);
   made.out = operands_.size();
@@ -135,14 +140,23 @@ Executor::Step Executor::make_join(const Scheduled& s, size_t out, Join join, in
 
 void Executor::prepare(int threads) {
   threads_ = threads;
-  schedule_ = make_schedule(program_, threads);
-  layout_ = plan_memory(program_, schedule_);
-  at_risk_ = schedule_.at_risk(program_);
+  lowered_ = lowered(program_, batch_rows(program_));
+  schedule_ = make_schedule(lowered_.program, threads);
+  if (schedule_.shards.empty()) {  // all rows at once: nothing needs to be in parts
+    lowered_ = {program_, std::vector<int>(program_.instructions.size())};
+    std::iota(lowered_.origin.begin(), lowered_.origin.end(), 0);
+    schedule_ = in_order(program_);
+  }
+  layout_ = plan_memory(lowered_.program, schedule_);
+  at_risk_ = schedule_.at_risk(lowered_.program);
   copies_.resize(at_risk_.size());
   arena_ = StorageRef(new Storage(arena_bytes()));
   operands_.clear();
   origin_.clear();
-  uses_.assign(program_.buffers.size(), {});
+  const size_t buffers = lowered_.program.buffers.size();
+  uses_.assign(buffers, {});
+  bound_.resize(buffers);
+  base_.resize(buffers);
   runs_.assign(schedule_.slots.size(), {});
   for (size_t k = 0; k < schedule_.slots.size(); k++) {
     const Slot& slot = schedule_.slots[k];
@@ -166,9 +180,10 @@ void Executor::prepare(int threads) {
   steps_of_.assign(program_.instructions.size(), {});
   for (Run& run : runs_)
     for (std::vector<Step>& steps : run.by)
-      for (Step& s : steps) steps_of_[static_cast<size_t>(s.instruction)].push_back(&s);
-  for (size_t b = 0; b < bound_.size(); b++) {
-    if (program_.buffers[b].role == Role::temporary) bound_[b] = arena_;
+      for (Step& s : steps)
+        if (s.live) steps_of_[static_cast<size_t>(s.instruction)].push_back(&s);
+  for (size_t b = 0; b < buffers; b++) {
+    if (lowered_.program.buffers[b].role == Role::temporary) bound_[b] = arena_;
     else if (bound_[b]) bind(static_cast<int>(b), bound_[b], base_[b]);
   }
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 
+#include "plan/lowering.h"
 #include "plan/planner.h"
 
 namespace tg::plan {
@@ -55,6 +56,7 @@ class Executor {
     int place = -1;      // the attribute that tells where a part starts in what is drawn for all
     int64_t drawn = 0;   // for each row
     int64_t first = 0;   // and where this part starts
+    bool live = false;   // its attributes are read anew
     bool sums = false;   // then it has n_out outputs for each entry of the shard's stack
     std::vector<Moving> moving;
     std::vector<std::vector<Step>> merges;  // per entry: its sums join those of the entry below
@@ -92,10 +94,11 @@ class Executor {
   Program program_;
   const Backend& backend_;
   int threads_ = 0;  // for which the rest was made
+  Lowered lowered_;  // what is run
   Schedule schedule_;
   Layout layout_;
   std::vector<Run> runs_;                     // per slot
-  std::vector<std::vector<Step*>> steps_of_;  // per instruction: one, or one per shard
+  std::vector<std::vector<Step*>> steps_of_;  // per live instruction: one, or one per shard
   std::vector<Tensor> operands_;              // borrowed: what is bound is held below
   std::vector<int64_t> origin_;               // of each: the offset of a shard's first row
   std::vector<std::vector<Use>> uses_;        // per buffer

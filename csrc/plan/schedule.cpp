@@ -76,10 +76,24 @@ Cut cut(const Instruction& i, int64_t rows) {
     case op_log_softmax_backward:
       if (first && has_rows(i.in[1], rows) && !along_rows(i, i.in[0], 0)) return cut_of({by_rows, by_rows}, {by_rows});
       return {};
+    case op_cross_entropy:  // the losses of the rows
+      if (first && has_rows(i.out[0], rows) && !i.out[2].defined())
+        return cut_of({by_rows, by_rows, whole}, {by_rows, by_rows, whole});
+      return {};
+    case op_bce_with_logits: return elementwise(i, rows);
+    case op_bce_with_logits_backward: return elementwise(i, rows);
     case op_cross_entropy_backward:
       if (has_rows(i.in[1], rows) && has_rows(i.in[2], rows) && has_rows(i.in[3], rows))
         return cut_of({i.in[0].shape.empty() ? whole : by_rows, by_rows, by_rows, by_rows, whole, whole}, {by_rows});
       return {};
+    case op_sum:
+      if (first && i.in[0].shape.size() > 1 && i.attrs.has(0) && i.attrs.list == Dims{0} && is_floating(i.in[0].dtype))
+        return cut_of({by_rows}, {sum});
+      return {};
+    case op_channel_squares: return first ? cut_of({by_rows, whole}, {sum}) : Cut{};
+    case op_channel_dot: return first ? cut_of({by_rows, by_rows, whole}, {sum}) : Cut{};
+    case op_channel_affine: return first ? cut_of({by_rows, whole}, {by_rows}) : Cut{};
+    case op_channel_backward: return first ? cut_of({by_rows, by_rows, whole, whole}, {by_rows}) : Cut{};
     case op_layer_norm:
       if (first && i.in[0].shape.size() > i.attrs.list.size() && has_rows(i.out[1], rows))
         return cut_of({by_rows, whole, whole}, {by_rows, by_rows, by_rows});
@@ -278,15 +292,6 @@ class Scheduler {
   std::vector<Access> written_, read_;
 };
 
-Schedule in_order(const Program& p) {
-  Schedule s;
-  s.apart.assign(p.buffers.size(), false);
-  s.block.assign(p.buffers.size(), false);
-  s.slots.resize(1);
-  for (size_t k = 0; k < p.instructions.size(); k++) s.slots[0].steps.push_back({static_cast<int>(k), {}, {}});
-  return s;
-}
-
 // Where the rows are cut: as evenly as leaves allow.
 std::vector<Rows> cut_rows(int64_t rows, int threads, int64_t leaf) {
   std::vector<Rows> shards;
@@ -375,12 +380,25 @@ std::vector<int> Schedule::at_risk(const Program& p) const {
   return found;
 }
 
+Schedule in_order(const Program& p) {
+  Schedule s;
+  s.apart.assign(p.buffers.size(), false);
+  s.block.assign(p.buffers.size(), false);
+  s.slots.resize(1);
+  for (size_t k = 0; k < p.instructions.size(); k++) s.slots[0].steps.push_back({static_cast<int>(k), {}, {}});
+  return s;
+}
+
+int64_t batch_rows(const Program& p) {
+  return p.inputs.empty() || p.inputs[0].shape.empty() ? 0 : p.inputs[0].shape[0];
+}
+
 bool Slot::by_units() const {
   return std::any_of(units.begin(), units.end(), [](const std::vector<Unit>& of) { return of.size() > 1; });
 }
 
 Schedule make_schedule(const Program& p, int threads) {
-  const int64_t rows = p.inputs.empty() || p.inputs[0].shape.empty() ? 0 : p.inputs[0].shape[0];
+  const int64_t rows = batch_rows(p);
   if (rows < 2) return in_order(p);
   bool sums = false;
   for (const Instruction& i : p.instructions) {

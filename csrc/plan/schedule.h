@@ -66,7 +66,11 @@ struct Schedule {
   std::vector<int> at_risk(const Program& program) const;
 };
 
-// For so many threads. With one, or where it would not pay, the instructions in their order.
+// The rows of a program's batch: the length of its first argument; 0 if it has none.
+int64_t batch_rows(const Program& program);
+// The instructions in their order.
+Schedule in_order(const Program& program);
+// For so many threads. With one, or where shards would not pay, the instructions in their order.
 Schedule make_schedule(const Program& program, int threads);
 
 }  // namespace tg::plan

@@ -16,8 +16,8 @@ Reduction reduction(const char* name) {
 void check_targets(const char* op, const int64_t* target, int64_t rows, int64_t classes, int64_t ignore) {
   for (int64_t r = 0; r < rows; r++)
     if ((target[r] < 0 || target[r] >= classes) && target[r] != ignore) [[unlikely]]
-      fail(ErrorKind::Index, "[", op, "] target[", r, "] is ", target[r], ", expected a class from 0 to ",
-           classes - 1, ", or ignore_index ", ignore, "; check the labels against the number of outputs");
+      fail(ErrorKind::Index, "[", op, "] target[", r, "] is ", target[r], ", expected a class from 0 to ", classes - 1,
+           ", or ignore_index ", ignore, "; check the labels against the number of outputs");
 }
 
 // The attributes shared by the loss (from attribute 0 on) and its gradient, and the weights made contiguous.

@@ -193,8 +193,7 @@ void reduce(Reduce kind, const Arranged& a, const T* center, T* out) {
   if (a.by_rows) return reduce_rows(kind, a.outer, a.n, x, a.outer_stride, center, out);
   auto one = [&](int64_t o) {
     reduce_columns<T>(kind, a.n, a.inner, x + o * a.outer_stride, a.n_stride, nullptr,
-                      center ? center + o * a.inner : nullptr, out + o * a.inner,
-                      shard_rows(a.batch ? a.batch : a.n));
+                      center ? center + o * a.inner : nullptr, out + o * a.inner, shard_rows(a.batch ? a.batch : a.n));
   };
   if (a.outer < 8) {
     for (int64_t o = 0; o < a.outer; o++) one(o);
@@ -426,8 +425,7 @@ void column_reduce(Reduce kind, int64_t M, int64_t N, const T* x, const T* y, co
   reduce_columns<T>(kind, M, N, x, N, y, center, out, shard_rows(batch ? batch : M));
 }
 template void column_reduce(Reduce, int64_t, int64_t, const float*, const float*, const float*, float*, int64_t);
-template void column_reduce(Reduce, int64_t, int64_t, const double*, const double*, const double*, double*,
-                            int64_t);
+template void column_reduce(Reduce, int64_t, int64_t, const double*, const double*, const double*, double*, int64_t);
 
 void k_sum(const Call& c) {
   const Arranged a = arrange(c);

@@ -225,8 +225,8 @@ const Row kPlanRows[] = {
      kNone,
      {-1, -1, 2, 3, -1}},
     // dweight, and what the gradient of the input needs of all rows: (3, C)
-    {op_channel_gradients,
-     "channel_gradients(Tensor total, Tensor dot, Tensor invstd, Tensor? weight, Int count)", 2, nullptr},
+    {op_channel_gradients, "channel_gradients(Tensor total, Tensor dot, Tensor invstd, Tensor? weight, Int count)", 2,
+     nullptr},
     {op_channel_affine, "channel_affine(Tensor input, Tensor factors)", 1, nullptr},
     {op_channel_backward, "channel_backward(Tensor grad, Tensor input, Tensor mean, Tensor factors)", 1, nullptr},
 };

@@ -95,8 +95,22 @@ Executor::Step Executor::make_step(const Scheduled& s, int shard, const Stack& s
   const auto at = static_cast<size_t>(s.instruction);
   const Instruction& i = lowered_.program.instructions[at];
   const int origin = lowered_.origin[at];
-  Step made{i.op, i.op ? backend_.kernels[i.op->id] : nullptr, operands_.size(), i.in.size(), 0, i.out.size(),
-            origin};
+  Step made{i.op,
+            i.op ? backend_.kernels[i.op->id] : nullptr,
+            operands_.size(),
+            i.in.size(),
+            0,
+            i.out.size(),
+            origin,
+            0,
+            {},
+            -1,
+            0,
+            0,
+            false,
+            false,
+            {},
+            {}};
   if (shard >= 0) made.batch = schedule_.rows;
   if (i.op && i.op->id == op_dropout && shard >= 0) {
     made.place = 4;
@@ -105,8 +119,7 @@ Executor::Step Executor::make_step(const Scheduled& s, int shard, const Stack& s
   }
   made.live = i.live >= 0;
   give_attrs(made, made.live ? attrs_[static_cast<size_t>(origin)] : i.attrs);
-  for (size_t k = 0; k < i.in.size(); k++)
-    add_operand(i.in[k], shard < 0 ? Part::whole : s.in[k], shard, &made.moving);
+  for (size_t k = 0; k < i.in.size(); k++) add_operand(i.in[k], shard < 0 ? Part::whole : s.in[k], shard, &made.moving);
   made.out = operands_.size();
   made.sums = std::find(s.out.begin(), s.out.end(), Part::sum) != s.out.end();
   for (int entry = 0; entry < (made.sums ? stack.entries : 1); entry++) {
@@ -130,7 +143,9 @@ Executor::Step Executor::make_join(const Scheduled& s, size_t out, Join join, in
   const auto at = static_cast<size_t>(s.instruction);
   const View& v = lowered_.program.instructions[at].out[out];
   const Op& add = op(id_add);
-  Step made{&add, backend_.kernels[id_add], operands_.size(), 2, 0, 1, lowered_.origin[at]};
+  Step made{
+      &add, backend_.kernels[id_add], operands_.size(), 2, 0, 1, lowered_.origin[at], 0, {}, -1, 0, 0, false, false, {},
+      {}};
   add_entry(v, join.to, place, join.to_entry);
   add_entry(v, join.from, place, join.from_entry);
   made.out = operands_.size();
@@ -138,9 +153,48 @@ Executor::Step Executor::make_join(const Scheduled& s, size_t out, Join join, in
   return made;
 }
 
+void Executor::prepare_slot(size_t k) {
+  const Slot& slot = schedule_.slots[k];
+  Run& run = runs_[k];
+  run.by.resize(slot.sharded ? schedule_.shards.size() : std::max<size_t>(slot.lists.size(), 1));
+  if (!slot.sharded) {
+    for (size_t list = 0; list < slot.lists.size(); list++)
+      for (const Task& task : slot.lists[list]) {
+        if (task.joins) make_joins(k - 1, task.step, task.out, run.by[list]);
+        else run.by[list].push_back(make_step(slot.steps[task.step], -1, {}));
+      }
+    for (size_t step = 0; step < slot.steps.size() && slot.lists.empty(); step++)
+      run.by[0].push_back(make_step(slot.steps[step], -1, {}));
+    return;
+  }
+  for (size_t shard = 0; shard < run.by.size(); shard++) {
+    Stack stack{layout_.sums[k].data(), slot.entries};
+    for (const Scheduled& s : slot.steps) {
+      run.by[shard].push_back(make_step(s, static_cast<int>(shard), stack));
+      stack.place += std::count(s.out.begin(), s.out.end(), Part::sum);
+    }
+  }
+  if (k + 1 < schedule_.slots.size() && !schedule_.slots[k + 1].lists.empty()) return;  // they are in the lists
+  for (size_t step = 0; step < slot.steps.size(); step++)
+    for (size_t out = 0; out < slot.steps[step].out.size(); out++)
+      if (slot.steps[step].out[out] == Part::sum) make_joins(k, step, out, run.joins);
+}
+
+// The joins of one of the sums of a slot.
+void Executor::make_joins(size_t slot_number, size_t step, size_t out, std::vector<Step>& to) {
+  const Slot& slot = schedule_.slots[slot_number];
+  size_t sum = 0;
+  for (size_t k = 0; k <= step; k++)
+    sum += static_cast<size_t>(std::count(
+        slot.steps[k].out.begin(),
+        k < step ? slot.steps[k].out.end() : slot.steps[k].out.begin() + static_cast<std::ptrdiff_t>(out), Part::sum));
+  for (const Join& join : slot.joins)
+    to.push_back(make_join(slot.steps[step], out, join, layout_.sums[slot_number][sum]));
+}
+
 void Executor::prepare(int threads) {
   threads_ = threads;
-  lowered_ = lowered(program_, batch_rows(program_));
+  lowered_ = lowered(program_, batch_rows(program_), threads);
   schedule_ = make_schedule(lowered_.program, threads);
   if (schedule_.shards.empty()) {  // all rows at once: nothing needs to be in parts
     lowered_ = {program_, std::vector<int>(program_.instructions.size())};
@@ -158,25 +212,7 @@ void Executor::prepare(int threads) {
   bound_.resize(buffers);
   base_.resize(buffers);
   runs_.assign(schedule_.slots.size(), {});
-  for (size_t k = 0; k < schedule_.slots.size(); k++) {
-    const Slot& slot = schedule_.slots[k];
-    Run& run = runs_[k];
-    run.by.resize(slot.sharded ? schedule_.shards.size() : 1);
-    for (size_t shard = 0; shard < run.by.size(); shard++) {
-      Stack stack{layout_.sums[k].data(), slot.entries};
-      for (const Scheduled& s : slot.steps) {
-        run.by[shard].push_back(make_step(s, slot.sharded ? static_cast<int>(shard) : -1, stack));
-        stack.place += std::count(s.out.begin(), s.out.end(), Part::sum);
-      }
-    }
-    size_t sum = 0;
-    for (const Scheduled& s : slot.steps)
-      for (size_t out = 0; out < s.out.size(); out++) {
-        if (s.out[out] != Part::sum) continue;
-        for (const Join& join : slot.joins) run.joins.push_back(make_join(s, out, join, layout_.sums[k][sum]));
-        sum++;
-      }
-  }
+  for (size_t k = 0; k < schedule_.slots.size(); k++) prepare_slot(k);
   steps_of_.assign(program_.instructions.size(), {});
   for (Run& run : runs_)
     for (std::vector<Step>& steps : run.by)

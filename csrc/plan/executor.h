@@ -51,13 +51,13 @@ class Executor {
     Kernel kernel;
     size_t in, n_in, out, n_out;  // places in operands_
     int instruction;
-    int64_t batch = 0;   // rows of the whole batch, of a part of which this is a call
+    int64_t batch = 0;  // rows of the whole batch, of a part of which this is a call
     Attrs attrs;
-    int place = -1;      // the attribute that tells where a part starts in what is drawn for all
-    int64_t drawn = 0;   // for each row
-    int64_t first = 0;   // and where this part starts
-    bool live = false;   // its attributes are read anew
-    bool sums = false;   // then it has n_out outputs for each entry of the shard's stack
+    int place = -1;     // the attribute that tells where a part starts in what is drawn for all
+    int64_t drawn = 0;  // for each row
+    int64_t first = 0;  // and where this part starts
+    bool live = false;  // its attributes are read anew
+    bool sums = false;  // then it has n_out outputs for each entry of the shard's stack
     std::vector<Moving> moving;
     std::vector<std::vector<Step>> merges;  // per entry: its sums join those of the entry below
   };
@@ -66,7 +66,7 @@ class Executor {
     int64_t offset;  // elements from the start of the buffer
   };
   struct Run {
-    std::vector<std::vector<Step>> by;  // one list, or one per shard
+    std::vector<std::vector<Step>> by;  // one list, one per shard, or some that threads share out
     std::vector<Step> joins;
   };
   // Where the sums of a step go to.
@@ -76,6 +76,8 @@ class Executor {
   };
 
   void prepare(int threads);
+  void prepare_slot(size_t slot);
+  void make_joins(size_t slot, size_t step, size_t out, std::vector<Step>& to);
   void add_operand(const View& v, Part part, int shard, std::vector<Moving>* moving = nullptr);
   void add_entry(const View& v, int shard, int64_t place, int entry);
   Step make_step(const Scheduled& s, int shard, const Stack& stack);

@@ -1,13 +1,18 @@
 #include "plan/lowering.h"
 
+#include <algorithm>
+#include <numeric>
 #include <string_view>
 
 namespace tg::plan {
 namespace {
 
+constexpr int64_t kMostElements = 1 << 15;  // of an optimizer's step that is cut by parameters
+constexpr int64_t kCostOfMember = 64;       // of a parameter, in elements
+
 class Lowering {
  public:
-  Lowering(const Program& from, int64_t rows) : from_(from), rows_(rows) {
+  Lowering(const Program& from, int64_t rows, int threads) : from_(from), rows_(rows), threads_(threads) {
     made_.program.buffers = from.buffers;
     made_.program.inputs = from.inputs;
     made_.program.outputs = from.outputs;
@@ -22,7 +27,7 @@ class Lowering {
         case op_bce_with_logits: bce(i); break;
         case op_batch_norm: batch_norm(i); break;
         case op_batch_norm_backward: batch_norm_backward(i); break;
-        default: keep(i);
+        default: i.op && (i.op->flags & kUpdates) ? update(i) : keep(i);
       }
     }
     return std::move(made_);
@@ -120,9 +125,8 @@ class Lowering {
     const bool running = i.in[1].defined();
     sum_of(x, total, true);
     add(op_channel_squares, {x, total}, {squares}).attrs.add(Attr::integer(rows_));
-    Instruction& rest =
-        add(op_channel_factors, {total, squares, i.in[1], i.in[2], i.in[3], i.in[4]},
-            {i.out[1], i.out[2], running ? i.out[3] : View{}, running ? i.out[4] : View{}, factors});
+    Instruction& rest = add(op_channel_factors, {total, squares, i.in[1], i.in[2], i.in[3], i.in[4]},
+                            {i.out[1], i.out[2], running ? i.out[3] : View{}, running ? i.out[4] : View{}, factors});
     rest.attrs.add(Attr::integer(rows_));
     rest.attrs.add(i.attrs.values[1]);
     rest.attrs.add(i.attrs.values[2]);
@@ -136,9 +140,42 @@ class Lowering {
     const View dot = temporary(channels, x.dtype), factors = temporary({3, channels[0]}, x.dtype);
     sum_of(g, i.out[2], true);
     add(op_channel_dot, {g, x, mean}, {dot});
-    add(op_channel_gradients, {i.out[2], dot, i.in[3], i.in[4]}, {i.out[1], factors})
-        .attrs.add(Attr::integer(rows_));
+    add(op_channel_gradients, {i.out[2], dot, i.in[3], i.in[4]}, {i.out[1], factors}).attrs.add(Attr::integer(rows_));
     add(op_channel_backward, {g, x, mean, factors}, {i.out[0]});
+  }
+
+  // An optimizer's step over some of the parameters for each thread. Many elements its kernel shares out better.
+  void update(const Instruction& i) {
+    // The list has groups of equal length, of which the second, the gradients, alone is not overwritten.
+    const auto n =
+        static_cast<size_t>(std::find(i.overwrites.begin(), i.overwrites.end(), false) - i.overwrites.begin());
+    const auto elements = [&](size_t k) { return i.in[k].numel(); };
+    int64_t all = 0;
+    for (size_t k = 0; k < n; k++) all += elements(k);
+    if (threads_ < 2 || n < 2 || i.in.size() % n || all > kMostElements) return keep(i);
+    std::vector<size_t> order(n);
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return elements(a) > elements(b); });
+    std::vector<std::vector<size_t>> shares(static_cast<size_t>(threads_));
+    std::vector<int64_t> load(shares.size(), 0);
+    for (const size_t k : order) {
+      const auto to = static_cast<size_t>(std::min_element(load.begin(), load.end()) - load.begin());
+      shares[to].push_back(k);
+      load[to] += elements(k) + kCostOfMember;
+    }
+    for (std::vector<size_t>& share : shares) {
+      if (share.empty()) continue;
+      std::sort(share.begin(), share.end());
+      Instruction part = i;
+      part.in.clear();
+      part.overwrites.clear();
+      for (size_t group = 0; group < i.in.size(); group += n)
+        for (const size_t k : share) {
+          part.in.push_back(i.in[group + k]);
+          part.overwrites.push_back(i.overwrites[group + k]);
+        }
+      keep(part);
+    }
   }
 
   struct Checked {
@@ -147,6 +184,7 @@ class Lowering {
   };
   const Program& from_;
   int64_t rows_;
+  int threads_;
   size_t at_ = 0;
   Lowered made_;
   std::vector<Checked> checked_;
@@ -154,6 +192,6 @@ class Lowering {
 
 }  // namespace
 
-Lowered lowered(const Program& program, int64_t rows) { return Lowering(program, rows).run(); }
+Lowered lowered(const Program& program, int64_t rows, int threads) { return Lowering(program, rows, threads).run(); }
 
 }  // namespace tg::plan

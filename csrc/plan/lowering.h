@@ -10,7 +10,8 @@ struct Lowered {
   std::vector<int> origin;  // per instruction: the one of which it is a part
 };
 
-// `rows`: of the batch. Losses over classes and binary cross-entropy, batch normalisation in training.
-Lowered lowered(const Program& program, int64_t rows);
+// `rows`: of the batch. Losses over classes and binary cross-entropy, batch normalisation in training, and, for so many
+// threads, steps of optimizers.
+Lowered lowered(const Program& program, int64_t rows, int threads);
 
 }  // namespace tg::plan

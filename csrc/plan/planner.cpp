@@ -76,7 +76,7 @@ std::vector<int> places_taken(const Program& p, const Schedule& s) {
         bool same_view = v.dtype == out.dtype && v.shape == out.shape;
         for (const View& w : i.in) same_view &= w.buffer != v.buffer || same(w, v);  // not read in another way as well
         if (same_view && last[from] == step.instruction && !given[from] && s.apart[from] == s.apart[to] &&
-            s.block[from] == s.block[to] && (!slot.sharded || s.apart[to])) {
+            s.block[from] == s.block[to] && (!slot.sharded || s.apart[to]) && slot.lists.empty()) {
           takes[to] = v.buffer;
           given[from] = true;
         }
@@ -112,8 +112,9 @@ Layout plan_memory(const Program& p, const Schedule& s) {
       auto touch = [&](const View& v) {
         if (!v.defined()) return;
         const auto b = static_cast<size_t>(v.buffer);
-        // Shards do not wait for each other within a slot, and what goes by units begins again with each.
+        // Shards and lists do not wait for each other within a slot, and what goes by units begins again with each.
         if (list.sharded && (!s.apart[b] || (by_units && !s.block[b]))) of[b].touch(first, last);
+        else if (!list.lists.empty()) of[b].touch(first, last);
         else of[b].touch(now, now);
       };
       for (const View& v : i.in) touch(v);
@@ -153,8 +154,7 @@ Layout plan_memory(const Program& p, const Schedule& s) {
     of[b].bytes = aligned(static_cast<int64_t>(p.buffers[b].bytes));
     if (p.buffers[b].storage) of[b].first = -1;  // its bytes are put there before the first instruction
     if (s.apart[b]) {
-      of[b].bytes = aligned(static_cast<int64_t>(p.buffers[b].bytes) / rows *
-                            (s.block[b] ? unit_of[b] : most_rows));
+      of[b].bytes = aligned(static_cast<int64_t>(p.buffers[b].bytes) / rows * (s.block[b] ? unit_of[b] : most_rows));
       partial.push_back(of[b]);
     } else {
       shared.push_back(of[b]);

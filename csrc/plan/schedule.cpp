@@ -120,11 +120,11 @@ struct Access {
   bool in_rows = true;  // all of them by shards, each on its own rows
 };
 
-constexpr int64_t kWorthUnits = 768 * 1024;  // bytes of a shard's rows that fit into the cache of a core anyway
-constexpr int64_t kUnitBytes = 128 * 1024;   // of a unit, where nothing is summed
+constexpr int64_t kWorthUnits = 768 * 1024;    // bytes of a shard's rows that fit into the cache of a core anyway
+constexpr int64_t kUnitBytes = 128 * 1024;     // of a unit, where nothing is summed
 constexpr int64_t kSumUnitBytes = 384 * 1024;  // and where each unit leaves sums that are to be joined
-constexpr int64_t kMostShared = 128 * 1024;  // bytes of the weights, which every unit reads anew
-constexpr int64_t kLeastRows = 64;           // of a unit or a shard, where nothing is summed
+constexpr int64_t kMostShared = 128 * 1024;    // bytes of the weights, which every unit reads anew
+constexpr int64_t kLeastRows = 64;             // of a unit or a shard, where nothing is summed
 
 class Scheduler {
  public:
@@ -354,6 +354,72 @@ bool pays(const Program& p, const Schedule& s, int threads) {
   return by_shards < 0.95 * by_layers;
 }
 
+// ---- what follows the shards: joins, optimizers
+
+constexpr double kWorthSharing = 1200;  // ns: what is worth a meeting
+
+// Shares out the joins after slot `before` and the steps of the slot that follows it among threads.
+void share_out(const Program& p, Schedule& s, size_t before, int threads) {
+  struct Item {
+    Task task;
+    double cost;
+    size_t group;
+  };
+  const Slot& made = s.slots[before];
+  Slot& slot = s.slots[before + 1];
+  std::vector<Item> items;
+  // Items that touch the same buffer, one of them writing, belong together: the lowest number of such an item.
+  std::vector<std::vector<size_t>> writes(p.buffers.size()), touches(p.buffers.size());
+  for (size_t k = 0; k < made.steps.size(); k++)
+    for (size_t out = 0; out < made.steps[k].out.size(); out++) {
+      if (made.steps[k].out[out] != Part::sum || made.joins.empty()) continue;
+      const View& v = p.instructions[static_cast<size_t>(made.steps[k].instruction)].out[out];
+      writes[static_cast<size_t>(v.buffer)].push_back(items.size());
+      touches[static_cast<size_t>(v.buffer)].push_back(items.size());
+      const double bytes = static_cast<double>(3 * v.numel() * size_of(v.dtype));
+      items.push_back({{true, k, out}, static_cast<double>(made.joins.size()) * (60 + bytes / kJoinBandwidth), 0});
+    }
+  for (size_t k = 0; k < slot.steps.size(); k++) {
+    const Instruction& i = p.instructions[static_cast<size_t>(slot.steps[k].instruction)];
+    const double cost = nanoseconds(p, i);
+    if (i.may_refuse() || cost > kWorthThreads) return;
+    for (const std::vector<View>* views : {&i.in, &i.out})
+      for (const View& v : *views) {
+        if (!v.defined()) continue;
+        touches[static_cast<size_t>(v.buffer)].push_back(items.size());
+        if (i.writes(v.buffer)) writes[static_cast<size_t>(v.buffer)].push_back(items.size());
+      }
+    items.push_back({{false, k, 0}, cost, 0});
+  }
+  for (size_t k = 0; k < items.size(); k++) items[k].group = k;
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (size_t b = 0; b < touches.size(); b++) {
+      if (writes[b].empty()) continue;
+      size_t least = items.size();
+      for (const size_t k : touches[b]) least = std::min(least, items[k].group);
+      for (const size_t k : touches[b])
+        if (items[k].group != least) items[k].group = least, changed = true;
+    }
+  }
+  std::vector<double> cost(items.size(), 0);
+  double all = 0;
+  for (const Item& item : items) cost[item.group] += item.cost, all += item.cost;
+  std::vector<size_t> order(items.size());
+  for (size_t k = 0; k < order.size(); k++) order[k] = k;
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return cost[a] > cost[b]; });
+  std::vector<size_t> list_of(items.size());
+  std::vector<double> busy(static_cast<size_t>(threads), 0);
+  for (const size_t group : order) {
+    list_of[group] = static_cast<size_t>(std::min_element(busy.begin(), busy.end()) - busy.begin());
+    busy[list_of[group]] += cost[group];
+  }
+  if (all - *std::max_element(busy.begin(), busy.end()) < kWorthSharing / 2) return;
+  slot.lists.resize(busy.size());
+  for (const Item& item : items) slot.lists[list_of[item.group]].push_back(item.task);
+  std::erase_if(slot.lists, [](const std::vector<Task>& list) { return list.empty(); });
+}
+
 }  // namespace
 
 std::vector<int> Schedule::at_risk(const Program& p) const {
@@ -406,7 +472,10 @@ Schedule make_schedule(const Program& p, int threads) {
     sums |= std::find(c.out.begin(), c.out.end(), Part::sum) != c.out.end();
   }
   Schedule s = Scheduler(p, rows).make(cut_rows(rows, threads, sums ? RowTree(rows).shard() : kLeastRows));
-  return pays(p, s, threads) ? s : in_order(p);
+  if (!pays(p, s, threads)) return in_order(p);
+  for (size_t k = 0; k + 1 < s.slots.size() && s.shards.size() > 1; k++)
+    if (s.slots[k].sharded && !s.slots[k + 1].sharded) share_out(p, s, k, threads);
+  return s;
 }
 
 }  // namespace tg::plan

@@ -43,9 +43,19 @@ struct Join {
   int to, to_entry, from, from_entry;
 };
 
+// Something to be done after a sharded slot, before anything depends on it: the joins of a sum, or a step of the slot that
+// follows.
+struct Task {
+  bool joins;
+  size_t step, out;  // of joins: that output of that step of the slot before
+};
+
 // Either instructions that run whole, one after the other, or a list that every shard runs on its rows.
 struct Slot {
   bool sharded = false;
+  // Of what runs whole: lists that do not depend on each other, for threads to share. They begin with the joins of the slot
+  // before. Empty: the steps in their order.
+  std::vector<std::vector<Task>> lists;
   std::vector<Scheduled> steps;
   std::vector<std::vector<Unit>> units;  // per shard
   int64_t most_rows = 0;                 // of a unit

@@ -156,4 +156,4 @@ def test_large_batches_stay_in_the_cache(threads: int) -> None:
     """What the backward pass reads of the forward pass has memory for some rows only."""
     small, large = (schedule(rows, threads)[2] for rows in (20_000, 100_000))
     assert large < 3 << 20
-    assert large - small <= 4 * 80_000  # the losses of the rows
+    assert large - small <= 5 * 80_000  # the losses of the rows, and a few more sums

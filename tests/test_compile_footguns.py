@@ -476,3 +476,15 @@ def test_numbers_of_closures_and_globals(monkeypatch: pytest.MonkeyPatch) -> Non
         for _ in range(2):
             assert compiled(x).tolist() == [a + b]
     assert len(compiled.plans) == 3
+
+
+def test_deeper_constants_are_frozen_and_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALE", "2")
+    compiled = tg.compile(lambda x: x * float(os.environ["SCALE"]))
+    x = tg.tensor([1.0])
+    assert compiled(x).item() == 2.0
+    monkeypatch.setenv("SCALE", "3")
+    assert compiled(x).item() == 2.0
+    _, documented = (tg.compile.__doc__ or "").split("constant:")
+    for word in ("os.environ", "getattr()", "larger lists and arrays", "installed packages"):
+        assert word in " ".join(documented.split())

@@ -294,7 +294,8 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
       const plan::View& v = program.inputs[i];
       bool written = false;
       for (const plan::Instruction& step : program.instructions) written |= step.writes(v.buffer);
-      p->arguments.push_back({v.shape, v.dtype, r.arguments_require[i], v.buffer, written});
+      p->arguments.push_back(
+          {v.shape, v.dtype, r.arguments_require[i], object_of(r.arguments[i].get()).inference, v.buffer, written});
     }
     for (Asked& a : r.asked) {
       PyObject* t = a.tensor.get();

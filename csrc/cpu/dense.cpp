@@ -7,6 +7,7 @@
 #include "cpu/isa.h"
 #include "cpu/kernels.h"
 #include "cpu/pool.h"
+#include "math/order.h"
 #include "ops/table.h"
 
 namespace tg {
@@ -121,6 +122,7 @@ void dense_grad_weight(const Call& c) {
   d.dy = g.t.data<T>(), d.dy_row = g.stride;
   d.x = x.t.data<T>(), d.x_row = x.stride;
   d.dw = c.out[0].data<T>(), d.dw_row = d.K;
+  d.shard = shard_rows(c.batch ? c.batch : d.M);
   isa().dense<T>().grad_weight(d);
 }
 
@@ -131,6 +133,7 @@ void dense_grad_bias(const Call& c) {
   d.M = g.rows, d.N = g.columns;
   d.dy = g.t.data<T>(), d.dy_row = g.stride;
   d.db = c.out[0].data<T>();
+  d.shard = shard_rows(c.batch ? c.batch : d.M);
   isa().dense<T>().grad_weight(d);
 }
 

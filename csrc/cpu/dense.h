@@ -48,7 +48,8 @@ struct DenseGradInput {
   int64_t dx_row;
 };
 
-// dW(N,K) = dY(M,N)^T X(M,K) and db(N) = column sums of dY: batch order, the sum runs over M
+// dW(N,K) = dY(M,N)^T X(M,K) and db(N) = column sums of dY: batch order, the sum runs over M, which may be a
+// subtree of a larger batch
 template <class T>
 struct DenseGradWeight {
   int64_t M, N, K;
@@ -58,7 +59,8 @@ struct DenseGradWeight {
   int64_t x_row;
   T* dw;  // (N,K), unit stride along K, or null
   int64_t dw_row;
-  T* db;  // (N), or null
+  T* db;          // (N), or null
+  int64_t shard;  // rows of a shard of the batch order
 };
 
 // C(M,N) = A(M,K) B(K,N): dense order. Batches are the caller's loop (or its parallel tasks: nested calls run serially).

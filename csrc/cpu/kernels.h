@@ -101,4 +101,15 @@ void k_layer_norm_backward(const Call& call);
 // update.cpp
 void k_update(const Call& call);  // the step of every optimizer
 
+// ---- parts of rows, for plans
+void k_class_total(const Call& call);  // loss.cpp
+
+// norm.cpp
+void k_channel_squares(const Call& call);
+void k_channel_dot(const Call& call);
+void k_channel_factors(const Call& call);
+void k_channel_gradients(const Call& call);
+void k_channel_affine(const Call& call);
+void k_channel_backward(const Call& call);
+
 }  // namespace tg

@@ -48,8 +48,8 @@ void layer_norm_backward(const Call& c) {
                                          weight.data<T>(), c.out[0].data<T>(), scaled.data<T>()});
   });
   const Tensor zero = per_element<T>(Tensor{}, n, x.dtype, 0);
-  column_reduce<T>(Reduce::dot, rows, n, scaled.data<T>(), g.data<T>(), zero.data<T>(), c.out[1].data<T>());
-  column_reduce<T>(Reduce::sum, rows, n, g.data<T>(), nullptr, nullptr, c.out[2].data<T>());
+  column_reduce<T>(Reduce::dot, rows, n, scaled.data<T>(), g.data<T>(), zero.data<T>(), c.out[1].data<T>(), c.batch);
+  column_reduce<T>(Reduce::sum, rows, n, g.data<T>(), nullptr, nullptr, c.out[2].data<T>(), c.batch);
 }
 
 }  // namespace

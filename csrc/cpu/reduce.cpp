@@ -18,6 +18,7 @@ struct Arranged {
   Tensor x;
   bool by_rows;
   int64_t outer = 1, outer_stride = 0, n = 1, n_stride = 1, inner = 1, inner_stride = 1;
+  int64_t batch = 0;  // > 0: a subtree of so many
 };
 
 // Length and stride of the axes first..last-1 of x walked as one, in order; false where no single stride does it. The
@@ -65,6 +66,7 @@ Arranged arrange(const Call& c) {
     lay();
   }
   if (rank == 0) a.by_rows = true;
+  a.batch = c.batch;
   if (a.outer == 0 || a.inner == 0) a.outer = a.n = a.inner = 0;  // no result: no work, whatever the lengths
   return a;
 }
@@ -157,9 +159,10 @@ void dot(const Call& c) {
 }
 
 template <class T>
-void reduce_columns(Reduce kind, int64_t M, int64_t N, const T* x, int64_t x_row, const T* y, const T* center, T* out) {
+void reduce_columns(Reduce kind, int64_t M, int64_t N, const T* x, int64_t x_row, const T* y, const T* center, T* out,
+                    int64_t shard) {
   const RowsTable<T>& table = isa().rows<T>();
-  const int64_t shard = shard_rows(M), piece = kPieceShards * shard;
+  const int64_t piece = kPieceShards * shard;
   const double cost = nanoseconds_of(kind, sizeof(T));
   auto part = [&](int64_t m, int64_t rows, int64_t c, int64_t columns, T* to) {
     table.reduce_columns({kind, rows, columns, shard, x + m * x_row + c, x_row, y ? y + m * N + c : nullptr, N,
@@ -190,7 +193,7 @@ void reduce(Reduce kind, const Arranged& a, const T* center, T* out) {
   if (a.by_rows) return reduce_rows(kind, a.outer, a.n, x, a.outer_stride, center, out);
   auto one = [&](int64_t o) {
     reduce_columns<T>(kind, a.n, a.inner, x + o * a.outer_stride, a.n_stride, nullptr,
-                      center ? center + o * a.inner : nullptr, out + o * a.inner);
+                      center ? center + o * a.inner : nullptr, out + o * a.inner, shard_rows(a.batch ? a.batch : a.n));
   };
   if (a.outer < 8) {
     for (int64_t o = 0; o < a.outer; o++) one(o);
@@ -418,11 +421,11 @@ template void row_sum(const float*, int64_t, float*);
 template void row_sum(const double*, int64_t, double*);
 
 template <class T>
-void column_reduce(Reduce kind, int64_t M, int64_t N, const T* x, const T* y, const T* center, T* out) {
-  reduce_columns<T>(kind, M, N, x, N, y, center, out);
+void column_reduce(Reduce kind, int64_t M, int64_t N, const T* x, const T* y, const T* center, T* out, int64_t batch) {
+  reduce_columns<T>(kind, M, N, x, N, y, center, out, shard_rows(batch ? batch : M));
 }
-template void column_reduce(Reduce, int64_t, int64_t, const float*, const float*, const float*, float*);
-template void column_reduce(Reduce, int64_t, int64_t, const double*, const double*, const double*, double*);
+template void column_reduce(Reduce, int64_t, int64_t, const float*, const float*, const float*, float*, int64_t);
+template void column_reduce(Reduce, int64_t, int64_t, const double*, const double*, const double*, double*, int64_t);
 
 void k_sum(const Call& c) {
   const Arranged a = arrange(c);

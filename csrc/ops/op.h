@@ -212,6 +212,20 @@ enum KernelOp : OpId {
   kOps
 };
 
+// Parts of rows, into which plans take them apart so that threads can share out their batch. They keep the rows' bits, lie
+// beyond the table that users see, and no shape rule checks them.
+enum PlanOp : OpId {
+  op_class_total = kOps,
+  op_channel_squares,
+  op_channel_dot,
+  op_channel_factors,
+  op_channel_gradients,
+  op_channel_affine,
+  op_channel_backward,
+
+  kAllOps
+};
+
 // What an empty list of axes means: all of them, as does None, or, for these ops, none (as in PyTorch).
 inline bool no_axes_means_none(OpId id) { return id == op_logsumexp || id == op_any || id == op_all; }
 
@@ -261,18 +275,19 @@ struct Call {
   std::span<const Tensor> in;  // after promotion; an optional input that was not given is undefined
   const Attrs& attrs;
   std::span<Tensor> out;  // allocated, or the input that the output overwrites
+  int64_t batch = 0;      // > 0: this is a part of a call over so many rows, whose orders of sums it keeps
 };
 
 using Kernel = void (*)(const Call&);
 
-// The row of an id (ops/table.cpp).
+// The row of an id, those of plans included (ops/table.cpp).
 const Op& op(OpId id);
 
 // A backend fills one kernel table; null cells give the generated error.
 struct Backend {
   const char* name;
   Device device;
-  Kernel kernels[kOps];
+  Kernel kernels[kAllOps];
   // Runs fn(ctx, 0) .. fn(ctx, tasks - 1) on its threads, of which there are num_threads() now. Null: it has one.
   void (*parallel)(int64_t tasks, void (*fn)(void* ctx, int64_t task), void* ctx) = nullptr;
   int (*num_threads)() = nullptr;

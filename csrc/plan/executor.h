@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 
+#include "plan/lowering.h"
 #include "plan/planner.h"
 
 namespace tg::plan {
@@ -39,42 +40,55 @@ class Executor {
   void run_timed(std::vector<double>& nanoseconds);
 
  private:
+  // An operand that has the rows of a shard, which it may have to see by units or pieces.
+  struct Moving {
+    size_t operand;
+    int64_t stride;  // of a row
+    bool unit;       // there is memory for one unit only
+  };
   struct Step {
     const Op* op;
     Kernel kernel;
     size_t in, n_in, out, n_out;  // places in operands_
     int instruction;
+    int64_t batch = 0;  // rows of the whole batch, of a part of which this is a call
     Attrs attrs;
-    int place = -1;     // the attribute that tells where a shard starts in what is drawn for all
-    int64_t first = 0;  // and what it is
+    int place = -1;     // the attribute that tells where a part starts in what is drawn for all
+    int64_t drawn = 0;  // for each row
+    int64_t first = 0;  // and where this part starts
+    bool live = false;  // its attributes are read anew
+    bool sums = false;  // then it has n_out outputs for each entry of the shard's stack
+    std::vector<Moving> moving;
+    std::vector<std::vector<Step>> merges;  // per entry: its sums join those of the entry below
   };
   struct Use {
     size_t operand;
     int64_t offset;  // elements from the start of the buffer
   };
-  // An operand of a slot that takes its rows by blocks.
-  struct Moving {
-    size_t operand;
-    int64_t step;  // elements from one block to the next: 0 where there is memory for one block only
-  };
   struct Run {
-    std::vector<std::vector<Step>> by;        // one list, or one per shard
-    std::vector<std::vector<Moving>> moving;  // per shard
+    std::vector<std::vector<Step>> by;  // one list, one per shard, or some that threads share out
     std::vector<Step> joins;
+  };
+  // Where the sums of a step go to.
+  struct Stack {
+    const int64_t* place;  // per sum, in a shard's part of the arena
+    int entries;
   };
 
   void prepare(int threads);
-  void add_operand(const View& v, Part part, int shard, int64_t partial, int64_t block = 0,
-                   std::vector<Moving>* moving = nullptr);
-  Step make_step(const Scheduled& s, int shard, const std::vector<int64_t>& partials, size_t first_partial,
-                 int64_t block, std::vector<Moving>* moving);
-  // All steps of a shard (or of a slot that is none), in blocks of rows or at once.
+  void prepare_slot(size_t slot);
+  void make_joins(size_t slot, size_t step, size_t out, std::vector<Step>& to);
+  void add_operand(const View& v, Part part, int shard, std::vector<Moving>* moving = nullptr);
+  void add_entry(const View& v, int shard, int64_t place, int entry);
+  Step make_step(const Scheduled& s, int shard, const Stack& stack);
+  Step make_join(const Scheduled& s, size_t out, Join join, int64_t place);
+  // All steps of a shard (or of a slot that is none), unit by unit.
   template <class Each>
   void run_steps(size_t slot, size_t shard, Each each);
-  Step make_join(const Scheduled& s, size_t out, Join join, int64_t partial);
+  void stand(Step& step, Rows rows, Rows unit, Rows shard);
   void start();
   static void give_attrs(Step& step, const Attrs& attrs);
-  void execute(const Step& step);
+  void execute(const Step& step, int entry = 0);
   void written();  // raises the versions of what a run has written
   template <class Each>
   void guarded_run(Each each);
@@ -82,11 +96,13 @@ class Executor {
   Program program_;
   const Backend& backend_;
   int threads_ = 0;  // for which the rest was made
+  Lowered lowered_;  // what is run
   Schedule schedule_;
   Layout layout_;
   std::vector<Run> runs_;                     // per slot
-  std::vector<std::vector<Step*>> steps_of_;  // per instruction: one, or one per shard
+  std::vector<std::vector<Step*>> steps_of_;  // per live instruction: one, or one per shard
   std::vector<Tensor> operands_;              // borrowed: what is bound is held below
+  std::vector<int64_t> origin_;               // of each: the offset of a shard's first row
   std::vector<std::vector<Use>> uses_;        // per buffer
   std::vector<StorageRef> bound_;             // per buffer
   std::vector<int64_t> base_;                 // per buffer: its first byte in what is bound

@@ -2,16 +2,21 @@
 
 What C++ does with a recording is in csrc/plan/; here is when a plan may be used again. A plan holds under
 
-- its arguments: structure, shapes, dtypes, requires_grad, Python numbers by value;
+- its arguments: structure, shapes, dtypes, requires_grad, inference mode, Python numbers by value;
 - grad mode, requires_grad and memory of the tensors that were asked, whether gradients were there that were looked at;
-- the variables that the function and its helpers close over or find among their globals: numbers by value, others by identity;
-- modules and optimizers that are reached from these, or that are called while recording: what they are made of (`_structure`), compared whenever the count of
-  changes that they keep (`_core.structure`) has moved; the states that an update row overwrites, by identity.
+- the variables, attributes and elements that the function and its helpers look at (_reach.py): numbers by value, others by identity;
+- modules and optimizers that are reached from these, or that are called while recording: what they are made of (`_structure`),
+  compared whenever the count of changes that they keep (`_core.structure`) has moved; the states that an update row overwrites,
+  by identity.
+
+A step that leaves any of this otherwise than it found it gets no plan.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
+import functools
 import gc
 import math
 import os
@@ -21,14 +26,17 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from trigrad import _core
 from trigrad._core import Tensor
 from trigrad._creation import as_tensor
 from trigrad._hooks import witness
-from trigrad._reach import SCALAR, Reach
+from trigrad._reach import SCALAR, Reach, Same, is_foreign, package
 
 __all__ = ["compile"]
 
@@ -46,22 +54,72 @@ class _Leaf(NamedTuple):
     place: int
 
 
-def _flatten(value: Any, tensors: list[Any]) -> Any:
-    """The structure of `value`, hashable, with tensors and arrays moved to the list."""
+class _Constant:
+    """What is no tensor and no structure of them: compared by `key`."""
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, value: Any, key: Any) -> None:
+        self.value, self.key = value, key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Constant) and bool(self.key == other.key)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _key(value: Any) -> Any:
+    """Equal for constants that may take each other's place: numbers and text by value, fields of dataclasses too; other
+    objects of classes of a user's are no others (what they hold is looked at by Reach), nor are lists and the like.
+    """
     kind = type(value)
-    if kind is Tensor:
+    if isinstance(value, float):
+        return kind, value, math.copysign(1.0, value)  # 0.0 is not -0.0
+    if isinstance(value, SCALAR):
+        return kind, value
+    if isinstance(value, np.generic):
+        return kind, value.tobytes()
+    if kind is slice:
+        return kind, _key(value.start), _key(value.stop), _key(value.step)
+    if isinstance(value, (set, frozenset)) and all(isinstance(v, SCALAR) for v in value):
+        return kind, frozenset(map(_key, value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        held = [getattr(value, f.name, None) for f in dataclasses.fields(value)]
+        if all(isinstance(v, SCALAR) for v in held):
+            return kind, *map(_key, held)
+    return kind, value if _is_by_value(kind) else Same(value)  # type: ignore[arg-type]
+
+
+@functools.lru_cache(256)
+def _is_array(kind: type) -> bool:
+    return hasattr(kind, "__array_interface__") and not issubclass(kind, np.generic)
+
+
+@functools.lru_cache(256)
+def _is_by_value(kind: type) -> bool:
+    return is_foreign(package(kind)) and kind.__hash__ is not None
+
+
+def _flatten(value: Any, tensors: list[Any]) -> Any:
+    """The structure of `value`, with tensors and arrays moved to the list."""
+    kind = type(value)
+    if kind is Tensor or _is_array(kind):  # type: ignore[arg-type]
         tensors.append(value)
         return _Leaf(len(tensors) - 1)
     if kind is tuple or kind is list or (isinstance(value, tuple) and hasattr(value, "_fields")):
         return (kind, *[_flatten(v, tensors) for v in value])
-    if isinstance(value, dict):
+    if isinstance(value, dict) and (kind.__init__ is dict.__init__ or kind is OrderedDict):
         return (kind, *[(k, _flatten(v, tensors)) for k, v in value.items()])
-    if hasattr(value, "__array_interface__") and getattr(value, "ndim", False):
-        tensors.append(value)
-        return _Leaf(len(tensors) - 1)
-    if kind is float:
-        return (None, kind, value, math.copysign(1.0, value))  # 0.0 is not -0.0
-    return (None, kind, value)
+    return _Constant(value, _key(value))
+
+
+def _constants(tree: Any) -> Iterator[Any]:
+    if type(tree) is _Constant:
+        yield tree.value
+    elif type(tree) is not _Leaf:
+        is_dict = issubclass(tree[0], dict)
+        for part in tree[1:]:
+            yield from _constants(part[1] if is_dict else part)
 
 
 _plain_trees: dict[int, Any] = {}
@@ -78,10 +136,10 @@ def _plain_tree(n: int) -> Any:
 def _rebuild(tree: Any, tensors: Sequence[Any]) -> Any:
     if type(tree) is _Leaf:
         return tensors[tree.place]
+    if type(tree) is _Constant:
+        return tree.value
     kind = tree[0]
-    if kind is None:
-        return tree[2]
-    if isinstance(kind, type) and issubclass(kind, dict):
+    if issubclass(kind, dict):
         return kind((k, _rebuild(v, tensors)) for k, v in tree[1:])
     parts = [_rebuild(v, tensors) for v in tree[1:]]
     return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
@@ -91,10 +149,10 @@ def _placed(tree: Any, places: list[Any]) -> Any:
     """The same structure with others in the places of its leaves."""
     if type(tree) is _Leaf:
         return places[tree.place]
-    kind = tree[0]
-    if kind is None:
+    if type(tree) is _Constant:
         return tree
-    if isinstance(kind, type) and issubclass(kind, dict):
+    kind = tree[0]
+    if issubclass(kind, dict):
         return (kind, *[(k, _placed(v, places)) for k, v in tree[1:]])
     return (kind, *[_placed(v, places) for v in tree[1:]])
 
@@ -144,7 +202,7 @@ class Plan:
         self._draws = [by_generator[i] for i in sorted(by_generator)]  # one order of locks for all plans
         # One result of plain arguments, and no random numbers: C++ knows the whole way.
         self._short = result == _Leaf(0) and tree == _plain_tree(len(tree[1]) - 1) and not self._draws
-        for kind, holder, key, value in reach.guards():
+        for kind, holder, key, value in reach.variables:
             core.guard(kind, holder, key, value, isinstance(value, SCALAR))
         live = [source for kind, source, *_ in sources if kind == "numbers"]
         for kind, source, *rest in sources:
@@ -328,12 +386,12 @@ class CompiledFunction:
                     "function, or pass x.detach()"
                 )
         args, kwargs = _rebuild(tree, arguments)
-        reach = Reach(self.__wrapped__, (args, kwargs), arguments)
+        reach = Reach(self.__wrapped__, list(_constants(tree)), arguments)
         chances, optimizers = list(reach.chances), reach.optimizers()
         chance, options = _chance(chances), [o._numbers_now() for o in optimizers]
-        shared, versions = reach.shares(arguments), [t._version for t in arguments]
+        shared, before = reach.shares(arguments), [(t._version, t.requires_grad) for t in arguments]
         recording = _core.Recording(arguments)
-        witness.called = reach.called
+        witness.called, witness.made = reach.called, []
         try:
             only = [self.__wrapped__(*args, **kwargs)]  # so that nothing else holds the graph of the result
             recording.stop()
@@ -348,9 +406,33 @@ class CompiledFunction:
                     "[compile] options of an optimizer changed while its step was recorded (by a scheduler?), and a replay "
                     "would not change them; do that after the compiled step, not inside"
                 )
-            written = frozenset(i for i, t in enumerate(arguments) if t._version != versions[i])
+            if any(
+                s[0] == "numbers" and any(s[1] is o for o in witness.made) and s[1].state for s in recording.sources
+            ):
+                raise RuntimeError(
+                    "[compile] an optimizer that keeps states was made inside of the step, where a replay would not make it "
+                    "anew; make it before the first call"
+                )
+            if reach.moved():
+                raise RuntimeError(
+                    "[compile] an iterator that was made before the step was advanced while it was recorded, and a replay "
+                    "would take the same element for ever; take it outside, and pass it as an argument"
+                )
+            again: list[Any] = []
+            if _flatten((args, kwargs), again) != tree or any(
+                a is not b for a, b in zip(again, arguments, strict=True)
+            ):
+                raise RuntimeError(
+                    "[compile] a list or dict among the arguments was changed while a step was recorded, and a replay would "
+                    "not change it; return what is new instead"
+                )
+            written = frozenset(i for i, t in enumerate(arguments) if t._version != before[i][0])
             _refuse_writing(copied & written)
             plan, result = self._planned(recording, tree, arguments, only, reach, shared)
+            # What the step itself changed and would find otherwise (a count, train() or eval()): it is run by Python each time.
+            stays = all(t.requires_grad == then for t, (_, then) in zip(arguments, before, strict=True))
+            if plan is not None and not (stays and plan._core.guards_hold() and reach.holds()):
+                plan = None
         except BaseException:
             recording.undo()
             for kind, *rest in reversed(recording.sources):
@@ -358,7 +440,7 @@ class CompiledFunction:
                     rest[0]._seed, rest[0]._step = rest[1:]
             raise
         finally:
-            witness.called = None
+            witness.called = witness.made = None
         if plan is not None:
             plan._written = written
             self.plans.insert(0, plan)
@@ -380,13 +462,15 @@ class CompiledFunction:
         given = {id(t): i for i, t in enumerate(arguments)}
         memory = {t._storage_id for t in arguments}
         made: list[Tensor] = []
+        places: dict[int, int] = {}  # of tensors among those made
         new: list[Any] = []  # for each leaf what takes its place in the plan's result
         for value in found:
             if id(value) in given:
                 new.append(given[id(value)] - len(arguments))  # counted from the end
             elif type(value) is Tensor and (recording.made_here(value) or value._storage_id in memory):
-                new.append(len(made))
-                made.append(value.detach())
+                new.append(places.setdefault(id(value), len(made)))
+                if new[-1] == len(made):
+                    made.append(value.detach())
             else:
                 new.append(value)
         result = _rebuild(shape, [made[n] if type(n) is int and n >= 0 else v for n, v in zip(new, found, strict=True)])
@@ -406,8 +490,8 @@ class CompiledFunction:
                 reach.called(rest[0])
         if shared or any(s[0] == "once" for s in sources) or reach.shares(arguments):
             return None, result
-        places = [_Leaf(n) if type(n) is int else (None, type(n), n) for n in new]
-        return Plan(recording.finish(made), tree, _placed(shape, places), reach, sources), result
+        leaves = [_Leaf(n) if type(n) is int else _Constant(n, None) for n in new]
+        return Plan(recording.finish(made), tree, _placed(shape, leaves), reach, sources), result
 
 
 _compiled: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
@@ -458,17 +542,24 @@ def compile(function: Callable[..., Any]) -> Any:
     and lists, tuples and dicts of them; results are outside of any graph, so backward() belongs inside.
 
     Read at each call: tensors in place (parameters, statistics, states, gradients), the options of optimizers (so schedulers go
-    outside of the function), random generators of trigrad, numbers in variables that the function closes over or finds among
-    its globals.
+    outside of the function), random generators of trigrad. Compared at each call, and recorded anew where they differ: variables
+    that the function and those it calls close over or find among their globals, attributes that they name, elements of lists,
+    dicts, sets, deques (up to 1000 of each) and small arrays of numpy found so, modules, optimizers and their hooks. A step that
+    itself changes what it looks at (`self.n += 1`) stays right by being run by Python each time.
 
-    Arguments lie on memory of their own: a call with a parameter or a state for an argument runs in Python. Copies of what
+    Arguments lie on memory of their own: a call with a parameter or a state for an argument runs in Python. An object of a class
+    of one's own among the arguments is compared as such, so that one made for each call is recorded in each. Copies of what
     compile() returns record anew.
 
-    constant: everything else that Python computed while the step was recorded, such as numbers inside of lists, dicts, arrays
-    of numpy and attributes of objects that are no modules, lists given to trigrad.tensor(), and what a branch decided. What would be wrong
-    if it stayed constant is refused with a remedy where it can be seen: values read from tensors (item(), numpy(), print, if),
-    shapes that depend on values (x[mask]), arrays of numpy that are no arguments, random numbers of Python and numpy,
-    manual_seed(), tensors kept in lists, schedulers inside. A call that raises has changed nothing.
+    constant: everything else that Python computed while the step was recorded, and what a branch decided by it: what comes from
+    the clock, files, os.environ, globals()["k"] or getattr() by a name that is put together; elements of larger lists and arrays; what
+    is put past a module, as in vars(layer)["p"] = 0.1; functions, classes and numbers of installed packages, other than the one
+    that the function comes from, so a function of trigrad that is replaced. Nor are effects on Python repeated, such as lines
+    printed. What would be wrong if it stayed constant is refused with
+    a remedy where it can be seen: values read from tensors (item(), numpy(), print, if), shapes that depend on values (x[mask]),
+    arrays of numpy that are no arguments, random numbers of Python and numpy, manual_seed(), iterators that the step advances,
+    tensors kept in lists, changes of the lists and dicts among the arguments, optimizers made inside, schedulers inside. A call
+    that raises has changed nothing, but for what Python wrote into objects of its own.
     """
     if not callable(function):
         raise TypeError(f"[compile] got a {type(function).__name__}, expected a function or a module")

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from trigrad import _core
 from trigrad._core import Tensor
 from trigrad._creation import tensor, zeros_like
-from trigrad._hooks import RemovableHandle
+from trigrad._hooks import RemovableHandle, witness
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 
@@ -143,6 +143,8 @@ class Optimizer:
             self.add_param_group(group)
 
     def _start_hooks(self) -> None:
+        if witness.made is not None:
+            witness.made.append(self)
         self._stepped = False
         self._step_pre_hooks: Hooks = OrderedDict()
         self._step_post_hooks: Hooks = OrderedDict()

@@ -209,9 +209,15 @@ void a_call_allocates_nothing() {
     predictor.passes(x.data(), predictor.cut(0.5f), 0);
     CHECK_EQ(allocations.load(), before);
   }
-  const size_t before = allocations;
-  delete new int;
-  CHECK(allocations > before);  // the counter counts
+  size_t before = allocations;
+  ::operator delete(::operator new(4));  // unlike `delete new int`, not to be left out by a compiler
+  CHECK(allocations > before);           // the counter counts
+  if (kCountsMalloc) {
+    before = allocations;
+    void* volatile p = std::malloc(4);
+    std::free(p);
+    CHECK(allocations > before);
+  }
 }
 
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)

@@ -97,7 +97,7 @@ struct Panels {
 };
 
 // ---- columns in the lanes --------------------------------------------------------------------------------
-constexpr int64_t k_block = 1024;         // of a single chain; longer ones go on from the stored sum
+constexpr int64_t k_block = 512;          // of a single chain; longer ones go on from the stored sum
 constexpr int64_t l2_share = 384 * 1024;  // bytes of panels that one sweep over the rows keeps at hand
 constexpr int64_t l1_share = 32 * 1024;   // bytes of a panel that may serve several tiles one after the other
 

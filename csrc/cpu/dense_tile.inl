@@ -30,7 +30,7 @@ struct DenseTile {
   int64_t blocks;  // of rows: the tile is repeated down A and C
   int columns;     // of the last vector, 1 .. lanes
   bool relu;
-  Fused slope;        // of what lies at slope_of, rows slope_row apart; or nothing
+  Fused slope;  // of what lies at slope_of, rows slope_row apart; or nothing
   const T* slope_of;
   int64_t slope_row;
 };

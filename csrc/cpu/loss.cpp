@@ -74,7 +74,7 @@ void class_total(const Call& c) {
   const int64_t rows = target.shape[0], ignore = c.attrs.integer(1);
   const int64_t* index = target.data<int64_t>();
   check_targets(op(op_cross_entropy).name.c_str(), index, rows, c.attrs.integer(0), ignore);
-  const Tensor counted = empty({rows}, c.out[0].dtype);
+  const Tensor counted = aside({rows}, c.out[0].dtype);
   const T* of_class = data_or_null<T>(weight);
   T* count = counted.data<T>();
   for (int64_t r = 0; r < rows; r++) count[r] = index[r] == ignore ? T(0) : of_class ? of_class[index[r]] : T(1);

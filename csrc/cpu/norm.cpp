@@ -147,7 +147,7 @@ template <class T>
 void channel_squares(const Call& c) {
   const Tensor x = contiguous(c.in[0]);
   const Channels l(x.shape);
-  const Tensor mean = empty({l.channels}, x.dtype);
+  const Tensor mean = aside({l.channels}, x.dtype);
   means(l.channels, static_cast<T>(c.attrs.integer(0)), c.in[1].data<T>(), mean.data<T>());
   column_reduce<T>(Reduce::squares, l.outer, l.channels, x.data<T>(), nullptr, mean.data<T>(), c.out[0].data<T>(),
                    c.batch);

@@ -93,6 +93,9 @@ constexpr Backend make_backend() {
   b.kernels[op_channel_affine] = k_channel_affine;
   b.kernels[op_channel_backward] = k_channel_backward;
 
+  b.together[static_cast<int>(Together::parameter_gradients)] = k_parameter_gradients;
+  b.together[static_cast<int>(Together::input_gradient)] = k_input_gradient;
+
   return b;
 }
 

@@ -1,6 +1,7 @@
 // Cross-entropy over classes and binary cross-entropy, both from logits, and their gradients.
 #include <cstring>
 
+#include "cpu/aside.h"
 #include "cpu/contiguous.h"
 #include "cpu/kernels.h"
 #include "cpu/rows_driver.h"
@@ -34,7 +35,7 @@ struct ClassTargets {
     if (class_weight.defined()) {
       weight = contiguous(class_weight);
     } else if (smoothing > 0) {
-      weight = empty({classes}, dtype);
+      weight = aside({classes}, dtype);
       for (int64_t i = 0; i < classes; i++) weight.data<T>()[i] = T(1);
     }
     q = {
@@ -52,8 +53,8 @@ void cross_entropy(const Call& c) {
   const Tensor x = rows_of(c.in[0]);
   const int64_t rows = x.shape[0], classes = x.shape[1];
   const ClassTargets<T> t(c, c.in[1], c.in[2], rows, classes);
-  const Tensor counted = empty({rows}, x.dtype);
-  const Tensor losses = t.how == Reduction::none ? c.out[0] : empty({rows}, x.dtype);
+  const Tensor counted = aside({rows}, x.dtype);
+  const Tensor losses = t.how == Reduction::none ? c.out[0] : aside({rows}, x.dtype);
   split(rows, 0.15 * sizeof(T) * static_cast<double>(classes) + 2, [&](int64_t first, int64_t last) {
     isa().rows<T>().cross_entropy({classes, first, last, x.data<T>(), x.strides[0], t.q, losses.template data<T>(),
                                    c.out[1].data<T>(), counted.data<T>()});
@@ -73,7 +74,7 @@ void class_total(const Call& c) {
   const int64_t rows = target.shape[0], ignore = c.attrs.integer(1);
   const int64_t* index = target.data<int64_t>();
   check_targets(op(op_cross_entropy).name.c_str(), index, rows, c.attrs.integer(0), ignore);
-  const Tensor counted = empty({rows}, c.out[0].dtype);
+  const Tensor counted = aside({rows}, c.out[0].dtype);
   const T* of_class = data_or_null<T>(weight);
   T* count = counted.data<T>();
   for (int64_t r = 0; r < rows; r++) count[r] = index[r] == ignore ? T(0) : of_class ? of_class[index[r]] : T(1);
@@ -125,7 +126,7 @@ void bce(const Call& c) {
   const Tensor x = contiguous(c.in[0]), target = contiguous(c.in[1]), weight = spread(c, 2, x), pos = spread(c, 3, x);
   const Reduction how = reduction(c.attrs.text(0));
   const int64_t n = x.numel();
-  const Tensor losses = how == Reduction::none ? c.out[0] : empty({n}, x.dtype);
+  const Tensor losses = how == Reduction::none ? c.out[0] : aside({n}, x.dtype);
   split(n, 0.25 * sizeof(T), [&](int64_t first, int64_t last) {
     isa().rows<T>().bce_with_logits({last - first, x.data<T>() + first, target.data<T>() + first,
                                      at(data_or_null<T>(weight), first), at(data_or_null<T>(pos), first),

@@ -5,6 +5,7 @@
 // t = fma(-mean, s, bias), so that an evaluated layer is one fma per element wherever it runs.
 #include <cmath>
 
+#include "cpu/aside.h"
 #include "cpu/contiguous.h"
 #include "cpu/kernels.h"
 #include "cpu/rows_driver.h"
@@ -93,7 +94,7 @@ void batch_norm(const Call& c) {
       invstd[i] = T(1) / sqrt(element<T>(c.in[2], i, 0) + eps);
     }
   }
-  const Tensor factors = empty({2, C}, x.dtype);
+  const Tensor factors = aside({2, C}, x.dtype);
   T *s = factors.data<T>(), *t = s + C;
   affine_factors(C, mean, invstd, c.in[3], c.in[4], s, t);
   affine(l, x.data<T>(), s, t, c.out[0].data<T>());
@@ -136,7 +137,7 @@ void batch_norm_backward(const Call& c) {
     column_reduce<T>(Reduce::sum, l.count(), C, g_rows.data<T>(), nullptr, nullptr, dbias);
     column_reduce<T>(Reduce::dot, l.count(), C, x_rows.data<T>(), g_rows.data<T>(), mean.data<T>(), dweight);
   }
-  const Tensor factors = empty({3, C}, x.dtype);
+  const Tensor factors = aside({3, C}, x.dtype);
   gradient_factors(C, static_cast<T>(l.count()), dbias, dweight, c.in[3], c.in[4], factors.data<T>());
   input_gradient(l, g.data<T>(), x.data<T>(), mean.data<T>(), factors.data<T>(), c.out[0].data<T>());
 }
@@ -146,7 +147,7 @@ template <class T>
 void channel_squares(const Call& c) {
   const Tensor x = contiguous(c.in[0]);
   const Channels l(x.shape);
-  const Tensor mean = empty({l.channels}, x.dtype);
+  const Tensor mean = aside({l.channels}, x.dtype);
   means(l.channels, static_cast<T>(c.attrs.integer(0)), c.in[1].data<T>(), mean.data<T>());
   column_reduce<T>(Reduce::squares, l.outer, l.channels, x.data<T>(), nullptr, mean.data<T>(), c.out[0].data<T>(),
                    c.batch);

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "cpu/aside.h"
 #include "cpu/contiguous.h"
 #include "cpu/kernels.h"
 #include "cpu/rows_driver.h"
@@ -105,7 +106,7 @@ template <class T, class Whole, class Part>
 void share_rows(Reduce kind, int64_t rows, int64_t n, double cost, T* out, Whole whole, Part part) {
   if (n <= kPiece || rows >= 8) return split(rows, cost * static_cast<double>(n) + 2, whole);
   const int64_t pieces = (n + kPiece - 1) / kPiece;
-  const Tensor partial = empty({pieces, row_lanes}, sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64);
+  const Tensor partial = aside({pieces, row_lanes}, sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64);
   T* lanes = partial.data<T>();
   for (int64_t r = 0; r < rows; r++) {
     split(pieces, cost * kPiece, [&](int64_t first, int64_t last) {
@@ -177,7 +178,7 @@ void reduce_columns(Reduce kind, int64_t M, int64_t N, const T* x, int64_t x_row
     return;
   }
   const int64_t pieces = (M + piece - 1) / piece;
-  const Tensor partial = empty({pieces, N}, sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64);
+  const Tensor partial = aside({pieces, N}, sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64);
   T* sums = partial.data<T>();
   split(pieces, cost * static_cast<double>(piece * N), [&](int64_t first, int64_t last) {
     for (int64_t p = first; p < last; p++) part(p * piece, p + 1 < pieces ? piece : M - p * piece, 0, N, sums + p * N);
@@ -227,7 +228,7 @@ void reduce_exact(const Arranged& a, Acc start, Acc* out, Step step) {
   constexpr int64_t piece = 1 << 16;
   if (a.by_rows && a.outer == 1 && a.n > 2 * piece) {
     const int64_t pieces = (a.n + piece - 1) / piece;
-    const Tensor partial = empty({pieces}, Dtype::Int64);  // the widest of Acc
+    const Tensor partial = aside({pieces}, Dtype::Int64);  // the widest of Acc
     Acc* part = partial.data<Acc>();
     split(pieces, 0.5 * piece, [&](int64_t first, int64_t last) {
       for (int64_t p = first; p < last; p++) {
@@ -358,7 +359,7 @@ void meets(const Arranged& a, Word sign, uint8_t* out) {
   if (a.by_rows) {
     // Parts of rows, which meet in `out` afterwards.
     const int64_t part = a.outer >= 8 || a.n <= kPiece ? a.n : kPiece, parts = part ? (a.n + part - 1) / part : 1;
-    const Tensor flags = parts > 1 ? empty({a.outer, parts}, Dtype::Bool) : Tensor{};
+    const Tensor flags = parts > 1 ? aside({a.outer, parts}, Dtype::Bool) : Tensor{};
     uint8_t* flag = parts > 1 ? flags.data<uint8_t>() : out;
     split(a.outer * parts, cost * static_cast<double>(part) + 2, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; i++) {
@@ -461,7 +462,7 @@ void k_var(const Call& c) {
   const Arranged a = arrange(c);
   with_floating(c.in[0].dtype, [&](auto t) {
     using T = decltype(t);
-    const Tensor center = empty(c.out[0].shape, c.out[0].dtype);
+    const Tensor center = aside(c.out[0].shape, c.out[0].dtype);
     mean<T>(a, center);
     reduce<T>(Reduce::squares, a, center.data<T>(), c.out[0].data<T>());
     const double left = static_cast<double>(a.n) - c.attrs.real(2);
@@ -478,7 +479,7 @@ void k_logsumexp(const Call& c) {
     reduce<T>(Reduce::max, a, nullptr, out);
     for (int64_t i = 0; i < n; i++)
       if (std::isinf(out[i])) out[i] = 0;  // x - inf would be NaN; exp(x) is 0 or inf by itself
-    const Tensor sums = empty(c.out[0].shape, c.out[0].dtype);
+    const Tensor sums = aside(c.out[0].shape, c.out[0].dtype);
     reduce<T>(Reduce::exps, a, out, sums.data<T>());
     isa().rows<T>().add_log(n, sums.data<T>(), out);
   });
@@ -491,7 +492,7 @@ void k_norm(const Call& c) {
     T* out = c.out[0].data<T>();
     if (c.attrs.real(2) == 1) return reduce<T>(Reduce::absolute, a, nullptr, out);
     const int64_t n = c.out[0].numel();
-    const Tensor center = empty(c.out[0].shape, c.out[0].dtype);
+    const Tensor center = aside(c.out[0].shape, c.out[0].dtype);
     std::fill_n(center.data<T>(), n, T(0));
     reduce<T>(Reduce::squares, a, center.data<T>(), out);
     for (int64_t i = 0; i < n; i++) out[i] = sqrt(out[i]);

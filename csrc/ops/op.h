@@ -280,6 +280,16 @@ struct Call {
 
 using Kernel = void (*)(const Call&);
 
+// Calls that a plan makes one right after the other, and that one kernel may do in one go, with the same bits. A result that
+// none but the calls after it see may stay unwritten.
+enum class Together : uint8_t {
+  alone,
+  parameter_gradients,  // dense_grad_weight and dense_grad_bias of one gradient
+  input_gradient,       // dense_grad_input, and the derivative of the activation that it goes through
+  kinds
+};
+using TogetherKernel = void (*)(std::span<const Call>);
+
 // The row of an id, those of plans included (ops/table.cpp).
 const Op& op(OpId id);
 
@@ -291,6 +301,7 @@ struct Backend {
   // Runs fn(ctx, 0) .. fn(ctx, tasks - 1) on its threads, of which there are num_threads() now. Null: it has one.
   void (*parallel)(int64_t tasks, void (*fn)(void* ctx, int64_t task), void* ctx) = nullptr;
   int (*num_threads)() = nullptr;
+  TogetherKernel together[static_cast<int>(Together::kinds)] = {};  // null: such calls are made one by one
 };
 
 // Does the call overwrite input i? As one of its outputs, or as a member of the list of a row with the flag kUpdates.

@@ -7,6 +7,7 @@
 
 #include "core/float_env.h"
 #include "core/half.h"
+#include "plan/bundles.h"
 
 namespace tg::plan {
 
@@ -212,7 +213,17 @@ void Executor::prepare(int threads) {
   bound_.resize(buffers);
   base_.resize(buffers);
   runs_.assign(schedule_.slots.size(), {});
-  for (size_t k = 0; k < schedule_.slots.size(); k++) prepare_slot(k);
+  for (size_t k = 0; k < schedule_.slots.size(); k++) {
+    prepare_slot(k);
+    const Slot& slot = schedule_.slots[k];
+    for (size_t at = 0; at < slot.steps.size(); at++) {
+      const Instruction& i = lowered_.program.instructions[static_cast<size_t>(slot.steps[at].instruction)];
+      const TogetherKernel together = backend_.together[static_cast<size_t>(i.together)];
+      const size_t steps = together ? bundled(lowered_.program, slot, at) : 1;
+      for (std::vector<Step>& list : runs_[k].by)
+        if (steps > 1) list[at].together = together, list[at].steps = steps;
+    }
+  }
   steps_of_.assign(program_.instructions.size(), {});
   for (Run& run : runs_)
     for (std::vector<Step>& steps : run.by)
@@ -264,16 +275,22 @@ void Executor::start() {
   }
 }
 
+Call Executor::call_of(const Step& s, int entry) {
+  const size_t out = s.out + s.n_out * static_cast<size_t>(entry);
+  return {*s.op, {operands_.data() + s.in, s.n_in}, s.attrs, {operands_.data() + out, s.n_out}, s.batch};
+}
+
 void Executor::execute(const Step& s, int entry) {
-  const std::span<const Tensor> in(operands_.data() + s.in, s.n_in);
   if (!s.op) {
-    const double value = number(in[0]);
+    const Tensor& asked = operands_[s.in];
+    const double value = number(asked);
     if (!(value >= s.attrs.real(0) && value <= s.attrs.real(1)))
-      throw Unexpected{static_cast<int>(s.attrs.integer(2)), in[0]};
+      throw Unexpected{static_cast<int>(s.attrs.integer(2)), asked};
     return;
   }
-  const size_t out = s.out + s.n_out * static_cast<size_t>(entry);
-  s.kernel({*s.op, in, s.attrs, {operands_.data() + out, s.n_out}, s.batch});
+  if (s.steps == 1) return s.kernel(call_of(s, entry));
+  const Call calls[] = {call_of(s, entry), call_of((&s)[1], entry)};
+  s.together(std::span<const Call>(calls));
 }
 
 void Executor::written() {
@@ -322,22 +339,24 @@ void Executor::run_steps(size_t slot, size_t shard, Each each) {
   std::vector<Step>& steps = runs_[slot].by[shard];
   const Slot& planned = schedule_.slots[slot];
   if (!planned.sharded || (planned.units[shard].size() == 1 && planned.units[shard][0].pieces.size() < 2)) {
-    for (const Step& s : steps) each(s, 0);
+    for (size_t at = 0; at < steps.size(); at += steps[at].steps) each(steps[at], 0);
     return;
   }
   const Rows all = schedule_.shards[shard];
   for (const Unit& unit : planned.units[shard])
-    for (Step& s : steps) {
-      if (!s.sums) {
-        stand(s, unit.rows, unit.rows, all);
-        each(s, 0);
+    for (size_t at = 0; at < steps.size(); at += steps[at].steps) {
+      const std::span<Step> together(&steps[at], steps[at].steps);
+      if (!together[0].sums) {
+        for (Step& s : together) stand(s, unit.rows, unit.rows, all);
+        each(together[0], 0);
         continue;
       }
       for (const Piece& piece : unit.pieces) {
-        stand(s, piece.rows, unit.rows, all);
-        each(s, piece.entry);
+        for (Step& s : together) stand(s, piece.rows, unit.rows, all);
+        each(together[0], piece.entry);
         for (int k = 0; k < piece.merges; k++)
-          for (const Step& merge : s.merges[static_cast<size_t>(piece.entry - k)]) each(merge, 0);
+          for (const Step& s : together)
+            for (const Step& merge : s.merges[static_cast<size_t>(piece.entry - k)]) each(merge, 0);
       }
     }
 }
@@ -367,8 +386,16 @@ void Executor::run_timed(std::vector<double>& nanoseconds) {
       run_steps(slot, shard, [&](const Step& s, int entry) {
         const auto start = Clock::now();
         execute(s, entry);
-        nanoseconds[static_cast<size_t>(s.instruction)] +=
-            std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+        const double all = std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+        const std::span<const Step> together(&s, s.steps);
+        auto flops = [&](const Step& step) {  // what is done in one go is told by these
+          return program_.flops(program_.instructions[static_cast<size_t>(step.instruction)]);
+        };
+        double sum = 0;
+        for (const Step& step : together) sum += flops(step);
+        for (const Step& step : together)
+          nanoseconds[static_cast<size_t>(step.instruction)] +=
+              together.size() > 1 && sum > 0 ? all * flops(step) / sum : all;
       });
   });
 }

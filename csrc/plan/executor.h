@@ -60,6 +60,8 @@ class Executor {
     bool sums = false;  // then it has n_out outputs for each entry of the shard's stack
     std::vector<Moving> moving;
     std::vector<std::vector<Step>> merges;  // per entry: its sums join those of the entry below
+    TogetherKernel together = nullptr;      // does this and the steps after it in one go:
+    size_t steps = 1;                       // so many
   };
   struct Use {
     size_t operand;
@@ -89,6 +91,7 @@ class Executor {
   void start();
   static void give_attrs(Step& step, const Attrs& attrs);
   void execute(const Step& step, int entry = 0);
+  Call call_of(const Step& step, int entry);
   void written();  // raises the versions of what a run has written
   template <class Each>
   void guarded_run(Each each);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/memory.h"
+#include "plan/bundles.h"
 
 namespace tg::plan {
 namespace {
@@ -59,6 +60,15 @@ std::vector<int> places_taken(const Program& p, const Schedule& s) {
         if (v.defined()) last[static_cast<size_t>(v.buffer)] = step.instruction;
   });
   std::vector<bool> given(p.buffers.size(), false);  // its place is taken already
+  // The buffer that the step before makes, if both are done in one go: of that alone the place can be taken, as others are
+  // still read while the result is written.
+  std::vector<int> only(p.instructions.size(), -1);
+  for (const Slot& slot : s.slots)
+    for (size_t k = 0; k < slot.steps.size(); k++)
+      if (bundled(p, slot, k) > 1) {
+        const auto first = static_cast<size_t>(slot.steps[k].instruction);
+        only[first + 1] = p.instructions[first].out[0].buffer;
+      }
   std::vector<bool> made(p.buffers.size(), false);
   each([&](const Instruction& i, const Scheduled& step, const Slot& slot) {
     const bool elementwise = i.op && (i.op->flags & kElementwise) && i.out.size() == 1 && i.out[0].defined();
@@ -72,6 +82,9 @@ std::vector<int> places_taken(const Program& p, const Schedule& s) {
       };
       for (const View& v : i.in) {
         if (!v.defined() || v.buffer == out.buffer || !whole(v) || !whole(out) || takes[to] >= 0) continue;
+        if (const int made_before = only[static_cast<size_t>(step.instruction)];
+            made_before >= 0 && v.buffer != made_before)
+          continue;
         const auto from = static_cast<size_t>(v.buffer);
         bool same_view = v.dtype == out.dtype && v.shape == out.shape;
         for (const View& w : i.in) same_view &= w.buffer != v.buffer || same(w, v);  // not read in another way as well
@@ -107,22 +120,25 @@ Layout plan_memory(const Program& p, const Schedule& s) {
       layout.sums[slot].resize(layout.sums[slot].size() +
                                static_cast<size_t>(std::count(step.out.begin(), step.out.end(), Part::sum)));
     size_t next_sum = 0;
-    for (const Scheduled& step : list.steps) {
+    int from = now, to = now - 1;  // what is done in one go is one moment
+    for (size_t k = 0; k < list.steps.size(); k++) {
+      const Scheduled& step = list.steps[k];
       const Instruction& i = p.instructions[static_cast<size_t>(step.instruction)];
+      if (now > to) from = now, to = now - 1 + static_cast<int>(bundled(p, list, k));
       auto touch = [&](const View& v) {
         if (!v.defined()) return;
         const auto b = static_cast<size_t>(v.buffer);
         // Shards and lists do not wait for each other within a slot, and what goes by units begins again with each.
         if (list.sharded && (!s.apart[b] || (by_units && !s.block[b]))) of[b].touch(first, last);
         else if (!list.lists.empty()) of[b].touch(first, last);
-        else of[b].touch(now, now);
+        else of[b].touch(from, to);
       };
       for (const View& v : i.in) touch(v);
       for (const View& v : i.out) touch(v);
-      for (size_t k = 0; k < step.out.size(); k++)
-        if (step.out[k] == Part::sum)
+      for (size_t out = 0; out < step.out.size(); out++)
+        if (step.out[out] == Part::sum)
           partial.push_back(
-              {&layout.sums[slot][next_sum++], by_units ? first : now, last, list.entries * entry_bytes(i.out[k])});
+              {&layout.sums[slot][next_sum++], by_units ? first : from, last, list.entries * entry_bytes(i.out[out])});
       now++;
     }
     now = last + 1;

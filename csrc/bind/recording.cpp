@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -47,6 +48,7 @@ struct Recorded {
   std::unordered_map<PyObject*, size_t> asked_at;
   std::vector<Ref> sources;       // of numbers that are read anew
   std::vector<Ref> expectations;  // error(value) of each
+  std::string refused;            // what Python was refused, which it may not pass over
   bool grad_mode = true;
   bool active = false, paused = false;
   uint64_t structure = 0;  // when it began
@@ -148,6 +150,13 @@ PyObject* undo(PyObject* self, PyObject*) {
     for (Touched& t : r.touched) Py_XSETREF(object_of(t.tensor.get()).grad, Py_XNewRef(t.before.get()));
     Py_RETURN_NONE;
   });
+}
+
+// refused: what was refused while recording, though Python went on; None if nothing was
+PyObject* refused(PyObject* self, void*) {
+  const std::string& why = recorded_of(self).refused;
+  if (why.empty()) Py_RETURN_NONE;
+  return PyUnicode_FromString(why.c_str());
 }
 
 PyObject* sources(PyObject* self, void*) {
@@ -331,6 +340,7 @@ PyMethodDef recording_methods[] = {
     {},
 };
 PyGetSetDef recording_attributes[] = {
+    {"refused", refused, nullptr, "What was refused, though Python went on.", nullptr},
     {"sources", sources, nullptr, "What was marked as the source of numbers that are read anew.", nullptr},
     {},
 };
@@ -434,22 +444,31 @@ bool is_recording() { return current && !current->paused; }
 void structure_changed() { structure++; }
 uint64_t structure_now() { return structure; }
 
+namespace {
+
+[[noreturn]] void refuse(std::string why) {
+  if (current->refused.empty()) current->refused = why;
+  throw Error(ErrorKind::Runtime, std::move(why));
+}
+
+}  // namespace
+
 void refuse_reading(const char* what) {
   if (!is_recording()) return;
-  fail(ErrorKind::Runtime, "[compile] ", what,
-       " reads a tensor's value while a step is recorded, expected tensors to stay tensors: a replayed step runs "
-       "without ",
-       "Python, so nothing that Python decides by a value can be repeated; use ops (where, clamp, masked_fill), or "
-       "return ",
-       "the tensor and read it outside");
+  refuse(std::string("[compile] ") + what +
+         " reads a tensor's value while a step is recorded, expected tensors to stay tensors: a replayed step runs "
+         "without "
+         "Python, so nothing that Python decides by a value can be repeated; use ops (where, clamp, masked_fill), or "
+         "return "
+         "the tensor and read it outside");
 }
 
 void refuse_array(const char* what) {
   if (!is_recording()) return;
-  fail(ErrorKind::Runtime, "[compile] ", what,
-       " takes in a numpy array while a step is recorded, expected the array as an argument of the step: a replayed "
-       "step "
-       "would see the numbers of this call for ever");
+  refuse(std::string("[compile] ") + what +
+         " takes in a numpy array while a step is recorded, expected the array as an argument of the step: a replayed "
+         "step "
+         "would see the numbers of this call for ever");
 }
 
 void about_to_read_grad(PyObject* tensor) {

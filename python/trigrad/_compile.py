@@ -27,7 +27,7 @@ import threading
 import types
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -395,6 +395,8 @@ class CompiledFunction:
         try:
             only = [self.__wrapped__(*args, **kwargs)]  # so that nothing else holds the graph of the result
             recording.stop()
+            if recording.refused is not None:  # but caught
+                raise RuntimeError(recording.refused)
             if _chance(chances) != chance:
                 raise RuntimeError(
                     "[compile] random numbers of Python or numpy were drawn while a step was recorded, and a replay would "
@@ -459,6 +461,11 @@ class CompiledFunction:
         """The plan, if it can be used again (not where arguments are parameters or the like at the same time), and the result as a replay would give it: outside of any graph."""
         found: list[Any] = []
         shape = _flatten(only.pop(), found)
+        if any(isinstance(value, (Iterator, Awaitable)) for value in _constants(shape)):
+            raise RuntimeError(
+                "[compile] the function returns a generator or a coroutine, which a replay cannot make anew; return its elements "
+                "in a list"
+            )
         given = {id(t): i for i, t in enumerate(arguments)}
         memory = {t._storage_id for t in arguments}
         made: list[Tensor] = []
@@ -552,7 +559,7 @@ def compile(function: Callable[..., Any]) -> Any:
     compile() returns record anew.
 
     constant: everything else that Python computed while the step was recorded, and what a branch decided by it: what comes from
-    the clock, files, os.environ, globals()["k"] or getattr() by a name that is put together; elements of larger lists and arrays; what
+    the clock, files, other threads, os.environ, globals()["k"] or getattr() by a name that is put together; elements of larger lists and arrays; what
     is put past a module, as in vars(layer)["p"] = 0.1; functions, classes and numbers of installed packages, other than the one
     that the function comes from, so a function of trigrad that is replaced. Nor are effects on Python repeated, such as lines
     printed. What would be wrong if it stayed constant is refused with

@@ -89,6 +89,7 @@ class Node:
 
 @final
 class Recording:
+    refused: str | None
     sources: list[tuple[Any, ...]]
     def __init__(self, arguments: tuple[Tensor, ...], /) -> None: ...
     def finish(self, outputs: Sequence[Tensor], /) -> Plan: ...

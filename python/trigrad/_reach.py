@@ -252,6 +252,7 @@ class Reach:
     def _look(self, value: Any) -> None:
         if isinstance(value, Tensor):
             self.tensors.append(value)
+            self._hooks(value)
         elif isinstance(value, type):
             if not self._is_foreign(package(value)):
                 self._hold(value, self._kind(value))
@@ -293,6 +294,14 @@ class Reach:
                 self._visit(type(module))
         for inner in value._reaches():
             self._visit(inner)
+        for tensor in value._structure()[1]:
+            if isinstance(tensor, Tensor):
+                self._hooks(tensor)
+
+    def _hooks(self, tensor: Tensor) -> None:
+        for table in (tensor._hooks, tensor._post_hooks):
+            for hook in (table or {}).values():
+                self._visit(hook)
 
     def _container(self, value: Any) -> None:
         if not isinstance(value, (tuple, frozenset)):
@@ -361,7 +370,12 @@ class Reach:
         if isinstance(holder, type):
             return (self._names | kind.called) & kind.held.keys()
         own: set[str] = set(getattr(holder, "__dict__", ()))
-        return own | kind.slots if self._names & _ALL else self._names & {*own, *kind.held}
+        schedule = str(type(holder).__module__).startswith(
+            "trigrad.optim.lr_scheduler"
+        )  # its methods are not looked into
+        if schedule or self._names & _ALL:
+            return own | kind.slots
+        return self._names & {*own, *kind.held}
 
     def _use(self, holder: Any, kind: _Kind | None, name: str) -> None:
         if kind is None:

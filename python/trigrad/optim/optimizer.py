@@ -429,7 +429,8 @@ class Optimizer:
 
     def _reaches(self) -> list[Any]:
         """What else a step may call."""
-        return [type(self).step]
+        hooks = (_pre_hooks, self._step_pre_hooks, self._step_post_hooks, _post_hooks)
+        return [type(self).step, *(hook for table in hooks for hook in table.values())]
 
     def _guards(self, group: Group) -> Iterator[tuple[str, Any, Any, Any]]:
         """(kind, holder, key, what must be there) for a step of this group to overwrite the tensors that were recorded."""

@@ -22,6 +22,17 @@
 #include "math/pointwise.h"
 #include "realtime/predictor.h"
 
+#if defined(__has_feature)
+#if __has_feature(realtime_sanitizer)
+#define TG_WATCHES
+#endif
+#endif
+#if defined(TG_WATCHES)
+#define TG_NONBLOCKING [[clang::nonblocking]]
+#else
+#define TG_NONBLOCKING
+#endif
+
 using namespace tg;
 using namespace tg::realtime;
 
@@ -70,6 +81,18 @@ Program with_unary(int32_t function) {
   add(p, Code::dense, last(p), 3);
   return p;
 }
+// A residual or highway block's: function(layer(a), a).
+Program with_binary(int32_t function) {
+  Program p = of_widths({9, 21, 21});
+  Instruction& i = add(p, Code::binary, last(p), 21);
+  i.function = function, i.b = 1;
+  return p;
+}
+Program refusing() {
+  Program p = of_widths({16, 8, 3});
+  p.refuse_nan = true;
+  return p;
+}
 // Everything that a block is made of.
 Program with_blocks() {
   Program p = of_widths({11, 20});
@@ -96,6 +119,8 @@ Program with_blocks() {
 std::vector<Program> every_program() {
   std::vector<Program> all = {of_widths({16, 64, 32, 32, 5}), of_widths({12, 32, 16, 1}), of_widths({70, 1}),
                               of_widths({28, 300, 300, 1}), with_blocks()};
+  for (const int32_t function : {id_sub, id_mul, id_maximum}) all.push_back(with_binary(function));
+  all.push_back(refusing());
 #define TG_UNARY(name, ...) all.push_back(with_unary(id_##name));
 #include "math/pointwise.def"
   return all;
@@ -124,6 +149,15 @@ float function(int32_t id, float x, float p, float q) {
   }
 }
 
+float function(int32_t id, float a, float b) {
+  switch (id) {
+    case id_add: return a + b;
+    case id_sub: return a - b;
+    case id_mul: return a * b;
+    default: return a > b ? a : b;
+  }
+}
+
 std::vector<float> reference_answer(const Program& p, const float* x) {
   std::vector<std::vector<float>> values;
   for (const int32_t w : p.width) values.emplace_back(static_cast<size_t>(w), 0.0f);
@@ -142,7 +176,7 @@ std::vector<float> reference_answer(const Program& p, const float* x) {
     for (size_t n = 0; n < out.size(); n++) switch (i.code) {
         case Code::dense: out[n] = i.relu && out[n] <= 0 ? 0.0f : out[n]; break;
         case Code::unary: out[n] = function(i.function, a[n], i.p, i.q); break;
-        case Code::binary: out[n] = a[n] + b[n]; break;
+        case Code::binary: out[n] = function(i.function, a[n], b[n]); break;
         case Code::affine: out[n] = fma(a[n], c(0, n), c(1, n)); break;
         case Code::prelu: out[n] = a[n] > 0 ? a[n] : c(0, n) * a[n]; break;
         case Code::standardize:
@@ -198,17 +232,26 @@ void writes_nothing_but_the_answer() {
   }
 }
 
+// Under the real-time sanitizer these end the program if anything below them allocates, locks or asks the system.
+bool run_watched(const Predictor& p, const float* x, float* y) noexcept TG_NONBLOCKING { return p.run(x, y); }
+bool passes_watched(const Predictor& p, const float* x, const Cut& cut) noexcept TG_NONBLOCKING {
+  return p.passes(x, cut, 0);
+}
+
 void a_call_allocates_nothing() {
-  for (const Program& p : every_program()) {
-    const Predictor predictor(p, *kernel_table(nullptr));
-    const auto x = events(1, p.inputs());
-    std::vector<float> y(static_cast<size_t>(p.outputs()));
-    predictor.run(x.data(), y.data());
-    const size_t before = allocations;
-    for (int i = 0; i < 20; i++) predictor.run(x.data(), y.data());
-    predictor.passes(x.data(), predictor.cut(0.5f), 0);
-    CHECK_EQ(allocations.load(), before);
-  }
+  for (const Program& p : every_program())
+    for (const char* isa : kIsas) {
+      const KernelTable* kernels = kernel_table(isa);
+      if (!kernels) continue;
+      const Predictor predictor(p, *kernels);
+      const auto x = events(1, p.inputs());
+      std::vector<float> y(static_cast<size_t>(p.outputs()));
+      const Cut cut = predictor.cut(0.5f);
+      const size_t before = allocations;
+      for (int i = 0; i < 20; i++) run_watched(predictor, x.data(), y.data());
+      passes_watched(predictor, x.data(), cut);
+      CHECK_EQ(allocations.load(), before);
+    }
   size_t before = allocations;
   ::operator delete(::operator new(4));  // unlike `delete new int`, not to be left out by a compiler
   CHECK(allocations > before);           // the counter counts
@@ -260,9 +303,29 @@ void a_call_asks_the_system_for_nothing() {
 }
 #endif
 
+#if defined(TG_WATCHES)
+void allocate_watched() noexcept TG_NONBLOCKING { ::operator delete(::operator new(4)); }
+void the_sanitizer_watches() {
+  const pid_t child = fork();
+  if (child == 0) {
+    std::fclose(stderr);  // what it would tell is expected
+    allocate_watched();
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(!(WIFEXITED(status) && WEXITSTATUS(status) == 0));
+}
+#else
+void the_sanitizer_watches() { CHECK(true); }
+#endif
+
 void eight_threads_share_a_predictor() {
   const Program p = of_widths({16, 64, 32, 32, 5});
-  const Predictor predictor(p, *kernel_table(nullptr));
+  Options o;
+  o.tiles = true;
+  const Predictor predictor(p, *kernel_table(nullptr), o);
+  const Cut cut = predictor.cut(0.0f);
   const auto x = events(16, 16);
   std::vector<float> expected(16 * 5);
   predictor.run_rows(x.data(), 16, expected.data());
@@ -270,10 +333,16 @@ void eight_threads_share_a_predictor() {
   std::vector<std::thread> threads;
   for (int t = 0; t < 8; t++)
     threads.emplace_back([&] {
-      float y[5];
+      float y[16 * 5];
       for (int i = 0; i < 10'000; i++) {
-        predictor.run(x.data() + i % 16 * 16, y);
-        if (!same_bits(y, expected.data() + i % 16 * 5, 5)) wrong++;
+        const float *event = x.data() + i % 16 * 16, *answer = expected.data() + i % 16 * 5;
+        predictor.run(event, y);
+        if (!same_bits(y, answer, 5)) wrong++;
+        if (predictor.passes(event, cut, 2) != (answer[2] >= 0)) wrong++;
+        if (i % 100 == 0) {
+          predictor.run_rows(x.data(), 16, y);
+          if (!same_bits(y, expected.data(), 16 * 5)) wrong++;
+        }
       }
     });
   for (auto& t : threads) t.join();
@@ -344,6 +413,6 @@ int main(int argc, char** argv) {
   return test::run(
       argc, argv,
       {CASE(bits_are_those_of_the_reference_loops), CASE(writes_nothing_but_the_answer), CASE(a_call_allocates_nothing),
-       CASE(a_call_asks_the_system_for_nothing), CASE(eight_threads_share_a_predictor),
+       CASE(a_call_asks_the_system_for_nothing), CASE(the_sanitizer_watches), CASE(eight_threads_share_a_predictor),
        CASE(programs_that_do_not_fit_are_refused), CASE(a_fused_program_has_the_same_bits)});
 }

@@ -6,11 +6,8 @@
 #include "check.h"
 #include "core/memory.h"
 #include "cpu/pool.h"
-#include "ops/dispatch.h"
-#include "ops/table.h"
-#include "plan/executor.h"
 #include "plan/passes.h"
-#include "plan/recorder.h"
+#include "programs.h"
 
 static thread_local size_t taken = 0;  // blocks that this thread got from the heap
 
@@ -23,137 +20,7 @@ void operator delete(void* block) noexcept { std::free(block); }
 void operator delete(void* block, size_t) noexcept { std::free(block); }
 
 using namespace tg;
-
-static const Op& named(const char* name) {
-  const Op* o = find_op(name);
-  if (!o) fail(ErrorKind::Runtime, "no op ", name);
-  return *o;
-}
-
-// The first attributes as given, the others as the row has them.
-static Attrs with(const Op& op, std::initializer_list<Attr> given = {}) {
-  Attrs attrs;
-  for (const Attr& a : given) attrs.add(a);
-  for (size_t k = given.size(); k < op.attributes.size(); k++) attrs.add(op.attribute(static_cast<int>(k)).fallback);
-  return attrs;
-}
-
-static std::vector<Tensor> run(const char* name, std::vector<Tensor> in, std::initializer_list<Attr> given = {}) {
-  const Op& op = named(name);
-  std::vector<Tensor> out(static_cast<size_t>(op.n_outputs));
-  dispatch::call(op, in, with(op, given), out);
-  return out;
-}
-
-static Tensor drawn(const Dims& shape, int64_t step) {
-  Tensor t = empty(shape, Dtype::Float32);
-  for (int64_t i = 0; i < t.numel(); i++)
-    t.data<float>()[i] = static_cast<float>((i * 7919 + step * 104729) % 1013) / 1013.0f - 0.5f;
-  return t;
-}
-static Tensor labels(int64_t n, int64_t classes) {
-  Tensor t = empty({n}, Dtype::Int64);
-  for (int64_t i = 0; i < n; i++) t.data<int64_t>()[i] = i % classes;
-  return t;
-}
-
-// The calls of `body`, which takes arguments and gives results, as a program.
-template <class F>
-static plan::Program recorded(std::vector<Tensor> arguments, F body) {
-  static uint64_t recordings = 1000;
-  const uint64_t first = ++recordings << 32;
-  plan::Recording recording(arguments, first);
-  dispatch::set_recorder(&recording);
-  next_birth = first;
-  const std::vector<Tensor> results = body();
-  dispatch::set_recorder(nullptr);
-  next_birth = 0;
-  return recording.finish(results);
-}
-
-// Memory for arguments and results.
-static void give_memory(plan::Executor& executor, const std::vector<Tensor>& arguments) {
-  const plan::Program& p = executor.program();
-  for (size_t i = 0; i < arguments.size(); i++) executor.bind(p.inputs[i].buffer, arguments[i].storage, 0);
-  for (size_t b = 0; b < p.buffers.size(); b++)
-    if (p.buffers[b].role == plan::Role::output)
-      executor.bind(static_cast<int>(b), StorageRef(new Storage(p.buffers[b].bytes)), 0);
-}
-
-// A step of training: layers with normalisation and dropout, cross entropy, Adam.
-struct Training {
-  Tensor x, y;
-  std::vector<Tensor> parameters, first, second, counts, kept;
-  bool normalized;
-
-  explicit Training(int64_t rows, bool normalized)
-      : x(drawn({rows, 16}, 1)), y(labels(rows, 5)), normalized(normalized) {
-    const int64_t sizes[] = {16, 64, 33, 5};
-    for (int k = 0; k < 3; k++) {
-      parameters.push_back(drawn({sizes[k + 1], sizes[k]}, 2 + k));
-      parameters.push_back(drawn({sizes[k + 1]}, 5 + k));
-    }
-    if (normalized)
-      for (int k = 0; k < 2; k++) {
-        parameters.push_back(drawn({sizes[k + 1]}, 8 + k));
-        parameters.push_back(drawn({sizes[k + 1]}, 10 + k));
-        kept.push_back(drawn({sizes[k + 1]}, 12 + k));
-        kept.push_back(drawn({sizes[k + 1]}, 14 + k));
-        for (int64_t i = 0; i < sizes[k + 1]; i++) kept.back().data<float>()[i] += 1;
-      }
-    for (const Tensor& p : parameters) {
-      first.push_back(drawn(p.shape, 0)), second.push_back(drawn(p.shape, 0));
-      for (Tensor* t : {&first.back(), &second.back()}) std::fill_n(t->data<float>(), t->numel(), 0.0f);
-      counts.push_back(scalar(0.0, Dtype::Float32));
-    }
-  }
-
-  std::vector<Tensor> step() {
-    const auto& p = parameters;
-    std::vector<Tensor> inputs{x}, hidden, normal, mean, inverse;
-    for (size_t k = 0; k < 2; k++) {
-      Tensor z = run("dense", {inputs.back(), p[2 * k], p[2 * k + 1]})[0];
-      hidden.push_back(z);
-      if (normalized) {
-        const auto n = run("native_batch_norm", {z, kept[2 * k], kept[2 * k + 1], p[6 + 2 * k], p[7 + 2 * k]},
-                           {Attr::boolean(true), Attr::real(0.1), Attr::real(1e-5)});
-        z = n[0];
-        mean.push_back(n[1]), inverse.push_back(n[2]);
-      }
-      z = run("relu", {z})[0];
-      normal.push_back(z);
-      if (normalized)
-        z = run("native_dropout", {z}, {Attr::real(0.25), Attr::integer(1), Attr::integer(0), Attr::integer(3)})[0];
-      inputs.push_back(z);
-    }
-    const Tensor logits = run("dense", {inputs.back(), p[4], p[5]})[0];
-    const auto loss = run("native_cross_entropy", {logits, y, {}});
-    Tensor g = run("cross_entropy_backward", {scalar(1.0, Dtype::Float32), logits, y, loss[1], loss[2], {}})[0];
-    std::vector<Tensor> gradients(parameters.size());
-    for (size_t k = 3; k-- > 0;) {
-      Tensor before;
-      if (k) before = run("dense_grad_input", {g, p[2 * k]})[0];
-      gradients[2 * k] = run("dense_grad_weight", {g, inputs[k]})[0];
-      gradients[2 * k + 1] = run("dense_grad_bias", {g})[0];
-      if (!k) break;
-      g = before;
-      if (normalized)
-        g = run("native_dropout", {g}, {Attr::real(0.25), Attr::integer(1), Attr::integer(0), Attr::integer(3)})[0];
-      g = run("relu_backward", {g, normal[k - 1], normal[k - 1]})[0];
-      if (normalized) {
-        const auto n = run("batch_norm_backward", {g, hidden[k - 1], mean[k - 1], inverse[k - 1], p[4 + 2 * k]});
-        g = n[0];
-        gradients[4 + 2 * k] = n[1], gradients[5 + 2 * k] = n[2];
-      }
-    }
-    std::vector<Tensor> members = parameters;
-    for (const std::vector<Tensor>* group : {&gradients, &first, &second, &counts})
-      members.insert(members.end(), group->begin(), group->end());
-    const Op& adam = named("adam_");
-    dispatch::call(adam, members, with(adam, {Attr::real(1e-3)}), {});
-    return {loss[0]};
-  }
-};
+using namespace tg::test;
 
 static void replays_allocate_nothing() {
   set_num_threads(1);
@@ -186,28 +53,28 @@ static size_t count(const plan::Program& p, Together together) {
 
 static void what_is_computed_twice_is_computed_once() {
   const Tensor x = drawn({5, 3}, 1);
-  auto sum = [](const Tensor& a, const Tensor& b) { return run("add", {a, b}); };
+  auto sum = [](const Tensor& a, const Tensor& b) { return call("add", {a, b}); };
   plan::Program same =
-      recorded({x}, [&] { return sum(run("exp", {run("neg", {x})[0]})[0], run("exp", {run("neg", {x})[0]})[0]); });
+      recorded({x}, [&] { return sum(call("exp", {call("neg", {x})[0]})[0], call("exp", {call("neg", {x})[0]})[0]); });
   CHECK_EQ(same.instructions.size(), 5u);
   plan::optimise(same);
   CHECK_EQ(same.instructions.size(), 3u);
   plan::Program other = recorded({x}, [&] {
-    return sum(run("leaky_relu", {x}, {Attr::real(0.1)})[0], run("leaky_relu", {x}, {Attr::real(0.2)})[0]);
+    return sum(call("leaky_relu", {x}, {Attr::real(0.1)})[0], call("leaky_relu", {x}, {Attr::real(0.2)})[0]);
   });
   plan::optimise(other);
   CHECK_EQ(count(other, "leaky_relu"), 2u);
   const Tensor state = drawn({5, 3}, 2);
   plan::Program changed = recorded({x}, [&] {
-    const Tensor before = run("exp", {state})[0];
-    run("copy_", {state, x});
-    return sum(before, run("exp", {state})[0]);
+    const Tensor before = call("exp", {state})[0];
+    call("copy_", {state, x});
+    return sum(before, call("exp", {state})[0]);
   });
   plan::optimise(changed);
   CHECK_EQ(count(changed, "exp"), 2u);
   plan::Program random = recorded({x}, [&] {
     auto drop = [&](int64_t step) {
-      return run("native_dropout", {x}, {Attr::real(0.5), Attr::integer(1), Attr::integer(0), Attr::integer(step)})[0];
+      return call("native_dropout", {x}, {Attr::real(0.5), Attr::integer(1), Attr::integer(0), Attr::integer(step)})[0];
     };
     return sum(drop(1), drop(2));
   });
@@ -218,11 +85,11 @@ static void what_is_computed_twice_is_computed_once() {
 static void what_nobody_sees_is_left_out() {
   const Tensor x = drawn({6, 5}, 1), y = labels(6, 5), state = drawn({6, 5}, 2);
   plan::Program p = recorded({x, y}, [&] {
-    const Tensor unseen = run("exp", {run("neg", {x})[0]})[0];
-    run("mul", {unseen, unseen});
-    run("native_cross_entropy", {x, y, {}});  // may refuse a label
-    run("copy_", {state, run("abs", {x})[0]});
-    return run("square", {x});
+    const Tensor unseen = call("exp", {call("neg", {x})[0]})[0];
+    call("mul", {unseen, unseen});
+    call("native_cross_entropy", {x, y, {}});  // may refuse a label
+    call("copy_", {state, call("abs", {x})[0]});
+    return call("square", {x});
   });
   CHECK_EQ(p.instructions.size(), 7u);
   plan::optimise(p);
@@ -257,17 +124,17 @@ static void what_cannot_be_bundled_is_not() {
   const Tensor g = drawn({9, 4}, 1), y = drawn({9, 6}, 2), weight = drawn({4, 6}, 3), other = drawn({4, 6}, 4);
   auto bundles = [&](auto between, bool seen) {
     plan::Program p = recorded({g, y}, [&] {
-      const Tensor dx = run("dense_grad_input", {g, weight})[0];
+      const Tensor dx = call("dense_grad_input", {g, weight})[0];
       between();
-      const Tensor through = run("tanh_backward", {dx, dx, y})[0];
+      const Tensor through = call("tanh_backward", {dx, dx, y})[0];
       return seen ? std::vector<Tensor>{through, dx} : std::vector<Tensor>{through};
     });
     plan::optimise(p);
     return count(p, Together::input_gradient);
   };
   CHECK_EQ(bundles([] {}, false), 1u);
-  CHECK_EQ(bundles([&] { run("copy_", {other, weight}); }, false), 1u);
-  CHECK_EQ(bundles([&] { run("copy_", {weight, other}); }, false), 0u);
+  CHECK_EQ(bundles([&] { call("copy_", {other, weight}); }, false), 1u);
+  CHECK_EQ(bundles([&] { call("copy_", {weight, other}); }, false), 0u);
   CHECK_EQ(bundles([] {}, true), 0u);
 }
 
@@ -277,17 +144,17 @@ static void check_bundled_bits(int64_t rows, int64_t wide, int64_t hidden, const
   const Dtype dtype = sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64;
   auto values = [&](const Dims& shape, int64_t step) {
     Tensor t = drawn(shape, step);
-    return run("cast", {t}, {Attr::type(dtype)})[0];
+    return call("cast", {t}, {Attr::type(dtype)})[0];
   };
   const Tensor x = values({rows, wide}, 1), g = values({rows, 3}, 2), first = values({hidden, wide}, 3),
                bias = values({hidden}, 4), second = values({3, hidden}, 5);
   const std::string derivative = std::string(activation) + "_backward";
   auto body = [&] {
-    const Tensor z = run("dense", {x, first, bias})[0], y = run(activation, {z})[0];
-    const Tensor weight = run("dense_grad_weight", {g, y})[0], shift = run("dense_grad_bias", {g})[0];
-    const Tensor through = run(derivative.c_str(), {run("dense_grad_input", {g, second})[0], z, y})[0];
-    return std::vector<Tensor>{through, weight, shift, run("dense_grad_weight", {through, x})[0],
-                               run("dense_grad_bias", {through})[0]};
+    const Tensor z = call("dense", {x, first, bias})[0], y = call(activation, {z})[0];
+    const Tensor weight = call("dense_grad_weight", {g, y})[0], shift = call("dense_grad_bias", {g})[0];
+    const Tensor through = call(derivative.c_str(), {call("dense_grad_input", {g, second})[0], z, y})[0];
+    return std::vector<Tensor>{through, weight, shift, call("dense_grad_weight", {through, x})[0],
+                               call("dense_grad_bias", {through})[0]};
   };
   const std::vector<Tensor> expected = body();
   Backend apart = *dispatch::backend(Device::Cpu);

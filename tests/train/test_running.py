@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 
 import trigrad as tg
@@ -213,6 +214,8 @@ def test_a_loss_that_looks_at_values_names_the_remedy() -> None:
         ({"epochs": 2.0}, ValueError, "epochs is 2.0"),
         ({"batch_size": True}, ValueError, "batch_size is True"),
         ({"batch_size": -3}, ValueError, "batch_size is -3"),
+        ({"verbose": "yes"}, TypeError, "verbose is 'yes', expected True, False"),
+        ({"generator": np.random.default_rng(0)}, TypeError, "generator is a Generator, expected a trigrad.Generator"),
         ({"validation_data": 3}, ValueError, r"validation_data is expected to be \(X, y\)"),
         ({"validation_data": (tg.ones(3, FEATURES), tg.ones(2))}, ValueError, "y has 2 rows, but X has 3"),
         ({"loss": scores, "sample_weight": tg.ones(N)}, TypeError, "the loss takes no sample_weight"),

@@ -7,7 +7,7 @@
 namespace tg::plan {
 namespace {
 
-constexpr size_t kLarge = size_t{1} << 20;
+constexpr size_t kLarge = size_t{4} << 20;  // bytes: worth the faults of pages that come anew
 
 bool is_zero(const std::byte* data, size_t bytes) {
   return !bytes || (data[0] == std::byte{0} && !std::memcmp(data, data + 1, bytes - 1));

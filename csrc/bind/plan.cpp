@@ -483,6 +483,11 @@ PyObject* wrap_plan(std::unique_ptr<Plan> plan) {
   return made;
 }
 
+std::shared_ptr<plan::Arena> arena_of(PyObject* plan) {
+  if (Py_TYPE(plan) != plan_type) fail(ErrorKind::Type, "[Recording.finish] got something that is no plan");
+  return plan_of(plan).executor->arena();
+}
+
 void init_plan_type(PyObject* core_module) {
   plan_type = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpec(&plan_spec)));
   if (PyModule_AddObjectRef(core_module, "Plan", reinterpret_cast<PyObject*>(plan_type)) < 0) throw PythonError{};

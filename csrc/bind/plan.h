@@ -86,6 +86,7 @@ struct PlanObject {
 inline Plan& plan_of(PyObject* self) { return *reinterpret_cast<PlanObject*>(self)->plan; }
 
 PyObject* wrap_plan(std::unique_ptr<Plan> plan);
+std::shared_ptr<plan::Arena> arena_of(PyObject* plan);
 void init_plan_type(PyObject* core_module);
 
 // The count of structural changes (recording.h).

@@ -279,9 +279,12 @@ void take_live(Plan& p) {
   }
 }
 
-// finish(outputs) -> Plan
-PyObject* finish(PyObject* self, PyObject* outputs) {
+// finish(outputs, others) -> Plan, which shares its arena with one of these plans, of which none runs while it does
+PyObject* finish(PyObject* self, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
+    if (n != 2 || !PyList_Check(args[1])) fail(ErrorKind::Type, "[Recording.finish] takes (outputs, plans)");
+    PyObject* outputs = args[0];
+    auto arena = PyList_GET_SIZE(args[1]) ? arena_of(PyList_GET_ITEM(args[1], 0)) : std::make_shared<plan::Arena>();
     Recorded& r = recorded_of(self);
     auto p = std::make_unique<Plan>();
     std::vector<Tensor> wanted = tensors_of(outputs);
@@ -316,7 +319,8 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
     for (const plan::Buffer& b : program.buffers)
       if (b.role == plan::Role::state) p->states.push_back(b.storage.get());
     plan::optimise(program);
-    p->executor = std::make_unique<plan::Executor>(std::move(program), *dispatch::backend(Device::Cpu));
+    p->executor =
+        std::make_unique<plan::Executor>(std::move(program), *dispatch::backend(Device::Cpu), std::move(arena));
     p->expectations = std::move(r.expectations);
     for (const Ref& source : r.sources) p->sources.push_back(borrowed(source.get()));
     p->grad_mode = r.grad_mode;
@@ -336,7 +340,7 @@ PyMethodDef recording_methods[] = {
     {"undo", undo, METH_NOARGS, "Stop, and give everything the values that it had."},
     {"kept", kept, METH_O, "kept(outputs): the shapes of tensors that were made meanwhile and outlive it."},
     {"made_here", made_here, METH_O, "made_here(tensor): was its memory made while recording?"},
-    {"finish", finish, METH_O, "finish(outputs) -> Plan"},
+    {"finish", cfunction(finish), METH_FASTCALL, "finish(outputs, plans) -> Plan, on the arena of these plans"},
     {},
 };
 PyGetSetDef recording_attributes[] = {

@@ -29,7 +29,8 @@ double number(const Tensor& t) {
   return static_cast<double>(*t.data<uint8_t>());
 }
 
-Executor::Executor(Program program, const Backend& backend) : program_(std::move(program)), backend_(backend) {
+Executor::Executor(Program program, const Backend& backend, std::shared_ptr<Arena> arena)
+    : program_(std::move(program)), backend_(backend), arena_(std::move(arena)) {
   const size_t n = program_.buffers.size();
   bound_.resize(n);
   base_.resize(n);
@@ -69,7 +70,8 @@ void Executor::add_operand(const View& v, Part part, int shard, std::vector<Movi
     }
     if (lowered_.program.buffers[b].role == Role::temporary) {
       const int64_t region = schedule_.apart[b] ? layout_.shared + layout_.shard * shard : 0;
-      t.storage = StorageRef::borrowed(arena_.get(), true);
+      t.storage = StorageRef::borrowed(arena_->storage.get(), true);
+      in_arena_.push_back(operands_.size());
       t.offset = (region + layout_.place[b]) / size_of(t.dtype) + offset;
     } else {
       uses_[b].push_back({operands_.size(), offset});
@@ -86,7 +88,8 @@ void Executor::add_entry(const View& v, int shard, int64_t place, int entry) {
   t.shape = v.shape;
   t.strides = contiguous_strides(v.shape);
   t.dtype = v.dtype;
-  t.storage = StorageRef::borrowed(arena_.get(), true);
+  t.storage = StorageRef::borrowed(arena_->storage.get(), true);
+  in_arena_.push_back(operands_.size());
   t.offset = (layout_.shared + layout_.shard * shard + place + entry * entry_bytes(v)) / size_of(v.dtype);
   origin_.push_back(t.offset);
   operands_.push_back(std::move(t));
@@ -205,7 +208,9 @@ void Executor::prepare(int threads) {
   layout_ = plan_memory(lowered_.program, schedule_);
   at_risk_ = schedule_.at_risk(lowered_.program);
   copies_.resize(at_risk_.size());
-  arena_ = StorageRef(new Storage(arena_bytes()));
+  arena_->hold(arena_bytes());
+  placed_ = arena_->grown;
+  in_arena_.clear();
   operands_.clear();
   origin_.clear();
   const size_t buffers = lowered_.program.buffers.size();
@@ -230,9 +235,19 @@ void Executor::prepare(int threads) {
       for (Step& s : steps)
         if (s.live) steps_of_[static_cast<size_t>(s.instruction)].push_back(&s);
   for (size_t b = 0; b < buffers; b++) {
-    if (lowered_.program.buffers[b].role == Role::temporary) bound_[b] = arena_;
+    if (lowered_.program.buffers[b].role == Role::temporary)
+      bound_[b] = StorageRef::borrowed(arena_->storage.get(), true);
     else if (bound_[b]) bind(static_cast<int>(b), bound_[b], base_[b]);
   }
+}
+
+// The arena has grown for another program.
+void Executor::place_temporaries() {
+  const StorageRef now = StorageRef::borrowed(arena_->storage.get(), true);
+  for (const size_t k : in_arena_) operands_[k].storage = now;
+  for (size_t b = 0; b < bound_.size(); b++)
+    if (lowered_.program.buffers[b].role == Role::temporary) bound_[b] = now;
+  placed_ = arena_->grown;
 }
 
 void Executor::bind(int buffer, const StorageRef& storage, int64_t base) {
@@ -301,6 +316,7 @@ void Executor::written() {
 template <class Each>
 void Executor::guarded_run(Each each) {
   const FloatEnv env;
+  if (placed_ != arena_->grown) place_temporaries();
   for (size_t k = 0; k < at_risk_.size(); k++) {
     const StorageRef& storage = bound_[static_cast<size_t>(at_risk_[k])];
     copies_[k].assign(storage->data(), storage->data() + storage->bytes());

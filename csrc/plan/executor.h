@@ -17,12 +17,25 @@ struct Unexpected {
 // The one element of a tensor.
 double number(const Tensor& t);
 
+// The memory of temporaries. Programs of which no two run at a time share one, as large as the largest needs.
+struct Arena {
+  StorageRef storage;
+  uint64_t grown = 0;  // how often it was replaced
+  void hold(size_t bytes) {
+    if (storage && storage->bytes() >= bytes) return;
+    storage = StorageRef();  // the old one first: nothing in it is needed any more
+    storage = StorageRef(new Storage(bytes));
+    grown++;
+  }
+};
+
 class Executor {
  public:
-  Executor(Program program, const Backend& backend);
+  Executor(Program program, const Backend& backend, std::shared_ptr<Arena> arena = std::make_shared<Arena>());
 
   const Program& program() const { return program_; }
   const Schedule& schedule() const { return schedule_; }
+  const std::shared_ptr<Arena>& arena() const { return arena_; }
   size_t arena_bytes() const { return static_cast<size_t>(layout_.total(schedule_.shards.size())); }
 
   // The memory of an input or an output, or another memory of a state: the buffer starts `base` bytes into the storage.
@@ -79,6 +92,7 @@ class Executor {
 
   void prepare(int threads);
   void prepare_slot(size_t slot);
+  void place_temporaries();
   void make_joins(size_t slot, size_t step, size_t out, std::vector<Step>& to);
   void add_operand(const View& v, Part part, int shard, std::vector<Moving>* moving = nullptr);
   void add_entry(const View& v, int shard, int64_t place, int entry);
@@ -112,8 +126,10 @@ class Executor {
   std::vector<Attrs> attrs_;                  // per instruction
   std::vector<std::vector<int>> writes_;      // per instruction: the states, inputs and outputs that it writes
   std::vector<bool> changes_;                 // per buffer: a run writes it
-  StorageRef arena_;
-  std::vector<int> starting_;  // buffers that start with bytes of their own
+  std::shared_ptr<Arena> arena_;
+  uint64_t placed_ = 0;           // the arena in which the temporaries were placed
+  std::vector<size_t> in_arena_;  // operands
+  std::vector<int> starting_;     // buffers that start with bytes of their own
   std::vector<int> at_risk_;
   std::vector<std::vector<std::byte>> copies_;  // of those at risk
 };

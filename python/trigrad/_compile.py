@@ -498,7 +498,9 @@ class CompiledFunction:
         if shared or any(s[0] == "once" for s in sources) or reach.shares(arguments):
             return None, result
         leaves = [_Leaf(n) if type(n) is int else _Constant(n, None) for n in new]
-        return Plan(recording.finish(made), tree, _placed(shape, leaves), reach, sources), result
+        return Plan(
+            recording.finish(made, [p._core for p in self.plans]), tree, _placed(shape, leaves), reach, sources
+        ), result
 
 
 _compiled: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()

@@ -53,7 +53,18 @@ struct KernelTable {
   void (*turn_out)(const float* tile, int32_t n, int32_t count, float* rows) noexcept;
 };
 
+// Dense layers of integers; [0]: bytes, [1]: int16. A row of integers begins with a vector that is NaN if any of its
+// numbers was, else zero (a tile's with one such number per event); then come the integers, as many in 32 bits as fit, the
+// last ones filled up. Weights lie in the same way: 32 bits of them for each output, then the next terms.
+struct IntegerTable {
+  Kernel quantize[2], dense[2][kMostVectors];                // [vectors - 1]
+  Kernel column[2];                                          // one output: w lies as the row does, in whole vectors
+  Kernel quantize_tile[2], dense_tile[2][kMostTileOutputs];  // [outputs of a block - 1]
+};
+
 // Of the instruction set with this name, or of the machine's best for null; null where machine or build have none such.
 const KernelTable* kernel_table(const char* isa);
+// The one that belongs to it; by instructions for sums of integers (VNNI) where they are wanted and there.
+const IntegerTable& integer_table(const KernelTable& kernels, bool vnni = true);
 
 }  // namespace tg::realtime

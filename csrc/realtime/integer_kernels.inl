@@ -1,5 +1,8 @@
 // Dense layers of integers, for one event and for tiles of events. Part of isa/integers.cpp; kernels.h tells of the rows.
 
+TG_FN vi load_ints(const float* p) { return bits(load<vf>(p)); }
+TG_FN vf poison_if(mask_f nan) { return broadcast<vf>(any(nan) ? __builtin_nanf("") : 0.0f); }
+
 // ---- one event: w is scale(K), zero(K), in whole vectors; m features, p .. q
 template <class T>
 static void quantize(const Step& s, const float* a, const float*, float* out) noexcept {
@@ -12,13 +15,12 @@ static void quantize(const Step& s, const float* a, const float*, float* out) no
     nan = either(nan, is_nan(x));
     T::put(q + i, quantized(x, load<vf>(s.w + i), load<vf>(s.w + s.K + i), low, high));
   }
-  store(out, broadcast<vf>(any(nan) ? __builtin_nanf("") : 0.0f));
+  store(out, poison_if(nan));
 }
 
-TG_FN vi load_ints(const float* p) { return bits(load<vf>(p)); }
-
-// R vectors of outputs. w: K groups of terms, R vectors each; c: start, scale, bias of R vectors.
-template <class T, int R, bool relu>
+// R vectors of outputs. w: K groups of terms, R vectors each; c: start, scale, bias of R vectors, and where the outputs are
+// quantized at once (s.quantizes) for the next layer, its scale and zero.
+template <class T, int R>
 static void dense(const Step& s, const float* a, const float*, float* out) noexcept {
   constexpr int S = R <= 2 ? 4 : R <= 4 ? 2 : 1;
   vi sum[S][R];
@@ -43,17 +45,28 @@ static void dense(const Step& s, const float* a, const float*, float* out) noexc
       if (i < rest) step(sum[i]);
     }
   }
+  vf y[R];
   TG_UNROLL for (int r = 0; r < R; r++) {
     TG_UNROLL for (int i = 1; i < S; i++) sum[0][r] = add_wrapping(sum[0][r], sum[i][r]);
-    vf y = unquantized(sum[0][r], load<vf>(s.c + (R + r) * L), load<vf>(s.c + (2 * R + r) * L), poison);
-    if constexpr (relu) y = relu_lanes(y);
-    if (r < R - 1) store(out + r * L, y);
-    else put(out + r * L, 0, s.n, y);
+    y[r] = unquantized(sum[0][r], load<vf>(s.c + (R + r) * L), load<vf>(s.c + (2 * R + r) * L), poison);
   }
-}
-template <class T, int R>
-static void dense_either(const Step& s, const float* a, const float* b, float* out) noexcept {
-  s.relu ? dense<T, R, true>(s, a, b, out) : dense<T, R, false>(s, a, b, out);
+  if (s.relu) {
+    TG_UNROLL for (int r = 0; r < R; r++) y[r] = relu_lanes(y[r]);
+  }
+  if (s.quantizes) {
+    const vf low = broadcast<vf>(s.p), high = broadcast<vf>(s.q);
+    const float* c = s.c + 3 * R * L;
+    auto* q = reinterpret_cast<typename T::Q*>(out + L);
+    mask_f nan = {};  // what fills up the last vector is NaN only where all are
+    TG_UNROLL for (int r = 0; r < R; r++) {
+      nan = either(nan, is_nan(y[r]));
+      T::put(q + r * L, quantized(y[r], load<vf>(c + r * L), load<vf>(c + (R + r) * L), low, high));
+    }
+    store(out, poison_if(nan));
+  } else {
+    TG_UNROLL for (int r = 0; r < R - 1; r++) store(out + r * L, y[r]);
+    put(out + (R - 1) * L, 0, s.n, y[R - 1]);
+  }
 }
 
 // One output; K vectors of terms.

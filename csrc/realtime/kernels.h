@@ -22,6 +22,7 @@ struct alignas(64) Step {
   int32_t m;                         // elements that may be read; dense_tile: blocks of outputs
   uint8_t a_base, b_base, out_base;  // Base
   uint8_t relu;
+  uint8_t quantizes;  // dense of integers: the outputs become the next one's row at once
 };
 static_assert(sizeof(Step) == 64);
 

@@ -17,6 +17,7 @@ namespace {
 
 constexpr const char* kWho = "Predictor";
 constexpr int32_t kMostStack = 64 * 1024;  // floats: 256 KiB, within the smallest stacks that threads have
+constexpr int64_t kHalvesFrom = 4096;      // weights: fewer are in the first cache as they are, and need no widening
 constexpr size_t kPage = 4096, kHugePage = size_t(2) << 20;
 
 int32_t rounded_up(int32_t n, int32_t unit) { return (n + unit - 1) / unit * unit; }
@@ -140,7 +141,11 @@ class Predictor::Packer {
     answer_ = tile ? kNone : out;
     tile_ = tile;
     places_ = &places;
-    for (size_t i = 0; i < count; i++) add(p_.instructions[i], i);
+    for (size_t i = 0; i < count; i++) {
+      next_ = quantized_at_once(i, count) ? &p_.instructions[i + 1] : nullptr;
+      add(p_.instructions[i], i);
+      if (next_) i++;
+    }
     return {first, steps_.size(), static_cast<int32_t>(places.floats), places.offset[static_cast<size_t>(out)]};
   }
 
@@ -251,7 +256,8 @@ class Predictor::Packer {
     const int chains = dense_chains(K, N);
     const float *w = numbers_of(i, 0), *bias = numbers_of(i, 1);
     const bool answer = base(i.out) == kAnswer;
-    const bool half = p_.constants[static_cast<size_t>(i.constant[0])].storage == Storage::bfloat16;
+    const bool half =
+        p_.constants[static_cast<size_t>(i.constant[0])].storage == Storage::bfloat16 && int64_t(K) * N > kHalvesFrom;
     Step s = empty(i);
     s.K = K;
     if (N == 1 && chains == 4) {
@@ -329,6 +335,18 @@ class Predictor::Packer {
   }
 
   // ---- integers
+  // A layer of integers, in one part, of a single event that the next one alone reads: its kernel quantizes its outputs.
+  bool quantized_at_once(size_t index, size_t count) const {
+    const Instruction& i = p_.instructions[index];
+    if (tile_ || index + 1 >= count || i.code == Code::dense || !is_dense(i.code)) return false;
+    const Instruction& next = p_.instructions[index + 1];
+    const auto readers = std::count_if(p_.instructions.begin(), p_.instructions.end(),
+                                       [&](const Instruction& r) { return r.a == i.out || r.b == i.out; });
+    const int32_t N = width(i.out);
+    return is_quantize(next.code) && storage_of(next.code) == storage_of(i.code) && next.a == i.out && readers == 1 &&
+           N > 1 && N <= kMostVectors * L_;
+  }
+
   struct Integers {
     const float *w, *bias, *scale;
     std::vector<int32_t> start;  // -(w zero)
@@ -370,6 +388,11 @@ class Predictor::Packer {
     const int kind = i.code == Code::dense16;
     const bool answer = base(i.out) == kAnswer;
     Step s = empty(i);
+    if (next_) {
+      s.quantizes = true;
+      s.p = next_->p, s.q = next_->q;
+      s.out = offset(next_->out);
+    }
     if (N == 1 && G >= 2 * L_) {
       const int32_t filled = rounded_up(G, L_);
       s.kernel = ints_.column[kind];
@@ -391,8 +414,9 @@ class Predictor::Packer {
         for (int32_t g = 0; g < G; g++, to += lanes)
           for (int32_t n = 0; n < here; n++) to[n] = numbers.group(first + n, g);
       });
-      push(t, at, packed(index, 2 * part + 1, 3 * static_cast<size_t>(lanes), [&](float* to) {
+      push(t, at, packed(index, 2 * part + 1, 5 * static_cast<size_t>(lanes), [&](float* to) {
              numbers.constants(first, here, lanes, to);
+             for (int k = 0; next_ && k < 2; k++) std::copy_n(numbers_of(*next_, k), here, to + (3 + k) * lanes);
            }));
     });
   }
@@ -423,6 +447,7 @@ class Predictor::Packer {
   const int32_t L_;
   std::vector<const Instruction*> maker_;  // the last to write each value
   const Places* places_ = nullptr;
+  const Instruction* next_ = nullptr;
   int32_t answer_ = kNone;
   bool tile_ = false;
   std::vector<Step> steps_;

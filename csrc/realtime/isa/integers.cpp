@@ -32,7 +32,7 @@ constexpr realtime::Kernel dense_tile_if() {
 extern const IntegerTable TG_TABLE;
 const IntegerTable TG_TABLE = {
     {quantize<Bytes>, quantize<Shorts>},
-    {TG_TWELVE(dense_either, Bytes), TG_TWELVE(dense_either, Shorts)},
+    {TG_TWELVE(dense, Bytes), TG_TWELVE(dense, Shorts)},
     {column<Bytes>, column<Shorts>},
     {quantize_tile<Bytes>, quantize_tile<Shorts>},
     {TG_TWELVE_OF(dense_tile_if, Bytes), TG_TWELVE_OF(dense_tile_if, Shorts)},

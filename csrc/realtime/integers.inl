@@ -39,7 +39,7 @@ TG_FN int32_t sum_lanes(vi v) {
 #if defined(TG_ISA_AVX512)
   sum = _mm512_reduce_add_epi32(__m512i(v));
 #else
-  for (int i = 0; i < L; i++) sum = add_wrapping(sum, v[i]);
+  for (int i = 0; i < lane<vi>::n; i++) sum = add_wrapping(sum, v[i]);
 #endif
   return sum;
 }

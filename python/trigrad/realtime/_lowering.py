@@ -292,7 +292,10 @@ def lower(
     if program.instructions[-1]["out"] != value:
         program.add("copy", value, program.width[value], a_offset=0, out_offset=0, count=program.width[value])
     options = {
-        **{"batch": batch, "flush_denormals": flush_denormals, "lock_memory": lock_memory, "precision": precision},
+        "batch": batch,
+        "flush_denormals": flush_denormals,
+        "lock_memory": lock_memory,
+        "precision": precision,
         "calibration": None if calibration is None else _events(calibration, found),
     }
     return program.description(), options

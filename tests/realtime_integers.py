@@ -28,13 +28,16 @@ def fma(a: Array, b: Array, c: Array) -> Array:
 
 
 class Integers(nn.Module):
-    """What `precision` makes of a Linear that saw these inputs, (events, K)."""
+    """What `precision` makes of a Linear that saw these inputs, (events, K), `mixed` if other Linears made them."""
 
-    def __init__(self, layer: nn.Linear, seen: Array, precision: str) -> None:
+    def __init__(self, layer: nn.Linear, seen: Array, mixed: bool, precision: str) -> None:
         super().__init__()
         w = layer.weight.detach().numpy().astype("d")
         self.bias_ = np.zeros(len(w), "f") if layer.bias is None else layer.bias.detach().numpy().copy()
         low, high = np.minimum(seen.min(0), 0).astype("d"), np.maximum(seen.max(0), 0).astype("d")
+        if mixed:
+            low[:], high[:] = low.min(), high.max()
+        low, high = (v * (1.5 if precision == "int8" else 4) for v in (low, high))
         spread = high - low if precision == "int8" else np.maximum(-low, high)
         widest = spread.max() if spread.max() >= 2.0**-100 else 1.0
         spread = np.where(spread < 2.0**-100, widest, spread)
@@ -68,13 +71,18 @@ class Integers(nn.Module):
 
 
 class Recording(nn.Module):
+    """A Linear and the inputs of its last call; `mixed` if they depend on what Linears answer."""
+
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
-        self.layer, self.seen = layer, np.zeros((0, layer.in_features), "f")
+        self.layer, self.seen, self.mixed, self.factor = layer, np.zeros((0, layer.in_features), "f"), False, 1.0
 
     def forward(self, input: tg.Tensor) -> tg.Tensor:
-        self.seen = input.numpy().copy()
-        return self.layer(input)
+        if self.factor == 1:
+            self.seen = input.numpy().copy()
+        else:
+            self.mixed = not np.array_equal(self.seen, input.numpy())
+        return self.layer(input) * self.factor
 
 
 def replaced(model: nn.Module, kind: type[nn.Module], by: Any) -> nn.Module:
@@ -91,4 +99,8 @@ def of_integers(model: nn.Module, calibration: Array, precision: str) -> nn.Modu
     recording = replaced(copy.deepcopy(model).eval(), nn.Linear, Recording)
     with tg.no_grad():
         recording(tg.tensor(calibration))
-    return replaced(recording, Recording, lambda r: Integers(r.layer, r.seen, precision))
+        for part in recording.modules():
+            if isinstance(part, Recording):
+                part.factor = 0.5
+        recording(tg.tensor(calibration))
+    return replaced(recording, Recording, lambda r: Integers(r.layer, r.seen, r.mixed, precision))

@@ -27,7 +27,7 @@ bool is_unary(int32_t function) {
   }
 }
 bool is_integer(float x, float least, float most) {  // and not -0
-  return x >= least && x <= most && bits(x) == bits(static_cast<float>(static_cast<int32_t>(x)));
+  return x >= least && x <= most && x == std::trunc(x) && (x != 0 || bits(x) == 0);
 }
 bool holds(Storage storage, float x) {
   switch (storage) {

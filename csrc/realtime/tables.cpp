@@ -39,7 +39,7 @@ const KernelTable* kernel_table(const char* isa) {
   return nullptr;
 }
 
-const IntegerTable& integer_table(const KernelTable& kernels, [[maybe_unused]] bool vnni) {
+const IntegerTable& integer_table([[maybe_unused]] const KernelTable& kernels, [[maybe_unused]] bool vnni) {
 #if defined(__x86_64__)
   if (&kernels == &isa_avx512::realtime_table)
     return vnni && __builtin_cpu_supports("avx512vnni") ? isa_avx512::vnni_table : isa_avx512::integer_table;

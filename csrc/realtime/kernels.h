@@ -32,6 +32,8 @@ inline constexpr int kBases = 3;
 inline constexpr int kMostVectors = 12;      // of outputs that one step of a single event takes
 inline constexpr int kMostTileOutputs = 12;  // that one block of a tile takes
 
+inline constexpr int kMostIntegerVectors = 6;
+
 struct KernelTable {
   const char* isa;
   int lanes;            // floats in a vector
@@ -58,9 +60,10 @@ struct KernelTable {
 // numbers was, else zero (a tile's with one such number per event); then come the integers, as many in 32 bits as fit, the
 // last ones filled up. Weights lie in the same way: 32 bits of them for each output, then the next terms.
 struct IntegerTable {
-  Kernel quantize[2], dense[2][kMostVectors];                // [vectors - 1]
-  Kernel column[2];                                          // one output: w lies as the row does, in whole vectors
-  Kernel quantize_tile[2], dense_tile[2][kMostTileOutputs];  // [outputs of a block - 1]
+  int most;                                                     // vectors of outputs, and outputs of a tile's block
+  Kernel quantize[2], dense[2][kMostIntegerVectors];            // [vectors - 1]
+  Kernel column[2];                                             // one output: w lies as the row does, in whole vectors
+  Kernel quantize_tile[2], dense_tile[2][kMostIntegerVectors];  // [outputs of a block - 1]
 };
 
 // Of the instruction set with this name, or of the machine's best for null; null where machine or build have none such.

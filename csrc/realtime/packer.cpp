@@ -266,7 +266,7 @@ class Predictor::Packer {
       const size_t at = packed(index, 0, static_cast<size_t>(K), [&](float* to) { std::copy_n(w, K, to); });
       return push(s, at, packed(index, 1, 1, [&](float* to) { *to = bias ? *bias : 0; }));
     }
-    each_part(N, [&](int32_t part, int32_t R, int32_t first, int32_t here) {
+    each_part(N, kMostVectors, [&](int32_t part, int32_t R, int32_t first, int32_t here) {
       const int32_t lanes = R * L_;
       Step t = s;
       t.kernel = (half ? k_.dense_bf16 : k_.dense)[log2_of(chains)][R - 1];
@@ -293,10 +293,10 @@ class Predictor::Packer {
       push(t, at, start);
     });
   }
-  // N outputs in parts of R vectors, the first output of each, and how many it has.
+  // N outputs in parts of R vectors, at most `most`, the first output of each, and how many it has.
   template <class Part>
-  void each_part(int32_t N, Part part) const {
-    const int32_t vectors = (N + L_ - 1) / L_, parts = (vectors + kMostVectors - 1) / kMostVectors;
+  void each_part(int32_t N, int32_t most, Part part) const {
+    const int32_t vectors = (N + L_ - 1) / L_, parts = (vectors + most - 1) / most;
     for (int32_t p = 0, v = 0; p < parts; p++) {
       const int32_t R = (vectors - v) / (parts - p);
       part(p, R, v * L_, std::min(R * L_, N - v * L_));
@@ -344,7 +344,7 @@ class Predictor::Packer {
                                        [&](const Instruction& r) { return r.a == i.out || r.b == i.out; });
     const int32_t N = width(i.out);
     return is_quantize(next.code) && storage_of(next.code) == storage_of(i.code) && next.a == i.out && readers == 1 &&
-           N > 1 && N <= kMostVectors * L_;
+           N > 1 && N <= ints_.most * L_;
   }
 
   struct Integers {
@@ -404,7 +404,7 @@ class Predictor::Packer {
       return push(s, at, packed(index, 1, 3, [&](float* to) { numbers.constants(0, 1, 1, to); }));
     }
     s.K = G;
-    each_part(N, [&](int32_t part, int32_t R, int32_t first, int32_t here) {
+    each_part(N, ints_.most, [&](int32_t part, int32_t R, int32_t first, int32_t here) {
       const int32_t lanes = R * L_;
       Step t = s;
       t.kernel = ints_.dense[kind][R - 1];
@@ -423,7 +423,7 @@ class Predictor::Packer {
   void integer_tile(const Instruction& i, size_t index) {
     const Integers numbers = integers(i);
     const int32_t G = groups(i.code, numbers.K);
-    each_block(width(i.out), k_.tile_outputs[0], [&](int32_t part, int32_t NR, int32_t first, int32_t count) {
+    each_block(width(i.out), ints_.most, [&](int32_t part, int32_t NR, int32_t first, int32_t count) {
       Step s = empty(i);
       s.K = G;
       s.m = count;

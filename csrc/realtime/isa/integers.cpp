@@ -11,16 +11,26 @@ using realtime::IntegerTable, realtime::Step;
 #include "realtime/integers.inl"
 #include "realtime/integer_kernels.inl"
 
-template <class T, int NR>
-constexpr realtime::Kernel dense_tile_if() {
-  if constexpr (NR <= tile_outputs(1)) return dense_tile<T, NR>;
+// Vectors of outputs at once, and outputs of a tile's block: what the registers hold beside weights and events. Sums have no
+// order, so few suffice to hide what they wait for.
+#if defined(TG_ISA_AVX512)
+constexpr int most = 6;
+#elif defined(TG_ISA_AVX2)
+constexpr int most = 4;
+#else
+constexpr int most = 3;
+#endif
+template <class T, int R>
+constexpr realtime::Kernel dense_if() {
+  if constexpr (R <= most) return dense<T, R>;
   else return nullptr;
 }
-#define TG_TWELVE(f, T) \
-  {f<T, 1>, f<T, 2>, f<T, 3>, f<T, 4>, f<T, 5>, f<T, 6>, f<T, 7>, f<T, 8>, f<T, 9>, f<T, 10>, f<T, 11>, f<T, 12>}
-#define TG_TWELVE_OF(f, T)                                             \
-  {f<T, 1>(), f<T, 2>(), f<T, 3>(), f<T, 4>(),  f<T, 5>(),  f<T, 6>(), \
-   f<T, 7>(), f<T, 8>(), f<T, 9>(), f<T, 10>(), f<T, 11>(), f<T, 12>()}
+template <class T, int NR>
+constexpr realtime::Kernel dense_tile_if() {
+  if constexpr (NR <= most) return dense_tile<T, NR>;
+  else return nullptr;
+}
+#define TG_SIX(f, T) {f<T, 1>(), f<T, 2>(), f<T, 3>(), f<T, 4>(), f<T, 5>(), f<T, 6>()}
 
 }  // namespace
 
@@ -31,11 +41,12 @@ constexpr realtime::Kernel dense_tile_if() {
 #endif
 extern const IntegerTable TG_TABLE;
 const IntegerTable TG_TABLE = {
+    most,
     {quantize<Bytes>, quantize<Shorts>},
-    {TG_TWELVE(dense, Bytes), TG_TWELVE(dense, Shorts)},
+    {TG_SIX(dense_if, Bytes), TG_SIX(dense_if, Shorts)},
     {column<Bytes>, column<Shorts>},
     {quantize_tile<Bytes>, quantize_tile<Shorts>},
-    {TG_TWELVE_OF(dense_tile_if, Bytes), TG_TWELVE_OF(dense_tile_if, Shorts)},
+    {TG_SIX(dense_tile_if, Bytes), TG_SIX(dense_tile_if, Shorts)},
 };
 
 }  // namespace tg::TG_ISA_NS

@@ -195,7 +195,11 @@ def test_calibrations(precision: Any) -> None:
         assert same_bits(np.stack([p(row) for row in x]), p(x))
     for wrong, error, text in (
         (None, ValueError, rf"precision {precision} needs calibration=X, typical events of shape \(N, 12\)"),
-        (np.zeros((0, 12), "f"), ValueError, r"calibration has shape \(0, 12\), expected typical events as rows: \(N, 12\)"),
+        (
+            np.zeros((0, 12), "f"),
+            ValueError,
+            r"calibration has shape \(0, 12\), expected typical events as rows: \(N, 12\)",
+        ),
         (np.zeros(12, "f"), ValueError, r"calibration has shape \(12,\)"),
         (np.zeros((4, 11), "f"), ValueError, r"calibration has shape \(4, 11\)"),
         (np.zeros((4, 12), bool), TypeError, "calibration has dtype bool"),
@@ -205,7 +209,9 @@ def test_calibrations(precision: Any) -> None:
     for bad in (np.nan, np.inf, -np.inf):
         given = typical(12)
         given[41, 5] = bad
-        with pytest.raises(ValueError, match=f"calibration event 41 gives a dense layer -?(nan|inf), for which {precision}"):
+        with pytest.raises(
+            ValueError, match=f"calibration event 41 gives a dense layer -?(nan|inf), for which {precision}"
+        ):
             Predictor(model, precision=precision, calibration=given)
     given[41, 5] = np.nan
     assert Predictor(model, precision=precision, calibration=given, scaler=Scaler(nan=0.0)).error is not None

@@ -161,6 +161,7 @@ def array(name: str, values: Array) -> str:
     return f"alignas(64) inline constexpr {kind} {name}[{len(numbers)}] = {{\n" + ",\n".join(lines) + "};\n"
 
 
+HALVES_FROM = 4096  # weights of bfloat16: fewer are in the first cache as float32, and need no widening
 INTEGERS = {"8": "detail::isa::Bytes", "16": "detail::isa::Shorts"}
 
 
@@ -214,8 +215,10 @@ class _Writer:
             w, bias = constants
             assert w is not None
             column = N == 1 and chains(K, N) == 4
+            if w.dtype == numpy.uint16 and (column or w.size <= HALVES_FROM):
+                w = (w.astype("<u4") << 16).view("<f4")
             if column:
-                packed = (w[0].astype("<u4") << 16).view("<f4") if w.dtype == numpy.uint16 else w[0]
+                packed = w[0]
             else:
                 packed = numpy.zeros((K, filled(N)), w.dtype)
                 packed[:, :N] = w.T

@@ -30,6 +30,8 @@ NETS: dict[str, tuple[list[int], str]] = {
 Call = Callable[[], Any]
 Array = np.ndarray[Any, Any]
 TURNS = 15
+PRECISIONS = ("float32", "bfloat16", "int16", "int8")
+NARROW = [f"trigrad {p}" for p in PRECISIONS[1:]]
 
 
 def weights(widths: list[int]) -> list[tuple[Array, Array]]:
@@ -58,8 +60,9 @@ def ours(layers: list[tuple[Array, Array]], last: str, framework: Any, tensor: C
 def trigrad_calls(layers: list[tuple[Array, Array]], last: str, x: Array) -> dict[str, Call]:
     model = ours(layers, last, nn, tg.tensor)
     made: dict[str, Call] = {}
-    for precision in ("float32", "bfloat16"):
-        p = tg.realtime.Predictor(model, precision=precision)
+    typical = np.random.default_rng(3).standard_normal((1000, len(x))).astype("f")
+    for precision in PRECISIONS:
+        p = tg.realtime.Predictor(model, precision=precision, calibration=typical)
         out = p(x)
         made[f"trigrad {precision}"] = lambda p=p, out=out: p(x, out)
     p = tg.realtime.Predictor(model)
@@ -157,8 +160,8 @@ def measure(net: str, seconds: float) -> dict[str, dict[str, float]]:
         np.testing.assert_allclose(
             np.asarray(call()).ravel(),
             expected,
-            rtol=3e-2 if "bfloat16" in name else 1e-3,
-            atol=3e-2 if "bfloat16" in name else 1e-4,
+            rtol=0.1 if name in NARROW else 1e-3,
+            atol=0.1 if name in NARROW else 1e-4,
         )
     counts = {name: max(1, int(seconds / TURNS / max(burst(call, 20), 1e-7))) for name, call in calls.items()}
     turns: dict[str, list[float]] = {name: [] for name in calls}

@@ -18,7 +18,7 @@ namespace tg {
 namespace realtime {
 namespace {
 
-double seconds_now() {
+[[maybe_unused]] double seconds_now() {
   timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);

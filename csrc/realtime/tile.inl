@@ -1,15 +1,6 @@
 // A tile of events: feature i of event e at tile[i E + e], so all lanes are full whatever the widths of the layers are.
 // Part of isa/realtime.cpp.
 
-#if defined(TG_ISA_AVX512) || defined(__aarch64__)
-constexpr int tile_accumulators = 24;
-#else
-constexpr int tile_accumulators = 12;
-#endif
-constexpr int EV = 2, E = EV * L;  // events: vectors, number
-
-constexpr int tile_outputs(int chains) { return tile_accumulators / (EV * chains); }
-
 // Outputs NR at a time, s.m times. w: block after block, k after k, NR numbers; c: NR per block.
 template <int S, int NR>
 static void dense_tile(const Step& s, const float* x, const float*, float* out) noexcept {

@@ -136,8 +136,9 @@ class Predictor:
         cls,
         model: Module,
         batch: builtins.int = ...,
-        precision: Literal["float32", "bfloat16"] = ...,
+        precision: Literal["float32", "bfloat16", "int16", "int8"] = ...,
         *,
+        calibration: _Array | Tensor | None = ...,
         raw_logits: builtins.bool = ...,
         scaler: Scaler | None = ...,
         inputs: builtins.int | None = ...,
@@ -147,9 +148,13 @@ class Predictor:
     @property
     def batch(self) -> builtins.int: ...
     @property
+    def error(self) -> dict[str, builtins.float] | None: ...
+    @property
     def inputs(self) -> builtins.int: ...
     @property
     def isa(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
     @property
     def multiply_adds(self) -> builtins.float: ...
     @property

@@ -13,6 +13,7 @@ using realtime::Kernel, realtime::KernelTable, realtime::Step;
 #include "cpu/rows.inl"
 #include "cpu/softmax_row.inl"
 #include "cpu/weights.inl"
+#include "realtime/lanes.inl"
 #include "realtime/one.inl"
 #include "realtime/tile.inl"
 

@@ -236,7 +236,8 @@ def test_replays_take_no_new_memory() -> None:
 
 @pytest.mark.parametrize("name", NETS)
 def test_recording_time(name: str, record: dict[str, str]) -> None:
-    """What the first call takes more than an eager step, and the second more than the third; the best of some."""
+    """What the first call takes more than an eager step, and the second more than the third, is a few eager steps: the best
+    of some, with a wide margin for a busy machine."""
     net = NETS[name]
     x, y = net.batch()
     step = net.step()
@@ -248,9 +249,10 @@ def test_recording_time(name: str, record: dict[str, str]) -> None:
             start = time.perf_counter()
             f(x, y)
             times.append(time.perf_counter() - start)
-        found.append(times[1] - times[0] + max(times[2] - times[3], 0.0))
-    record[f"recording {name}"] = f"{1e3 * min(found):.2f} ms"
-    assert min(found) < 0.02
+        found.append((times[1] - times[0] + max(times[2] - times[3], 0.0), times[0]))
+    recording, eager = (min(column) for column in zip(*found, strict=True))
+    record[f"recording {name}"] = f"{1e3 * recording:.2f} ms"
+    assert recording < 200 * eager
 
 
 @pytest.mark.parametrize("name", NETS)

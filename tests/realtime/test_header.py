@@ -151,6 +151,7 @@ def test_bits(folder: Path, compiler: str, flags: str) -> None:
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(1800)
 def test_bits_under_every_flag(folder: Path, full: bool) -> None:
     if not full:
         pytest.skip("a long proof: TRIGRAD_PROOFS=full")

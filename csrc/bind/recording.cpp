@@ -235,6 +235,16 @@ PyObject* made_here(PyObject* self, PyObject* tensor) {
   return guarded([&] { return PyBool_FromLong(recorded_of(self).calls->made_here(value_of(tensor))); });
 }
 
+// found_gradient(tensor): is its memory that of a gradient which the step found, so perhaps another's in each call?
+PyObject* found_gradient(PyObject* self, PyObject* tensor) {
+  return guarded([&] {
+    const StorageRef& storage = value_of(tensor).storage;
+    return PyBool_FromLong(std::ranges::any_of(recorded_of(self).touched, [&](const Touched& t) {
+      return t.read && t.before && value_of(t.before.get()).storage == storage;
+    }));
+  });
+}
+
 void take_gradients(Recorded& r, Plan& p, std::vector<Tensor>& asked_for) {
   for (Touched& t : r.touched) {
     Gradient g;
@@ -340,6 +350,7 @@ PyMethodDef recording_methods[] = {
     {"undo", undo, METH_NOARGS, "Stop, and give everything the values that it had."},
     {"kept", kept, METH_O, "kept(outputs): the shapes of tensors that were made meanwhile and outlive it."},
     {"made_here", made_here, METH_O, "made_here(tensor): was its memory made while recording?"},
+    {"found_gradient", found_gradient, METH_O, "found_gradient(tensor): is it a gradient that was there before?"},
     {"finish", cfunction(finish), METH_FASTCALL, "finish(outputs, plans) -> Plan, on the arena of these plans"},
     {},
 };

@@ -458,7 +458,8 @@ class CompiledFunction:
         reach: Reach,
         shared: bool,
     ) -> tuple[Plan | None, Any]:
-        """The plan, if it can be used again (not where arguments are parameters or the like at the same time), and the result as a replay would give it: outside of any graph."""
+        """The plan, if it can be used again (not where arguments are parameters or the like at the same time, or a gradient
+        has a name of its own), and the result as a replay would give it: outside of any graph."""
         found: list[Any] = []
         shape = _flatten(only.pop(), found)
         if any(isinstance(value, (Iterator, Awaitable)) for value in _constants(shape)):
@@ -474,7 +475,9 @@ class CompiledFunction:
         for value in found:
             if id(value) in given:
                 new.append(given[id(value)] - len(arguments))  # counted from the end
-            elif type(value) is Tensor and (recording.made_here(value) or value._storage_id in memory):
+            elif type(value) is Tensor and (
+                recording.made_here(value) or value._storage_id in memory or recording.found_gradient(value)
+            ):
                 new.append(places.setdefault(id(value), len(made)))
                 if new[-1] == len(made):
                     made.append(value.detach())
@@ -495,7 +498,8 @@ class CompiledFunction:
         for kind, *rest in sources:
             if kind == "numbers":
                 reach.called(rest[0])
-        if shared or any(s[0] == "once" for s in sources) or reach.shares(arguments):
+        named = any(recording.found_gradient(t) for t in reach.tensors)  # stays when another takes its place as .grad
+        if shared or named or any(s[0] == "once" for s in sources) or reach.shares(arguments):
             return None, result
         leaves = [_Leaf(n) if type(n) is int else _Constant(n, None) for n in new]
         return Plan(

@@ -139,6 +139,53 @@ def test_gradients_accumulated_inside() -> None:
     run_both(twins(), make)
 
 
+def test_gradients_that_were_there_as_results() -> None:
+    """Accumulated ones, or views of them, lie elsewhere after zero_grad()."""
+
+    def make(model: Any, optimizer: Any) -> Step:
+        def step(x: Any, y: Any) -> Any:
+            tg.nn.functional.cross_entropy(model(x), y).backward()
+            return [p.grad for p in model.parameters()], model[0].weight.grad[1:3]
+
+        return step
+
+    t = twins()
+    eager, compiled = make(*t.eager), tg.compile(make(*t.compiled))
+    for call, (x, y) in enumerate(batches(9)):
+        (a, some), (b, same) = eager(x, y), compiled(x, y)
+        for one, other in zip([*a, some], [*b, same], strict=True):
+            assert_same(one, other)
+        b[0].mul_(0.5)  # in place, as it is the gradient itself
+        a[0].mul_(0.5)
+        assert_twins(t)
+        if call % 3 == 2:
+            for _, optimizer in t:
+                optimizer.zero_grad()
+    assert len(compiled.plans) == 2
+
+
+def test_gradient_with_a_name_of_its_own() -> None:
+    """It stays what it is when another takes its place as .grad."""
+
+    def make(model: Any, optimizer: Any) -> Step:
+        p = model[0].weight
+        p.grad = held = tg.ones_like(p).detach()
+
+        def step(x: Any, y: Any) -> Any:
+            tg.nn.functional.cross_entropy(model(x), y).backward()
+            return (held * 2).sum(), held, p.grad
+
+        return step
+
+    t = twins()
+    eager, compiled = make(*t.eager), tg.compile(make(*t.compiled))
+    for x, y in batches(4):
+        for a, b in zip(eager(x, y), compiled(x, y), strict=True):
+            assert_same(a, b)
+        for model, _ in t:
+            model[0].weight.grad = tg.full_like(model[0].weight, 3.0).detach()
+
+
 def test_gradients_replaced_by_the_user() -> None:
     t = twins()
     eager, compiled = run_both(t)

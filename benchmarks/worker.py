@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+import inference_peers
 import nets
 import peers
 import training_peers
@@ -88,7 +89,7 @@ def peak_mib() -> float:
 
 class Server:
     def __init__(self, peer: str, threads: int) -> None:
-        self.peer = (peers.PEERS | training_peers.PEERS)[peer](threads)
+        self.peer = (peers.PEERS | training_peers.PEERS | inference_peers.PEERS)[peer](threads)
         self.variant: Variant | None = None
 
     def prepare(self, case: list[Any], seconds: float) -> dict[str, Any]:

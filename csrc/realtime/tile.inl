@@ -1,6 +1,18 @@
 // A tile of events: feature i of event e at tile[i E + e], so all lanes are full whatever the widths of the layers are.
 // Part of isa/realtime.cpp.
 
+// In a register from here on: GCC would rather read it again for every product, and loads are then what limits.
+TG_FN vf held(vf v) {
+#if defined(TG_ISA_AVX512)
+  __asm__("" : "+v"(v));
+#elif defined(__x86_64__)
+  __asm__("" : "+x"(v));
+#else
+  __asm__("" : "+w"(v));
+#endif
+  return v;
+}
+
 // Outputs NR at a time, s.m times. w: block after block, k after k, NR numbers; c: NR per block.
 template <int S, int NR>
 static void dense_tile(const Step& s, const float* x, const float*, float* out) noexcept {
@@ -19,7 +31,7 @@ static void dense_tile(const Step& s, const float* x, const float*, float* out) 
     const float* a = x;
     auto step = [&](vf(&chain)[NR][EV]) __attribute__((always_inline)) {
       vf v[EV];
-      TG_UNROLL for (int e = 0; e < EV; e++) v[e] = load<vf>(a + e * L);
+      TG_UNROLL for (int e = 0; e < EV; e++) v[e] = held(load<vf>(a + e * L));
       TG_UNROLL for (int r = 0; r < NR; r++) {
         const vf factor = broadcast<vf>(w[r]);
         TG_UNROLL for (int e = 0; e < EV; e++) chain[r][e] = fma(v[e], factor, chain[r][e]);

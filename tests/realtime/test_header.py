@@ -151,13 +151,12 @@ def test_bits(folder: Path, compiler: str, flags: str) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(1800)
-def test_bits_under_every_flag(folder: Path, full: bool) -> None:
+@pytest.mark.parametrize("flags", FLAGS)
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_bits_under_every_flag(folder: Path, full: bool, compiler: str, flags: str) -> None:
     if not full:
         pytest.skip("a long proof: TRIGRAD_PROOFS=full")
-    for compiler in COMPILERS:
-        for flags in FLAGS:
-            compare(folder, compiler, flags, 80_000 if flags == "-O3 -march=native" else 1_700)  # times fifteen models
+    compare(folder, compiler, flags, 80_000 if flags == "-O3 -march=native" else 1_700)  # times fifteen models
 
 
 def test_the_model_is_the_eager_one(folder: Path) -> None:

@@ -54,6 +54,8 @@ struct KernelTable {
   // rows(count, n), count <= tile_events, into a tile (n, tile_events), the missing events zero; and back.
   void (*turn_in)(const float* rows, int32_t n, int32_t count, float* tile) noexcept;
   void (*turn_out)(const float* tile, int32_t n, int32_t count, float* rows) noexcept;
+  // n floats to memory past the caches; readable `lanes` floats beyond the end.
+  void (*stream)(const float* from, int64_t n, float* to) noexcept;
 };
 
 // Dense layers of integers; [0]: bytes, [1]: int16. A row of integers begins with a vector that is NaN if any of its

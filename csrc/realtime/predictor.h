@@ -65,7 +65,7 @@ class Predictor {
   class Packer;
 
   void run_steps(const Steps& steps, const float* x, float* y) const noexcept;
-  void run_tiles(const float* x, int64_t rows, float* y) const noexcept;
+  void run_tiles(const float* x, int64_t rows, float* y, bool streams) const noexcept;
   int64_t accepted(const float* x, int64_t rows) const noexcept;
 
   const KernelTable* kernels_;

@@ -131,3 +131,31 @@ static void turn_out(const float* tile, int32_t n, int32_t count, float* rows) n
     }
   }
 }
+
+// n floats to memory, past the caches: a line that is written whole need not be read first. Needs a fence afterwards.
+static void stream(const float* from, int64_t n, float* to) noexcept {
+#if defined(__x86_64__)
+  constexpr int line = 16;
+  const auto put_n = [&](int64_t count) __attribute__((always_inline)) {
+    for (int64_t i = 0; i < count; i += L) put(to, static_cast<int>(i), static_cast<int>(count), load<vf>(from + i));
+    from += count, to += count, n -= count;
+  };
+  const int64_t before = (line - static_cast<int64_t>(reinterpret_cast<uintptr_t>(to) / sizeof(float) % line)) % line;
+  put_n(before < n ? before : n);
+  for (; n >= line; from += line, to += line, n -= line) {
+    TG_UNROLL for (int i = 0; i < line; i += L) {
+      const vf v = load<vf>(from + i);
+#if defined(TG_ISA_AVX512)
+      _mm512_stream_ps(to + i, v);
+#elif defined(TG_ISA_AVX2)
+      _mm256_stream_ps(to + i, v);
+#else
+      _mm_stream_ps(to + i, v);
+#endif
+    }
+  }
+  put_n(n);
+#else
+  __builtin_memcpy(to, from, sizeof(float) * static_cast<size_t>(n));
+#endif
+}

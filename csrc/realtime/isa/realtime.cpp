@@ -85,6 +85,7 @@ constexpr KernelTable table() {
       copy,
       turn_in,
       turn_out,
+      stream,
   };
   constexpr Pointwise p = pointwise();
   for (int i = 0; i < kPointwiseOps; i++) t.unary[i] = p.unary[i], t.binary[i] = p.binary[i];

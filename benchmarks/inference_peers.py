@@ -67,16 +67,20 @@ class Framework(Inference):
         return nn.Sequential(*layers).eval()
 
 
+def predictor(model: Any, net: nets.Net, batch: int, precision: str) -> Any:
+    """Whole numbers are scaled by events that are not those of the test."""
+    typical = {"calibration": nets.events(net, CALIBRATION, 4)} if precision.startswith("int") else {}
+    made: Any = importlib.import_module("trigrad").realtime.Predictor
+    return made(model, batch=batch, precision=precision, **typical)
+
+
 class Trigrad(Framework):
     def __init__(self, threads: int, precision: str = "float32", given: bool = True) -> None:
         super().__init__(threads, "trigrad")
         self.precision, self.given = precision, given
 
     def infer(self, net: nets.Net, x: Array, weights: list[Array]) -> dict[str, Callable[[], Any]]:
-        # Whole numbers are scaled by events that are not those of the test.
-        typical = {"calibration": nets.events(net, CALIBRATION, 4)} if self.precision.startswith("int") else {}
-        model = self.model(net, weights)
-        p: Any = self.t.realtime.Predictor(model, batch=len(x), precision=self.precision, **typical)
+        p = predictor(self.model(net, weights), net, len(x), self.precision)
         x = x[0] if len(x) == 1 else x
         out = p(x)
         return {"p(x, out)": lambda: p(x, out)} if self.given else {"p(x)": lambda: p(x)}

@@ -83,7 +83,7 @@ def build(folder: Path, names: list[str], compiler: str) -> Path:
     libraries = [str(package / "lib" / "libtrigrad_realtime.so"), f"-Wl,-rpath,{package / 'lib'}"]
     eigen = next((p for p in (Path("/usr/include/eigen3"), Path("/usr/local/include/eigen3")) if p.is_dir()), None)
     if eigen:
-        flags += ["-DWITH_EIGEN", f"-isystem{eigen}"]
+        flags += ["-DWITH_EIGEN", "-DEIGEN_STACK_ALLOCATION_LIMIT=0", f"-isystem{eigen}"]
     else:
         print("Eigen: missing (no eigen3 in /usr/include)")
     headers = [Path("/usr/include") / name for name in ("xnnpack.h", "pthreadpool.h")]

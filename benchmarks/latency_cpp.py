@@ -107,7 +107,10 @@ def report(name: str, engines: dict[str, tuple[float, list[float]]]) -> None:
     for engine, (error, ns) in engines.items():
         each = [a / b for a, b in zip(ns, first, strict=True)]
         line: list[Cell] = [engine, median(ns), f"{min(ns):.0f}-{max(ns):.0f}"]
-        line += [spread((median(each), min(each), max(each))), f"{error:.1e}" if error < ROUNDED else f"wrong: {error:.1e}"]
+        line += [
+            spread((median(each), min(each), max(each))),
+            f"{error:.1e}" if error < ROUNDED else f"wrong: {error:.1e}",
+        ]
         cells.append(line)
     print(f"\n{name}, ns per event")
     print(table(["", "median", "least-greatest", "/ library float32", "error"], cells))

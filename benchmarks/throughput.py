@@ -18,14 +18,24 @@ from pathlib import Path
 from typing import Any
 
 import harness
-import nets
 from cases import Case
 from harness import Timing, table
 from kernels import Cell, Row, absences, spread
 
 NETWORKS = ("jet", "ecal", "autoencoder", "Higgs")
 BATCHES = (1, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144)
-PEERS = ["predictor", "bfloat16", "int16", "int8", "ort bound", "ort run", "openvino", "xnnpack", "torch model", "jax model"]
+PEERS = [
+    "predictor",
+    "bfloat16",
+    "int16",
+    "int8",
+    "ort bound",
+    "ort run",
+    "openvino",
+    "xnnpack",
+    "torch model",
+    "jax model",
+]
 OURS = ("predictor", "bfloat16", "int16", "int8")
 SMALL = ("jet", "ecal", "autoencoder")
 AT, FROM = 262_144, 1024  # the rate of a batch of 1,024 is to hold at 262,144
@@ -55,7 +65,9 @@ def report(rows: Sequence[Row], peers: Sequence[str]) -> None:
         line: list[Cell] = [f"{r.case.shape[0]:,}", *(rate(r, p) or r.timings[p].status for p in peers)]
         line += [spread(speedups.get(p)) for p in peers[1:] if p not in OURS]
         cells.append([*line, r.case.flops / us / 1e3 if us else None])
-    print(f"\n{rows[0].case.how}, {rows[0].threads} thread{'s' if rows[0].threads > 1 else ''}, million events per second")
+    print(
+        f"\n{rows[0].case.how}, {rows[0].threads} thread{'s' if rows[0].threads > 1 else ''}, million events per second"
+    )
     others = [f"{first} / {p}" for p in peers[1:] if p not in OURS]
     print(table(["batch", *peers, *others, "GF/s"], cells), flush=True)
 
@@ -107,8 +119,12 @@ def draw(path: Path, rows: Sequence[Row], peers: Sequence[str]) -> None:
         for pane, name in zip(line, names, strict=True):
             for k, peer in enumerate(peers):
                 here = [r for r in rows if (r.case.how, r.threads) == (name, t) and r.us(peer)]
-                pane.loglog([r.case.shape[0] for r in here], [rate(r, peer) for r in here], ".-", color=f"C{k}", label=peer)
-            pane.set(title=f"{name}, {t} thread{'s' if t > 1 else ''}", xlabel="batch", ylabel="million events per second")
+                pane.loglog(
+                    [r.case.shape[0] for r in here], [rate(r, peer) for r in here], ".-", color=f"C{k}", label=peer
+                )
+            pane.set(
+                title=f"{name}, {t} thread{'s' if t > 1 else ''}", xlabel="batch", ylabel="million events per second"
+            )
     panes[0][0].legend(fontsize=6)
     figure.tight_layout()
     figure.savefig(path, dpi=150)
@@ -117,7 +133,9 @@ def draw(path: Path, rows: Sequence[Row], peers: Sequence[str]) -> None:
 
 def main() -> None:
     parser = harness.arguments(__doc__ or "")
-    parser.add_argument("--only", type=harness.words, default=[""], help='cases "batch network" that contain one of these')
+    parser.add_argument(
+        "--only", type=harness.words, default=[""], help='cases "batch network" that contain one of these'
+    )
     parser.add_argument("--peers", type=harness.words, default=PEERS)
     parser.add_argument("--csv", type=Path, help="write one line per case and peer")
     parser.add_argument("--plot", type=Path, help="write a plot; needs matplotlib")

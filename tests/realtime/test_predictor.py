@@ -325,6 +325,8 @@ def test_other_refusals() -> None:
         Predictor(hooked)
     with pytest.raises(ValueError, match="bytes of activations, expected at most"):
         Predictor(nn.Sequential(nn.Linear(1, 70_000), nn.ReLU(), nn.Linear(70_000, 1)))
+    with pytest.raises(ValueError, match="bytes of activations, expected at most"):
+        Predictor(nn.Linear(1, 70_000), batch=100)
 
 
 # ---- logits and decisions

@@ -28,7 +28,7 @@ from kernels import Cell, spread
 
 EVENTS = 256
 NETWORKS = ("jet", "ecal", "autoencoder", "Higgs")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "int16", "int8")
 SLOWER = {"jet": {"header float32": 1.6, "library float32": 1.35}}  # how many times as long Eigen is to take
 
 

@@ -55,7 +55,8 @@ Engine header(const std::string& name) {
   return {name, [](const void*, const float* x, float* y) { run(x, y); }, nullptr};
 }
 Engine library(const std::string& name, const std::string& path) {
-  return {name, [](const void* self, const float* x, float* y) { static_cast<const trigrad::Predictor*>(self)->run(x, y); },
+  return {name,
+          [](const void* self, const float* x, float* y) { static_cast<const trigrad::Predictor*>(self)->run(x, y); },
           std::make_shared<trigrad::Predictor>(path)};
 }
 
@@ -78,7 +79,11 @@ double block(const Engine& engine, const Problem& p, std::vector<float>& y, int 
 void measure(const char* name, const Problem& p, const std::vector<Engine>& engines, int blocks, int calls) {
   const auto outputs = static_cast<size_t>(p.layers.back().outputs);
   std::vector<float> y(outputs + 64), expected(outputs + 64);
-  const Engine nothing{"nothing", [](const void*, const float*, float*) { __asm__ volatile("" ::: "memory"); }, nullptr};
+  const Engine nothing{"nothing",
+                       [](const void*, const float*, float*) {
+                         __asm__ volatile("" ::: "memory");
+                       },
+                       nullptr};
   std::vector<std::vector<double>> times(engines.size());
   std::vector<double> errors(engines.size());
   for (size_t e = 0; e < engines.size(); e++) {

@@ -177,10 +177,17 @@ std::vector<Tensor> tensors_of(PyObject* sequence) {
   return found;
 }
 
+// Tensors that nobody has any more are gone, with their gradients; of views that went the bases may be gone, too.
+void forget_gone(Recorded& r) {
+  auto ours = [&](const Touched& t) {
+    return Py_REFCNT(t.tensor.get()) == (r.asked_at.contains(t.tensor.get()) ? 2 : 1);
+  };
+  while (std::erase_if(r.touched, ours) +
+         std::erase_if(r.asked, [](const Asked& a) { return Py_REFCNT(a.tensor.get()) == 1; })) {}
+}
+
 // What was there before and became part of the graph by a write: an argument leaves it again, as results do.
 void leave_graph(Recorded& r) {
-  while (std::erase_if(r.asked, [](const Asked& a) { return Py_REFCNT(a.tensor.get()) == 1; })) {
-  }  // nobody has them any more; of views that went their bases may be gone, too
   for (const Asked& a : r.asked) {
     TensorObject& t = object_of(a.tensor.get());
     if (!t.node) continue;
@@ -202,11 +209,8 @@ void leave_graph(Recorded& r) {
 PyObject* kept(PyObject* self, PyObject* outputs) {
   return guarded([&] {
     Recorded& r = recorded_of(self);
+    forget_gone(r);
     leave_graph(r);
-    // Leaves that were made meanwhile and that nobody else holds are gone, with their gradients.
-    std::erase_if(r.touched, [&](const Touched& t) {
-      return Py_REFCNT(t.tensor.get()) == 1 && r.calls->made_here(value_of(t.tensor.get()));
-    });
     std::vector<Tensor> known = tensors_of(outputs);
     for (const Touched& t : r.touched)
       if (PyObject* grad = object_of(t.tensor.get()).grad) known.push_back(value_of(grad));

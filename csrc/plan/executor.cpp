@@ -99,22 +99,12 @@ Executor::Step Executor::make_step(const Scheduled& s, int shard, const Stack& s
   const auto at = static_cast<size_t>(s.instruction);
   const Instruction& i = lowered_.program.instructions[at];
   const int origin = lowered_.origin[at];
-  Step made{i.op,
-            i.op ? backend_.kernels[i.op->id] : nullptr,
-            operands_.size(),
-            i.in.size(),
-            0,
-            i.out.size(),
-            origin,
-            0,
-            {},
-            -1,
-            0,
-            0,
-            false,
-            false,
-            {},
-            {}};
+  Step made{.op = i.op,
+            .kernel = i.op ? backend_.kernels[i.op->id] : nullptr,
+            .in = operands_.size(),
+            .n_in = i.in.size(),
+            .n_out = i.out.size(),
+            .instruction = origin};
   if (shard >= 0) made.batch = schedule_.rows;
   if (i.op && i.op->id == op_dropout && shard >= 0) {
     made.place = 4;
@@ -147,9 +137,12 @@ Executor::Step Executor::make_join(const Scheduled& s, size_t out, Join join, in
   const auto at = static_cast<size_t>(s.instruction);
   const View& v = lowered_.program.instructions[at].out[out];
   const Op& add = op(id_add);
-  Step made{
-      &add, backend_.kernels[id_add], operands_.size(), 2, 0, 1, lowered_.origin[at], 0, {}, -1, 0, 0, false, false, {},
-      {}};
+  Step made{.op = &add,
+            .kernel = backend_.kernels[id_add],
+            .in = operands_.size(),
+            .n_in = 2,
+            .n_out = 1,
+            .instruction = lowered_.origin[at]};
   add_entry(v, join.to, place, join.to_entry);
   add_entry(v, join.from, place, join.from_entry);
   made.out = operands_.size();

@@ -60,21 +60,21 @@ class Executor {
     bool unit;       // there is memory for one unit only
   };
   struct Step {
-    const Op* op;
-    Kernel kernel;
-    size_t in, n_in, out, n_out;  // places in operands_
-    int instruction;
+    const Op* op = nullptr;
+    Kernel kernel = nullptr;
+    size_t in = 0, n_in = 0, out = 0, n_out = 0;  // places in operands_
+    int instruction = 0;
     int64_t batch = 0;  // rows of the whole batch, of a part of which this is a call
-    Attrs attrs;
+    Attrs attrs{};
     int place = -1;     // the attribute that tells where a part starts in what is drawn for all
     int64_t drawn = 0;  // for each row
     int64_t first = 0;  // and where this part starts
     bool live = false;  // its attributes are read anew
     bool sums = false;  // then it has n_out outputs for each entry of the shard's stack
-    std::vector<Moving> moving;
-    std::vector<std::vector<Step>> merges;  // per entry: its sums join those of the entry below
-    TogetherKernel together = nullptr;      // does this and the steps after it in one go:
-    size_t steps = 1;                       // so many
+    std::vector<Moving> moving{};
+    std::vector<std::vector<Step>> merges{};  // per entry: its sums join those of the entry below
+    TogetherKernel together = nullptr;        // does this and the steps after it in one go:
+    size_t steps = 1;                         // so many
   };
   struct Use {
     size_t operand;

@@ -209,10 +209,8 @@ class Plan:
             if kind == "numbers":
                 for guarded, holder, key, value in source._guards(rest[0]):
                     core.guard(guarded, holder, key, value, False)
-        for (
-            optimizer
-        ) in reach.optimizers():  # one whose step is written in Python: its numbers are constants of the plan
-            if not any(optimizer is o for o in live):
+        for optimizer in reach.optimizers():
+            if not any(optimizer is o for o in live):  # its step is in Python, its numbers are constants of the plan
                 for group in optimizer.param_groups:
                     for name, value in group.items():
                         core.guard("item", group, name, value, isinstance(value, (*SCALAR, tuple)))
@@ -565,11 +563,11 @@ def compile(function: Callable[..., Any]) -> Any:
     compile() returns record anew.
 
     constant: everything else that Python computed while the step was recorded, and what a branch decided by it: what comes from
-    the clock, files, other threads, os.environ, globals()["k"] or getattr() by a name that is put together; elements of larger lists and arrays; what
-    is put past a module, as in vars(layer)["p"] = 0.1; functions, classes and numbers of installed packages, other than the one
-    that the function comes from, so a function of trigrad that is replaced. Nor are effects on Python repeated, such as lines
-    printed. What would be wrong if it stayed constant is refused with
-    a remedy where it can be seen: values read from tensors (item(), numpy(), print, if), shapes that depend on values (x[mask]),
+    the clock, files, other threads, os.environ, globals()["k"] or getattr() by a name that is put together; elements of larger
+    lists and arrays; what is put past a module, as in vars(layer)["p"] = 0.1; functions, classes and numbers of installed
+    packages, other than the one that the function comes from, so a function of trigrad that is replaced. Nor are effects on
+    Python repeated, such as lines printed. What would be wrong if it stayed constant is refused with a remedy where it can be
+    seen: values read from tensors (item(), numpy(), print, if), shapes that depend on values (x[mask]),
     arrays of numpy that are no arguments, random numbers of Python and numpy, manual_seed(), iterators that the step advances,
     tensors kept in lists, changes of the lists and dicts among the arguments, optimizers made inside, schedulers inside. A call
     that raises has changed nothing, but for what Python wrote into objects of its own.

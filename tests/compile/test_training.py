@@ -186,6 +186,31 @@ def test_gradient_with_a_name_of_its_own() -> None:
             model[0].weight.grad = tg.full_like(model[0].weight, 3.0).detach()
 
 
+def test_leaves_of_the_step_on_memory_of_an_argument() -> None:
+    """As for gradients with respect to inputs, as penalties or results: their .grad is gone after the step."""
+
+    def make(model: Any, optimizer: Any) -> Step:
+        def step(x: Any, y: Any) -> Any:
+            optimizer.zero_grad()
+            x = x.detach().requires_grad_()
+            logits = model(x)
+            (slope,) = tg.autograd.grad(logits.sum(), x, create_graph=True)
+            loss = tg.nn.functional.cross_entropy(logits, y) + slope.square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss, slope, x.grad, x
+
+        return step
+
+    t = twins(lambda: tg.nn.Sequential(tg.nn.Linear(6, 8), tg.nn.Tanh(), tg.nn.Linear(8, 3)))
+    eager, compiled = make(*t.eager), tg.compile(make(*t.compiled))
+    for x, y in batches(4):
+        for a, b in zip(eager(x, y), compiled(x, y), strict=True):
+            assert_same(a, b)
+        assert_twins(t)
+    assert [plan.calls for plan in compiled.plans] == [3]
+
+
 def test_gradients_replaced_by_the_user() -> None:
     t = twins()
     eager, compiled = run_both(t)

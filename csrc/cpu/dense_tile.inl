@@ -44,6 +44,19 @@ TG_FN V times_slope(V gradient, V at, Fused kind) {
   return gradient * (at * (one - at));
 }
 
+// The same for C(rows, columns) that a tile of float64 has just stored: one function for all tiles keeps them small.
+template <class V>
+static __attribute__((noinline)) void times_slopes(typename lane<V>::S* c, int64_t c_row, const typename lane<V>::S* at,
+                                                   int64_t at_row, int rows, int columns, Fused kind) {
+  constexpr int L = lane<V>::n;
+  for (int i = 0; i < rows; i++, c += c_row, at += at_row) {
+    int j = 0;
+    for (; j + L <= columns; j += L) store(c + j, times_slope(load<V>(c + j), load<V>(at + j), kind));
+    if (j < columns)
+      store_n(c + j, times_slope(load_n<V>(c + j, columns - j), load_n<V>(at + j, columns - j), kind), columns - j);
+  }
+}
+
 template <int bits>
 TG_FN constexpr int reversed(int i) {
   int r = 0;
@@ -56,6 +69,7 @@ template <class V, int S, int CR, int MR, int P, int NV, int NL>
 static __attribute__((noinline)) void dense_tile(const DenseTile<typename lane<V>::S>& t) {
   using T = typename lane<V>::S;
   constexpr int L = lane<V>::n, W = NV * (P - 1) + NL, passes = S / CR;
+  constexpr bool slope_in_registers = sizeof(T) == 4;
   // Copies: the compiler takes every store to C for a possible change of t.
   const int64_t K = t.K, a_row = t.a_row, b_k = t.b_k, b_panel = t.b_panel, start_row = t.start_row, c_row = t.c_row;
   const T* const b_first = t.b;
@@ -140,13 +154,12 @@ static __attribute__((noinline)) void dense_tile(const DenseTile<typename lane<V
         TG_UNROLL for (int j = 0; j < W; j++) acc[0][i][j] = relu_lanes(acc[0][i][j]);
       }
     }
-    if (slope != Fused::nothing) {
+    if (slope_in_registers && slope != Fused::nothing) {
       TG_UNROLL for (int i = 0; i < MR; i++) {
         const T* at = slope_of + i * slope_row;
         TG_UNROLL for (int j = 0; j < W - 1; j++) acc[0][i][j] = times_slope(acc[0][i][j], load<V>(at + j * L), slope);
         acc[0][i][W - 1] = times_slope(acc[0][i][W - 1], load_n<V>(at + (W - 1) * L, columns), slope);
       }
-      slope_of += MR * slope_row;
     }
     if (columns == L) {
       TG_UNROLL for (int i = 0; i < MR; i++) {
@@ -157,6 +170,10 @@ static __attribute__((noinline)) void dense_tile(const DenseTile<typename lane<V
         TG_UNROLL for (int j = 0; j < W - 1; j++) store(c + i * c_row + j * L, acc[0][i][j]);
         store_n(c + i * c_row + (W - 1) * L, acc[0][i][W - 1], columns);
       }
+    }
+    if (slope != Fused::nothing) {
+      if (!slope_in_registers) times_slopes<V>(c, c_row, slope_of, slope_row, MR, (W - 1) * L + columns, slope);
+      slope_of += MR * slope_row;
     }
     block_a += MR * a_row;
     c += MR * c_row;

@@ -157,7 +157,7 @@ TG_FN double high_half(double x) {
 
 // Dekker's exact product, two exact sums, and the two low parts joined by round-to-odd (Boldo and Melquiond
 // 2008).
-TG_FN double fma(double a, double b, double c) {
+TG_SLOW double fma(double a, double b, double c) {
   double ma = abs(a), mb = abs(b);
   bool safe =
       (ma == 0 || (ma > 0x1p-480 && ma < 0x1p480)) && (mb == 0 || (mb > 0x1p-480 && mb < 0x1p480)) && abs(c) < 0x1p960;

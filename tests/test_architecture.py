@@ -166,7 +166,8 @@ MODULE_MAY_IMPORT = {
         "_functional",
     },
     "_docs": {"ops"},
-    "_saving": {"_core", "_creation", "_device"},
+    "_safetensors": {"_core"},
+    "_saving": {"_core", "_creation", "_device", "_random", "_safetensors", "_warnings", "nn"},
     "_paths": {"_core"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
     "_losses": {

@@ -184,7 +184,10 @@ MODULE_MAY_IMPORT = {
     "accelerator": {"_device", "cuda"},
     "backends": set(),
     "cuda": set(),
-    "train": {"_core", "ops", "_creation", "_random", "_autograd", "_compile", "nn", "optim"},
+    "train": {
+        *{"_core", "ops", "_creation", "_random", "_autograd", "_compile", "_saving", "_warnings", "nn", "optim"},
+        *{"_ordering", "diagnostics", "metrics"},
+    },
     "metrics": {"_core", "ops", "_indexing", "_ordering"},
     "_report": {"_core"},
     "trigrad": {

@@ -1,0 +1,192 @@
+"""All that a training is made of at one moment, so that it goes on elsewhere as if it had not stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from trigrad._autograd import no_grad
+from trigrad._core import Tensor
+from trigrad._random import Generator, default_generator
+from trigrad.nn.module import Module
+from trigrad.train.history import History
+
+if TYPE_CHECKING:
+    from trigrad.train.trainer import Trainer
+
+KIND = "trigrad.train.checkpoint"
+KEYS = {"kind", "model", "loss", "optimizer", "schedulers", "callbacks", "history", "position", "rng", "data"}
+
+
+@dataclass
+class Position:
+    """How far a training is: epochs that were completed, and batches of the one that was begun."""
+
+    epoch: int = 0
+    batch: int = 0
+    losses: Tensor | None = None  # of these batches
+    lr: float | None = None  # the learning rate at the beginning of that epoch
+    rows: Tensor | None = None  # how many events each had
+    order: Tensor | None = None  # where the generator was before it drew the permutation of this epoch
+    split: Tensor | None = None  # and before it drew which events are held out
+    generator: Tensor | None = None  # where the generator that fit() was given is now
+    default: Tensor | None = None  # where the default generator is now
+
+
+@dataclass
+class Facts:
+    """What is remembered of the data of a training."""
+
+    rows: int | None = None
+    batch_size: int | None = None
+    shuffle: bool = True
+    share: float = 0.0  # that is held out
+    hash: str | None = None
+
+
+@dataclass
+class Running:
+    """The present state of a trainer."""
+
+    position: Position = field(default_factory=Position)
+    facts: Facts = field(default_factory=Facts)
+    generator: Generator | None = None
+    is_torn: bool = False  # was a step interrupted in the middle?
+
+
+def _tensors(module: Any) -> Iterator[tuple[str, Tensor]]:
+    """All parameters and buffers, those included that a state dict leaves out."""
+    if isinstance(module, Module):
+        yield from module.named_parameters()
+        yield from module.named_buffers()
+
+
+def contents(module: Any, optimizer: Any) -> dict[str, Tensor]:
+    """The numbers of a model by name; of a function those that the optimizer changes."""
+    if isinstance(module, Module):
+        return dict(_tensors(module))
+    return {str(i): p for i, p in enumerate(p for g in optimizer.param_groups for p in g["params"])}
+
+
+def put_back(held: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    """The same numbers in the same memory."""
+    with no_grad():
+        for name, tensor in held.items():
+            tensor.copy_(given[name])
+
+
+def _misfit(what: str, held: Mapping[str, Tensor], given: Any) -> str | None:
+    if not isinstance(given, dict) or set(given) != set(held):
+        odd = sorted(set(given) ^ set(held))[:3] if isinstance(given, dict) else given
+        return f"its {what} has other tensors: {odd!r:.200}"
+    for name, tensor in held.items():
+        other = given[name]
+        if not isinstance(other, Tensor) or other.dtype is not tensor.dtype or other.shape != tensor.shape:
+            got = f"{tuple(other.shape)} of {other.dtype}" if isinstance(other, Tensor) else f"a {type(other).__name__}"
+            return f"{name} of its {what} is {got}, expected {tuple(tensor.shape)} of {tensor.dtype}"
+    return None
+
+
+def gather(trainer: Trainer) -> dict[str, Any]:
+    """What a file holds (docs/training.md)."""
+    now = trainer._running
+    position = dict(vars(now.position))
+    position["generator"] = None if now.generator is None else now.generator.get_state()
+    position["default"] = default_generator.get_state()
+    frozen = [name for name, p in contents(trainer.model, trainer.optimizer).items() if not p.requires_grad]
+    rng = {name: position.pop(name) for name in ("default", "generator", "order", "split")}
+    return {
+        "kind": KIND,
+        "model": {
+            "tensors": {n: t.detach() for n, t in contents(trainer.model, trainer.optimizer).items()},
+            "frozen": frozen,
+        },
+        "loss": {name: t.detach() for name, t in _tensors(trainer.loss)},
+        "optimizer": trainer.optimizer.state_dict(),
+        "schedulers": [None if s is None else s.state_dict() for s in trainer._schedulers],
+        "callbacks": [[type(c).__name__, c.state_dict()] for c in trainer._callbacks],
+        "history": dict(trainer.history),
+        "position": position,
+        "rng": rng,
+        "data": dict(vars(now.facts)),
+    }
+
+
+def check(trainer: Trainer, state: Any) -> None:
+    """Refuses what cannot be gone on from, before anything is changed."""
+
+    def fail(what: str) -> NoReturn:
+        raise ValueError(f"[load_checkpoint] {what}")
+
+    if not isinstance(state, dict) or state.get("kind") != KIND:
+        fail(
+            "the file is no checkpoint of a training; one is written by trainer.save_checkpoint() and train.Checkpoint"
+        )
+    if set(state) != KEYS:
+        missing = sorted(KEYS - set(state))
+        fail(
+            f"the checkpoint lacks {missing}"
+            if missing
+            else f"the checkpoint has unknown parts {sorted(set(state) - KEYS)}"
+        )
+    rng = state["rng"]
+    if not isinstance(rng, dict) or not isinstance(rng.get("default"), Tensor):
+        fail(
+            "the checkpoint has no state of the random generator, without which the training cannot go on as it would have; "
+            "load its weights alone with tg.load(path)['model']['tensors']"
+        )
+    try:
+        for generator in rng.values():
+            if generator is not None:
+                Generator().set_state(generator)
+        position, _ = Position(**state["position"], **rng), Facts(**state["data"])
+        dict(state["callbacks"]), {name: list(numbers) for name, numbers in state["history"].items()}
+        tensors, schedules = state["model"]["tensors"], tuple(state["schedulers"])
+        whole = position.epoch >= 0 and position.batch >= 0 and isinstance(state["model"]["frozen"], list)
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+        fail(f"a part of the checkpoint is damaged: {error}")
+    if not whole or len(schedules) != len(trainer._schedulers):
+        fail("a part of the checkpoint is damaged")
+    for what, held, given in (
+        ("model", contents(trainer.model, trainer.optimizer), tensors),
+        ("loss", dict(_tensors(trainer.loss)), state["loss"]),
+    ):
+        if (wrong := _misfit(what, held, given)) is not None:
+            fail(f"the checkpoint does not fit: {wrong}")
+    for name, schedule, given in zip(("scheduler", "step_scheduler"), trainer._schedulers, schedules, strict=True):
+        if (schedule is None) != (given is None):
+            fail(
+                f"the checkpoint was written {'without' if given is None else 'with'} a {name}, expected the same trainer"
+            )
+
+
+def restore(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Go back to a state that was checked; callbacks get theirs when fit() knows them."""
+    trainer.optimizer.load_state_dict(state["optimizer"])  # refuses by itself what does not fit
+    held = contents(trainer.model, trainer.optimizer)
+    put_back(held, state["model"]["tensors"])
+    for name, tensor in held.items():
+        if tensor.requires_grad == (name in state["model"]["frozen"]):
+            tensor.requires_grad_(name not in state["model"]["frozen"])
+    put_back(dict(_tensors(trainer.loss)), state["loss"])
+    for schedule, given in zip(trainer._schedulers, state["schedulers"], strict=True):
+        if schedule is not None:
+            schedule.load_state_dict(given)
+    trainer.history = History(state["history"])
+    default_generator.set_state(state["rng"]["default"])
+    trainer._running = Running(Position(**state["position"], **state["rng"]), Facts(**state["data"]))
+    trainer._pending = state["callbacks"]
+
+
+def restore_callbacks(callbacks: list[Any], saved: list[Any]) -> None:
+    """The states of callbacks, in the order in which they were given; those that have none may come and go."""
+    with_state = [(name, state) for name, state in saved if state]
+    wanted = [c for c in callbacks if c.state_dict()]
+    if [name for name, _ in with_state] != [type(c).__name__ for c in wanted]:
+        raise ValueError(
+            f"[fit] the checkpoint has the state of the callbacks {[n for n, _ in with_state]}, but this fit has "
+            f"{[type(c).__name__ for c in wanted]}; give it the same ones"
+        )
+    for callback, (_, state) in zip(wanted, with_state, strict=True):
+        callback.load_state_dict(state)

@@ -65,6 +65,9 @@ class Callback:
     def on_fit_end(self, trainer: Trainer) -> None:
         """After the last epoch, unless an error or Ctrl-C ended it."""
 
+    def close(self) -> None:
+        """After a fit, however it ended: the time to close files."""
+
     def wants_batches(self) -> bool:
         """Is `on_batch_end` to be called?"""
         return type(self).on_batch_end is not Callback.on_batch_end

@@ -33,7 +33,7 @@ class _Lines(Callback):
         self._open(trainer, "a" if self.append and trainer.epoch == 0 else "w")
 
     def _open(self, trainer: Trainer, mode: str) -> None:
-        self._close()
+        self.close()
         self._file = open(self.path, mode, newline="", encoding="utf-8")  # noqa: SIM115 -- open as long as the fit
         self._begin(trainer, mode)
         for epoch in range(1, trainer.epoch + 1):
@@ -45,10 +45,7 @@ class _Lines(Callback):
             self._line(trainer, self._numbers(trainer, trainer.epoch))
             self._file.flush()
 
-    def on_fit_end(self, trainer: Trainer) -> None:
-        self._close()
-
-    def _close(self) -> None:
+    def close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -70,13 +67,13 @@ class CSVLogger(_Lines):
     """A CSV file with the columns "epoch", "loss" and what else the history has, a line per epoch; numbers read back as they
     were. It is written anew by each fit, with `append=True` added to.
 
-    >>> import trigrad as tg, tempfile, os
-    >>> path = os.path.join(tempfile.mkdtemp(), "log.csv")
+    >>> import trigrad as tg, tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "log.csv"
     >>> model = tg.nn.Linear(1, 1, bias=False); _ = tg.nn.init.zeros_(model.weight)
     >>> trainer = tg.Trainer(model, tg.nn.MSELoss(), tg.optim.SGD(model.parameters(), lr=0.25))
     >>> X = tg.ones(4, 1)
     >>> _ = trainer.fit(X, X, epochs=2, batch_size=4, callbacks=[tg.train.CSVLogger(path)])
-    >>> print(open(path).read().replace("\\r", ""), end="")
+    >>> print(*path.read_text().split(), sep="\\n")
     epoch,loss
     1,1.0
     2,0.25
@@ -118,13 +115,13 @@ class JSONLLogger(_Lines):
     """A file with a JSON object per epoch, {"epoch": 1, "loss": …}; null stands for NaN and infinities. It is written anew by
     each fit, with `append=True` added to.
 
-    >>> import trigrad as tg, tempfile, os
-    >>> path = os.path.join(tempfile.mkdtemp(), "log.jsonl")
+    >>> import trigrad as tg, tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "log.jsonl"
     >>> model = tg.nn.Linear(1, 1, bias=False); _ = tg.nn.init.zeros_(model.weight)
     >>> trainer = tg.Trainer(model, tg.nn.MSELoss(), tg.optim.SGD(model.parameters(), lr=0.25))
     >>> X = tg.ones(4, 1)
     >>> _ = trainer.fit(X, X, epochs=2, batch_size=4, callbacks=[tg.train.JSONLLogger(path)])
-    >>> print(open(path).read(), end="")
+    >>> print(path.read_text(), end="")
     {"epoch": 1, "loss": 1.0}
     {"epoch": 2, "loss": 0.25}
     """
@@ -161,8 +158,10 @@ class TensorBoard(Callback):
             self._writer.add_scalar(name, held[-1], trainer.epoch)
         self._writer.flush()
 
-    def on_fit_end(self, trainer: Trainer) -> None:
-        self._writer.close()
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
 
 class OfflineRun:

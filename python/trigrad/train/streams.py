@@ -57,6 +57,7 @@ class Stream:
                     break
                 made += 1
                 if made == 1 and self.prefetch:
+                    given = _copied(given)
                     left = None if self.steps is None else self.steps - 1
                     ahead = _Ahead(iterator, self.prefetch, left)
                 yield self._batch(given)

@@ -208,6 +208,8 @@ class Trainer(Passes):
             self._fit(data, held, shuffle, generator, every)
         finally:
             self._source, self._between = None, True
+            for callback in self._callbacks:
+                callback.close()
         return self.history
 
     def _fit(self, data: Source, held: Source | None, shuffle: bool, generator: Generator | None, every: int) -> None:

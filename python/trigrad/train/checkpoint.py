@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from trigrad._autograd import no_grad
 from trigrad._core import Tensor
 from trigrad._random import Generator, default_generator
+from trigrad._random import _rebuild as rebuilt
 from trigrad.nn.module import Module
 from trigrad.train.history import History
 
@@ -28,7 +29,9 @@ class Position:
     losses: Tensor | None = None  # of these batches
     lr: float | None = None  # the learning rate at the beginning of that epoch
     rows: Tensor | None = None  # how many events each had
-    order: Tensor | None = None  # where the generator was before it drew the permutation of this epoch
+    order: Tensor | tuple[int, int] | None = (
+        None  # where the generator was before it drew the permutation of this epoch
+    )
     split: Tensor | None = None  # and before it drew which events are held out
     generator: Tensor | None = None  # where the generator that fit() was given is now
     default: Tensor | None = None  # where the default generator is now
@@ -94,6 +97,8 @@ def gather(trainer: Trainer) -> dict[str, Any]:
     position = dict(vars(now.position))
     position["generator"] = None if now.generator is None else now.generator.get_state()
     position["default"] = default_generator.get_state()
+    if isinstance(position["order"], tuple):
+        position["order"] = rebuilt(*position["order"]).get_state()
     frozen = [name for name, p in contents(trainer.model, trainer.optimizer).items() if not p.requires_grad]
     rng = {name: position.pop(name) for name in ("default", "generator", "order", "split")}
     return {

@@ -12,12 +12,14 @@ class History(dict[str, list[float]]):
 
     def append(self, **numbers: float) -> None:
         """What one more epoch gave. A number that some epochs do not have is NaN there."""
-        epochs = max(map(len, self.values()), default=0)
+        epochs = len(next(iter(self.values()), ()))
         for name, number in numbers.items():
-            held = self.setdefault(name, [])
-            held += [math.nan] * (epochs - len(held)) + [number]
-        for held in self.values():
-            held += [math.nan] * (epochs + 1 - len(held))
+            if name not in self:
+                self[name] = [math.nan] * epochs
+            self[name].append(number)
+        if len(numbers) < len(self):
+            for held in self.values():
+                held += [math.nan] * (epochs + 1 - len(held))
 
     def __repr__(self) -> str:
         epochs = len(self.get("loss", ()))

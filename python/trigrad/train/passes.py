@@ -13,7 +13,6 @@ from trigrad._autograd import no_grad
 from trigrad._compile import CompiledFunction
 from trigrad._compile import compile as compiled
 from trigrad._core import Tensor
-from trigrad._creation import full
 from trigrad._random import Generator, default_generator, randperm
 from trigrad.nn.module import Module
 from trigrad.optim.lr_scheduler import LRScheduler
@@ -150,11 +149,11 @@ class Passes:
         position = self._running.position
         drawn = generator or default_generator
         after: tuple[Tensor, Tensor] | None = None
-        if position.batch and position.order is not None:
+        if position.batch and isinstance(position.order, Tensor):
             after = drawn.get_state(), default_generator.get_state()
             drawn.set_state(position.order)
         watched = any(c.wants_batches() for c in self._callbacks)
-        position.order = drawn.get_state()
+        position.order = drawn._seed, drawn._step
         where = f"of epoch {self.epoch}"
         if isinstance(data, Stream):
             return self._stream(data, where, after=after)
@@ -175,8 +174,10 @@ class Passes:
         function = self._function("step" if training else "judge", data.n_inputs, data.weighted)
         schedule, position = self._step_scheduler if training else None, self._running.position
         sizes = data.sizes()
-        losses = full((data.n_batches,), UNMADE, dtype=_core.float64)
+        losses = _core.empty((data.n_batches,), _core.float64)
         k = 0
+        if training:
+            ops.fill_(losses, UNMADE)
         if training and position.batch and position.losses is not None:
             k = position.batch
             losses[:k] = position.losses
@@ -201,9 +202,8 @@ class Passes:
         except BaseException as error:  # Ctrl-C too
             if training:
                 known = isinstance(function, CompiledFunction)
-                done = (
-                    int(ops.sum(ops.ne(losses, UNMADE))) if known else k
-                )  # steps of which no answer came back as well
+                # Counted by their losses: of the last steps in C++ no answer came back.
+                done = int(ops.sum(ops.ne(losses, UNMADE))) if known else k
                 position.batch, position.losses = done, losses[:done]
                 self._running.is_torn = not known or (schedule is not None and done != k)
             self._note(error, f"{k + 1} of {data.n_batches} {where}")

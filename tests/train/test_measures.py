@@ -133,9 +133,11 @@ def test_a_share_is_held_out() -> None:
     )
     assert_same(a, b, of_a, of_b)
     assert history == expected
+    state = tg.get_rng_state()
     for share in (1.0, -0.1, 0.001, 0.999):
         with pytest.raises(ValueError, match=f"validation_split is {share}"):
             trainer.fit(X, Y, epochs=1, batch_size=16, validation_split=share)
+    assert tg.equal(state, tg.get_rng_state())
     with pytest.raises(ValueError, match="without validation_data"):
         trainer.fit(X, Y, epochs=1, batch_size=16, validation_split=0.5, validation_data=(X, Y))
 

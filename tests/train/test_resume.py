@@ -66,6 +66,12 @@ def assert_same_trainers(a: tg.Trainer, b: tg.Trainer) -> None:
     assert [g["lr"] for g in a.optimizer.param_groups] == [g["lr"] for g in b.optimizer.param_groups]
 
 
+def assert_same_trainers_but_gradients(a: tg.Trainer, b: tg.Trainer) -> None:
+    for trainer in (a, b):
+        trainer.model.zero_grad()
+    assert_same_trainers(a, b)
+
+
 def ten_and_five(path: Path, weighted: bool = False, fit: dict[str, Any] | None = None, **options: Any) -> None:
     """10 epochs ≡ 5 + save + load + 5, and ≡ what is left of 10 after a checkpoint of the fifth."""
     X, y, w = events()
@@ -248,10 +254,26 @@ def test_callbacks_go_on(tmp_path: Path) -> None:
     second.fit(X, y, callbacks=again, resume=tmp_path / "b", **options)
     assert_same_trainers(whole, second)
     assert again[0].best_epoch == kept[0].best_epoch
+    trainer = third = made(metrics=["accuracy"], seed=13)
+    third.fit(X, y, callbacks=callbacks(tmp_path / "a"), resume=tmp_path / "a", **options)  # which was over
+    assert_same_trainers_but_gradients(whole, third)
     with pytest.raises(
         ValueError, match=r"state of the callbacks \['EarlyStopping', 'LRSchedule'\], but this fit has \[\]"
     ):
         made(metrics=["accuracy"]).fit(X, y, resume=tmp_path / "b", **options)
+
+
+def test_between_an_epoch_and_its_end(tmp_path: Path) -> None:
+    """Schedules have not gone on, and the history lacks the epoch."""
+
+    class Early(Callback):
+        def on_epoch_end(self, trainer: Any, numbers: Any) -> None:
+            trainer.save_checkpoint(tmp_path / "c")
+
+    X, y, _ = events()
+    with pytest.raises(RuntimeError, match="save in on_batch_end or on_epoch_complete"):
+        made().fit(X, y, epochs=1, batch_size=16, callbacks=[Early()])
+    assert os.listdir(tmp_path) == []
 
 
 # ---- what cannot be gone on from

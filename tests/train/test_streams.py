@@ -240,6 +240,7 @@ def test_nothing_is_lost_between_epochs_of_one_iterator() -> None:
         (lambda: in_order, {"class_weight": "balanced"}, ValueError, "wants all events in memory"),
         (lambda: in_order, {"validation_split": 0.5}, ValueError, "of events in memory"),
         (lambda: list, {}, ValueError, "the iterator has no batches"),
+        (lambda: in_order, {"metrics": ["accuracy"]}, ValueError, "metrics are found on validation_data where X makes"),
         (lambda: in_order(), {"steps_per_epoch": 9}, ValueError, "the iterator ended after 4 of 9 batches"),
         (lambda: lambda: iter([X]), {}, ValueError, "a batch of the iterator is a Tensor"),
         (lambda: lambda: iter([(X, Y, W, W)]), {}, ValueError, "a batch of the iterator is 4 parts"),
@@ -250,7 +251,9 @@ def test_nothing_is_lost_between_epochs_of_one_iterator() -> None:
 def test_refusals(source: Any, options: dict[str, Any], error: type[Exception], words: str) -> None:
     model = plain()
     with pytest.raises(error, match=words):
-        tg.Trainer(model, F.cross_entropy, adam(model)).fit(source(), epochs=1, **options)
+        tg.Trainer(model, F.cross_entropy, adam(model), metrics=options.pop("metrics", ())).fit(
+            source(), epochs=1, **options
+        )
     with pytest.raises(ValueError, match="steps_per_epoch belongs to iterators"):
         tg.Trainer(model, F.cross_entropy, adam(model)).fit(X, Y, epochs=1, batch_size=3, steps_per_epoch=2)
 

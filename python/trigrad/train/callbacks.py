@@ -141,6 +141,8 @@ class EarlyStopping(_Watching):
     def on_fit_begin(self, trainer: Trainer) -> None:
         if trainer.epoch == 0:
             self.best, self.best_epoch, self.waited, self._kept = math.nan, 0, 0, {}
+        elif self.waited >= self.patience:
+            trainer.stop()  # it was over
 
     def on_epoch_end(self, trainer: Trainer, numbers: Numbers) -> None:
         if self.is_better(trainer, numbers):

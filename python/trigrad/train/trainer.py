@@ -194,6 +194,14 @@ class Trainer(Passes):
                 f"[fit] validation_split is {validation_split}, expected a share from 0 to 1 of events in memory, without "
                 "validation_data"
             )
+        if isinstance(data, Data) and validation_split and not 0 < round(data.n * validation_split) < data.n:
+            raise ValueError(
+                f"[fit] validation_split is {validation_split}, which leaves all {data.n} events to one side"
+            )
+        if isinstance(data, Stream) and self._metrics and held is None:
+            raise ValueError(
+                "[fit] metrics are found on validation_data where X makes batches, which are gone when they are used"
+            )
         self._callbacks = list(callbacks)
         if resume is not None:
             self.load_checkpoint(resume)
@@ -229,6 +237,7 @@ class Trainer(Passes):
                         now.position.lr = real(self._optimizer.param_groups[0]["lr"])
                     numbers["lr"] = now.position.lr
                 numbers["loss"] = self._epoch_of(data, shuffle, generator)
+                now.is_torn = True  # neither in this epoch any more, nor at its end
                 if held is not None:
                     numbers["val_loss"] = self._judged(held)
                 if self._metrics:
@@ -240,7 +249,7 @@ class Trainer(Passes):
                 elif self._scheduler is not None:
                     self._scheduler.step()
                 now.position = checkpoint.Position(epoch, split=now.position.split)
-                self._between = True
+                self._between, now.is_torn = True, False
                 self._tell("on_epoch_complete")
                 if every and (epoch % every == 0 or self._is_over()):
                     words = "".join(f"  {name} {x:.5f}" for name, x in numbers.items() if name != "lr")
@@ -376,12 +385,7 @@ class Trainer(Passes):
             here = None
             position.split = drawn.get_state() if share else None
         if share and isinstance(data, Data):
-            order = randperm(data.n, generator=generator)
-            cut = round(data.n * share)
-            if not 0 < cut < data.n:
-                raise ValueError(
-                    f"[fit] validation_split is {share}, which leaves {cut} of {data.n} events to one side"
-                )
+            order, cut = randperm(data.n, generator=generator), round(data.n * share)
             parts = (sort(order[:cut]).values, sort(order[cut:]).values)
             held = Data(data.tables, data.n_inputs, data.batch_size, parts[0])
             data = Data(data.tables, data.n_inputs, data.batch_size, parts[1])
@@ -437,8 +441,9 @@ class Trainer(Passes):
         """
         if self._running.is_torn:
             raise RuntimeError(
-                "[save_checkpoint] the training was interrupted in the middle of a step, and could not go on with the same bits; "
-                "tg.save(model, path) keeps the weights, load_checkpoint() goes back to an earlier file"
+                "[save_checkpoint] the training stands in the middle of a step, or between the last one of an epoch and its end, and "
+                "could not go on from there with the same bits; save in on_batch_end or on_epoch_complete. tg.save(model, path) "
+                "keeps the weights"
             )
         said = {"epochs": self._running.position.epoch, "data": self._running.facts.hash}
         save_file(checkpoint.gather(self), path, provenance=said)

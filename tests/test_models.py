@@ -368,6 +368,14 @@ def test_a_function_of_ones_own() -> None:
 # ---- where it comes from
 
 
+def test_a_compiled_model() -> None:
+    model = deep().eval()
+    compiled = tg.compile(model)
+    compiled(tg.ones(2, 4))
+    assert_same(model, back(compiled))
+    assert_same(model, back(model, model=deep()))
+
+
 def test_provenance(tmp_path: Path) -> None:
     tg.manual_seed(42)
     path = tmp_path / "m.safetensors"

@@ -82,7 +82,8 @@ class _Writer:
         if hasattr(value, "named_modules") and tensors:
             from trigrad.nn._architecture import Writer
 
-            return {"module": Writer(self.add, self.encode).node(value, path)}
+            module = getattr(value, "__wrapped__", value)  # of a compiled one
+            return {"module": Writer(self.add, self.encode).node(module, path)}
         remedy = "; make it a tensor with trigrad.from_numpy" if hasattr(value, "__array_interface__") else ""
         raise TypeError(
             f"[save] got a {type(value).__name__} at {_place(path)}, expected tensors, modules, numbers, strings, bools, None, "

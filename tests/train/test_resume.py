@@ -61,7 +61,8 @@ def made(
 
 
 def assert_same_trainers(a: tg.Trainer, b: tg.Trainer) -> None:
-    assert_same(a.model, b.model, a.optimizer, b.optimizer)
+    models = [getattr(t.model, "__wrapped__", t.model) for t in (a, b)]
+    assert_same(*models, a.optimizer, b.optimizer)
     assert a.history == b.history
     assert [g["lr"] for g in a.optimizer.param_groups] == [g["lr"] for g in b.optimizer.param_groups]
 
@@ -147,6 +148,50 @@ def test_options_of_fit(fit: dict[str, Any], tmp_path: Path) -> None:
 
 def test_without_plans(tmp_path: Path) -> None:
     ten_and_five(tmp_path / "c", compile=False)
+
+
+def test_a_compiled_model(tmp_path: Path) -> None:
+    ten_and_five(tmp_path / "c", make=lambda: tg.compile(noisy()), optimizer=lambda m: adam(m.__wrapped__))
+
+
+def test_what_else_is_learned(tmp_path: Path) -> None:
+    """Parameters of the loss, and some that belong to nobody."""
+
+    class Scaled(tg.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = tg.nn.Parameter(tg.ones(3))
+
+        def forward(self, p: Any, t: Any) -> Any:
+            return F.cross_entropy(p * self.scale, t)
+
+    X, y, _ = events()
+
+    def trainer(seed: int) -> tuple[tg.Trainer, Any]:
+        tg.manual_seed(seed)
+        model, loss, free = noisy(), Scaled(), tg.nn.Parameter(tg.randn(3))
+        learned = [*model.parameters(), *loss.parameters(), free]
+        return tg.Trainer(model, lambda p, t: loss(p + free, t), tg.optim.Adam(learned, lr=0.01)), free
+
+    whole, expected = trainer(1)
+    whole.fit(X, y, epochs=4, batch_size=16)
+    first, _ = trainer(1)
+    first.fit(X, y, epochs=2, batch_size=16)
+    first.save_checkpoint(tmp_path / "c")
+    second, found = trainer(2)
+    second.fit(X, y, epochs=4, batch_size=16, resume=tmp_path / "c")
+    assert same_bits(expected, found)
+    assert_same_trainers(whole, second)
+
+
+def test_a_function_has_no_names(tmp_path: Path) -> None:
+    X, y, _ = events()
+    net = noisy()
+    trainer = tg.Trainer(lambda x: net(x), F.cross_entropy, adam(net))
+    for callback in (Checkpoint(tmp_path / "c"), EarlyStopping("loss")):
+        with pytest.raises(TypeError, match="the model is a function, whose numbers cannot be kept; expected a module"):
+            trainer.fit(X, y, epochs=1, batch_size=16, callbacks=[callback])
+    trainer.fit(X, y, epochs=1, batch_size=16, callbacks=[EarlyStopping("loss", restore_best=False)])
 
 
 def test_a_generator_of_its_own(tmp_path: Path) -> None:

@@ -139,6 +139,8 @@ class EarlyStopping(_Watching):
         self._kept: dict[str, Tensor] = {}
 
     def on_fit_begin(self, trainer: Trainer) -> None:
+        if self.restore_best:
+            checkpoint.contents(trainer)  # what cannot be kept is told before the first epoch
         if trainer.epoch == 0:
             self.best, self.best_epoch, self.waited, self._kept = math.nan, 0, 0, {}
         elif self.waited >= self.patience:
@@ -148,7 +150,7 @@ class EarlyStopping(_Watching):
         if self.is_better(trainer, numbers):
             self.waited = 0
             if self.restore_best:
-                held = checkpoint.contents(trainer.model, trainer.optimizer)
+                held = checkpoint.contents(trainer)
                 self._kept = {name: t.detach().clone() for name, t in held.items()}
             return
         self.waited += 1
@@ -157,7 +159,7 @@ class EarlyStopping(_Watching):
 
     def on_fit_end(self, trainer: Trainer) -> None:
         if self._kept:
-            checkpoint.put_back(checkpoint.contents(trainer.model, trainer.optimizer), self._kept)
+            checkpoint.put_back(checkpoint.contents(trainer), self._kept)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited, "kept": self._kept}
@@ -205,6 +207,7 @@ class Checkpoint(_Watching):
         return self.every_batches is not None
 
     def on_fit_begin(self, trainer: Trainer) -> None:
+        checkpoint.contents(trainer)  # what cannot be saved is told before the first epoch
         self.path.format(epoch=1)
         _sweep(self.path)
         trainer.remember_data()
@@ -316,7 +319,9 @@ class GradientMonitor(Callback):
         self.each_parameter, self.stop = each_parameter, stop
 
     def on_epoch_end(self, trainer: Trainer, numbers: Numbers) -> None:
-        held = checkpoint.contents(trainer.model, trainer.optimizer)
+        held = {str(i): p for i, p in enumerate(p for g in trainer.optimizer.param_groups for p in g["params"])}
+        if isinstance(trainer.model, Module):
+            held = dict(trainer.model.named_parameters())
         squares = {n: float(ops.sum(ops.square(p.grad.double()))) for n, p in held.items() if p.grad is not None}
         numbers["grad_norm"] = math.sqrt(sum(squares.values()))
         if self.each_parameter:

@@ -65,11 +65,18 @@ def _tensors(module: Any) -> Iterator[tuple[str, Tensor]]:
         yield from module.named_buffers()
 
 
-def contents(module: Any, optimizer: Any) -> dict[str, Tensor]:
-    """The numbers of a model by name; of a function those that the optimizer changes."""
-    if isinstance(module, Module):
-        return dict(_tensors(module))
-    return {str(i): p for i, p in enumerate(p for g in optimizer.param_groups for p in g["params"])}
+def contents(trainer: Trainer) -> dict[str, Tensor]:
+    """The numbers of the model by name, and what else the optimizer changes."""
+    model = getattr(trainer.model, "__wrapped__", trainer.model)  # of a compiled one
+    if not isinstance(model, Module):
+        raise TypeError(
+            f"[Trainer] the model is a {type(model).__name__}, whose numbers cannot be kept; expected a module, which knows its "
+            "parameters and buffers"
+        )
+    found = dict(_tensors(model))
+    known = {*found.values(), *(t for _, t in _tensors(trainer.loss))}
+    others = (p for group in trainer.optimizer.param_groups for p in group["params"] if p not in known)
+    return found | {f"optimizer {i}": p for i, p in enumerate(others)}
 
 
 def put_back(held: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
@@ -99,12 +106,12 @@ def gather(trainer: Trainer) -> dict[str, Any]:
     position["default"] = default_generator.get_state()
     if isinstance(position["order"], tuple):
         position["order"] = rebuilt(*position["order"]).get_state()
-    frozen = [name for name, p in contents(trainer.model, trainer.optimizer).items() if not p.requires_grad]
+    frozen = [name for name, p in contents(trainer).items() if not p.requires_grad]
     rng = {name: position.pop(name) for name in ("default", "generator", "order", "split")}
     return {
         "kind": KIND,
         "model": {
-            "tensors": {n: t.detach() for n, t in contents(trainer.model, trainer.optimizer).items()},
+            "tensors": {n: t.detach() for n, t in contents(trainer).items()},
             "frozen": frozen,
         },
         "loss": {name: t.detach() for name, t in _tensors(trainer.loss)},
@@ -154,7 +161,7 @@ def check(trainer: Trainer, state: Any) -> None:
     if not whole or len(schedules) != len(trainer._schedulers):
         fail("a part of the checkpoint is damaged")
     for what, held, given in (
-        ("model", contents(trainer.model, trainer.optimizer), tensors),
+        ("model", contents(trainer), tensors),
         ("loss", dict(_tensors(trainer.loss)), state["loss"]),
     ):
         if (wrong := _misfit(what, held, given)) is not None:
@@ -169,7 +176,7 @@ def check(trainer: Trainer, state: Any) -> None:
 def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     """Go back to a state that was checked; callbacks get theirs when fit() knows them."""
     trainer.optimizer.load_state_dict(state["optimizer"])  # refuses by itself what does not fit
-    held = contents(trainer.model, trainer.optimizer)
+    held = contents(trainer)
     put_back(held, state["model"]["tensors"])
     for name, tensor in held.items():
         if tensor.requires_grad == (name in state["model"]["frozen"]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -134,6 +133,8 @@ def fingerprint(*arrays: Any) -> str:
     >>> a == b, len(a)
     (False, 71)
     """
+    import hashlib
+
     made = hashlib.sha256()
     for array in arrays:
         table = array.detach() if isinstance(array, Tensor) else as_tensor(array)

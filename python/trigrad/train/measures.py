@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trigrad import _core, metrics, ops
+from trigrad import _core, ops
 from trigrad._core import Tensor
 from trigrad.nn import functional as F
 from trigrad.nn.losses import BCELoss
@@ -58,6 +58,8 @@ def _truth(target: Tensor) -> Tensor:
 
 
 def _named(name: str, probabilities: bool) -> Measure:
+    from trigrad import metrics  # loaded when it is wanted
+
     full = SHORT.get(name, name).removesuffix("_score")
     full = full if full != "brier" else "brier_score_loss"
     function: Any = getattr(metrics, f"{full}_score", None) or getattr(metrics, full, None)

@@ -9,7 +9,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -441,6 +441,12 @@ BROKEN: dict[str, Callable[[Any], Any]] = {
     "has in_features = True, expected int": setting(in_features=True),
     "has no out_features": lambda n: first(n)["settings"].pop("out_features"),
     "has no weight": lambda n: first(n)["parameters"].pop("weight"),
+    "says that it has 9 entries, but has": lambda n: n["modules"].update(
+        {"2": {"class": "ParameterList", "settings": {"_size": 9}}}
+    ),
+    r"says that it has \['a'\], but has": lambda n: n["modules"].update(
+        {"2": {"class": "ParameterDict", "settings": {"_keys": {"dict": [["a", None]]}}}}
+    ),
     r"\(Linear\) has no weight": lambda n: first(n)["parameters"].update(weight=None),
     "has settings with the name 'forward'": setting(forward=1),
     "has settings with the name '_parameters'": setting(_parameters={"dict": []}),
@@ -573,6 +579,95 @@ def test_mutated_files(full: bool) -> None:
                     model(x)
     assert read > 0
     assert largest < 2 * len(content) + 4096
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where there is something in a tree of JSON."""
+    yield path
+    for key, below in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield from places(below, (*path, key))
+
+
+def at(tree: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        tree = tree[key]
+    return tree
+
+
+JUNK: list[Any] = [
+    *(None, True, 0, -1, 2**63, 1.5, "", "x", "0.weight", [], {}, 10**12, {"tensor": "t.2.0"}, {"float": "nan"}),
+    *(
+        {"tuple": [1, 2]},
+        {"dict": []},
+        {"function": "tanh"},
+        {"same": ""},
+        {"same": "0"},
+        [1, 2],
+        {"class": "Identity"},
+    ),
+    {"module": {"class": "ReLU", "settings": {"inplace": True}}},
+]
+NAMES = [
+    "forward",
+    "_parameters",
+    "x",
+    "training",
+    "weight",
+    "0",
+    "__class__",
+    "class",
+    "modules",
+    "extra",
+    "_hooks",
+    "a.b",
+]
+
+
+def test_mutated_architectures(full: bool) -> None:
+    """JSON in order, but with parts that are removed, exchanged or replaced: refused as any file, or a model that can be
+    shown, called and saved."""
+    others = nn.Sequential(
+        nn.Lambda(tg.tanh), instance("ParameterList"), instance("ParameterDict"), instance("LayerNorm")
+    )
+    others.append(instance("LazyLinear")).append(instance("Unflatten")).append(others[0])
+    models = {
+        "deep": deep(),
+        "others": others,
+        "t": (1, 2.5, [tg.arange(3)]),
+        "scaler": tg.realtime.Scaler(scale=[1.0]),
+    }
+    header, data = parts(written(models))
+    metadata, tree = header["__metadata__"], json.loads(header["__metadata__"]["trigrad.tree"])
+    everywhere, draw, read = list(places(tree))[1:], random.Random(3), 0
+    for _ in range(20_000 if full else 700):
+        changed = copy.deepcopy(tree)
+        for _ in range(draw.randint(1, 2)):
+            path = draw.choice(everywhere)
+            with contextlib.suppress(KeyError, IndexError, TypeError, AttributeError):  # of what is no more there
+                parent, new = at(changed, path[:-1]), copy.deepcopy(draw.choice(JUNK))
+                kind = draw.randrange(4)
+                if kind == 0:
+                    parent[path[-1]] = new
+                elif kind == 1:
+                    parent[path[-1]] = copy.deepcopy(at(tree, draw.choice(everywhere)))
+                elif kind == 2:
+                    del parent[path[-1]]
+                else:
+                    parent[draw.choice(NAMES)] = new
+        metadata["trigrad.tree"] = json.dumps(changed)
+        try:
+            found = tg.load(io.BytesIO(joined(header, data)))
+        except ValueError as error:
+            assert str(error).startswith("[load]"), changed  # noqa: PT017
+            continue
+        read += 1
+        for model in found.values() if isinstance(found, dict) else ():
+            if isinstance(model, nn.Module):
+                repr(model)
+                written(model)
+                with contextlib.suppress(RuntimeError, ValueError, TypeError, IndexError, AttributeError):
+                    model(tg.ones(2, 4))
+    assert read > 0
 
 
 def test_without_the_code_that_made_it(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from trigrad import _core
 from trigrad._autograd import no_grad
 from trigrad._core import Tensor
 from trigrad.nn._state import Stateful
+from trigrad.nn.containers import ParameterDict, ParameterList
 from trigrad.nn.module import Module
 from trigrad.nn.parameter import Buffer, Parameter
 
@@ -118,6 +119,14 @@ def _faults(cls: type[Module], settings: Any, tensors: Mapping[str, Any], module
         for name, hint in group.items():
             if name not in held or (held[name] is None and not _without_none(hint)[1]):
                 yield f"has no {name}"
+    entries = {*settings, *tensors, *modules}
+    size, keys = settings.get("_size"), settings.get("_keys")
+    if cls is ParameterList and type(size) is int:
+        numbers = {name for name in entries if name.isdigit()}
+        if size != len(numbers) or numbers != {str(i) for i in range(len(numbers))}:
+            yield f"says that it has {size} entries, but has {sorted(numbers)!r:.100}"
+    if cls is ParameterDict and isinstance(keys, dict) and not set(keys) <= entries:
+        yield f"says that it has {sorted(map(str, keys))!r:.100}, but has {sorted(entries)!r:.100}"
 
 
 def _misshapen(module: Module, shapes: Mapping[str, tuple[int, ...] | None]) -> Iterator[str]:

@@ -100,19 +100,18 @@ def _misfit(what: str, held: Mapping[str, Tensor], given: Any) -> str | None:
 
 def gather(trainer: Trainer) -> dict[str, Any]:
     """What a file holds (docs/training.md)."""
-    now = trainer._running
+    now, held = trainer._running, contents(trainer)
     position = dict(vars(now.position))
     position["generator"] = None if now.generator is None else now.generator.get_state()
     position["default"] = default_generator.get_state()
     if isinstance(position["order"], tuple):
         position["order"] = rebuilt(*position["order"]).get_state()
-    frozen = [name for name, p in contents(trainer).items() if not p.requires_grad]
     rng = {name: position.pop(name) for name in ("default", "generator", "order", "split")}
     return {
         "kind": KIND,
         "model": {
-            "tensors": {n: t.detach() for n, t in contents(trainer).items()},
-            "frozen": frozen,
+            "tensors": {name: t.detach() for name, t in held.items()},
+            "learned": [name for name, t in held.items() if t.requires_grad],
         },
         "loss": {name: t.detach() for name, t in _tensors(trainer.loss)},
         "optimizer": trainer.optimizer.state_dict(),
@@ -152,13 +151,24 @@ def check(trainer: Trainer, state: Any) -> None:
         for generator in rng.values():
             if generator is not None:
                 Generator().set_state(generator)
-        position, _ = Position(**state["position"], **rng), Facts(**state["data"])
-        dict(state["callbacks"]), {name: list(numbers) for name, numbers in state["history"].items()}
-        tensors, schedules = state["model"]["tensors"], tuple(state["schedulers"])
-        whole = position.epoch >= 0 and position.batch >= 0 and isinstance(state["model"]["frozen"], list)
-    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+        position, facts = Position(**state["position"], **rng), Facts(**state["data"])
+        tensors, schedules, learned = state["model"]["tensors"], tuple(state["schedulers"]), state["model"]["learned"]
+        kinds: list[tuple[Any, Any]] = [(x, int) for x in (position.epoch, position.batch)]
+        kinds += [(x, Tensor) for x in (position.losses, position.rows) if x is not None]
+        kinds += [(x, (int, float, str)) for x in (*vars(facts).values(), position.lr) if x is not None]
+        kinds += [(learned, list), *((s, dict) for _, s in state["callbacks"])]
+        kinds += [(s, dict) for s in schedules if s is not None]
+        kinds += [(numbers, list) for numbers in state["history"].values()]
+        sound = all(isinstance(x, kind) for x, kind in kinds)
+        sound = sound and all(t.is_floating_point() for name, t in tensors.items() if name in learned)
+        sound = (
+            sound
+            and position.epoch >= 0
+            and position.batch == (len(position.losses) if position.losses is not None else 0)
+        )
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, IndexError) as error:
         fail(f"a part of the checkpoint is damaged: {error}")
-    if not whole or len(schedules) != len(trainer._schedulers):
+    if not sound or len(schedules) != len(trainer._schedulers):
         fail("a part of the checkpoint is damaged")
     for what, held, given in (
         ("model", contents(trainer), tensors),
@@ -175,12 +185,15 @@ def check(trainer: Trainer, state: Any) -> None:
 
 def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     """Go back to a state that was checked; callbacks get theirs when fit() knows them."""
-    trainer.optimizer.load_state_dict(state["optimizer"])  # refuses by itself what does not fit
+    try:
+        trainer.optimizer.load_state_dict(state["optimizer"])  # refuses by itself what does not fit
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, IndexError) as error:
+        raise ValueError(f"[load_checkpoint] the state of the optimizer does not fit: {error}") from None
     held = contents(trainer)
     put_back(held, state["model"]["tensors"])
     for name, tensor in held.items():
-        if tensor.requires_grad == (name in state["model"]["frozen"]):
-            tensor.requires_grad_(name not in state["model"]["frozen"])
+        if tensor.requires_grad != (name in state["model"]["learned"]):
+            tensor.requires_grad_(not tensor.requires_grad)
     put_back(dict(_tensors(trainer.loss)), state["loss"])
     for schedule, given in zip(trainer._schedulers, state["schedulers"], strict=True):
         if schedule is not None:
@@ -200,5 +213,8 @@ def restore_callbacks(callbacks: list[Any], saved: list[Any]) -> None:
             f"[fit] the checkpoint has the state of the callbacks {[n for n, _ in with_state]}, but this fit has "
             f"{[type(c).__name__ for c in wanted]}; give it the same ones"
         )
-    for callback, (_, state) in zip(wanted, with_state, strict=True):
-        callback.load_state_dict(state)
+    for callback, (name, state) in zip(wanted, with_state, strict=True):
+        try:
+            callback.load_state_dict(state)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"[fit] the state of {name} in the checkpoint is damaged: {error!r}") from None

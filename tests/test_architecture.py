@@ -166,7 +166,8 @@ MODULE_MAY_IMPORT = {
         "_functional",
     },
     "_docs": {"ops"},
-    "_saving": {"_core", "_creation", "_device"},
+    "_safetensors": {"_core"},
+    "_saving": {"_core", "_creation", "_device", "_random", "_safetensors", "_warnings", "nn"},
     "_paths": {"_core"},
     "testing": {"_core", "ops", "_creation", "_reductions"},
     "_losses": {
@@ -183,7 +184,10 @@ MODULE_MAY_IMPORT = {
     "accelerator": {"_device", "cuda"},
     "backends": set(),
     "cuda": set(),
-    "train": {"_core", "ops", "_creation", "_random", "_autograd", "_compile", "nn", "optim"},
+    "train": {
+        *{"_core", "ops", "_creation", "_random", "_autograd", "_compile", "_saving", "_warnings", "nn", "optim"},
+        *{"_ordering", "diagnostics", "metrics"},
+    },
     "metrics": {"_core", "ops", "_indexing", "_ordering"},
     "_report": {"_core"},
     "trigrad": {

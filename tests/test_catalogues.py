@@ -35,6 +35,7 @@ NOT_COMPARED = {
     "test_compile.py": "compile",
     "test_printing.py": "set_printoptions",
     "test_saving.py": "save load",
+    "test_models.py": "provenance",
     "realtime/test_plan.py": "get_cmake_dir get_include",
     "autograd/test_graph.py": "graph",
     "test_memory.py": "memory_stats empty_cache reset_peak_memory_stats",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -228,6 +230,59 @@ def test_an_error_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
     assert os.listdir(tmp_path) == ["f"]
 
 
+def test_a_full_disk() -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("the system has no /dev/full")
+    with open("/dev/full", "wb", buffering=0) as file, pytest.raises(OSError, match="No space left") as caught:
+        tg.save(tg.ones(1000), file)
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_a_disk_that_fills_up_while_it_writes(tmp_path: Path) -> None:
+    """The system's limit on the size of a file stands for the disk."""
+    code = """if True:
+        import resource, sys, trigrad as tg
+        tg.save([1], sys.argv[1])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        try:
+            tg.save(tg.ones(1 << 20), sys.argv[1])
+        except OSError as error:
+            print(error.errno, error, sep="|")
+        print(tg.load(sys.argv[1]))
+    """
+    path = tmp_path / "state.safetensors"
+    found = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout
+    number, words, old = found.replace("|", "\n", 1).splitlines()
+    assert int(number) == errno.EFBIG
+    assert "[save] File too large; nothing was written, and a file that was there is as it was" in words
+    assert str(path) in words
+    assert old == "[1]"
+    assert os.listdir(tmp_path) == ["state.safetensors"]
+
+
+def test_a_folder_that_may_not_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "f"
+    tg.save([1], path)
+    if os.geteuid() == 0:  # whom permissions do not stop
+        really = open
+
+        def refuse(name: Any, mode: str = "r", *more: Any) -> Any:
+            if "x" in mode:
+                raise PermissionError(errno.EACCES, "Permission denied", name)
+            return really(name, mode, *more)
+
+        monkeypatch.setattr("builtins.open", refuse)
+    else:
+        tmp_path.chmod(0o500)
+    with pytest.raises(
+        PermissionError, match=r"\[save\] Permission denied; nothing was written.*choose another folder"
+    ):
+        tg.save([2], path)
+    monkeypatch.undo()
+    tmp_path.chmod(0o700)
+    assert tg.load(path) == [1]
+
+
 def test_interrupted_while_it_writes(tmp_path: Path) -> None:
     code = """if True:
         import signal, sys, trigrad as tg
@@ -279,6 +334,11 @@ def test_the_file_is_what_the_page_says() -> None:
     }
     assert data == np.array([1, 2], "<f4").tobytes() + b"\1"
     assert json.loads(metadata.pop("trigrad.tree")) == {"dict": [["flag", {"tensor": "flag"}], ["w", {"tensor": "w"}]]}
+    assert json.loads(metadata.pop("trigrad.provenance")) == {
+        "seed": tg.initial_seed(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
     assert metadata == {
         "trigrad.format": "1",
         "trigrad.version": tg.__version__,

@@ -53,6 +53,7 @@ def _refuse_recording(what: str) -> None:
 
 
 _generators: weakref.WeakSet[Generator] = weakref.WeakSet()
+background: set[int] = set()  # threads that may not draw from the default generator
 
 
 class Generator:
@@ -97,6 +98,11 @@ class Generator:
 
     def draw(self, sample: Callable[[int, int, int], Tensor]) -> Tensor:
         """sample(seed, stream, step); the step rises unless that raises."""
+        if background and self is default_generator and threading.get_ident() in background:
+            raise RuntimeError(
+                "[random] numbers of the default generator were drawn in the thread that fetches batches ahead, where their order "
+                "would not repeat; give what draws them a generator of its own, or fit(prefetch=0)"
+            )
         with self._lock:
             _core.mark_draw(("draw", self, self._seed, self._step), self._seed, self._step)
             result = sample(self._seed, EAGER_STREAM, self._step)

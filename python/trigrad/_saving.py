@@ -1,4 +1,5 @@
-"""Files of tensors: nested dicts, lists and tuples of tensors and plain values, as a valid .safetensors file.
+"""Files of tensors and models: nested dicts, lists and tuples of tensors, modules and plain values, as a valid .safetensors
+file.
 
 docs/format.md describes the file. Nothing of it is ever executed, and everything in it is checked before memory is taken.
 """
@@ -6,39 +7,31 @@ docs/format.md describes the file. Nothing of it is ever executed, and everythin
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 import os
-from collections.abc import Iterator, Mapping
-from typing import IO, Any, TypeAlias
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any, NamedTuple, TypeAlias
 
 from trigrad import _core
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument
 from trigrad._device import require_cpu
+from trigrad._random import initial_seed
+from trigrad._safetensors import Entry, is_path, parse, pieces, read_header, read_tensors, wrong
+from trigrad._warnings import warn
 
-__all__ = ["load", "save"]
+__all__ = ["load", "provenance", "save"]
 
 Path: TypeAlias = "str | os.PathLike[str]"
 
 FORMAT = "1"
-DTYPES = {
-    "F64": _core.float64,
-    "F32": _core.float32,
-    "F16": _core.float16,
-    "BF16": _core.bfloat16,
-    "I64": _core.int64,
-    "I32": _core.int32,
-    "I16": _core.int16,
-    "I8": _core.int8,
-    "U32": _core.uint32,
-    "U16": _core.uint16,
-    "U8": _core.uint8,
-    "BOOL": _core.bool,
-}
-NAMES = {dtype: name for name, dtype in DTYPES.items()}
-LONGEST_HEADER = 100_000_000  # bytes, as the safetensors library has it
 DEEPEST = 64  # levels of dicts, lists and tuples
 WHOLE = range(-(2**63), 2**64)  # the integers that a file holds
+PARAMETER = 1  # the role of a tensor that is one (nn/parameter.py)
+OBJECTS = {"Scaler": "trigrad.realtime", "Standardizer": "trigrad.data"}  # with _saved() -> dict and _restored(dict)
 
 
 # ---- writing
@@ -50,22 +43,21 @@ class _Writer:
     def __init__(self) -> None:
         self.tensors: dict[str, Tensor] = {}
 
-    def name(self, path: tuple[str, ...]) -> str:
-        """The path, as far as it is free: two keys may read alike."""
-        name = ".".join(path) or "tensor"
-        name = name.encode("utf-8", "replace").decode()
+    def add(self, tensor: Tensor, path: tuple[str, ...]) -> str:
+        """The name of a tensor: its path, as far as that is free and none of a file. Two keys may read alike."""
+        name = (".".join(path) or "tensor").encode("utf-8", "replace").decode()
+        if is_path(name):
+            name = name.replace("/", "_").replace("\\", "_").replace("\0", "_")
+            name = name + "'" if is_path(name) else name
         while name in self.tensors or name == "__metadata__":
             name += "'"
+        self.tensors[name] = tensor
         return name
 
-    def encode(self, value: Any, path: tuple[str, ...]) -> Any:
-        """Plain JSON for plain values and lists; an object of one entry, which says what it is, for all else."""
+    def encode(self, value: Any, path: tuple[str, ...], tensors: bool = True) -> Any:
+        """Plain JSON for plain values and lists; an object that says what it is for all else."""
         if len(path) > DEEPEST:
             raise ValueError(f"[save] the object is nested more than {DEEPEST} levels deep (does it contain itself?)")
-        if isinstance(value, Tensor):
-            name = self.name(path)
-            self.tensors[name] = value
-            return {"tensor": name}
         if value is None or isinstance(value, (bool, str)):
             return value if value is None or isinstance(value, bool) else str(value)
         if isinstance(value, int):
@@ -75,16 +67,27 @@ class _Writer:
         if isinstance(value, float):
             return float(value) if math.isfinite(value) else {"float": repr(float(value))}
         if isinstance(value, Mapping):
-            return {"dict": [[_key(k, path), self.encode(v, (*path, str(k)))] for k, v in value.items()]}
+            return {"dict": [[_key(k, path), self.encode(v, (*path, str(k)), tensors)] for k, v in value.items()]}
         if isinstance(value, (list, tuple)):
-            items = [self.encode(v, (*path, str(i))) for i, v in enumerate(value)]
+            items = [self.encode(v, (*path, str(i)), tensors) for i, v in enumerate(value)]
             return items if isinstance(value, list) else {"tuple": items}
+        if isinstance(value, Tensor) and tensors:
+            kind, usual = ("parameter", True) if value._role == PARAMETER else ("tensor", False)
+            node: dict[str, Any] = {kind: self.add(value, path)}
+            return node if value.requires_grad is usual else node | {"requires_grad": value.requires_grad}
         if hasattr(value, "dtype") and getattr(value, "shape", None) == () and hasattr(value, "item"):
             return self.encode(value.item(), path)  # a numpy scalar
+        if OBJECTS.get(type(value).__name__) == type(value).__module__.rpartition("._")[0] and tensors:
+            return {"object": type(value).__name__, "parts": self.encode(value._saved(), path)}
+        if hasattr(value, "named_modules") and tensors:
+            from trigrad.nn._architecture import Writer
+
+            module = getattr(value, "__wrapped__", value)  # of a compiled one
+            return {"module": Writer(self.add, self.encode).node(module, path)}
         remedy = "; make it a tensor with trigrad.from_numpy" if hasattr(value, "__array_interface__") else ""
         raise TypeError(
-            f"[save] got a {type(value).__name__} at {_place(path)}, expected tensors, numbers, strings, bools, None, and "
-            f"dicts, lists and tuples of them{remedy}"
+            f"[save] got a {type(value).__name__} at {_place(path)}, expected tensors, modules, numbers, strings, bools, None, "
+            f"and dicts, lists and tuples of them{remedy}"
         )
 
 
@@ -100,69 +103,82 @@ def _key(key: Any, path: tuple[str, ...]) -> str | int:
     raise TypeError(f"[save] the dict at {_place(path)} has the key {key!r}, expected strings and integers of 64 bits")
 
 
-def _pieces(obj: Any) -> Iterator[bytes]:
+def _pieces(obj: Any, more: Mapping[str, Any] | None) -> Iterator[bytes]:
     """The file, piece by piece."""
     import json
 
+    import numpy
+
     writer = _Writer()
     tree = writer.encode(obj, ())
-    # The largest elements come first, so that every tensor is aligned to its own.
-    order = sorted(writer.tensors.items(), key=lambda item: -item[1].itemsize)
-    header: dict[str, Any] = {
-        "__metadata__": {
-            "trigrad.format": FORMAT,
-            "trigrad.version": _core.build_info()["version"],
-            "trigrad.arithmetic_version": str(_core.build_info()["arithmetic_version"]),
-            "trigrad.tree": json.dumps(tree, separators=(",", ":")),
-        }
+    if not isinstance(more, (Mapping, type(None))):
+        raise TypeError(f"[save] provenance is a {type(more).__name__}, expected a dict")
+    made = {"seed": initial_seed(), "python": platform.python_version(), "numpy": numpy.__version__, **(more or {})}
+    try:
+        said = json.dumps(made, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"[save] provenance is expected to hold JSON's values alone: {error}") from None
+    metadata = {
+        "trigrad.format": FORMAT,
+        "trigrad.version": _core.build_info()["version"],
+        "trigrad.arithmetic_version": str(_core.build_info()["arithmetic_version"]),
+        "trigrad.tree": json.dumps(tree, separators=(",", ":")),
+        "trigrad.provenance": said,
     }
-    at = 0
-    for name, x in order:
-        header[name] = {"dtype": NAMES[x.dtype], "shape": list(x.shape), "data_offsets": [at, at + x.nbytes]}
-        at += x.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    if len(text) > LONGEST_HEADER:
-        raise ValueError(f"[save] the header would have {len(text)} bytes, expected at most {LONGEST_HEADER}")
-    yield len(text).to_bytes(8, "little")
-    yield text
-    for _, x in order:
-        yield x._bytes()
+    return pieces(writer.tensors, metadata)
 
 
-def save(obj: Any, f: Path | IO[bytes]) -> None:
-    """Write tensors, numbers, strings, bools, None, and dicts, lists and tuples of them, to a path or a file opened for
-    writing bytes. Every tensor is written by value: tensors that share memory come back apart. A file appears under its
-    name when it is complete, or not at all.
+def save(obj: Any, f: Path | IO[bytes], *, provenance: Mapping[str, Any] | None = None) -> None:
+    """Write a model, or tensors, numbers, strings, bools, None, and dicts, lists and tuples of all these, to a path or a file
+    opened for writing bytes. A file appears under its name when it is complete, or not at all.
 
     >>> import trigrad as tg, tempfile, os
-    >>> path = os.path.join(tempfile.mkdtemp(), "state.safetensors")
-    >>> tg.save({"weight": tg.ones(2), "epoch": 3}, path)
-    >>> tg.load(path)
-    {'weight': tensor([1., 1.]), 'epoch': 3}
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
+    >>> model = tg.nn.Sequential(tg.nn.Linear(2, 8), tg.nn.ReLU(), tg.nn.Linear(8, 1))
+    >>> tg.save({"model": model, "epoch": 3}, path, provenance={"data": "toy jets"})
+    >>> tg.load(path)["model"]
+    Sequential(
+      (0): Linear(in_features=2, out_features=8, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=8, out_features=1, bias=True)
+    )
+    >>> tg.provenance(path)["data"]
+    'toy jets'
+
+    Of a module are written its class, settings, parameters, buffers, modes and what of it requires a gradient; one of
+    `trigrad.nn` is made again from that alone, for one of a class of your own see `load`. Hooks are refused. Tensors are
+    written by value: those that share memory come back apart, but a parameter or module that a model has in two places is
+    one again. `provenance` says where it comes from: JSON's values, kept beside the seed and the versions.
     """
+    content = _pieces(obj, provenance)
     if not isinstance(f, (str, os.PathLike)):
         if not hasattr(f, "write"):
             raise TypeError(f"[save] f is a {type(f).__name__}, expected a path or a file opened for writing bytes")
-        for piece in _pieces(obj):
+        for piece in content:
             f.write(piece)
         return
     target = os.path.realpath(f)
     # Beside the file, so that renaming it is one step; under a name that no other writer takes.
     beside = f"{target}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
-    pieces = _pieces(obj)
-    first = next(pieces)  # what cannot be saved is refused before a file is made
+    first = next(content)  # what cannot be saved is refused before a file is made
     try:
         with open(beside, "xb") as file:
             file.write(first)
-            for piece in pieces:
+            for piece in content:
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, target)
-    except BaseException:  # Ctrl-C too
-        with contextlib.suppress(FileNotFoundError):
+    except BaseException as error:  # Ctrl-C too
+        with contextlib.suppress(OSError):
             os.unlink(beside)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(
+                error.errno,
+                f"[save] {error.strerror}; nothing was written, and a file that was there is as it was. Free space, or choose "
+                "another folder",
+                str(f),
+            ) from None
         raise
     _sync_folder(os.path.dirname(target))
 
@@ -181,206 +197,270 @@ def _sync_folder(folder: str) -> None:
 # ---- reading
 
 
-def load(f: Path | IO[bytes], map_location: DeviceArgument = None, *, weights_only: bool = True) -> Any:
+def load(
+    f: Path | IO[bytes], map_location: DeviceArgument = None, *, weights_only: bool = True, model: Any = None
+) -> Any:
     """What `save` wrote, from a path or a file opened for reading bytes; a .safetensors file of another library is read as
     a dict of tensors. Everything is checked; a file that is not in order raises ValueError and says why. `weights_only` is
     there for PyTorch's sake: nothing in a file is ever executed.
 
+    A model with a class of your own in it takes the place that `model` has: one that is built in the same way (or a class or
+    function that makes one when called), and receives the numbers, modes and requires_grad of the file. Given a dict of
+    tensors, the model loads it as its state_dict.
+
     >>> import trigrad as tg, io
-    >>> file = io.BytesIO(); tg.save([tg.arange(3), None], file); _ = file.seek(0)
-    >>> tg.load(file)
-    [tensor([0, 1, 2]), None]
+    >>> class Net(tg.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.layer = tg.nn.Linear(2, 1)
+    ...     def forward(self, x):
+    ...         return self.layer(x) ** 2
+    >>> net, file = Net(), io.BytesIO()
+    >>> tg.save(net, file); _ = file.seek(0)
+    >>> tg.equal(tg.load(file, model=Net).layer.weight, net.layer.weight)
+    True
     """
     require_cpu("load", map_location)
+    with _opened(f) as (file, size):
+        return _read(file, size, model)
+
+
+def provenance(f: Path | IO[bytes]) -> dict[str, Any]:
+    """Where a file comes from: the versions of trigrad, its arithmetic, Python and NumPy, the seed that the default generator
+    had, and what `save` was given. Empty for a file of another library; only the header is read.
+
+    >>> import trigrad as tg, io
+    >>> file = io.BytesIO()
+    >>> tg.save(tg.ones(1), file, provenance={"epochs": 3}); _ = file.seek(0)
+    >>> found = tg.provenance(file)
+    >>> found["epochs"], found["trigrad"] == tg.__version__, found["arithmetic_version"]
+    (3, True, 1)
+    """
+    with _opened(f) as (file, size):
+        return _metadata(read_header(file, size)[0]).provenance
+
+
+@contextlib.contextmanager
+def _opened(f: Path | IO[bytes]) -> Iterator[tuple[IO[bytes], int]]:
+    """A file, and how many bytes it has from here on."""
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as file:
-            return _read(file, os.fstat(file.fileno()).st_size)
+            yield file, os.fstat(file.fileno()).st_size
+        return
     if not hasattr(f, "read"):
         raise TypeError(f"[load] f is a {type(f).__name__}, expected a path or a file opened for reading bytes")
     if hasattr(f, "seekable") and f.seekable():
         here = f.tell()
         size = f.seek(0, os.SEEK_END) - here
         f.seek(here)
-        return _read(f, size)
+        yield f, size
+        return
     import io
 
     whole = f.read()  # as large as what really comes
-    return _read(io.BytesIO(whole), len(whole))
+    yield io.BytesIO(whole), len(whole)
 
 
-def _wrong(what: str) -> ValueError:
-    return ValueError(f"[load] not a valid file: {what}")
+class _Metadata(NamedTuple):
+    tree: Any  # parsed, not checked
+    is_ours: bool
+    provenance: dict[str, Any]
 
 
-def _take(file: IO[bytes], n: int, what: str) -> bytes:
-    taken = file.read(n)
-    if not isinstance(taken, bytes):
-        raise TypeError("[load] the file was opened for text, expected one opened for bytes: open(path, 'rb')")
-    if len(taken) != n:
-        raise _wrong(f"it ends in {what}, after {len(taken)} of {n} bytes")
-    return taken
-
-
-def _read(file: IO[bytes], size: int) -> Any:
-    if size < 8:
-        raise _wrong(f"it has {size} bytes, expected at least 8")
-    length = int.from_bytes(_take(file, 8, "the length of its header"), "little")
-    if length > size - 8 or length > LONGEST_HEADER:
-        raise _wrong(f"its header claims {length} bytes, but at most {min(size - 8, LONGEST_HEADER)} can be there")
-    header = _parse(_take(file, length, "its header"), "its header")
-    if not isinstance(header, dict):
-        raise _wrong("its header is no JSON object")
-    metadata = _metadata(header.pop("__metadata__", {}))
-    entries = [(name, *_entry(name, value)) for name, value in header.items()]
-    entries.sort(key=lambda entry: entry[3:])
-    at = 0
-    for name, _, _, begin, end in entries:
-        if begin != at:
-            raise _wrong(f"tensor {name!r} begins at byte {begin}, expected {at}, where the one before it ends")
-        at = end
-    if at != size - 8 - length:
-        raise _wrong(f"its tensors have {at} bytes, but {size - 8 - length} follow the header")
-    tree = _tree(metadata, header)  # checked before memory is taken for the tensors
-    tensors = {}
-    for name, dtype, shape, begin, end in entries:
-        data = _take(file, end - begin, f"tensor {name!r}")
-        if dtype is _core.bool and data.translate(None, b"\0\1"):
-            raise _wrong(f"tensor {name!r} is BOOL and has bytes other than 0 and 1")
-        tensors[name] = _core.from_bytes(data, dtype, shape)
-    if tree is None:
-        return {name: tensors[name] for name in header}
-    return _decode(tree[0], tensors)
-
-
-def _parse(text: bytes, what: str) -> Any:
-    import json
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
-            names = [name for name, _ in pairs]
-            raise _wrong(f"{what} has the key {next(n for n in names if names.count(n) > 1)!r} twice")
-        return made
-
-    def refuse(constant: str) -> None:
-        raise _wrong(f"{what} has {constant}, which is no JSON")
-
-    try:
-        return json.loads(text.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
-    except UnicodeDecodeError as e:
-        raise _wrong(f"{what} is no UTF-8: {e.reason} at byte {e.start}") from None
-    except RecursionError:
-        raise _wrong(f"{what} is nested too deeply") from None
-    except json.JSONDecodeError as e:
-        raise _wrong(f"{what} is no JSON: {e}") from None
-    except ValueError as e:
-        raise e if str(e).startswith("[load]") else _wrong(f"{what} is no JSON: {e}") from None
-
-
-def _metadata(value: Any) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-        raise _wrong("__metadata__ is not an object of strings")
-    return value
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def _entry(name: str, value: Any) -> tuple[_core.dtype, tuple[int, ...], int, int]:
-    """What the header says of a tensor: dtype, shape, begin, end."""
-    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
-        keys = sorted(value) if isinstance(value, dict) else value
-        raise _wrong(f"tensor {name!r} has {keys!r:.200}, expected the keys dtype, shape and data_offsets")
-    dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise _wrong(f"tensor {name!r} has dtype {dtype!r:.200}, expected one of {', '.join(DTYPES)}")
-    if not isinstance(shape, list) or len(shape) > 8 or not all(map(_is_whole, shape)):
-        raise _wrong(f"tensor {name!r} has shape {shape!r:.200}, expected a list of at most 8 lengths")
-    if not isinstance(offsets, list) or len(offsets) != 2 or not all(map(_is_whole, offsets)):
-        raise _wrong(f"tensor {name!r} has data_offsets {offsets!r:.200}, expected two places")
-    begin, end = offsets
-    if end - begin != math.prod(shape) * DTYPES[dtype].itemsize:
-        raise _wrong(f"tensor {name!r} has {end - begin} bytes, but shape {shape} of {dtype} needs another number")
-    if math.prod(n for n in shape if n) >= 2**63:
-        raise _wrong(f"tensor {name!r} has shape {shape}, whose lengths overflow")
-    return DTYPES[dtype], tuple(shape), begin, end
-
-
-def _tree(metadata: dict[str, str], tensors: Mapping[str, Any]) -> tuple[Any] | None:
-    """The structure that `save` wrote, checked; None in a file of others."""
+def _metadata(metadata: dict[str, str]) -> _Metadata:
+    """What our own metadata say; nothing in a file of others."""
     if "trigrad.format" not in metadata:
-        return None
+        return _Metadata(None, False, {})
+    version = metadata.get("trigrad.version", "unknown")
     if metadata["trigrad.format"] != FORMAT:
-        raise _wrong(
+        raise wrong(
             f"trigrad.format is {metadata['trigrad.format']!r:.200}, expected {FORMAT!r}; it was written by another "
-            f"version of trigrad ({metadata.get('trigrad.version', 'unknown')!r:.200})"
+            f"version of trigrad ({version!r:.200})"
         )
-    expected = {"trigrad.format", "trigrad.version", "trigrad.arithmetic_version", "trigrad.tree"}
-    found = {key for key in metadata if key.startswith("trigrad.")}
+    expected = {f"trigrad.{name}" for name in ("format", "version", "arithmetic_version", "tree")}
+    found = {key for key in metadata if key.startswith("trigrad.")} - {"trigrad.provenance"}
     if found != expected:
-        raise _wrong(f"__metadata__ has the keys {sorted(found)!r:.200}, expected {sorted(expected)}")
-    tree = _parse(metadata["trigrad.tree"].encode("utf-8", "surrogatepass"), "trigrad.tree")
-    used: list[str] = []
-    _check(tree, used, 0)
-    if sorted(used) != sorted(tensors):
-        odd = set(used) ^ set(tensors) or {name for name in used if used.count(name) > 1}
-        raise _wrong(f"trigrad.tree and the header do not have the same tensors: {sorted(odd)[:3]}")
-    return (tree,)
+        raise wrong(f"__metadata__ has the keys {sorted(found)!r:.200}, expected {sorted(expected)}")
+    arithmetic = metadata["trigrad.arithmetic_version"]
+    if not arithmetic.isdecimal() or not arithmetic.isascii() or len(arithmetic) > 9:
+        raise wrong(f"trigrad.arithmetic_version is {arithmetic!r:.200}, expected a number")
+    tree, said = (
+        parse(metadata.get(key, "{}").encode("utf-8", "surrogatepass"), key)
+        for key in ("trigrad.tree", "trigrad.provenance")
+    )
+    if not isinstance(said, dict):
+        raise wrong("trigrad.provenance is no JSON object")
+    return _Metadata(tree, True, said | {"trigrad": version, "arithmetic_version": int(arithmetic)})
 
 
-def _check(node: Any, used: list[str], depth: int) -> None:
-    if depth > DEEPEST:
-        raise _wrong(f"trigrad.tree is nested more than {DEEPEST} levels deep")
-    if node is None or isinstance(node, (bool, str)):
-        return
-    if isinstance(node, int):
-        if node not in WHOLE:
-            raise _wrong("trigrad.tree has an integer that does not fit 64 bits")
-        return
-    if isinstance(node, float):
-        if not math.isfinite(node):
-            raise _wrong("trigrad.tree has a number that overflows")
-        return
-    if isinstance(node, list):
-        for item in node:
-            _check(item, used, depth + 1)
-        return
-    kind, content = next(iter(node.items())) if len(node) == 1 else ("", None)
-    if kind == "tensor" and isinstance(content, str):
-        used.append(content)
-    elif kind == "float" and content in ("nan", "inf", "-inf"):
-        pass
-    elif kind == "tuple" and isinstance(content, list):
-        for item in content:
-            _check(item, used, depth + 1)
-    elif kind == "dict" and isinstance(content, list):
+def _read(file: IO[bytes], size: int, model: Any) -> Any:
+    metadata, entries = read_header(file, size)
+    ours = _metadata(metadata)
+    if not ours.is_ours:
+        tensors = read_tensors(file, entries)
+        return tensors if model is None else _given(model, lambda m: _load_state(m, tensors))
+    checker = _Checker(entries)
+    checker.node(ours.tree)
+    checker.finish()  # before memory is taken for the tensors
+    if model is not None and len(checker.modules) > 1:
+        raise ValueError(
+            f"[load] the file has {len(checker.modules)} models, and model= can stand for one; load it without"
+        )
+    written, here = ours.provenance["arithmetic_version"], _core.build_info()["arithmetic_version"]
+    if written != here:
+        warn(f"[load] the file is of arithmetic version {written}, this trigrad of {here}: last bits may differ")
+    tensors = read_tensors(file, entries)
+    made = _decode(ours.tree, tensors, checker, model)
+    return made if model is None or checker.modules else _given(model, lambda m: _load_state(m, made))
+
+
+def _given(model: Any, load_into: Callable[[Any], Any]) -> Any:
+    """The model, or what makes one, with the numbers of the file."""
+    made = (
+        model
+        if hasattr(model, "named_modules") and not isinstance(model, type)
+        else model()
+        if callable(model)
+        else model
+    )
+    if not hasattr(made, "load_state_dict") or not hasattr(made, "named_modules"):
+        raise TypeError(f"[load] model is a {type(made).__name__}, expected a module, or what makes one when called")
+    return load_into(made)
+
+
+def _load_state(model: Any, state: Any) -> Any:
+    if not isinstance(state, dict):
+        what = type(state).__name__
+        raise ValueError(f"[load] the file holds a {what}, expected a model or a dict of tensors for model=")  # noqa: TRY004 -- the file's fault
+    model.load_state_dict(state)
+    return model
+
+
+# ---- the tree
+
+
+class _Checker:
+    """Looks at a tree, node by node: what is wrong is refused, modules are kept for later."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self.entries = entries
+        self.used: Counter[str] = Counter()
+        self.modules: dict[int, Any] = {}  # parts of nn/_architecture.py, by the id of their node
+        self.depth = 0
+
+    def plain(self, node: Any, tensors: bool) -> None:
+        """A tree without modules, perhaps without tensors."""
+        before, modules = self.used.total(), len(self.modules)
+        self.node(node)
+        if len(self.modules) > modules or (self.used.total() > before and not tensors):
+            raise wrong("trigrad.tree has a tensor or a module where plain values are expected")
+
+    def finish(self) -> None:
+        """Every tensor of the file has its place."""
+        odd = [n for n, times in self.used.items() if times > 1] + sorted(self.used.keys() ^ self.entries.keys())
+        if odd:
+            raise wrong(f"trigrad.tree and the header do not have the same tensors: {odd[:3]!r:.200}")
+
+    def node(self, node: Any) -> None:
+        """A node and all below."""
+        self.depth += 1
+        if self.depth > DEEPEST + 1:
+            raise wrong(f"trigrad.tree is nested more than {DEEPEST} levels deep")
+        if isinstance(node, dict):
+            self._object(node)
+        elif isinstance(node, list):
+            for item in node:
+                self.node(item)
+        elif isinstance(node, int) and node not in WHOLE:
+            raise wrong("trigrad.tree has an integer that does not fit 64 bits")
+        elif isinstance(node, float) and not math.isfinite(node):
+            raise wrong("trigrad.tree has a number that overflows")
+        self.depth -= 1
+
+    def _object(self, node: dict[str, Any]) -> None:
+        kind, content = next(iter(node.items()), ("", None))
+        more = len(node) - 1
+        if (
+            kind in ("tensor", "parameter")
+            and isinstance(content, str)
+            and (not more or set(node) == {kind, "requires_grad"})
+        ):
+            self.used[content] += 1
+            learned = node.get("requires_grad", kind == "parameter")
+            if not isinstance(learned, bool):
+                raise wrong(f"trigrad.tree has requires_grad = {learned!r:.200}, expected true or false")
+            entry = self.entries.get(content)
+            if learned and entry is not None and not entry.dtype.is_floating_point:
+                raise wrong(f"tensor {content!r:.200} is of {entry.dtype}, which cannot require a gradient")
+        elif kind == "object" and isinstance(content, str) and content in OBJECTS and set(node) == {"object", "parts"}:
+            parts = node["parts"]
+            if not isinstance(parts, dict) or "dict" not in parts:
+                raise wrong(f"trigrad.tree has a {content} whose parts are no dict")
+            self.plain(parts, True)
+        elif more:
+            raise wrong(f"trigrad.tree has {node!r:.200}, expected a tensor, float, tuple, dict, module or object")
+        elif kind == "float" and content in ("nan", "inf", "-inf"):
+            pass
+        elif kind == "tuple" and isinstance(content, list):
+            for item in content:
+                self.node(item)
+        elif kind == "dict" and isinstance(content, list):
+            self._dict(content)
+        elif kind == "module":
+            from trigrad.nn._architecture import Reader
+
+            part = Reader(self.entries, self.plain, lambda value: _decode(value, {}, self), wrong).part(content)
+            self.modules[id(node)] = part
+            self.used.update({t for p in part.parts().values() for t in p.tensors().values() if t is not None})
+        else:
+            raise wrong(f"trigrad.tree has {node!r:.200}, expected a tensor, float, tuple, dict, module or object")
+
+    def _dict(self, pairs: list[Any]) -> None:
         keys = set()
-        for pair in content:
+        for pair in pairs:
             if not isinstance(pair, list) or len(pair) != 2:
-                raise _wrong("trigrad.tree has a dict whose entries are not pairs")
+                raise wrong("trigrad.tree has a dict whose entries are not pairs")
             key = pair[0]
             if isinstance(key, bool) or not isinstance(key, (str, int)) or (isinstance(key, int) and key not in WHOLE):
-                raise _wrong(f"trigrad.tree has the key {key!r:.200}, expected strings and integers of 64 bits")
+                raise wrong(f"trigrad.tree has the key {key!r:.200}, expected strings and integers of 64 bits")
             keys.add(key)
-            _check(pair[1], used, depth + 1)
-        if len(keys) != len(content):
-            raise _wrong("trigrad.tree has a dict with one key twice")
-    else:
-        raise _wrong(f"trigrad.tree has {node!r:.200}, expected a tensor, float, tuple or dict")
+            self.node(pair[1])
+        if len(keys) != len(pairs):
+            raise wrong("trigrad.tree has a dict with one key twice")
 
 
-def _decode(node: Any, tensors: dict[str, Tensor]) -> Any:
+def _decode(node: Any, tensors: dict[str, Tensor], checker: _Checker, model: Any = None) -> Any:
     """The object that a checked tree stands for."""
     if isinstance(node, list):
-        return [_decode(item, tensors) for item in node]
+        return [_decode(item, tensors, checker, model) for item in node]
     if not isinstance(node, dict):
         return node
-    ((kind, content),) = node.items()
+    kind, content = next(iter(node.items()))
     if kind == "tensor":
-        return tensors[content]
+        return tensors[content].requires_grad_() if node.get("requires_grad", False) else tensors[content]
+    if kind == "parameter":
+        from trigrad.nn.parameter import Parameter
+
+        return Parameter(tensors[content], node.get("requires_grad", True))
     if kind == "float":
         return float(content)
     if kind == "tuple":
-        return tuple(_decode(item, tensors) for item in content)
-    return {key: _decode(value, tensors) for key, value in content}
+        return tuple(_decode(item, tensors, checker, model) for item in content)
+    if kind == "dict":
+        return {key: _decode(value, tensors, checker, model) for key, value in content}
+    if kind == "object":
+        return _object(content, _decode(node["parts"], tensors, checker))
+    from trigrad.nn import _architecture
+
+    part = checker.modules[id(node)]
+    if model is None:
+        return _architecture.build(part, tensors)
+    return _given(model, lambda m: _architecture.pour(part, m, tensors, lambda extra: _decode(extra, tensors, checker)))
+
+
+def _object(name: str, parts: dict[str, Any]) -> Any:
+    try:
+        cls = getattr(importlib.import_module(OBJECTS[name]), name)
+        return cls._restored(parts)
+    except (ImportError, AttributeError, TypeError, KeyError, ValueError, RuntimeError) as error:
+        raise wrong(f"its {name} cannot be made again: {error}") from None

@@ -17,7 +17,7 @@ import trigrad as tg
 from train.loops import FEATURES, N, adam, assert_same, compare, events, loop, noisy, plain, same_bits, scores, twins
 from trigrad._compile import CompiledFunction
 from trigrad.nn import functional as F
-from trigrad.train import trainer as room
+from trigrad.train import passes as room
 
 # ---- in C++
 
@@ -111,7 +111,7 @@ INTERRUPTED = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 sys.path.insert(0, {here!r})
-from train import loops as t; from trigrad.train import trainer as room; import trigrad as tg
+from train import loops as t; from trigrad.train import passes as room; import trigrad as tg
 X, y, _ = t.events(16000)
 loss = tg.nn.CrossEntropyLoss()
 a, b, of_a, of_b = t.twins(t.noisy)

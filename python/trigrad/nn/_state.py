@@ -49,6 +49,10 @@ class Stateful(Hooked):
     def _complete(self, state: dict[str, Any], prefix: str, version: int | None) -> None:
         """Add to the state what an older version of the layout did not have. (None: of an unknown version.)"""
 
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes that its settings want of its own tensors, by name: a file in which they differ is refused."""
+        return {}
+
     def _accepts(self, name: str, held: Tensor, given: Tensor) -> bool:
         """May `given` be loaded into the tensor with that name?"""
         return held.shape == given.shape

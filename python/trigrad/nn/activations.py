@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from trigrad import ops
 from trigrad._core import Tensor
@@ -55,9 +55,10 @@ __all__ = [
 class _Pointwise(Module):
     """A function of `trigrad.nn.functional`, or with `inplace` the method of Tensor that overwrites its input."""
 
-    function: str
-    names: tuple[str, ...] = ()  # of its parameters, which are attributes
-    bare = False  # does repr leave out their names?
+    inplace: bool
+    function: ClassVar[str]
+    names: ClassVar[tuple[str, ...]] = ()  # of its parameters, which are attributes
+    bare: ClassVar[bool] = False  # does repr leave out their names?
 
     def __init__(self, inplace: bool = False, **parameters: Any) -> None:
         super().__init__()
@@ -115,6 +116,7 @@ class LeakyReLU(_Pointwise):
     tensor([-0.1000,  2.0000])
     """
 
+    negative_slope: float
     function = "leaky_relu"
     names = ("negative_slope",)
 
@@ -125,6 +127,7 @@ class LeakyReLU(_Pointwise):
 class ELU(_Pointwise):
     """x where it is positive, alpha (exp(x) - 1) elsewhere"""
 
+    alpha: float
     function = "elu"
     names = ("alpha",)
 
@@ -135,6 +138,7 @@ class ELU(_Pointwise):
 class CELU(_Pointwise):
     """x where it is positive, alpha (exp(x / alpha) - 1) elsewhere"""
 
+    alpha: float
     function = "celu"
     names = ("alpha",)
 
@@ -177,11 +181,12 @@ class GELU(_Pointwise):
     tensor([  0., 100.])
     """
 
+    approximate: Literal["none", "tanh"]
     function = "gelu"
 
     def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         super().__init__()
-        self.approximate: Literal["none", "tanh"] = approximate
+        self.approximate = approximate
 
     def forward(self, input: Tensor) -> Tensor:
         return F.gelu(input, self.approximate)
@@ -249,6 +254,8 @@ class Tanhshrink(_Pointwise):
 class Softplus(_Pointwise):
     """log(1 + exp(beta x)) / beta, and x where beta x is beyond the threshold"""
 
+    beta: float
+    threshold: float
     function = "softplus"
     names = ("beta", "threshold")
 
@@ -259,6 +266,7 @@ class Softplus(_Pointwise):
 class Hardshrink(_Pointwise):
     """x where |x| > lambd, 0 elsewhere"""
 
+    lambd: float
     function = "hardshrink"
     names = ("lambd",)
     bare = True
@@ -270,6 +278,7 @@ class Hardshrink(_Pointwise):
 class Softshrink(_Pointwise):
     """x moved by lambd towards 0, where it stops"""
 
+    lambd: float
     function = "softshrink"
     names = ("lambd",)
     bare = True
@@ -305,6 +314,8 @@ class Hardswish(_Pointwise):
 class Hardtanh(_Pointwise):
     """x, from min_val to max_val"""
 
+    min_val: float
+    max_val: float
     function = "hardtanh"
     names = ("min_val", "max_val")
 
@@ -317,6 +328,8 @@ class Hardtanh(_Pointwise):
 class Threshold(_Pointwise):
     """x where it is beyond the threshold, value elsewhere"""
 
+    threshold: float
+    value: float
     function = "threshold"
     names = ("threshold", "value")
 
@@ -372,6 +385,10 @@ class Step(Module):
 class RReLU(Module):
     """x where it is positive; elsewhere x times a slope drawn anew from lower … upper, in evaluation the mean of the two"""
 
+    lower: float
+    upper: float
+    inplace: bool
+
     def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
         super().__init__()
         self.lower, self.upper, self.inplace = lower, upper, inplace
@@ -394,6 +411,8 @@ class Softmax(Module):
     tensor([0.5000, 0.5000])
     """
 
+    dim: int | None
+
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
@@ -408,6 +427,8 @@ class Softmax(Module):
 class LogSoftmax(Module):
     """The logarithm of the softmax along `dim`"""
 
+    dim: int | None
+
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
@@ -421,6 +442,8 @@ class LogSoftmax(Module):
 
 class Softmin(Module):
     """The softmax of -x along `dim`"""
+
+    dim: int | None
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
@@ -445,6 +468,8 @@ class Softmax2d(Module):
 class GLU(Module):
     """a sigmoid(b), where a and b are the halves of the input along `dim`"""
 
+    dim: int
+
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
         self.dim = dim
@@ -467,6 +492,10 @@ class PReLU(Module):
     [-0.25, 2.0]
     """
 
+    num_parameters: int
+    init: float
+    weight: Tensor
+
     def __init__(
         self,
         num_parameters: int = 1,
@@ -478,6 +507,9 @@ class PReLU(Module):
         super().__init__()
         self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(full((num_parameters,), float(init), dtype=dtype))
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"weight": (self.num_parameters,)}
 
     def reset_parameters(self) -> None:
         """The slopes as they were at first."""
@@ -499,6 +531,11 @@ class Maxout(Module):
     >>> tg.nn.Maxout(2, 3, pieces=4)(tg.zeros(5, 2)).shape
     trigrad.Size([5, 3])
     """
+
+    affine: Linear
+    in_features: int
+    out_features: int
+    pieces: int
 
     def __init__(
         self,

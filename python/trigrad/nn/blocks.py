@@ -27,6 +27,9 @@ class Residual(Module):
     trigrad.Size([5, 4])
     """
 
+    body: Module
+    shortcut: Module | None
+
     def __init__(self, *layers: Module, shortcut: Module | None = None) -> None:
         super().__init__()
         self.body = _one(layers)
@@ -52,6 +55,10 @@ class Highway(Module):
     >>> tg.nn.Highway(4)(tg.zeros(5, 4)).shape
     trigrad.Size([5, 4])
     """
+
+    layer: Linear
+    gate: Linear
+    activation: Module
 
     def __init__(
         self,
@@ -81,6 +88,8 @@ class DenseConcat(Module):
     >>> tg.nn.DenseConcat(tg.nn.Linear(4, 3))(tg.zeros(5, 4)).shape
     trigrad.Size([5, 7])
     """
+
+    body: Module
 
     def __init__(self, *layers: Module) -> None:
         super().__init__()

@@ -29,11 +29,18 @@ def _examples(op: str, x: Tensor, y: Tensor, features: int) -> None:
 class _Unit(Module):
     """One unit: weight (in_features,) and bias (), 0 at first and changed by a rule, not by gradients."""
 
+    in_features: int
+    weight: Tensor
+    bias: Tensor
+
     def __init__(self, in_features: int, device: DeviceArgument = None, dtype: DTypeArgument | None = None) -> None:
         super().__init__()
         self.in_features = in_features
         self.weight = Parameter(zeros(in_features, dtype=dtype, device=device), requires_grad=False)
         self.bias = Parameter(zeros((), dtype=dtype, device=device), requires_grad=False)
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"weight": (self.in_features,), "bias": ()}
 
     def score(self, input: Tensor) -> Tensor:
         """w·x + b: input (..., in_features) -> (...)"""
@@ -103,6 +110,8 @@ class LinearSVM(Module):
     >>> svm(tg.zeros(5, 2)).shape
     trigrad.Size([5])
     """
+
+    linear: Linear
 
     def __init__(self, in_features: int, device: DeviceArgument = None, dtype: DTypeArgument | None = None) -> None:
         super().__init__()

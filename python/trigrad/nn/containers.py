@@ -297,6 +297,8 @@ class ParameterList(Module):
     2
     """
 
+    _size: int
+
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
         self._size = 0
@@ -353,6 +355,8 @@ class ParameterDict(Module):
     >>> sorted(name for name, _ in ends.named_parameters())
     ['high', 'low']
     """
+
+    _keys: dict[str, None]
 
     def __init__(self, parameters: Any = None) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument, empty
@@ -19,8 +19,8 @@ class _Lazy(Module):
     is of its usual class.
     """
 
-    _becomes: type[Module]
-    _unknown: str  # the attribute that says the length
+    _becomes: ClassVar[type[Module]]
+    _unknown: ClassVar[str]  # the attribute that says the length
 
     def _unshaped(self) -> dict[str, Tensor]:
         """The tensors that are still without numbers, by name."""
@@ -30,6 +30,9 @@ class _Lazy(Module):
     def _accepts(self, name: str, held: Tensor, given: Tensor) -> bool:
         """Axes of length 0 are those that are not known."""
         return held.ndim == given.ndim and all(n in (0, m) for n, m in zip(held.shape, given.shape, strict=True))
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {}
 
     def _length(self, input: Tensor) -> int:
         raise NotImplementedError

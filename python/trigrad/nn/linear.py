@@ -38,6 +38,8 @@ class Lambda(Module):
     tensor([9.])
     """
 
+    function: Callable[..., Any]
+
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
         if not callable(function):
@@ -59,6 +61,9 @@ class Flatten(Module):
     trigrad.Size([5, 6])
     """
 
+    start_dim: int
+    end_dim: int
+
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
@@ -77,6 +82,9 @@ class Unflatten(Module):
     >>> tg.nn.Unflatten(1, (2, 3))(tg.zeros(5, 6)).shape
     trigrad.Size([5, 2, 3])
     """
+
+    dim: int
+    unflattened_size: Sequence[int]
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
@@ -109,6 +117,8 @@ class Linear(Module):
     (trigrad.Size([5, 3]), trigrad.Size([3, 2]))
     """
 
+    in_features: int
+    out_features: int
     weight: Tensor
     bias: Tensor | None
 
@@ -130,6 +140,9 @@ class Linear(Module):
         self.weight = Parameter(empty(out_features, in_features, dtype=dtype))
         self.register_parameter("bias", Parameter(empty(out_features, dtype=dtype)) if bias else None)
         self.reset_parameters()
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"weight": (self.out_features, self.in_features), "bias": (self.out_features,)}
 
     def reset_parameters(self) -> None:
         """Draw the parameters anew."""
@@ -156,6 +169,8 @@ class DropConnect(Linear):
     >>> tg.nn.DropConnect(4, 2, p=0.5)
     DropConnect(in_features=4, out_features=2, bias=True, p=0.5)
     """
+
+    p: float
 
     def __init__(
         self,
@@ -192,6 +207,9 @@ class Bilinear(Module):
     trigrad.Size([5, 4])
     """
 
+    in1_features: int
+    in2_features: int
+    out_features: int
     weight: Tensor
     bias: Tensor | None
 
@@ -212,6 +230,9 @@ class Bilinear(Module):
         self.weight = Parameter(empty(out_features, in1_features, in2_features, dtype=dtype))
         self.register_parameter("bias", Parameter(empty(out_features, dtype=dtype)) if bias else None)
         self.reset_parameters()
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"weight": (self.out_features, self.in1_features, self.in2_features), "bias": (self.out_features,)}
 
     def reset_parameters(self) -> None:
         """Draw the parameters anew."""
@@ -240,6 +261,9 @@ class Embedding(Module):
     trigrad.Size([2, 2, 3])
     """
 
+    num_embeddings: int
+    embedding_dim: int
+    padding_idx: int | None
     weight: Tensor
 
     def __init__(
@@ -299,6 +323,9 @@ class Embedding(Module):
             _weight=embeddings,
             _freeze=freeze,
         )
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"weight": (self.num_embeddings, self.embedding_dim)}
 
     def reset_parameters(self) -> None:
         """Draw the rows anew."""

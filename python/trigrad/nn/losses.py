@@ -43,6 +43,8 @@ __all__ = [
 class _Loss(Module):
     """A loss function with its settings. `buffers` are tensors, which move and are saved with the module."""
 
+    reduction: str
+
     def __init__(
         self,
         size_average: bool | None = None,
@@ -468,6 +470,7 @@ class TripletMarginLoss(_Loss):
 class TripletMarginWithDistanceLoss(_Loss):
     """max(0, margin + d(anchor, positive) - d(anchor, negative)) for any distance d"""
 
+    distance_function: Callable[[Tensor, Tensor], Tensor]
     margin: float
     swap: bool
 
@@ -527,6 +530,9 @@ class CosineEmbeddingLoss(_Loss):
 class CosineSimilarity(Module):
     """The cosine of the angle between vectors along `dim`"""
 
+    dim: int
+    eps: float
+
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__()
         self.dim, self.eps = dim, eps
@@ -537,6 +543,10 @@ class CosineSimilarity(Module):
 
 class PairwiseDistance(Module):
     """The p-norm of x1 - x2 + eps along the last axis"""
+
+    norm: float
+    eps: float
+    keepdim: bool
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__()

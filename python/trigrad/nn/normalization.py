@@ -32,6 +32,11 @@ class BatchNorm1d(Module):
     tensor([0.2500])
     """
 
+    num_features: int
+    eps: float
+    momentum: float | None
+    affine: bool
+    track_running_stats: bool
     weight: Tensor | None
     bias: Tensor | None
     running_mean: Tensor | None
@@ -61,6 +66,10 @@ class BatchNorm1d(Module):
         self.register_buffer("running_mean", zeros(num_features, dtype=dtype) if tracked else None)
         self.register_buffer("running_var", ones(num_features, dtype=dtype) if tracked else None)
         self.register_buffer("num_batches_tracked", zeros((), dtype=_core.int64) if tracked else None)
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        names = ("weight", "bias", "running_mean", "running_var")
+        return dict.fromkeys(names, (self.num_features,)) | {"num_batches_tracked": ()}
 
     def _complete(self, state: dict[str, Any], prefix: str, version: int | None) -> None:
         if self.num_batches_tracked is not None and (version is None or version < 2):
@@ -141,6 +150,9 @@ class LayerNorm(Module):
     tensor([[-1.,  1.]])
     """
 
+    normalized_shape: tuple[int, ...]
+    eps: float
+    elementwise_affine: bool
     weight: Tensor | None
     bias: Tensor | None
 
@@ -160,6 +172,9 @@ class LayerNorm(Module):
         shape = self.normalized_shape
         self.register_parameter("weight", Parameter(ones(shape, dtype=dtype)) if elementwise_affine else None)
         self.register_parameter("bias", Parameter(zeros(shape, dtype=dtype)) if elementwise_affine and bias else None)
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"weight": self.normalized_shape, "bias": self.normalized_shape}
 
     def reset_parameters(self) -> None:
         """Weight 1 and bias 0."""
@@ -187,6 +202,9 @@ class RMSNorm(Module):
     tensor([[ 1., -1.]])
     """
 
+    normalized_shape: tuple[int, ...]
+    eps: float | None
+    elementwise_affine: bool
     weight: Tensor | None
 
     def __init__(
@@ -203,6 +221,9 @@ class RMSNorm(Module):
         self.eps, self.elementwise_affine = eps, elementwise_affine
         shape = self.normalized_shape
         self.register_parameter("weight", Parameter(ones(shape, dtype=dtype)) if elementwise_affine else None)
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"weight": self.normalized_shape}
 
     def reset_parameters(self) -> None:
         """Weight 1."""

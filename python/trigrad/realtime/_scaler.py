@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias
 
 import numpy
 
 from trigrad._core import Tensor
+from trigrad._creation import as_tensor
 
 __all__ = ["Features", "Scaler"]
 
@@ -46,6 +47,22 @@ class Scaler:
             made.append(numpy.ascontiguousarray(numpy.broadcast_to(value, (features,))))
         if not (made[1] <= made[2]).all():
             raise ValueError("[Scaler] low is above high, or one of them is NaN")
+        return made
+
+    def _saved(self) -> dict[str, Any]:
+        """What a file holds of it (_saving.py): arrays as tensors."""
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {
+            name: value if isinstance(value, (str, float, int)) else as_tensor(value) for name, value in held.items()
+        }
+
+    @classmethod
+    def _restored(cls, parts: dict[str, Any]) -> Scaler:
+        """The same, out of a file."""
+        if set(parts) != {f.name for f in fields(cls)}:
+            raise ValueError(f"it has {sorted(map(str, parts))}, expected {[f.name for f in fields(cls)]}")
+        made = cls(**parts)
+        made.constants(max((n.numel() for n in parts.values() if isinstance(n, Tensor)), default=1))
         return made
 
     def changes(self, constants: list[numpy.ndarray[Any, Any]]) -> bool:

@@ -1,14 +1,16 @@
-"""Data in memory, cut into batches."""
+"""Events in memory (or mapped into it from a file), cut into batches."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from trigrad import _core
+from trigrad import _core, ops
 from trigrad._core import Tensor
-from trigrad._creation import as_tensor
+from trigrad._creation import as_tensor, full
+
+WHOLLY = 1 << 28  # bytes of a table that a fingerprint reads; of more, as many in evenly spread rows
 
 
 def _rows_of(what: str, name: str, value: Any) -> Tensor:
@@ -21,26 +23,33 @@ def _rows_of(what: str, name: str, value: Any) -> Tensor:
     return rows.contiguous()
 
 
-class Data:
-    """The inputs of a model, the targets and perhaps the weights of N events, and room for a batch of them."""
+def tables_of(what: str, X: Any, y: Any, sample_weight: Any) -> tuple[tuple[Tensor, ...], int]:
+    """The inputs of a model, the targets and perhaps the weights of the same events, and how many inputs there are."""
+    inputs = X if isinstance(X, tuple) else (X,)
+    if not inputs:
+        raise ValueError(f"[{what}] X is an empty tuple, expected the inputs of the model")
+    named = [(f"X[{i}]" if isinstance(X, tuple) else "X", x) for i, x in enumerate(inputs)]
+    named += [("y", y), *([] if sample_weight is None else [("sample_weight", sample_weight)])]
+    tables = tuple(_rows_of(what, name, value) for name, value in named)
+    n = tables[0].shape[0]
+    for (name, _), table in zip(named, tables, strict=True):
+        if table.shape[0] != n:
+            raise ValueError(
+                f"[{what}] {name} has {table.shape[0]} rows, but {named[0][0]} has {n}; expected one per event in each"
+            )
+    if n == 0:
+        raise ValueError(f"[{what}] {named[0][0]} has no rows, expected one event or more")
+    return tables, len(inputs)
 
-    def __init__(self, what: str, X: Any, y: Any, sample_weight: Any, batch_size: int) -> None:
-        inputs = X if isinstance(X, tuple) else (X,)
-        if not inputs:
-            raise ValueError(f"[{what}] X is an empty tuple, expected the inputs of the model")
-        named = [(f"X[{i}]" if isinstance(X, tuple) else "X", x) for i, x in enumerate(inputs)]
-        named += [("y", y), *([] if sample_weight is None else [("sample_weight", sample_weight)])]
-        self.tables = tuple(_rows_of(what, name, value) for name, value in named)
-        self.n_inputs, self.weighted = len(inputs), sample_weight is not None
-        self.n = self.tables[0].shape[0]
-        for (name, _), table in zip(named, self.tables, strict=True):
-            if table.shape[0] != self.n:
-                raise ValueError(
-                    f"[{what}] {name} has {table.shape[0]} rows, but {named[0][0]} has {self.n}; expected one per event in each"
-                )
-        if self.n == 0:
-            raise ValueError(f"[{what}] {named[0][0]} has no rows, expected one event or more")
-        self.batch_size = min(whole(what, "batch_size", batch_size), self.n)
+
+class Data:
+    """N events, or those of them that `rows` names, and room for a batch."""
+
+    def __init__(self, tables: tuple[Tensor, ...], n_inputs: int, batch_size: int, rows: Tensor | None = None) -> None:
+        self.tables, self.n_inputs, self.rows = tables, n_inputs, rows
+        self.weighted = len(tables) > n_inputs + 1
+        self.n = tables[0].shape[0] if rows is None else rows.shape[0]
+        self.batch_size = min(batch_size, self.n)
         self.n_batches = -(-self.n // self.batch_size)
         self._batches: dict[int, tuple[Tensor, ...]] = {}
 
@@ -59,6 +68,11 @@ class Data:
         at: Any = slice(first, first + rows) if order is None else order[first : first + rows]
         return (t[at] if order is not None else t[at].clone() for t in self.tables)
 
+    def column(self, table: int) -> Tensor:
+        """A table's rows that are used."""
+        found = self.tables[table]
+        return found if self.rows is None else found[self.rows]
+
 
 def whole(what: str, name: str, value: Any) -> int:
     """A positive integer."""
@@ -74,5 +88,57 @@ def whole(what: str, name: str, value: Any) -> int:
 def held_out(validation_data: Any) -> Sequence[Any]:
     """(X, y, sample_weight or None)"""
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-        raise ValueError("[fit] validation_data is expected to be (X, y) or (X, y, sample_weight)")
+        raise ValueError(
+            "[fit] validation_data is expected to be (X, y) or (X, y, sample_weight), or an iterable of batches"
+        )
     return validation_data if len(validation_data) == 3 else (*validation_data, None)
+
+
+def class_weights(y: Tensor, class_weight: Any, dtype: _core.dtype) -> Tensor:
+    """A weight for each event, by its class: {class: weight}, one per class from 0 on, or "balanced": N / (classes · events
+    of the class). Classes that a dict does not name weigh 1."""
+    labels = y.reshape(-1) if y.numel() == y.shape[0] else None
+    if labels is None:
+        raise ValueError(f"[fit] class_weight wants one class per event, but y has shape {tuple(y.shape)}")
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        import numpy
+
+        found, counts = numpy.unique(labels.numpy(), return_counts=True)
+        given = {c: labels.shape[0] / (len(found) * n) for c, n in zip(found.tolist(), counts.tolist(), strict=True)}
+    elif isinstance(class_weight, Mapping):
+        given = dict(class_weight)
+    elif isinstance(class_weight, (Tensor, Sequence)) and not isinstance(class_weight, str):
+        given = dict(enumerate(class_weight.tolist() if isinstance(class_weight, Tensor) else class_weight))
+        if bool((labels >= len(given)).any()) or bool((labels < 0).any()):
+            raise ValueError(
+                f"[fit] class_weight has {len(given)} classes, but y has others than 0 to {len(given) - 1}"
+            )
+    else:
+        raise ValueError(f"[fit] class_weight is {class_weight!r:.100}, expected a dict, a list, or 'balanced'")
+    weights = full((labels.shape[0],), 1.0, dtype=dtype)
+    for label, weight in given.items():
+        at = ops.eq(labels, label)
+        if isinstance(class_weight, Mapping) and not bool(at.any()):
+            raise ValueError(f"[fit] class_weight names the class {label!r}, which y does not have")
+        weights = ops.where(at, full((), float(weight), dtype=dtype), weights)
+    return weights
+
+
+def fingerprint(*arrays: Any) -> str:
+    """What data a model was trained on, in one line: SHA-256 of shapes, dtypes and elements. Of a table of more than 256 MiB,
+    as one that is mapped from a file, so many rows are read, evenly spread.
+
+    >>> import trigrad as tg
+    >>> a, b = tg.train.fingerprint(tg.arange(3)), tg.train.fingerprint(tg.arange(4))
+    >>> a == b, len(a)
+    (False, 71)
+    """
+    import hashlib
+
+    made = hashlib.sha256()
+    for array in arrays:
+        table = array.detach() if isinstance(array, Tensor) else as_tensor(array)
+        made.update(f"{table.dtype} {tuple(table.shape)};".encode())
+        step = -(-table.nbytes // WHOLLY)
+        made.update((table[::step] if step > 1 and table.ndim else table).contiguous()._bytes())
+    return f"sha256:{made.hexdigest()}"

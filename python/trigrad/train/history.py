@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class History(dict[str, list[float]]):
     """One number per epoch under each name: "loss"; "val_loss" if there was something to validate on; "lr", the learning rate
@@ -9,9 +11,15 @@ class History(dict[str, list[float]]):
     """
 
     def append(self, **numbers: float) -> None:
-        """What one more epoch gave."""
+        """What one more epoch gave. A number that some epochs do not have is NaN there."""
+        epochs = len(next(iter(self.values()), ()))
         for name, number in numbers.items():
-            self.setdefault(name, []).append(number)
+            if name not in self:
+                self[name] = [math.nan] * epochs
+            self[name].append(number)
+        if len(numbers) < len(self):
+            for held in self.values():
+                held += [math.nan] * (epochs + 1 - len(held))
 
     def __repr__(self) -> str:
         epochs = len(self.get("loss", ()))

@@ -2,66 +2,32 @@
 
 from __future__ import annotations
 
-import inspect
+import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trigrad import _core, ops
-from trigrad._autograd import no_grad
-from trigrad._compile import CompiledFunction
-from trigrad._compile import compile as compiled
+from trigrad import _core
 from trigrad._core import Tensor
-from trigrad._random import Generator, randperm
-from trigrad.nn.module import Module
+from trigrad._ordering import sort
+from trigrad._random import Generator, default_generator, randperm
+from trigrad._saving import load as load_file
+from trigrad._saving import save as save_file
 from trigrad.optim.lbfgs import LBFGS
 from trigrad.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from trigrad.optim.optimizer import Optimizer, real
-from trigrad.train.data import Data, held_out, whole
+from trigrad.train import checkpoint
+from trigrad.train.callbacks import Callback
+from trigrad.train.data import Data, class_weights, fingerprint, held_out, tables_of, whole
 from trigrad.train.history import History
+from trigrad.train.measures import measures_of
+from trigrad.train.passes import Passes, Source
+from trigrad.train.streams import Stream, is_stream
 
 __all__ = ["Trainer"]
 
-MILLISECONDS = 100  # of steps in C++; then Python looks whether it was interrupted
 
-
-def _loss_of(model: Any, loss: Any, batch: tuple[Tensor, ...], n_inputs: int, weighted: bool) -> Tensor:
-    prediction, target = model(*batch[:n_inputs]), batch[n_inputs]
-    value = loss(prediction, target, sample_weight=batch[n_inputs + 1]) if weighted else loss(prediction, target)
-    if not isinstance(value, Tensor) or value.numel() != 1:
-        got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-        raise RuntimeError(f"[Trainer] the loss of a batch is {got}, expected a tensor of one number, its mean")
-    return value
-
-
-def _step_of(model: Any, loss: Any, optimizer: Optimizer, n_inputs: int, weighted: bool) -> Callable[..., Tensor]:
-    def step(*batch: Tensor) -> Tensor:
-        optimizer.zero_grad()
-        value = _loss_of(model, loss, batch, n_inputs, weighted)
-        value.backward()
-        optimizer.step()
-        return value
-
-    return step
-
-
-def _judge_of(model: Any, loss: Any, n_inputs: int, weighted: bool) -> Callable[..., Tensor]:
-    def judge(*batch: Tensor) -> Tensor:
-        return _loss_of(model, loss, batch, n_inputs, weighted)
-
-    return judge
-
-
-def _takes_weights(loss: Any) -> bool:
-    try:
-        parameters = inspect.signature(loss.forward if isinstance(loss, Module) else loss).parameters.values()
-    except (TypeError, ValueError):  # it does not say
-        return True
-    return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-class Trainer:
+class Trainer(Passes):
     """Trains a model with a loss and an optimizer; whole epochs run in C++.
 
     >>> import trigrad as tg
@@ -77,6 +43,11 @@ class Trainer:
     sample_weight=w)` where events have weights. `scheduler` goes on after each epoch (ReduceLROnPlateau by the validation loss,
     or else the loss), `step_scheduler` after each step.
 
+    `metrics` are found after each epoch on the validation data ("val_accuracy"), or without any on the training data, in
+    eval() mode: names of `trigrad.metrics` ("accuracy", "roc_auc", "mean_squared_error", … with or without "_score"), functions
+    f(y_true, output), or a dict of either. A single output is the positive class above 0, or above ½ where the loss takes
+    probabilities (BCELoss); several outputs are one per class.
+
     Steps are compiled (see `trigrad.compile`, which also says what a model or loss may not do); `compile=False` calls the
     model in Python at each step instead, with the same results.
     """
@@ -89,6 +60,7 @@ class Trainer:
         *,
         scheduler: LRScheduler | None = None,
         step_scheduler: LRScheduler | None = None,
+        metrics: Sequence[str | Callable[..., Any]] | Mapping[str, str | Callable[..., Any]] = (),
         compile: bool = True,
     ) -> None:
         called: dict[str, Any] = {"model": model, "loss": loss}
@@ -107,7 +79,14 @@ class Trainer:
                 raise TypeError(f"[Trainer] {name} is a {type(schedule).__name__}, expected a schedule with step()")
         self._model, self._loss, self._optimizer = model, loss, optimizer
         self._scheduler, self._step_scheduler, self._compile = scheduler, step_scheduler, compile
-        self._functions: dict[tuple[bool, int, bool], Callable[..., Tensor]] = {}
+        self._metrics = measures_of(metrics, loss)
+        self._functions = {}
+        self._callbacks = []
+        self._running = checkpoint.Running()
+        self._pending: list[Any] | None = None  # states of callbacks out of a checkpoint, for the fit that goes on
+        self._source: Source | None = None  # while fit() runs
+        self._stopped, self._between = False, True  # between two epochs?
+        self.epochs = 0  # that the present fit goes up to
         self.history = History()  # of the last fit, also of one that was interrupted
 
     @property
@@ -125,24 +104,43 @@ class Trainer:
         """What makes the steps."""
         return self._optimizer
 
+    @property
+    def epoch(self) -> int:
+        """The present epoch, counted from 1; after and before a fit, how many were completed."""
+        return self._running.position.epoch + (self._source is not None and not self._between)
+
+    @property
+    def _schedulers(self) -> tuple[Any, Any]:
+        return self._scheduler, self._step_scheduler
+
     def __repr__(self) -> str:
         return f"<trigrad.Trainer of {type(self._model).__name__} with {type(self._optimizer).__name__}>"
+
+    def stop(self) -> None:
+        """The present epoch is the last one: for callbacks."""
+        self._stopped = True
 
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         epochs: int,
-        batch_size: int,
+        batch_size: int | None = None,
         shuffle: bool = True,
         sample_weight: Any = None,
+        class_weight: Any = None,
         validation_data: Any = None,
+        validation_split: float = 0.0,
+        callbacks: Sequence[Callback] = (),
+        resume: str | os.PathLike[str] | None = None,
+        prefetch: int = 2,
+        steps_per_epoch: int | None = None,
         verbose: bool | int = False,
         generator: Generator | None = None,
     ) -> History:
-        """Train on the events X (N, ...) with targets y (N, ...), tensors or arrays; a tuple X is passed to the model as
-        several arguments.
+        """Train on the events X (N, ...) with targets y (N, ...), tensors or arrays, which may be mapped from files that are
+        larger than memory (numpy.load(path, mmap_mode="r")); a tuple X is passed to the model as several arguments.
 
         The bits are those of the loop
 
@@ -158,8 +156,17 @@ class Trainer:
         so each epoch draws one permutation, from the default generator or the given one, and the last batch may be a short
         one. `history["loss"]` is the mean of the values, each counted with the number of its rows, in float64: of a loss that
         is a mean, the mean over the events while the model was learning. `history["val_loss"]` is that of
-        validation_data=(X, y) or (X, y, sample_weight) after the epoch, in order, in eval() mode. `verbose` prints a line per
-        epoch, or per `verbose` epochs.
+        validation_data=(X, y) or (X, y, sample_weight) after the epoch, in order, in eval() mode; of validation_split, a
+        share of the events that a permutation, drawn before the first epoch, leaves out of the training. `class_weight`
+        multiplies the weights of the training events: {class: weight}, a list from class 0 on, or "balanced". `verbose` prints
+        a line per epoch, or per `verbose` epochs.
+
+        Instead of arrays X may make batches (X, y) or (X, y, sample_weight): a DataLoader or another iterable that starts anew
+        for each epoch, a function that makes an iterator, or an iterator, of which each epoch takes `steps_per_epoch`. A
+        thread fetches `prefetch` of them ahead.
+
+        `callbacks` are called between epochs (`trigrad.train.Callback`). `resume` goes on from a checkpoint up to `epochs` in all:
+        with the same trainer, data and options the result has the bits of a training that was not interrupted.
 
         A model in eval() mode is trained in train() mode; modules have their modes again afterwards. Ctrl-C ends the training
         between two steps, as does an error in a step: what was learned stays, and `trainer.history` holds the epochs that
@@ -175,33 +182,97 @@ class Trainer:
         if generator is not None and not isinstance(generator, Generator):
             raise TypeError(f"[fit] generator is a {type(generator).__name__}, expected a trigrad.Generator")
         every = int(verbose)
-        data = self._data("fit", X, y, sample_weight, batch_size)
-        held = None
-        if validation_data is not None:
-            inputs, targets, weights = held_out(validation_data)
-            held = self._data("fit", inputs, targets, weights, batch_size)
-        history = self.history = History()
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(
+                    f"[fit] a callback is a {type(callback).__name__}, expected one derived from train.Callback"
+                )
+        data = self._training_data(X, y, batch_size, sample_weight, class_weight, prefetch, steps_per_epoch)
+        held = self._held_data(validation_data, batch_size)
+        if not 0 <= validation_split < 1 or (validation_split and (held is not None or not isinstance(data, Data))):
+            raise ValueError(
+                f"[fit] validation_split is {validation_split}, expected a share from 0 to 1 of events in memory, without "
+                "validation_data"
+            )
+        if isinstance(data, Data) and validation_split and not 0 < round(data.n * validation_split) < data.n:
+            raise ValueError(
+                f"[fit] validation_split is {validation_split}, which leaves all {data.n} events to one side"
+            )
+        if isinstance(data, Stream) and self._metrics and held is None:
+            raise ValueError(
+                "[fit] metrics are found on validation_data where X makes batches, which are gone when they are used"
+            )
+        self._callbacks = list(callbacks)
+        if resume is not None:
+            self.load_checkpoint(resume)
+        if self._pending is not None:
+            checkpoint.restore_callbacks(self._callbacks, self._pending)
+        else:
+            self.history, self._running = History(), checkpoint.Running()
+        data, held = self._split(data, held, validation_split, shuffle, generator)
+        self._pending = None
+        self.epochs = epochs if resume is not None else self._running.position.epoch + epochs
+        try:
+            self._fit(data, held, shuffle, generator, every)
+        finally:
+            self._source, self._between = None, True
+            for callback in self._callbacks:
+                callback.close()
+        return self.history
+
+    def _fit(self, data: Source, held: Source | None, shuffle: bool, generator: Generator | None, every: int) -> None:
+        """Epochs, from where the trainer stands."""
+        now, history = self._running, self.history
+        self._source, self._stopped, self._between = data, False, True
         with self._modes(training=True):
-            for epoch in range(1, epochs + 1):
+            self._tell("on_fit_begin")
+            while not self._is_over():
                 start = time.perf_counter()
+                self._between = False
+                epoch = self.epoch
+                numbers: dict[str, float] = {}
+                self._tell("on_epoch_begin")
                 if self._scheduler is not None or self._step_scheduler is not None:
-                    history.append(lr=real(self._optimizer.param_groups[0]["lr"]))
-                order = randperm(data.n, generator=generator) if shuffle else None
-                numbers = {"loss": self._pass(data, order, f"of epoch {epoch}")}
+                    if not now.position.batch or now.position.lr is None:
+                        now.position.lr = real(self._optimizer.param_groups[0]["lr"])
+                    numbers["lr"] = now.position.lr
+                numbers["loss"] = self._epoch_of(data, shuffle, generator)
+                now.is_torn = True  # neither in this epoch any more, nor at its end
                 if held is not None:
                     numbers["val_loss"] = self._judged(held)
+                if self._metrics:
+                    numbers |= self._measured(data, "") if held is None else self._measured(held, "val_")
+                self._tell("on_epoch_end", numbers)
                 history.append(**numbers)
                 if isinstance(self._scheduler, ReduceLROnPlateau):
                     self._scheduler.step(numbers.get("val_loss", numbers["loss"]))
                 elif self._scheduler is not None:
                     self._scheduler.step()
-                if every and (epoch % every == 0 or epoch == epochs):
-                    words = "".join(f"  {name} {number:.5f}" for name, number in numbers.items())
-                    width = len(str(epochs))
-                    print(f"epoch {epoch:{width}}/{epochs}{words}  {time.perf_counter() - start:.3f} s", flush=True)
-        return history
+                now.position = checkpoint.Position(epoch, split=now.position.split)
+                self._between, now.is_torn = True, False
+                self._tell("on_epoch_complete")
+                if every and (epoch % every == 0 or self._is_over()):
+                    words = "".join(f"  {name} {x:.5f}" for name, x in numbers.items() if name != "lr")
+                    width = len(str(self.epochs))
+                    print(
+                        f"epoch {epoch:{width}}/{self.epochs}{words}  {time.perf_counter() - start:.3f} s", flush=True
+                    )
+            self._tell("on_fit_end")
 
-    def evaluate(self, X: Any, y: Any, *, batch_size: int = 1024, sample_weight: Any = None) -> float:
+    def _is_over(self) -> bool:
+        return self._stopped or self._running.position.epoch >= self.epochs
+
+    def _tell(self, what: str, *more: Any) -> None:
+        for callback in self._callbacks:
+            try:
+                getattr(callback, what)(self, *more)
+            except Exception as error:
+                error.add_note(f"[Trainer] in {type(callback).__name__}.{what} of epoch {self.epoch}")
+                raise
+
+    # ---- what is learned from the data
+
+    def evaluate(self, X: Any, y: Any = None, *, batch_size: int = 1024, sample_weight: Any = None) -> float:
         """The loss on these events, in eval() mode: the mean over batches, each counted with the number of its rows.
 
         >>> import trigrad as tg
@@ -211,70 +282,175 @@ class Trainer:
         >>> trainer.evaluate(X, model(X)), trainer.evaluate(X, model(X) + 1)
         (0.0, 1.0)
         """
-        return self._judged(self._data("evaluate", X, y, sample_weight, batch_size))
+        return self._judged(self._any_data("evaluate", X, y, sample_weight, batch_size))
 
-    # ---- passes over data
+    def measure(self, X: Any, y: Any = None, *, batch_size: int = 1024, sample_weight: Any = None) -> dict[str, float]:
+        """The loss and the metrics on these events, in eval() mode.
 
-    def _data(self, what: str, X: Any, y: Any, sample_weight: Any, batch_size: int) -> Data:
-        data = Data(what, X, y, sample_weight, batch_size)
-        if data.weighted and not _takes_weights(self._loss):
-            raise TypeError(
-                f"[{what}] the loss takes no sample_weight, expected loss(prediction, target, sample_weight=...), as "
-                "trigrad's losses are called"
-            )
+        >>> import trigrad as tg
+        >>> model = tg.nn.Linear(2, 2)
+        >>> optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+        >>> trainer = tg.Trainer(model, tg.nn.CrossEntropyLoss(), optimizer, metrics=["accuracy"])
+        >>> X = tg.randn(10, 2)
+        >>> trainer.measure(X, model(X).argmax(1))["accuracy"]
+        1.0
+        """
+        data = self._any_data("measure", X, y, sample_weight, batch_size)
+        return {"loss": self._judged(data)} | self._measured(data, "")
+
+    def predict(self, X: Any, *, batch_size: int = 1024) -> Tensor:
+        """What the model gives out for the events X (N, ...), in eval() mode.
+
+        >>> import trigrad as tg
+        >>> model = tg.nn.Linear(3, 2)
+        >>> trainer = tg.Trainer(model, tg.nn.MSELoss(), tg.optim.SGD(model.parameters(), lr=0.1))
+        >>> trainer.predict(tg.ones(5, 3)).shape
+        trigrad.Size([5, 2])
+        """
+        first = X[0] if isinstance(X, tuple) and X else X
+        n = len(first) if hasattr(first, "__len__") else 0
+        tables, n_inputs = tables_of("predict", X, _core.empty((n,), _core.float32), None)
+        return self._outputs(Data(tables, n_inputs, whole("predict", "batch_size", batch_size)))[0]
+
+    def _training_data(
+        self,
+        X: Any,
+        y: Any,
+        batch_size: int | None,
+        sample_weight: Any,
+        class_weight: Any,
+        prefetch: int,
+        steps: int | None,
+    ) -> Source:
+        if y is None and is_stream(X):
+            if batch_size is not None or sample_weight is not None:
+                raise ValueError(
+                    "[fit] batch_size and sample_weight belong to arrays; batches have their size and weights"
+                )
+            ahead = 0 if prefetch == 0 else whole("fit", "prefetch", prefetch)
+            steps = None if steps is None else whole("fit", "steps_per_epoch", steps)
+            return Stream("fit", X, steps, ahead, class_weight)
+        if steps is not None:
+            raise ValueError("[fit] steps_per_epoch belongs to iterators, but X holds the events")
+        if class_weight is not None:
+            tables, n_inputs = tables_of("fit", X, y, sample_weight)
+            given = tables[-1] if sample_weight is not None else None
+            dtype = next((t.dtype for t in (given, *tables) if t is not None and t.is_floating_point()), _core.float32)
+            of_class = class_weights(tables[n_inputs], class_weight, dtype)
+            sample_weight = of_class if given is None else given * of_class
+        return self._data("fit", X, y, sample_weight, batch_size)
+
+    def _held_data(self, validation_data: Any, batch_size: int | None) -> Source | None:
+        if validation_data is None:
+            return None
+        if is_stream(validation_data):
+            return Stream("fit", validation_data, None, 0)
+        inputs, targets, weights = held_out(validation_data)
+        return self._data("fit", inputs, targets, weights, 1024 if batch_size is None else batch_size)
+
+    def _any_data(self, what: str, X: Any, y: Any, sample_weight: Any, batch_size: int) -> Source:
+        return (
+            Stream(what, X, None, 0)
+            if y is None and is_stream(X)
+            else self._data(what, X, y, sample_weight, batch_size)
+        )
+
+    def _data(self, what: str, X: Any, y: Any, sample_weight: Any, batch_size: int | None) -> Data:
+        tables, n_inputs = tables_of(what, X, y, sample_weight)
+        data = Data(tables, n_inputs, whole(what, "batch_size", batch_size))
+        self._check_weights(what, data.weighted)
         return data
 
-    @contextmanager
-    def _modes(self, training: bool) -> Iterator[None]:
-        """The model in train() mode, or model and loss in eval() mode; parts of a model in train() mode keep theirs."""
-        tops = [m for m in (self._model, self._loss) if isinstance(m, Module) and (not training or not m.training)]
-        before = [(m, m.training) for top in tops for m in top.modules()]
-        try:
-            for top in tops:
-                top.train(training)
-            yield
-        finally:
-            for module, mode in before:
-                if module.training != mode:
-                    module.training = mode
+    def _split(
+        self, data: Source, held: Source | None, share: float, shuffle: bool, generator: Generator | None
+    ) -> tuple[Source, Source | None]:
+        """The events to learn from and those to validate on; the generators are then where the training goes on."""
+        now = self._running
+        position = now.position
+        drawn = generator or default_generator
+        if position.default is not None:  # it goes on
+            if (position.generator is None) != (generator is None):
+                raise ValueError(
+                    f"[fit] the checkpoint was written {'without' if generator else 'with'} a generator of its own, expected "
+                    f"{'no' if generator else 'a'} generator="
+                )
+            here = position.default if position.generator is None else position.generator
+            if now.facts.share != share:
+                raise ValueError(
+                    f"[fit] the checkpoint was written with validation_split={now.facts.share}, expected that, not {share}"
+                )
+            if position.split is not None:
+                drawn.set_state(position.split)
+        else:
+            here = None
+            position.split = drawn.get_state() if share else None
+        if share and isinstance(data, Data):
+            order, cut = randperm(data.n, generator=generator), round(data.n * share)
+            parts = (sort(order[:cut]).values, sort(order[cut:]).values)
+            held = Data(data.tables, data.n_inputs, data.batch_size, parts[0])
+            data = Data(data.tables, data.n_inputs, data.batch_size, parts[1])
+        if here is not None:
+            drawn.set_state(here)
+            default_generator.set_state(position.default) if position.default is not None else None
+        now.generator = generator
+        self._check_same_data(data, shuffle, share)
+        return data, held
 
-    def _function(self, data: Data, training: bool) -> Callable[..., Tensor]:
-        key = training, data.n_inputs, data.weighted
-        if key not in self._functions:
-            made = (
-                _step_of(self._model, self._loss, self._optimizer, *key[1:])
-                if training
-                else _judge_of(self._model, self._loss, *key[1:])
+    def _check_same_data(self, data: Source, shuffle: bool, share: float) -> None:
+        facts, position = self._running.facts, self._running.position
+        rows, size = (data.n, data.batch_size) if isinstance(data, Data) else (None, None)
+        if position.batch and (facts.batch_size, facts.shuffle) != (size, shuffle):
+            raise ValueError(
+                f"[fit] the checkpoint is of the middle of an epoch with batch_size={facts.batch_size}, shuffle={facts.shuffle}, "
+                f"expected the same, but got {size} and {shuffle}"
             )
-            self._functions[key] = compiled(made) if self._compile else made
-        return self._functions[key]
-
-    def _judged(self, data: Data) -> float:
-        with self._modes(training=False), no_grad():
-            return self._pass(data, None, "of the validation", training=False)
-
-    def _pass(self, data: Data, order: Tensor | None, where: str, training: bool = True) -> float:
-        """Once over the data; the mean loss."""
-        function, schedule = self._function(data, training), self._step_scheduler if training else None
-        sizes = data.sizes()
-        losses = _core.empty((data.n_batches,), _core.float64)
-        k = 0
-        try:
-            while k < data.n_batches:
-                # Batches of one size follow each other in C++, unless something is to be done in between.
-                end = k + 1 if schedule is not None else k + sizes[k:].count(sizes[k])
-                first = k * data.batch_size
-                if isinstance(function, CompiledFunction):
-                    k += function._batches(data.batch(sizes[k]), data.tables, order, first, losses[k:end], MILLISECONDS)
-                else:
-                    losses[k] = function(*data.pick(order, first, sizes[k])).detach()
-                    k += 1
-                if schedule is not None:
-                    schedule.step()
-        except Exception as error:
-            remedy = "; Trainer(..., compile=False) calls it in Python" if str(error).startswith("[compile]") else ""
-            error.add_note(
-                f"[Trainer] in batch {k + 1} of {data.n_batches} {where}; the steps before it were made{remedy}"
+        if position.default is not None and (
+            facts.rows != rows or (facts.hash is not None and facts.hash != self._hash(data))
+        ):
+            raise ValueError(
+                f"[fit] these are not the events of the checkpoint: {facts.rows} of them, hash {facts.hash}"
             )
-            raise
-        return float(ops.sum(ops.mul(losses, _core.from_nested(sizes, _core.float64)))) / data.n
+        self._running.facts = checkpoint.Facts(rows, size, shuffle, share, facts.hash)
+
+    def _hash(self, data: Source) -> str | None:
+        return fingerprint(*data.tables) if isinstance(data, Data) else None
+
+    def remember_data(self) -> None:
+        """Have checkpoints hold the hash of the data of this fit, so that going on with others is refused."""
+        if self._source is not None and self._running.facts.hash is None:
+            self._running.facts.hash = self._hash(self._source)
+
+    # ---- checkpoints
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Write all that the training needs to go on with the same bits: weights, buffers, states of optimizer, schedules and
+        callbacks, random generators, history, and the place in the data. The file is whole at any time: a crash leaves the one
+        that was there before.
+
+        >>> import trigrad as tg, tempfile, os
+        >>> path = os.path.join(tempfile.mkdtemp(), "run.safetensors")
+        >>> model = tg.nn.Linear(2, 1)
+        >>> trainer = tg.Trainer(model, tg.nn.MSELoss(), tg.optim.Adam(model.parameters()))
+        >>> X = tg.ones(8, 2); y = X[:, :1]
+        >>> _ = trainer.fit(X, y, epochs=2, batch_size=4); trainer.save_checkpoint(path)
+        >>> _ = trainer.fit(X, y, epochs=3, batch_size=4); after = model.weight.detach().clone()
+        >>> trainer.load_checkpoint(path); trainer.epoch
+        2
+        >>> len(trainer.fit(X, y, epochs=3, batch_size=4)["loss"]), tg.equal(model.weight, after)
+        (5, True)
+        """
+        if self._running.is_torn:
+            raise RuntimeError(
+                "[save_checkpoint] the training stands in the middle of a step, or between the last one of an epoch and its end, and "
+                "could not go on from there with the same bits; save in on_batch_end or on_epoch_complete. tg.save(model, path) "
+                "keeps the weights"
+            )
+        said = {"epochs": self._running.position.epoch, "data": self._running.facts.hash}
+        save_file(checkpoint.gather(self), path, provenance=said)
+
+    def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Go back to where a checkpoint was written: the next fit goes on from there, for as many epochs as it is told. The
+        trainer is to be made as that one was. If something does not fit, nothing has changed."""
+        state = load_file(path)
+        checkpoint.check(self, state)
+        checkpoint.restore(self, state)

@@ -112,6 +112,10 @@ class MultiStepLR(LRScheduler):
         self.milestones, self.gamma = Counter(milestones), gamma
         super().__init__(optimizer, last_epoch)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.milestones = Counter(self.milestones)  # a dict, out of a file
+
     def get_lr(self) -> list[float]:
         self._check_within_step()
         if self.last_epoch not in self.milestones:

@@ -1,0 +1,356 @@
+"""What happens between the epochs of a training: callbacks, ours and your own."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from trigrad import ops
+from trigrad._core import Tensor
+from trigrad._warnings import warn
+from trigrad.diagnostics import saturation
+from trigrad.nn.module import Module
+from trigrad.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from trigrad.optim.lr_scheduler.base import set_rate
+from trigrad.optim.optimizer import real
+from trigrad.train import checkpoint
+from trigrad.train.data import whole
+from trigrad.train.measures import rises
+
+if TYPE_CHECKING:
+    from trigrad.train.trainer import Trainer
+
+__all__ = ["Callback", "Checkpoint", "EarlyStopping", "GradientMonitor", "LRSchedule", "SaturationMonitor"]
+
+Numbers = dict[str, float]
+
+
+class Callback:
+    """Derive from it and write the methods that you need. `trainer` knows `model`, `optimizer`, `loss`, `history`, `epoch`
+    (from 1 on), `epochs`, and can `stop()`.
+
+    >>> import trigrad as tg
+    >>> class Tell(tg.train.Callback):
+    ...     def on_epoch_end(self, trainer, numbers):
+    ...         numbers["half"] = numbers["loss"] / 2
+    ...         if trainer.epoch == 3:
+    ...             trainer.stop()
+    >>> model = tg.nn.Linear(1, 1)
+    >>> trainer = tg.Trainer(model, tg.nn.MSELoss(), tg.optim.SGD(model.parameters(), lr=0.1))
+    >>> history = trainer.fit(tg.ones(8, 1), tg.zeros(8, 1), epochs=10, batch_size=4, callbacks=[Tell()])
+    >>> len(history["loss"]), sorted(history)
+    (3, ['half', 'loss'])
+
+    Epochs run in C++ as long as no callback wants to be called after each batch.
+    """
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Before the first epoch of a fit, also of one that goes on."""
+
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        """Before an epoch."""
+
+    def on_batch_end(self, trainer: Trainer, batch: int, loss: float) -> None:
+        """After the step of a batch (counted from 0), whose loss is given. It is what makes training slower."""
+
+    def on_epoch_end(self, trainer: Trainer, numbers: Numbers) -> None:
+        """After an epoch: the numbers that were found, which go into the history with those that are added here."""
+
+    def on_epoch_complete(self, trainer: Trainer) -> None:
+        """After that: all numbers of the epoch are in the history and all schedules have gone on. The time to save."""
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """After the last epoch, unless an error or Ctrl-C ended it."""
+
+    def close(self) -> None:
+        """After a fit, however it ended: the time to close files."""
+
+    def wants_batches(self) -> bool:
+        """Is `on_batch_end` to be called?"""
+        return type(self).on_batch_end is not Callback.on_batch_end
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: anything that trigrad.save takes."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+
+
+class _Watching(Callback):
+    """Compares a number of each epoch with the best so far."""
+
+    def __init__(self, monitor: str, mode: Literal["auto", "min", "max"], min_delta: float) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"[{type(self).__name__}] mode is {mode!r}, expected 'auto', 'min' or 'max'")
+        if not min_delta >= 0:
+            raise ValueError(f"[{type(self).__name__}] min_delta is {min_delta}, expected 0 or more")
+        self.monitor, self.mode, self.min_delta = monitor, mode, min_delta
+        self.best = math.nan  # none yet
+        self.best_epoch = 0
+
+    def is_better(self, trainer: Trainer, numbers: Numbers) -> bool:
+        """Is this epoch the best so far? NaN is worse than anything."""
+        if self.monitor not in numbers:
+            raise ValueError(
+                f"[{type(self).__name__}] there is no {self.monitor!r} to monitor, this fit has {sorted(numbers)}; give fit() "
+                "validation_data or validation_split, or another monitor"
+            )
+        value = numbers[self.monitor]
+        up = self.mode == "max" or (self.mode == "auto" and rises(self.monitor))
+        gain = (value - self.best) if up else (self.best - value)
+        if math.isnan(value) or not (math.isnan(self.best) or gain > self.min_delta):
+            return False
+        self.best, self.best_epoch = value, trainer.epoch
+        return True
+
+
+class EarlyStopping(_Watching):
+    """Ends the training when `monitor` has not become better (by more than `min_delta`) for `patience` epochs, and gives the
+    model the numbers of its best epoch back, bit for bit, also where no end came early.
+
+    >>> import trigrad as tg
+    >>> _ = tg.manual_seed(0)
+    >>> model = tg.nn.Linear(4, 1)
+    >>> trainer = tg.Trainer(model, tg.nn.MSELoss(), tg.optim.SGD(model.parameters(), lr=0.1))
+    >>> stop = tg.train.EarlyStopping(patience=3)
+    >>> X, y = tg.randn(40, 4), tg.randn(40, 1)
+    >>> held_out = X[:10], y[:10]
+    >>> history = trainer.fit(X[10:], y[10:], epochs=200, batch_size=10, validation_data=held_out, callbacks=[stop])
+    >>> len(history["loss"]) == stop.best_epoch + 3, trainer.evaluate(*held_out, batch_size=10) == stop.best
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        *,
+        patience: int = 10,
+        min_delta: float = 0.0,
+        mode: Literal["auto", "min", "max"] = "auto",
+        restore_best: bool = True,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.patience, self.restore_best = whole("EarlyStopping", "patience", patience), restore_best
+        self.waited = 0
+        self._kept: dict[str, Tensor] = {}
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        if self.restore_best:
+            checkpoint.contents(trainer)  # what cannot be kept is told before the first epoch
+        if trainer.epoch == 0:
+            self.best, self.best_epoch, self.waited, self._kept = math.nan, 0, 0, {}
+        elif self.waited >= self.patience:
+            trainer.stop()  # it was over
+
+    def on_epoch_end(self, trainer: Trainer, numbers: Numbers) -> None:
+        if self.is_better(trainer, numbers):
+            self.waited = 0
+            if self.restore_best:
+                held = checkpoint.contents(trainer)
+                self._kept = {name: t.detach().clone() for name, t in held.items()}
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            trainer.stop()
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if self._kept:
+            checkpoint.put_back(checkpoint.contents(trainer), self._kept)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited, "kept": self._kept}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.best_epoch, self.waited = state["best"], state["best_epoch"], state["waited"]
+        self._kept = state["kept"]
+
+
+class Checkpoint(_Watching):
+    """Writes all that the training needs to go on (see `Trainer.save_checkpoint`) after every `every` epochs, with `monitor`
+    only when an epoch was the best so far, or after every `every_batches` batches. A path may have {epoch} in it.
+
+    The file is whole at any time: who reads it, or goes on after a crash, finds the one before or the new one.
+
+    >>> import trigrad as tg, tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "run.safetensors")
+    >>> def training():
+    ...     _ = tg.manual_seed(3)
+    ...     model = tg.nn.Linear(4, 1)
+    ...     return tg.Trainer(model, tg.nn.MSELoss(), tg.optim.Adam(model.parameters()))
+    >>> X = tg.ones(20, 4); y = X[:, :1]
+    >>> whole = training(); _ = whole.fit(X, y, epochs=10, batch_size=5)
+    >>> half = training(); _ = half.fit(X, y, epochs=5, batch_size=5, callbacks=[tg.train.Checkpoint(path)])
+    >>> other = training(); _ = other.fit(X, y, epochs=10, batch_size=5, resume=path)
+    >>> tg.equal(whole.model.weight, other.model.weight), whole.history == other.history
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        every: int = 1,
+        every_batches: int | None = None,
+        monitor: str | None = None,
+        mode: Literal["auto", "min", "max"] = "auto",
+    ) -> None:
+        super().__init__(monitor or "", mode, 0.0)
+        self.path, self.every = os.fspath(path), whole("Checkpoint", "every", every)
+        self.every_batches = None if every_batches is None else whole("Checkpoint", "every_batches", every_batches)
+        self._is_due = False
+
+    def wants_batches(self) -> bool:
+        return self.every_batches is not None
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        checkpoint.contents(trainer)  # what cannot be saved is told before the first epoch
+        self.path.format(epoch=1)
+        _sweep(self.path)
+        trainer.remember_data()
+
+    def on_batch_end(self, trainer: Trainer, batch: int, loss: float) -> None:
+        if self.every_batches is not None and (batch + 1) % self.every_batches == 0:
+            trainer.save_checkpoint(self.path.format(epoch=trainer.epoch))
+
+    def on_epoch_end(self, trainer: Trainer, numbers: Numbers) -> None:
+        self._is_due = self.is_better(trainer, numbers) if self.monitor else True
+
+    def on_epoch_complete(self, trainer: Trainer) -> None:
+        if self._is_due and (trainer.epoch % self.every == 0 or trainer.epoch == trainer.epochs):
+            trainer.save_checkpoint(self.path.format(epoch=trainer.epoch))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch} if self.monitor else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+
+
+def _sweep(path: str) -> None:
+    """Takes away what writers of this file left beside it when they were killed."""
+    folder, name = os.path.split(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"[Checkpoint] there is no folder {folder!r}, expected one to write {name!r} into")
+    for found in os.listdir(folder):
+        left = re.fullmatch(re.escape(name) + r"\.(\d+)\.[0-9a-f]{8}\.tmp", found)
+        if left is None:
+            continue
+        try:
+            os.kill(int(left[1]), 0)
+        except ProcessLookupError:
+            os.unlink(os.path.join(folder, found))
+        except (PermissionError, OverflowError):
+            pass
+
+
+class LRSchedule(Callback):
+    """Sets the learning rate: by a schedule of `trigrad.optim.lr_scheduler`, which goes on after each epoch (or each "batch"),
+    or by a function that gives the rate of an epoch, counted from 0. The history has it as "lr".
+
+    >>> import trigrad as tg
+    >>> model = tg.nn.Linear(1, 1)
+    >>> trainer = tg.Trainer(model, tg.nn.MSELoss(), tg.optim.SGD(model.parameters(), lr=1.0))
+    >>> halves = tg.train.LRSchedule(lambda epoch: 0.1 * 0.5**epoch)
+    >>> trainer.fit(tg.ones(4, 1), tg.ones(4, 1), epochs=3, batch_size=2, callbacks=[halves])["lr"]
+    [0.1, 0.05, 0.025]
+    """
+
+    def __init__(
+        self,
+        schedule: LRScheduler | Callable[[int], float],
+        *,
+        each: Literal["epoch", "batch"] = "epoch",
+        monitor: str = "val_loss",
+    ) -> None:
+        self._steps = hasattr(schedule, "step") and hasattr(schedule, "state_dict")
+        if not self._steps and not callable(schedule):
+            raise TypeError(f"[LRSchedule] schedule is a {type(schedule).__name__}, expected a schedule or a function")
+        if each not in ("epoch", "batch") or (each == "batch" and not self._steps):
+            raise ValueError(f"[LRSchedule] each is {each!r}, expected 'epoch', or with a schedule 'batch'")
+        self.schedule: Any = schedule
+        self.each, self.monitor = each, monitor
+        self._rate = 0.0
+
+    def wants_batches(self) -> bool:
+        return self.each == "batch"
+
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        if not self._steps:
+            for group in trainer.optimizer.param_groups:
+                set_rate(group, float(self.schedule(trainer.epoch - 1)))
+        self._rate = real(trainer.optimizer.param_groups[0]["lr"])
+
+    def on_batch_end(self, trainer: Trainer, batch: int, loss: float) -> None:
+        if self.each == "batch":
+            self.schedule.step()
+
+    def on_epoch_end(self, trainer: Trainer, numbers: Numbers) -> None:
+        numbers.setdefault("lr", self._rate)
+        if self._steps and self.each == "epoch":
+            if isinstance(self.schedule, ReduceLROnPlateau):
+                self.schedule.step(numbers.get(self.monitor, numbers["loss"]))
+            else:
+                self.schedule.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"schedule": self.schedule.state_dict()} if self._steps else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.schedule.load_state_dict(state["schedule"])
+
+
+class GradientMonitor(Callback):
+    """The norm of the gradient in the last step of each epoch, as "grad_norm" in the history, with `each_parameter` also
+    that of each parameter. If it is infinite or NaN, the training ends with a warning that names the first such parameter.
+
+    >>> import trigrad as tg
+    >>> model = tg.nn.Linear(1, 1)
+    >>> trainer = tg.Trainer(model, tg.nn.MSELoss(), tg.optim.SGD(model.parameters(), lr=0.1))
+    >>> history = trainer.fit(tg.ones(4, 1), tg.ones(4, 1), epochs=2, batch_size=2, callbacks=[tg.train.GradientMonitor()])
+    >>> history["grad_norm"][1] < history["grad_norm"][0]
+    True
+    """
+
+    def __init__(self, *, each_parameter: bool = False, stop: bool = True) -> None:
+        self.each_parameter, self.stop = each_parameter, stop
+
+    def on_epoch_end(self, trainer: Trainer, numbers: Numbers) -> None:
+        held = {str(i): p for i, p in enumerate(p for g in trainer.optimizer.param_groups for p in g["params"])}
+        if isinstance(trainer.model, Module):
+            held = dict(trainer.model.named_parameters())
+        squares = {n: float(ops.sum(ops.square(p.grad.double()))) for n, p in held.items() if p.grad is not None}
+        numbers["grad_norm"] = math.sqrt(sum(squares.values()))
+        if self.each_parameter:
+            numbers |= {f"grad_norm/{name}": math.sqrt(square) for name, square in squares.items()}
+        bad = [name for name, square in squares.items() if not math.isfinite(square)]
+        if bad and self.stop:
+            warn(f"[GradientMonitor] the gradient of {bad[0]} is not finite after epoch {trainer.epoch}: training ends")
+            trainer.stop()
+
+
+class SaturationMonitor(Callback):
+    """How many units of each activation hardly learn any more on the events `X` (see `trigrad.diagnostics.saturation`):
+    "saturated/<layer>" and "stuck/<layer>" in the history, after every `every` epochs.
+
+    >>> import trigrad as tg
+    >>> model = tg.nn.Sequential(tg.nn.Linear(2, 8), tg.nn.Tanh(), tg.nn.Linear(8, 1))
+    >>> X = tg.ones(10, 2)
+    >>> trainer = tg.Trainer(model, tg.nn.MSELoss(), tg.optim.SGD(model.parameters(), lr=0.1))
+    >>> watch = tg.train.SaturationMonitor(X)
+    >>> sorted(trainer.fit(X, X[:, :1], epochs=1, batch_size=5, callbacks=[watch]))
+    ['loss', 'saturated/1', 'stuck/1']
+    """
+
+    def __init__(self, X: Any, *, threshold: float = 1e-3, every: int = 1, also: tuple[type[Module], ...] = ()) -> None:
+        self.inputs = X if isinstance(X, tuple) else (X,)
+        self.threshold, self.every, self.also = threshold, whole("SaturationMonitor", "every", every), also
+
+    def on_epoch_end(self, trainer: Trainer, numbers: Numbers) -> None:
+        if trainer.epoch % self.every:
+            return
+        for layer in saturation(trainer.model, *self.inputs, threshold=self.threshold, also=self.also).layers:
+            numbers[f"saturated/{layer.name}"], numbers[f"stuck/{layer.name}"] = layer.saturated, layer.stuck

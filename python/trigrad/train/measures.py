@@ -1,0 +1,125 @@
+"""Metrics by name, of what a model gives out."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from trigrad import _core, ops
+from trigrad._core import Tensor
+from trigrad.nn import functional as F
+from trigrad.nn.losses import BCELoss
+
+Measure = Callable[[Tensor, Tensor, "Tensor | None"], float]
+
+# What a metric looks at: classes, one score per event, probabilities, or the output itself.
+LABELS = ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "matthews_corrcoef")
+SCORES = ("roc_auc", "average_precision")
+PROBABILITIES = ("log_loss", "brier_score_loss")
+VALUES = (
+    *("mean_squared_error", "root_mean_squared_error", "mean_absolute_error", "median_absolute_error"),
+    *("mean_absolute_percentage_error", "max_error", "r2", "explained_variance"),
+)
+SHORT = {"auc": "roc_auc", "brier": "brier_score_loss", "mse": "mean_squared_error", "rmse": "root_mean_squared_error"}
+SHORT |= {"mae": "mean_absolute_error"}
+RISES = {*LABELS, *SCORES, "r2", "explained_variance"}  # the more the better
+
+
+def rises(name: str) -> bool:
+    """Is more of this better?"""
+    name = name.removeprefix("val_")
+    return SHORT.get(name, name) in RISES
+
+
+def _single(output: Tensor) -> bool:
+    return output.ndim == 1 or output.numel() == output.shape[0]
+
+
+def _classes(output: Tensor, threshold: float) -> Tensor:
+    """The class of each event: the greatest of several outputs; of one, whether it is above the threshold."""
+    if _single(output):
+        return (output.reshape(-1) > threshold).to(_core.int64)
+    return ops.argmax(output, 1)
+
+
+def _probabilities(output: Tensor, are: bool) -> Tensor:
+    if are:
+        return output.reshape(-1) if _single(output) else output
+    return ops.sigmoid(output.double().reshape(-1)) if _single(output) else ops.softmax(output.double(), 1)
+
+
+def _truth(target: Tensor) -> Tensor:
+    """Classes (N,), also of one-hot or soft targets (N, C)."""
+    if target.ndim == 2 and target.shape[1] > 1:
+        return ops.argmax(target, 1)
+    flat = target.reshape(-1)
+    return flat.to(_core.int64) if flat.is_floating_point() and bool(ops.eq(flat, ops.floor(flat)).all()) else flat
+
+
+def _named(name: str, probabilities: bool) -> Measure:
+    from trigrad import metrics  # loaded when it is wanted
+
+    full = SHORT.get(name, name).removesuffix("_score")
+    full = full if full != "brier" else "brier_score_loss"
+    function: Any = getattr(metrics, f"{full}_score", None) or getattr(metrics, full, None)
+    if full not in (*LABELS, *SCORES, *PROBABILITIES, *VALUES) or function is None:
+        known = sorted({*LABELS, *SCORES, *PROBABILITIES, *VALUES, *SHORT})
+        raise ValueError(f"[Trainer] there is no metric {name!r}, expected one of {', '.join(known)}, or a function")
+
+    def measure(output: Tensor, target: Tensor, weight: Tensor | None) -> float:
+        more: dict[str, Any] = {} if weight is None else {"sample_weight": weight}
+        if full in VALUES:
+            shape = output.shape if output.numel() == target.numel() else target.shape
+            return float(function(target.reshape(*shape), output, **more))
+        truth = _truth(target)
+        if full in LABELS:
+            predicted = _classes(output, 0.5 if probabilities else 0.0)
+            if full in ("f1", "precision", "recall") and not _single(output) and output.shape[1] > 2:
+                more["average"] = "macro"
+            if bool((truth < 0).any()) and _single(output):  # -1 and 1
+                predicted = predicted * 2 - 1
+            return float(function(truth, predicted, **more))
+        chance = _probabilities(output, probabilities)
+        if full == "roc_auc" and chance.ndim == 2 and chance.shape[1] > 2:
+            more |= {"multi_class": "ovr", "labels": list(range(chance.shape[1]))}
+        elif full in PROBABILITIES and chance.ndim == 2:
+            more |= {"labels": list(range(chance.shape[1]))}
+        if full in SCORES and chance.ndim == 2 and chance.shape[1] == 2:
+            chance = chance[:, 1]
+        return float(function(truth, chance, **more))
+
+    return measure
+
+
+def _own(name: str, function: Callable[..., Any]) -> Measure:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+        weighted = any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
+    except (TypeError, ValueError):
+        weighted = False
+
+    def measure(output: Tensor, target: Tensor, weight: Tensor | None) -> float:
+        more = {"sample_weight": weight} if weighted and weight is not None else {}
+        return float(function(target, output, **more))
+
+    return measure
+
+
+def measures_of(given: Any, loss: Any) -> dict[str, Measure]:
+    """Functions by name. `given` is a list of names and functions f(y_true, output), or a dict of them by name."""
+    probabilities = isinstance(loss, BCELoss) or loss is vars(F).get("binary_cross_entropy")
+    if isinstance(given, str) or not isinstance(given, (Mapping, Sequence)):
+        raise TypeError(
+            f"[Trainer] metrics is a {type(given).__name__}, expected a list of names and functions, or a dict"
+        )
+    if not isinstance(given, Mapping):
+        given = {m if isinstance(m, str) else getattr(m, "__name__", type(m).__name__): m for m in given}
+    found = {}
+    for name, metric in given.items():
+        if not isinstance(metric, str) and not callable(metric):
+            raise TypeError(
+                f"[Trainer] the metric {name!r} is a {type(metric).__name__}, expected a name or a function"
+            )
+        found[str(name)] = _named(metric, probabilities) if isinstance(metric, str) else _own(name, metric)
+    return found

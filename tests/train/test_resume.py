@@ -1,0 +1,482 @@
+"""A training that stops and goes on has the bits of one that did not; a checkpoint is whole at any time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import trigrad as tg
+from train.loops import LOSSES, MODELS, OPTIMIZERS, Tied, adam, assert_same, events, noisy, plain, same_bits
+from trigrad.nn import functional as F
+from trigrad.train import Callback, Checkpoint, EarlyStopping, LRSchedule, passes
+
+S = tg.optim.lr_scheduler
+SCHEDULES: dict[str, Callable[[Any], Any]] = {
+    "StepLR": lambda o: S.StepLR(o, 2, 0.5),
+    "MultiStepLR": lambda o: S.MultiStepLR(o, [1, 3], 0.5),
+    "ExponentialLR": lambda o: S.ExponentialLR(o, 0.9),
+    "CosineAnnealingLR": lambda o: S.CosineAnnealingLR(o, 7),
+    "CosineAnnealingWarmRestarts": lambda o: S.CosineAnnealingWarmRestarts(o, 2, 2),
+    "LambdaLR": lambda o: S.LambdaLR(o, lambda epoch: 0.9**epoch),
+    "ReduceLROnPlateau": lambda o: S.ReduceLROnPlateau(o, patience=0, factor=0.5, threshold=0.5),
+    "SequentialLR": lambda o: S.SequentialLR(o, [S.LinearLR(o), S.ExponentialLR(o, 0.9)], [3]),
+}
+STEP_SCHEDULES: dict[str, Callable[[Any], Any]] = {
+    "CyclicLR": lambda o: S.CyclicLR(o, 0.001, 0.02, 3, cycle_momentum=False),
+    "OneCycleLR": lambda o: S.OneCycleLR(o, 0.02, total_steps=100, cycle_momentum=False),
+}
+
+
+def made(
+    make: Callable[[], Any] = noisy,
+    loss: Any = F.cross_entropy,
+    optimizer: Callable[[Any], Any] = adam,
+    seed: int = 1,
+    schedule: Callable[[Any], Any] | None = None,
+    step_schedule: Callable[[Any], Any] | None = None,
+    **options: Any,
+) -> tg.Trainer:
+    """A trainer from the start: another process would make the same one."""
+    tg.manual_seed(seed)
+    model = make()
+    of = optimizer(model)
+    return tg.Trainer(
+        model,
+        loss,
+        of,
+        scheduler=None if schedule is None else schedule(of),
+        step_scheduler=None if step_schedule is None else step_schedule(of),
+        **options,
+    )
+
+
+def assert_same_trainers(a: tg.Trainer, b: tg.Trainer) -> None:
+    models = [getattr(t.model, "__wrapped__", t.model) for t in (a, b)]
+    assert_same(*models, a.optimizer, b.optimizer)
+    assert a.history == b.history
+    assert [g["lr"] for g in a.optimizer.param_groups] == [g["lr"] for g in b.optimizer.param_groups]
+
+
+def assert_same_trainers_but_gradients(a: tg.Trainer, b: tg.Trainer) -> None:
+    for trainer in (a, b):
+        trainer.model.zero_grad()
+    assert_same_trainers(a, b)
+
+
+def ten_and_five(path: Path, weighted: bool = False, fit: dict[str, Any] | None = None, **options: Any) -> None:
+    """10 epochs ≡ 5 + save + load + 5, and ≡ what is left of 10 after a checkpoint of the fifth."""
+    X, y, w = events()
+    given = {"batch_size": 16, "sample_weight": w if weighted else None, **(fit or {})}
+    whole = made(**options)
+    whole.fit(X, y, epochs=10, **given)
+    after = tg.get_rng_state()
+    first = made(**options)
+    first.fit(X, y, epochs=5, **given)
+    first.save_checkpoint(path)
+    for more, resume in ((5, None), (10, path)):
+        second = made(**options, seed=77)  # other weights, another seed
+        tg.manual_seed(78)
+        if resume is None:
+            second.load_checkpoint(path)
+            assert second.epoch == 5
+        second.fit(X, y, epochs=more, resume=resume, **given)
+        assert_same_trainers(whole, second)
+        assert tg.equal(tg.get_rng_state(), after)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_optimizers(optimizer: str, tmp_path: Path) -> None:
+    ten_and_five(tmp_path / "c", optimizer=OPTIMIZERS[optimizer])
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS if m != "tied"])
+def test_models(model: str, tmp_path: Path) -> None:
+    ten_and_five(tmp_path / "c", make=MODELS[model], loss=LOSSES["CrossEntropyLoss"], weighted=True)
+
+
+def test_a_parameter_that_no_optimizer_has(tmp_path: Path) -> None:
+    def own(model: Any) -> Any:
+        return tg.optim.Adam([p for n, p in model.named_parameters() if n != "apart"], lr=0.01)
+
+    X, y, _ = events()
+    a = made(Tied, optimizer=own)
+    a.fit(X, y, epochs=4, batch_size=16)
+    b = made(Tied, optimizer=own)
+    b.fit(X, y, epochs=2, batch_size=16)
+    b.save_checkpoint(tmp_path / "c")
+    c = made(Tied, optimizer=own, seed=5)
+    c.fit(X, y, epochs=4, batch_size=16, resume=tmp_path / "c")
+    for (name, p), (_, q) in zip(a.model.state_dict().items(), c.model.state_dict().items(), strict=True):
+        assert same_bits(p, q), name
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_schedules(schedule: str, tmp_path: Path) -> None:
+    ten_and_five(tmp_path / "c", schedule=SCHEDULES[schedule])
+
+
+@pytest.mark.parametrize("schedule", STEP_SCHEDULES)
+def test_schedules_of_steps(schedule: str, tmp_path: Path) -> None:
+    ten_and_five(tmp_path / "c", step_schedule=STEP_SCHEDULES[schedule])
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        {"shuffle": False},
+        {"validation_split": 0.3},
+        {"validation_split": 0.2, "shuffle": False},
+        {"class_weight": "balanced"},
+        {"batch_size": 53},
+    ],
+    ids=str,
+)
+def test_options_of_fit(fit: dict[str, Any], tmp_path: Path) -> None:
+    make = plain if fit.get("batch_size") == 53 else noisy
+    ten_and_five(tmp_path / "c", make=make, fit=fit, metrics=["accuracy"])
+
+
+def test_without_plans(tmp_path: Path) -> None:
+    ten_and_five(tmp_path / "c", compile=False)
+
+
+def test_a_compiled_model(tmp_path: Path) -> None:
+    ten_and_five(tmp_path / "c", make=lambda: tg.compile(noisy()), optimizer=lambda m: adam(m.__wrapped__))
+
+
+def test_what_else_is_learned(tmp_path: Path) -> None:
+    """Parameters of the loss, and some that belong to nobody."""
+
+    class Scaled(tg.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = tg.nn.Parameter(tg.ones(3))
+
+        def forward(self, p: Any, t: Any) -> Any:
+            return F.cross_entropy(p * self.scale, t)
+
+    X, y, _ = events()
+
+    def trainer(seed: int) -> tuple[tg.Trainer, Any]:
+        tg.manual_seed(seed)
+        model, loss, free = noisy(), Scaled(), tg.nn.Parameter(tg.randn(3))
+        learned = [*model.parameters(), *loss.parameters(), free]
+        return tg.Trainer(model, lambda p, t: loss(p + free, t), tg.optim.Adam(learned, lr=0.01)), free
+
+    whole, expected = trainer(1)
+    whole.fit(X, y, epochs=4, batch_size=16)
+    first, _ = trainer(1)
+    first.fit(X, y, epochs=2, batch_size=16)
+    first.save_checkpoint(tmp_path / "c")
+    second, found = trainer(2)
+    second.fit(X, y, epochs=4, batch_size=16, resume=tmp_path / "c")
+    assert same_bits(expected, found)
+    assert_same_trainers(whole, second)
+
+
+def test_a_function_has_no_names(tmp_path: Path) -> None:
+    X, y, _ = events()
+    net = noisy()
+    trainer = tg.Trainer(lambda x: net(x), F.cross_entropy, adam(net))
+    for callback in (Checkpoint(tmp_path / "c"), EarlyStopping("loss")):
+        with pytest.raises(TypeError, match="the model is a function, whose numbers cannot be kept; expected a module"):
+            trainer.fit(X, y, epochs=1, batch_size=16, callbacks=[callback])
+    trainer.fit(X, y, epochs=1, batch_size=16, callbacks=[EarlyStopping("loss", restore_best=False)])
+
+
+def test_a_generator_of_its_own(tmp_path: Path) -> None:
+    X, y, _ = events()
+    whole = made()
+    whole.fit(X, y, epochs=6, batch_size=16, validation_split=0.2, generator=tg.Generator().manual_seed(4))
+    first, g = made(), tg.Generator().manual_seed(4)
+    first.fit(X, y, epochs=2, batch_size=16, validation_split=0.2, generator=g)
+    first.save_checkpoint(tmp_path / "c")
+    second = made(seed=9)
+    with pytest.raises(ValueError, match="written with a generator of its own, expected a generator="):
+        second.fit(X, y, epochs=6, batch_size=16, validation_split=0.2, resume=tmp_path / "c")
+    other = tg.Generator().manual_seed(123)
+    second.fit(X, y, epochs=6, batch_size=16, validation_split=0.2, resume=tmp_path / "c", generator=other)
+    assert_same_trainers(whole, second)
+
+
+class Draws(Callback):
+    """Has batches counted, and notes what checkpoints must bring back."""
+
+    def on_batch_end(self, trainer: Any, batch: int, loss: float) -> None:
+        pass
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("at", [1, 3, 6, 7])
+def test_in_the_middle_of_an_epoch(at: int, shuffle: bool, tmp_path: Path) -> None:
+    """A checkpoint after any batch: 4 batches make an epoch."""
+    X, y, _ = events()
+    options: dict[str, Any] = {"batch_size": 16, "shuffle": shuffle, "validation_split": 0.1}
+    whole = made(step_schedule=STEP_SCHEDULES["CyclicLR"])
+    whole.fit(X, y, epochs=3, **options)
+    path = tmp_path / "c"
+
+    class Stop(Callback):
+        seen = 0
+
+        def on_batch_end(self, trainer: Any, batch: int, loss: float) -> None:
+            self.seen += 1
+            if self.seen == at:
+                trainer.save_checkpoint(path)
+                raise KeyboardInterrupt
+
+    first = made(step_schedule=STEP_SCHEDULES["CyclicLR"])
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(X, y, epochs=3, callbacks=[Stop()], **options)
+    first.save_checkpoint(tmp_path / "d")  # where it was interrupted
+    second = made(step_schedule=STEP_SCHEDULES["CyclicLR"], seed=50)
+    second.fit(X, y, epochs=3, resume=path, **options)
+    assert_same_trainers(whole, second)
+    third = made(step_schedule=STEP_SCHEDULES["CyclicLR"], seed=51)
+    third.fit(X, y, epochs=3, resume=tmp_path / "d", **options)
+    assert_same_trainers(whole, third)
+    if at % 4:
+        with pytest.raises(ValueError, match="middle of an epoch with batch_size=16"):
+            made(step_schedule=STEP_SCHEDULES["CyclicLR"]).fit(
+                X, y, epochs=3, resume=path, **(options | {"batch_size": 8})
+            )
+
+
+def test_interrupted_by_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C somewhere within an epoch that runs in C++: what is saved then goes on with the same bits."""
+    monkeypatch.setattr(passes, "MILLISECONDS", 5)
+    X, y, _ = events(20_000)
+    options: dict[str, Any] = {"batch_size": 10, "epochs": 10}
+    whole = made()
+    whole.fit(X, y, **options)
+    trainer = made()
+    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.06)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(X, y, **options)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    trainer.save_checkpoint(tmp_path / "c")
+    position = tg.load(tmp_path / "c")["position"]
+    assert 0 < position["batch"] + 2000 * position["epoch"] < 20_000
+    other = made(seed=3)
+    other.fit(X, y, resume=tmp_path / "c", **options)
+    assert_same_trainers(whole, other)
+
+
+def test_callbacks_go_on(tmp_path: Path) -> None:
+    X, y, _ = events(200)
+
+    def callbacks(path: Path) -> list[Any]:
+        trainer.optimizer.param_groups[0]["lr"] = 0.05
+        return [
+            EarlyStopping("val_loss", patience=4),
+            LRSchedule(S.ExponentialLR(trainer.optimizer, 0.8)),
+            Checkpoint(path),
+        ]
+
+    options: dict[str, Any] = {"batch_size": 16, "validation_split": 0.3, "epochs": 40}
+    trainer = whole = made(metrics=["accuracy"])
+    kept = callbacks(tmp_path / "a")
+    whole.fit(X, y, callbacks=kept, **options)
+    assert len(whole.history["loss"]) < 40
+    trainer = first = made(metrics=["accuracy"])
+    first.fit(X, y, callbacks=callbacks(tmp_path / "b"), **(options | {"epochs": 3}))
+    trainer = second = made(metrics=["accuracy"], seed=12)
+    again = callbacks(tmp_path / "b")
+    second.fit(X, y, callbacks=again, resume=tmp_path / "b", **options)
+    assert_same_trainers(whole, second)
+    assert again[0].best_epoch == kept[0].best_epoch
+    trainer = third = made(metrics=["accuracy"], seed=13)
+    third.fit(X, y, callbacks=callbacks(tmp_path / "a"), resume=tmp_path / "a", **options)  # which was over
+    assert_same_trainers_but_gradients(whole, third)
+    with pytest.raises(
+        ValueError, match=r"state of the callbacks \['EarlyStopping', 'LRSchedule'\], but this fit has \[\]"
+    ):
+        made(metrics=["accuracy"]).fit(X, y, resume=tmp_path / "b", **options)
+
+
+def test_between_an_epoch_and_its_end(tmp_path: Path) -> None:
+    """Schedules have not gone on, and the history lacks the epoch."""
+
+    class Early(Callback):
+        def on_epoch_end(self, trainer: Any, numbers: Any) -> None:
+            trainer.save_checkpoint(tmp_path / "c")
+
+    X, y, _ = events()
+    with pytest.raises(RuntimeError, match="save in on_batch_end or on_epoch_complete"):
+        made().fit(X, y, epochs=1, batch_size=16, callbacks=[Early()])
+    assert os.listdir(tmp_path) == []
+
+
+# ---- what cannot be gone on from
+
+
+def saved(tmp_path: Path, **fit: Any) -> tuple[Path, Any, Any]:
+    X, y, _ = events()
+    trainer = made()
+    trainer.fit(X, y, epochs=2, batch_size=16, callbacks=[Checkpoint(tmp_path / "c")], **fit)
+    return tmp_path / "c", X, y
+
+
+DAMAGE: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no state of the random generator": lambda s: s["rng"].pop("default"),
+    "no state of the random generator, without": lambda s: s.update(rng=None),
+    "lacks .'rng'.": lambda s: s.pop("rng"),
+    "has unknown parts .'more'.": lambda s: s.update(more=1),
+    "is no checkpoint of a training": lambda s: s.update(kind="other"),
+    "damaged: .*expected uint8 of shape": lambda s: s["rng"].update(default=tg.zeros(3)),
+    "damaged: .*unexpected keyword": lambda s: s["position"].update(more=1),
+    "a part of the checkpoint is damaged": lambda s: s["position"].update(epoch=-1),
+    "its model has other tensors: .'0.bias'.": lambda s: s["model"]["tensors"].pop("0.bias"),
+    r"0.bias of its model is \(3,\) of trigrad.float32, expected \(16,\)": lambda s: s["model"]["tensors"].update(
+        {"0.bias": tg.zeros(3)}
+    ),
+    "0.bias of its model is .* of trigrad.float64": lambda s: s["model"]["tensors"].update(
+        {"0.bias": tg.zeros(16, dtype=tg.float64)}
+    ),
+    "was written with a scheduler": lambda s: s.update(schedulers=[{}, None]),
+    "parameter group": lambda s: s["optimizer"]["param_groups"].append({"params": []}),
+}
+
+
+@pytest.mark.parametrize("words", DAMAGE)
+def test_a_checkpoint_that_does_not_fit(words: str, tmp_path: Path) -> None:
+    path, X, y = saved(tmp_path)
+    state = tg.load(path)
+    DAMAGE[words](state)
+    tg.save(state, path)
+    trainer = made(seed=4)
+    trainer.fit(X, y, epochs=1, batch_size=16)
+    before = {name: t.clone() for name, t in trainer.model.state_dict().items()}
+    rng, history = tg.get_rng_state(), dict(trainer.history)
+    with pytest.raises(ValueError, match=words):
+        trainer.load_checkpoint(path)
+    assert all(same_bits(before[name], t) for name, t in trainer.model.state_dict().items())
+    assert tg.equal(rng, tg.get_rng_state())
+    assert history == trainer.history
+
+
+def test_other_data(tmp_path: Path) -> None:
+    path, X, y = saved(tmp_path)
+    assert tg.provenance(path)["data"] == tg.train.fingerprint(X, y)
+    assert tg.provenance(path)["epochs"] == 2
+    with pytest.raises(ValueError, match="these are not the events of the checkpoint: 53 of them"):
+        made().fit(X + 1, y, epochs=3, batch_size=16, resume=path)
+    with pytest.raises(ValueError, match=r"written with validation_split=0\.0, expected that, not 0\.5"):
+        made().fit(X, y, epochs=3, batch_size=16, resume=path, validation_split=0.5)
+    trainer = made()
+    with pytest.raises(FileNotFoundError):
+        trainer.fit(X, y, epochs=3, batch_size=16, resume=tmp_path / "none")
+    assert len(trainer.fit(X, y, epochs=2, batch_size=16, resume=path)["loss"]) == 2  # nothing is left
+
+
+def test_fingerprints() -> None:
+    X = tg.arange(12.0).reshape(4, 3)
+    assert tg.train.fingerprint(X) == tg.train.fingerprint(X.numpy()) == tg.train.fingerprint(X.T.contiguous().T)
+    others = [X.double(), X.reshape(3, 4), X + 0.5, X[:3], X.flip(0)]
+    assert len({tg.train.fingerprint(t) for t in (X, *others)}) == 6
+
+
+# ---- the file
+
+
+def test_leftovers_are_taken_away(tmp_path: Path) -> None:
+    X, y, _ = events()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = tmp_path / f"c.{gone.pid}.0123abcd.tmp"
+    others = [tmp_path / f"c.{os.getpid()}.0123abcd.tmp", tmp_path / f"d.{gone.pid}.0123abcd.tmp", tmp_path / "c.tmp"]
+    for path in (left, *others):
+        path.write_bytes(b"")
+    made().fit(X, y, epochs=1, batch_size=16, callbacks=[Checkpoint(tmp_path / "c")])
+    assert sorted(os.listdir(tmp_path)) == sorted(["c", *(p.name for p in others)])
+
+
+def test_paths_with_epochs(tmp_path: Path) -> None:
+    X, y, _ = events()
+    made().fit(X, y, epochs=5, batch_size=16, callbacks=[Checkpoint(tmp_path / "e{epoch:02d}", every=2)])
+    assert sorted(os.listdir(tmp_path)) == ["e02", "e04", "e05"]
+    with pytest.raises(FileNotFoundError, match=r"\[Checkpoint\] there is no folder"):
+        made().fit(X, y, epochs=5, batch_size=16, callbacks=[Checkpoint(tmp_path / "no" / "c")])
+
+
+def test_the_best_epoch_alone(tmp_path: Path) -> None:
+    X, y, _ = events(200)
+    keep = Checkpoint(tmp_path / "best", monitor="val_loss")
+    trainer = made(optimizer=lambda m: tg.optim.SGD(m.parameters(), lr=0.5))
+    trainer.fit(X, y, epochs=12, batch_size=16, validation_split=0.3, callbacks=[keep])
+    values = trainer.history["val_loss"]
+    assert keep.best == min(values)
+    assert tg.provenance(tmp_path / "best")["epochs"] == values.index(min(values)) + 1 == keep.best_epoch
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training ends with an error that says so; what was learned stays, and the file before."""
+    X, y, _ = events()
+    path = tmp_path / "c"
+    trainer = made()
+    trainer.fit(X, y, epochs=2, batch_size=16, callbacks=[Checkpoint(path)])
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"\[save\] No space left on device; nothing was written") as caught:
+        trainer.fit(X, y, epochs=2, batch_size=16, callbacks=[Checkpoint(path)])
+    assert "in Checkpoint.on_epoch_complete of epoch 1" in caught.value.__notes__[0]
+    assert len(trainer.history["loss"]) == 1
+    monkeypatch.undo()
+    assert made().fit(X, y, epochs=2, batch_size=16, resume=path)
+    assert os.listdir(tmp_path) == ["c"]
+
+
+KILLED = """if True:
+    import sys, trigrad as tg
+    tg.manual_seed(1)
+    model = tg.nn.Sequential(tg.nn.Linear(6, 256), tg.nn.BatchNorm1d(256), tg.nn.ReLU(), tg.nn.Linear(256, 3))
+    trainer = tg.Trainer(model, tg.nn.CrossEntropyLoss(), tg.optim.Adam(model.parameters()))
+    X, y = tg.randn(64, 6), tg.randint(0, 3, (64,))
+    print(flush=True)
+    trainer.fit(X, y, epochs=10**6, batch_size=32, callbacks=[tg.train.Checkpoint(sys.argv[1])])
+"""
+
+
+@pytest.mark.proof
+def test_killed_at_any_time(tmp_path: Path, full: bool) -> None:
+    """SIGKILL while checkpoints are written one after the other: the file is there, and is read."""
+    path = tmp_path / "c"
+    draw, epochs = random.Random(5), 0
+    trainer = None
+    for _ in range(200 if full else 6):
+        process = subprocess.Popen([sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        with process.stdout:
+            process.stdout.readline()
+            while not path.exists():
+                time.sleep(0.001)
+            time.sleep(draw.uniform(0, 0.1))
+            process.send_signal(signal.SIGKILL)
+            assert process.wait(timeout=60) == -signal.SIGKILL
+        if trainer is None:
+            tg.manual_seed(1)
+            model = tg.nn.Sequential(tg.nn.Linear(6, 256), tg.nn.BatchNorm1d(256), tg.nn.ReLU(), tg.nn.Linear(256, 3))
+            trainer = tg.Trainer(model, tg.nn.CrossEntropyLoss(), tg.optim.Adam(model.parameters()))
+        trainer.load_checkpoint(path)
+        epochs += trainer.epoch
+        if draw.random() < 0.5:
+            path.unlink()  # the next one begins without a file
+    assert epochs > 0
+    assert len(os.listdir(tmp_path)) <= 2  # each run takes away what the one before left

@@ -26,7 +26,9 @@ def _need(package: str, what: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError:
-        raise ImportError(f"[read] {what} files are read by {package.partition('.')[0]}: pip install 'trigrad[hep]'") from None
+        raise ImportError(
+            f"[read] {what} files are read by {package.partition('.')[0]}: pip install 'trigrad[hep]'"
+        ) from None
 
 
 class Columns:
@@ -79,7 +81,7 @@ class Arrays(Columns):
             raise ValueError(
                 f"[read] {where}: {short[0]!r} has {lengths[short[0]]} rows, but {longest!r} has {rows}; expected one per event in each"
             )
-        self._arrays = {}
+        self._arrays: dict[str, Array] = {}
         for name, a in arrays.items():
             if a.dtype.names:
                 self._arrays |= {field: a[field] for field in a.dtype.names}
@@ -195,7 +197,9 @@ class Text(Columns):
                 wrong = next((k for k, text in enumerate(texts) if not _number(text)), None)
                 if wrong is not None:
                     word = f"holds {texts[wrong]!r}" if texts[wrong] else "is empty"
-                    raise ValueError(f"[read] {self.where}, column {name!r} {word} in {self.place(wrong)}, expected a number")
+                    raise ValueError(
+                        f"[read] {self.where}, column {name!r} {word} in {self.place(wrong)}, expected a number"
+                    )
                 made[name] = np.array(texts, dtype=np.float64)
             else:
                 made[name] = np.array(texts)
@@ -217,16 +221,21 @@ def _numpy(file: Path) -> Columns:
         return Arrays(str(file), {name: loaded})
     with loaded:
         arrays = {name: loaded[name] for name in loaded.files}
-    words = {name: a.tolist() for name, a in arrays.items() if name in ("columns", "features", "names") and a.dtype.kind == "U"}
+    words = {
+        name: a.tolist()
+        for name, a in arrays.items()
+        if name in ("columns", "features", "names") and a.dtype.kind == "U"
+    }
     rest = {name: a for name, a in arrays.items() if name not in words}
     rows = max((len(a) for a in rest.values() if a.ndim), default=0)
-    known = {
-        name: next((w for w in words.values() if a.ndim == 2 and len(w) == a.shape[1]), [])
-        for name, a in rest.items()
+    known: dict[str, Sequence[str]] = {
+        name: next((w for w in words.values() if a.ndim == 2 and len(w) == a.shape[1]), []) for name, a in rest.items()
     }
     odd = [name for name, a in rest.items() if not a.ndim or len(a) != rows]
     if odd and {"x_train", "x_test"} <= rest.keys():
-        raise ValueError(f"[read] {file} holds parts of different lengths ({', '.join(rest)}), expected arrays of one length")
+        raise ValueError(
+            f"[read] {file} holds parts of different lengths ({', '.join(rest)}), expected arrays of one length"
+        )
     return Arrays(str(file), rest, known)
 
 
@@ -235,7 +244,7 @@ class Parquet(Columns):
         self._pq = _need("pyarrow.parquet", "Parquet")
         try:
             self._table = self._pq.ParquetFile(file)
-        except Exception as error:  # its own classes of errors
+        except Exception as error:  # noqa: BLE001 -- its own classes of errors
             raise ValueError(f"[read] {file} is no Parquet file: {error}") from None
         super().__init__(str(file), self._table.metadata.num_rows, self._table.schema_arrow.names)
 
@@ -252,7 +261,9 @@ class Parquet(Columns):
             if column.null_count:
                 row = next(k for k, v in enumerate(column) if not v.is_valid)
                 if str(column.type) not in ("double", "float", "halffloat"):
-                    raise ValueError(f"[read] {self.where}, column {name!r} is empty in {self.place(row)} ({column.null_count} such rows)")
+                    raise ValueError(
+                        f"[read] {self.where}, column {name!r} is empty in {self.place(row)} ({column.null_count} such rows)"
+                    )
             values = column.to_numpy()
             made[name] = values.astype(str) if values.dtype.kind == "O" else values
         return made
@@ -279,7 +290,10 @@ class Hdf5(Arrays):
                 sets = {name: item for name, item in node.items() if isinstance(item, h5py.Dataset)}
             if not sets:
                 raise ValueError(f"[read] {where} has no data sets; say tree=..., one of {', '.join(node)}")
-            arrays = {name: item.asstr()[()].astype(str) if item.dtype.kind == "O" else item[()] for name, item in sets.items()}
+            arrays = {
+                name: item.asstr()[()].astype(str) if item.dtype.kind == "O" else item[()]
+                for name, item in sets.items()
+            }
         if len(arrays) == 1 and next(iter(arrays.values())).ndim == 2:
             name, only = next(iter(arrays.items()))
             super().__init__(where, arrays, {name: [str(k) for k in range(only.shape[1])]})
@@ -292,7 +306,7 @@ class Root(Columns):
         uproot = _need("uproot", "ROOT")
         try:
             self._file = uproot.open(file)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             raise ValueError(f"[read] {file} is no ROOT file: {error}") from None
         classes = self._file.classnames(cycle=False)
         trees = [name for name, kind in classes.items() if kind == "TTree" or "RNTuple" in kind]
@@ -322,7 +336,9 @@ class Root(Columns):
             element = ELEMENT.fullmatch(name) if name not in self.names else None
             if element is None:
                 if not self.flat(name) and "AsStrings" not in self._kind(name):
-                    raise TypeError(f"[read] {self.where}, column {name!r} has several values per event; name one: {name}[0]")
+                    raise TypeError(
+                        f"[read] {self.where}, column {name!r} has several values per event; name one: {name}[0]"
+                    )
                 values = self._tree[name].array(library="np")
                 made[name] = values.astype(str) if values.dtype.kind == "O" else values
                 continue
@@ -355,7 +371,9 @@ def columns_of(file: Path, tree: str | None) -> Iterator[Columns]:
     ending = (file.with_suffix("") if file.suffix == ".gz" else file).suffix.lower()
     reader = READERS.get(ending)
     if reader is None or (file.suffix == ".gz" and ending not in (".csv", ".tsv", ".txt")):
-        raise ValueError(f"[read] {file} ends in {file.suffix or 'nothing'}, expected one of {', '.join(READERS)}, or .csv.gz")
+        raise ValueError(
+            f"[read] {file} ends in {file.suffix or 'nothing'}, expected one of {', '.join(READERS)}, or .csv.gz"
+        )
     if tree is not None and ending not in WITH_TREES:
         raise ValueError(f"[read] tree={tree!r}: a {ending} file has no trees, only {', '.join(WITH_TREES)} have")
     columns = reader(file, tree)

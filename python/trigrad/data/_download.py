@@ -138,6 +138,10 @@ def fetch(urls: Sequence[str], path: Path, checksum: str | None = None, *, quiet
                 continue
             os.replace(part, path)
             return path
-    kept = f" {part.stat().st_size} bytes are kept, and another call goes on from there." if part.is_file() and part.stat().st_size else ""
+    kept = (
+        f" {part.stat().st_size} bytes are kept, and another call goes on from there."
+        if part.is_file() and part.stat().st_size
+        else ""
+    )
     told = "\n  ".join(dict.fromkeys(faults))
     raise OSError(f"[fetch] {path.name} could not be downloaded.{kept} Or put the file at {path} yourself.\n  {told}")

@@ -53,7 +53,9 @@ def wanted(what: str, n: Any, least: int = 1) -> int:
 def events(n: int, seed: int, make: Callable[[Chance, int], tuple[Tensor, Tensor]]) -> tuple[Array, Array]:
     """X (n, features) float32 and y (n,) of `make(chance, CHUNK)`, called as often as needed."""
     if _core.is_recording():
-        raise RuntimeError("[data] a compiled function cannot make events; make them outside, and pass them as arguments")
+        raise RuntimeError(
+            "[data] a compiled function cannot make events; make them outside, and pass them as arguments"
+        )
     generator = Generator().manual_seed(seed)
 
     def chunks() -> Iterator[tuple[Array, Array]]:

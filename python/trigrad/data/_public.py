@@ -88,7 +88,9 @@ def mnist(part: Literal["train", "test"] = "train", folder: Folder = None, *, ur
         images, labels = map(read_idx, paths)
         source = f"md5 {MNIST_MD5[names[0]]}"
     if images.ndim != 3 or len(images) != len(labels) or labels.max() > 9:
-        raise ValueError(f"[mnist] images are {images.shape}, labels {labels.shape}, expected (n, 28, 28) and (n,) of 0 to 9")
+        raise ValueError(
+            f"[mnist] images are {images.shape}, labels {labels.shape}, expected (n, 28, 28) and (n,) of 0 to 9"
+        )
     side = images.shape[1:]
     return Table(
         (images.reshape(len(images), -1) / np.float32(255)).astype(np.float32),
@@ -198,7 +200,9 @@ def _uci(
     if part not in (None, "train", "test"):
         raise ValueError(f"[{what.lower()}] part is {part!r}, expected 'train', 'test' or None")
     if rows is not None and (part is not None or rows < 1):
-        raise ValueError(f"[{what.lower()}] rows={rows!r} counts from the first event: expected 1 or more, without part")
+        raise ValueError(
+            f"[{what.lower()}] rows={rows!r} counts from the first event: expected 1 or more, without part"
+        )
     path = _folder(folder, what.lower()) / file
     fetch([UCI + f"{number}/{file}"] if urls is None else list(urls), path, checksum)
     table = _table_of(path, 1 + len(features), rows)
@@ -209,7 +213,9 @@ def _uci(
         variant = f"{'last' if part == 'test' else 'all but the last'} {held} events"
     labels = np.asarray(table[:, 0])
     if not np.isin(labels, (0, 1)).all():
-        raise ValueError(f"[{what.lower()}] {path}: the first column holds {labels[~np.isin(labels, (0, 1))][0]}, expected 0 or 1")
+        raise ValueError(
+            f"[{what.lower()}] {path}: the first column holds {labels[~np.isin(labels, (0, 1))][0]}, expected 0 or 1"
+        )
     return Table(
         np.ascontiguousarray(table[:, 1:]),
         labels.astype(np.int64),
@@ -322,7 +328,9 @@ def hls4ml_jets(folder: Folder = None, *, url: str = OPENML) -> Table:
         code = {label: k for k, label in enumerate(labels)}
         for k, row in enumerate(rows):
             if row[place] not in code:
-                raise ValueError(f"[hls4ml_jets] {path}, row {k}: {names[place]} is {row[place]!r}, expected one of {labels}")
+                raise ValueError(
+                    f"[hls4ml_jets] {path}, row {k}: {names[place]} is {row[place]!r}, expected one of {labels}"
+                )
         y = np.array([code[row[place]] for row in rows], dtype=np.int64)
         X = np.array([row[:place] + row[place + 1 :] for row in rows], dtype=np.float32)
         unfinished = copy.with_suffix(f".{os.getpid()}.npz")
@@ -384,9 +392,7 @@ def ecal(
             raise KeyError(f"[ecal] {path} has no column {name!r}; there are {', '.join(names) or 'none'}")
     kept = (events["pt"] > 0.5) & (events["pt"] < 100) & (np.abs(events["eta"]) < 1.3)
     matched = events["gen_match"] > 0
-    rows = np.sort(
-        np.concatenate([np.flatnonzero(kept & ~matched)[:pile_up], np.flatnonzero(kept & matched)[:signal]])
-    )
+    rows = np.sort(np.concatenate([np.flatnonzero(kept & ~matched)[:pile_up], np.flatnonzero(kept & matched)[:signal]]))
     chosen = events[rows]
     y = (chosen["gen_match"] > 0).astype(np.int64)
     counts = np.bincount(y, minlength=2)

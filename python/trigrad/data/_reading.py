@@ -26,7 +26,9 @@ def _shown(names: Sequence[str], most: int = 12) -> str:
 
 
 def _named(columns: Columns, given: str | int, role: str) -> str:
-    name = columns.names[given] if isinstance(given, int) and -len(columns.names) <= given < len(columns.names) else given
+    name = (
+        columns.names[given] if isinstance(given, int) and -len(columns.names) <= given < len(columns.names) else given
+    )
     if name not in columns.names and not (isinstance(name, str) and columns.holds(name)):
         raise KeyError(f"[read] {columns.where} has no column {given!r} ({role}); there are {_shown(columns.names)}")
     assert isinstance(name, str)
@@ -57,7 +59,9 @@ def _labels(columns: Columns, name: str, task: str) -> tuple[Array, tuple[str, .
     """The target: class indices and the names of the classes, or numbers and ()."""
     values = columns.get(name)
     if values.dtype.kind not in "biufUS":
-        raise TypeError(f"[read] {columns.where}, column {name!r} (target) holds {values.dtype}, expected numbers or text")
+        raise TypeError(
+            f"[read] {columns.where}, column {name!r} (target) holds {values.dtype}, expected numbers or text"
+        )
     if values.dtype.kind == "S":
         values = np.char.decode(values)
     numeric = values.dtype.kind in "biuf"
@@ -67,13 +71,19 @@ def _labels(columns: Columns, name: str, task: str) -> tuple[Array, tuple[str, .
     whole = numeric and bool((kinds == np.floor(kinds)).all())
     classes = task == "classes" or (
         task == "auto"
-        and (not numeric or values.dtype.kind == "b" or (whole and len(kinds) <= (FEW if values.dtype.kind == "f" else MOST_CLASSES)))
+        and (
+            not numeric
+            or values.dtype.kind == "b"
+            or (whole and len(kinds) <= (FEW if values.dtype.kind == "f" else MOST_CLASSES))
+        )
     )
     if not numeric and (empty := np.flatnonzero(values == "")).size:
         raise ValueError(f"[read] {columns.where}, column {name!r} (target) is empty in {columns.place(int(empty[0]))}")
     if not classes:
         if not numeric:
-            raise TypeError(f"[read] {columns.where}, column {name!r} (target) holds text, which task='numbers' cannot learn")
+            raise TypeError(
+                f"[read] {columns.where}, column {name!r} (target) holds text, which task='numbers' cannot learn"
+            )
         return values.astype(np.float32), ()
     if len(kinds) < 2:
         raise ValueError(
@@ -153,7 +163,9 @@ def read(
         else:
             chosen = [_named(columns, name, "feature") for name in features]
             if doubled := [name for name in chosen if chosen.count(name) > 1 or name in taken]:
-                raise ValueError(f"[read] column {doubled[0]!r} is asked for twice; expected each once as feature, target or weight")
+                raise ValueError(
+                    f"[read] column {doubled[0]!r} is asked for twice; expected each once as feature, target or weight"
+                )
         if not chosen:
             raise ValueError(f"[read] {columns.where} has no columns to learn from beside target and weight")
         if not columns.rows:
@@ -200,7 +212,9 @@ def read(
                     "it out of features=[...], or say constant='keep'"
                 )
         if y is not None and classes and nan == "drop" and len(np.unique(y)) < 2:
-            raise ValueError(f"[read] {columns.where}: without the {dropped} rows that are not finite there is one class only")
+            raise ValueError(
+                f"[read] {columns.where}: without the {dropped} rows that are not finite there is one class only"
+            )
         variant = "" if tree is None else tree
         if dropped:
             variant = ", ".join(filter(None, (variant, f"without {dropped} rows that are not finite")))

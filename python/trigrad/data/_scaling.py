@@ -60,7 +60,9 @@ class Standardizer:
             names = ()
         x = (X.detach() if isinstance(X, Tensor) else as_tensor(X)).to(float64)
         if x.ndim != 2 or x.numel() == 0:
-            raise ValueError(f"[Standardizer] X has shape {tuple(x.shape)}, expected (events, features), none of them 0")
+            raise ValueError(
+                f"[Standardizer] X has shape {tuple(x.shape)}, expected (events, features), none of them 0"
+            )
         named = names or tuple(f"X[:, {k}]" for k in range(x.shape[1]))
         bad = np.argwhere(~np.isfinite(x.numpy()))
         if len(bad):
@@ -70,7 +72,8 @@ class Standardizer:
                 "finite numbers"
             )
         if sample_weight is None:
-            mean, square = ops.mean(x, [0]), lambda d: ops.mean(ops.square(d), [0])
+            mean = ops.mean(x, [0])
+            found = ops.mean(ops.square(ops.sub(x, mean)), [0])
         else:
             w = as_tensor(sample_weight).detach().to(float64)
             if tuple(w.shape) != (x.shape[0],):
@@ -80,8 +83,8 @@ class Standardizer:
                 raise ValueError(f"[Standardizer] the weights add up to {float(total):g}, expected more than 0")
             column_of_weights = w.reshape(-1, 1)
             mean = ops.sum(ops.mul(x, column_of_weights), [0]) / total
-            square = lambda d: ops.sum(ops.mul(ops.square(d), column_of_weights), [0]) / total  # noqa: E731
-        variance = np.asarray(square(ops.sub(x, mean)).numpy())
+            found = ops.sum(ops.mul(ops.square(ops.sub(x, mean)), column_of_weights), [0]) / total
+        variance = np.asarray(found.numpy())
         if (variance < 0).any():
             k = int(np.argmax(variance < 0))
             raise ValueError(
@@ -112,7 +115,9 @@ class Standardizer:
         offset, scale = self._fitted()
         x = X.detach() if isinstance(X, Tensor) else as_tensor(np.asarray(X))
         if x.ndim == 0 or x.shape[-1] != len(offset):
-            raise ValueError(f"[{what}] X has shape {tuple(x.shape)}, expected (..., {len(offset)}), as it was fitted to")
+            raise ValueError(
+                f"[{what}] X has shape {tuple(x.shape)}, expected (..., {len(offset)}), as it was fitted to"
+            )
         return x.to(float32), from_numpy(offset), from_numpy(scale)
 
     def transform(self, X: Any) -> Any:
@@ -167,6 +172,8 @@ class Standardizer:
             name: np.array(state[name].numpy() if isinstance(state[name], Tensor) else state[name]) for name in STATE
         }
         if len({v.shape for v in values.values()}) != 1 or values["mean"].ndim != 1:
-            raise ValueError(f"[load_state_dict] got shapes {[v.shape for v in values.values()]}, expected one: (features,)")
+            raise ValueError(
+                f"[load_state_dict] got shapes {[v.shape for v in values.values()]}, expected one: (features,)"
+            )
         for name, value in values.items():
             setattr(self, name, value.astype(np.float64 if name in ("mean", "std") else np.float32))

@@ -121,7 +121,10 @@ class Table:
 
     def __repr__(self) -> str:
         name = ", ".join(filter(None, (self.name, self.variant)))
-        words = [f"{len(self)} event{'s' * (len(self) != 1)}", f"{len(self.features)} feature{'s' * (len(self.features) != 1)}"]
+        words = [
+            f"{len(self)} event{'s' * (len(self) != 1)}",
+            f"{len(self.features)} feature{'s' * (len(self.features) != 1)}",
+        ]
         if self.classes:
             shown: Sequence[str] = self.classes if len(self.classes) <= 10 else (*self.classes[:9], "...")
             words.append(f"{len(self.classes)} classes {' '.join(shown)}")

@@ -110,7 +110,9 @@ def _batch_norm(program: Program, norm: Any, name: str, value: int) -> int:
 def _standardize(program: Program, layer: Any, name: str, value: int) -> int:
     _expect(program, layer, name, value, layer.num_features)
     n = layer.num_features
-    limits = [numpy.full(n, v, "float32") for v in (numpy.nan, -numpy.inf, numpy.inf)]  # a NaN stays, nothing is clamped
+    limits = [
+        numpy.full(n, v, "float32") for v in (numpy.nan, -numpy.inf, numpy.inf)
+    ]  # a NaN stays, nothing is clamped
     given = [_numbers(layer.offset, f"{name}.offset"), _numbers(layer.scale, f"{name}.scale")]
     return program.add("standardize", value, constants=limits + given)
 

@@ -34,7 +34,9 @@ def at_least(model: Any, least: float, *names: str, whole: bool = False, above: 
     for name in names:
         value = getattr(model, name)
         if not _number(value, whole) or not (value > least if above else value >= least):
-            raise _refuse(model, name, f"{'a whole number' if whole else 'a number'} {'above' if above else 'from'} {least}")
+            raise _refuse(
+                model, name, f"{'a whole number' if whole else 'a number'} {'above' if above else 'from'} {least}"
+            )
 
 
 def fraction(model: Any, *names: str, top: bool = False) -> None:

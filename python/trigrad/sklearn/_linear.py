@@ -19,7 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from trigrad import _core, ops
 from trigrad._core import Tensor, from_numpy
 from trigrad.sklearn._checks import at_least, choice, fraction
-from trigrad.sklearn._training import LOSSES, Training, forward, owned
+from trigrad.sklearn._training import Training, forward, owned
 
 __all__ = ["LogisticRegression", "Perceptron"]
 
@@ -56,7 +56,9 @@ class _LinearClassifier(ClassifierMixin, BaseEstimator):
         """One per event, relative to their mean; and that times the number of events is their sum."""
         weight = _check_sample_weight(given, X, dtype=X.dtype)
         if class_weight is not None:
-            of_class = compute_class_weight(class_weight, classes=self.classes_, y=y, sample_weight=weight if given is not None else None)
+            of_class = compute_class_weight(
+                class_weight, classes=self.classes_, y=y, sample_weight=weight if given is not None else None
+            )
             weight = weight * of_class.astype(X.dtype)[places]
         if not weight.sum(dtype=np.float64) > 0:
             raise ValueError(f"sample_weight adds up to {weight.sum(dtype=np.float64):g}, expected more than 0")
@@ -128,7 +130,9 @@ class LogisticRegression(_LinearClassifier):
         ratio = {"l1": 1.0, "l2": 0.0}.get(self.penalty, float(self.l1_ratio))
         strength = 0.0 if self.penalty is None else 1.0 / self.C
         if strength and ratio and self.solver != "saga":
-            raise ValueError(f"Solver {self.solver} supports only l1_ratio=0, got l1_ratio={ratio:g}; use solver='saga'")
+            raise ValueError(
+                f"Solver {self.solver} supports only l1_ratio=0, got l1_ratio={ratio:g}; use solver='saga'"
+            )
         return strength * (1 - ratio), strength * ratio
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogisticRegression:
@@ -300,12 +304,18 @@ class Perceptron(_LinearClassifier):
         if first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if not first and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}")
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
+            )
         X, y = self._taken(X, y, reset=first)
         if first:
             self.classes_ = np.unique(classes)
             outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
-            self.coef_, self.intercept_, self.t_ = np.zeros((outputs, X.shape[1]), X.dtype), np.zeros(outputs, X.dtype), 1.0
+            self.coef_, self.intercept_, self.t_ = (
+                np.zeros((outputs, X.shape[1]), X.dtype),
+                np.zeros(outputs, X.dtype),
+                1.0,
+            )
         if len(strange := np.setdiff1d(y, self.classes_)):
             raise ValueError(f"`y` has classes not in `classes`: {strange}")
         self._learn(X, y, self.coef_.astype(X.dtype), self.intercept_.astype(X.dtype), sample_weight, 1)
@@ -332,7 +342,7 @@ class Perceptron(_LinearClassifier):
         x = from_numpy(np.array(X))
         middle = ops.matmul(count, x) if self.fit_intercept else ops.mul(x[0], 0.0)
         x, b = ops.sub(x, middle), ops.add(b, ops.matmul(w, middle))
-        sizes = ops.abs(count)
+        sizes, answers = ops.abs(count), from_numpy(places.astype(np.int64))
         reach = float(ops.matmul(sizes, ops.sum(ops.square(x), [1]))) / float(ops.sum(sizes)) * float(self.eta0)
         pull = ops.mul(target, count.reshape(-1, 1))  # what each event may add
         importance = count.reshape(-1, 1).to(_core.float64)
@@ -340,9 +350,11 @@ class Perceptron(_LinearClassifier):
         fewest, least, kept, stuck = math.inf, math.inf, (w, b), 0
         self._settled, self.n_iter_ = False, 0
         while True:
-            scores = ops.mul(target, ops.dense(x, w, b))
+            raw = ops.dense(x, w, b)
+            scores = ops.mul(target, raw)
             wrong = ops.le(scores, 0.0)
-            missed = float(ops.sum(ops.mul(wrong.to(_core.float64), importance))) / outputs
+            failed = wrong if outputs == 1 else ops.ne(ops.argmax(raw, 1), answers).reshape(-1, 1)
+            missed = float(ops.sum(ops.mul(failed.to(_core.float64), importance)))
             loss = -float(ops.sum(ops.mul(ops.minimum(scores, 0.0).to(_core.float64), importance)))
             if held is not None:
                 missed = loss = 1 - self._score_of(w, ops.sub(b, ops.matmul(w, middle)), *held)

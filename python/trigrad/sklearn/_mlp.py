@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Sequence
 from numbers import Integral
@@ -30,7 +31,9 @@ Array: TypeAlias = NDArray[Any]
 
 def _steps_come_in_batches(model: Any) -> bool:
     if model.solver == "lbfgs":
-        raise AttributeError("partial_fit is only available for the solvers sgd and adam, lbfgs takes all events at once")
+        raise AttributeError(
+            "partial_fit is only available for the solvers sgd and adam, lbfgs takes all events at once"
+        )
     return True
 
 
@@ -132,7 +135,7 @@ class _MLP(BaseEstimator):
         """Glorot's uniform numbers, drawn as scikit-learn draws them."""
         self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(sizes)
         self.coefs_, self.intercepts_ = [], []
-        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+        for fan_in, fan_out in itertools.pairwise(sizes):
             bound = np.sqrt((2.0 if self.activation == "logistic" else 6.0) / (fan_in + fan_out))
             coef = chance.uniform(-bound, bound, (fan_in, fan_out))
             intercept = chance.uniform(-bound, bound, fan_out)
@@ -162,7 +165,7 @@ class _MLP(BaseEstimator):
         chance = check_random_state(self.random_state)
         if first:
             self._start(sizes, X.dtype, chance)
-        elif [c.shape for c in self.coefs_] != list(zip(sizes, sizes[1:], strict=False)):
+        elif [c.shape for c in self.coefs_] != list(itertools.pairwise(sizes)):
             raise ValueError(
                 f"hidden_layer_sizes is {self.hidden_layer_sizes!r}, but the model that goes on learning has layers of "
                 f"{[c.shape[1] for c in self.coefs_[:-1]]}"
@@ -186,7 +189,10 @@ class _MLP(BaseEstimator):
         if self._loss_name() == "softmax":
             y = y.argmax(axis=1).astype(np.int64)
         arrays = [X, y if y.dtype == np.int64 else y.astype(X.dtype, copy=False)]
-        return tuple(from_numpy(np.require(a, requirements=["C", "W", "A"])) for a in (*arrays, *([] if weight is None else [weight])))
+        return tuple(
+            from_numpy(np.require(a, requirements=["C", "W", "A"]))
+            for a in (*arrays, *([] if weight is None else [weight]))
+        )
 
     def _minimize(self, X: Array, y: Array, weight: Array | None, mean_weight: float) -> None:
         options = {
@@ -219,11 +225,16 @@ class _MLP(BaseEstimator):
                 "momentum": self.momentum,
                 "nesterov": bool(self.nesterovs_momentum and self.momentum > 0),
             }
-        made = Training(self.coefs_, self.intercepts_, self.activation, self._loss_name(), self.solver, options)
-        return made
+        return Training(self.coefs_, self.intercepts_, self.activation, self._loss_name(), self.solver, options)
 
     def _descend(
-        self, X: Array, y: Array, weight: Array | None, mean_weight: float, chance: np.random.RandomState, incremental: bool
+        self,
+        X: Array,
+        y: Array,
+        weight: Array | None,
+        mean_weight: float,
+        chance: np.random.RandomState,
+        incremental: bool,
     ) -> None:
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -257,7 +268,9 @@ class _MLP(BaseEstimator):
             batch = min(int(self.batch_size), n)
         tables = self._tables(X, y, weight)
         alpha = self.alpha / mean_weight
-        per_row = 1.0 / self.n_outputs_ if self._loss_name() == "squared_error" else 1.0  # as scikit-learn writes the loss
+        per_row = (
+            1.0 / self.n_outputs_ if self._loss_name() == "squared_error" else 1.0
+        )  # as scikit-learn writes the loss
         order = np.arange(n)
         batches = -(-n // batch)
         self.n_iter_ = 0
@@ -305,7 +318,9 @@ class _MLP(BaseEstimator):
         if self.verbose:
             what = "Validation score" if self.early_stopping else "Training loss"
             then = f"Setting learning rate to {rate / 5:f}" if adaptive else "Stopping."
-            print(f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} consecutive epochs. {then}")
+            print(
+                f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} consecutive epochs. {then}"
+            )
         if adaptive:
             training.set_rate(rate / 5)
             self._without_progress = 0
@@ -420,9 +435,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return self.out_activation_
 
     def _targets(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Array, Array]:
-        X, y = validate_data(
-            self, X, y, multi_output=True, dtype=(np.float64, np.float32), order="C", reset=reset
-        )
+        X, y = validate_data(self, X, y, multi_output=True, dtype=(np.float64, np.float32), order="C", reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
@@ -447,7 +460,11 @@ class MLPClassifier(ClassifierMixin, _MLP):
         found = self._decided(self._scores(X, check=False))
         if not np.isfinite(found).all():
             return float("nan")
-        return float(accuracy_score(self._labels.inverse_transform(y), self._labels.inverse_transform(found), sample_weight=weight))
+        return float(
+            accuracy_score(
+                self._labels.inverse_transform(y), self._labels.inverse_transform(found), sample_weight=weight
+            )
+        )
 
     def _decided(self, scores: Array) -> Array:
         """Probabilities (n, outputs) of scores; one output has one column."""
@@ -473,14 +490,16 @@ class MLPClassifier(ClassifierMixin, _MLP):
             made: Array = np.log(self.predict_proba(X))
         return made
 
-    @available_if(_steps_come_in_batches)
+    @available_if(_steps_come_in_batches)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
         """One epoch more on these events; the first call has to say all `classes` that there are."""
         if not hasattr(self, "classes_"):
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             self._labels = LabelBinarizer().fit(y if type_of_target(y).startswith("multilabel") else classes)
-            self.classes_ = self._labels.classes_ if type_of_target(y).startswith("multilabel") else unique_labels(classes)
+            self.classes_ = (
+                self._labels.classes_ if type_of_target(y).startswith("multilabel") else unique_labels(classes)
+            )
         elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
@@ -601,7 +620,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         found = self._answers(self._scores(X))
         return found.ravel() if found.shape[1] == 1 else found
 
-    @available_if(_steps_come_in_batches)
+    @available_if(_steps_come_in_batches)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """One epoch more on these events."""
         return self._fit(X, y, sample_weight, incremental=True)

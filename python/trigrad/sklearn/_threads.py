@@ -19,7 +19,7 @@ def register() -> None:
 
     import trigrad
 
-    class TrigradController(threadpoolctl.LibController):  # type: ignore[misc]
+    class TrigradController(threadpoolctl.LibController):
         user_api = "trigrad"
         internal_api = "trigrad"
         filename_prefixes = ("_core",)

@@ -9,10 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trigrad import _core, nn, ops, optim
+from trigrad import _core, _losses, nn, ops, optim
 from trigrad._compile import compile as compiled
 from trigrad._core import Tensor, from_numpy
-from trigrad.nn import functional as F
 
 __all__ = ["ACTIVATIONS", "LOSSES", "Training", "forward"]
 
@@ -33,21 +32,21 @@ ROWS = 8192  # that one forward pass takes: more would only need more memory
 
 
 def _cross_entropy(z: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
-    return F.cross_entropy(z, y, sample_weight=weight)
+    return _losses.cross_entropy(z, y, sample_weight=weight)
 
 
 def _logistic(z: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
-    value = F.binary_cross_entropy_with_logits(z, y, sample_weight=weight)
+    value = _losses.binary_cross_entropy_with_logits(z, y, sample_weight=weight)
     return value * float(z.shape[1]) if z.shape[1] > 1 else value
 
 
 def _half_square(z: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
-    return F.mse_loss(z, y, sample_weight=weight) * (0.5 * z.shape[1])
+    return _losses.mse_loss(z, y, sample_weight=weight) * (0.5 * z.shape[1])
 
 
 def _half_poisson(z: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
     """Without what depends on y alone; z is the logarithm of the prediction."""
-    value = F.poisson_nll_loss(z, y, log_input=True, sample_weight=weight)
+    value = _losses.poisson_nll_loss(z, y, log_input=True, sample_weight=weight)
     return value * float(z.shape[1]) if z.shape[1] > 1 else value
 
 
@@ -75,7 +74,10 @@ def owned(coef: Array) -> Array:
 
 def forward(X: Array, coefs: Sequence[Array], intercepts: Sequence[Array], activation: str) -> Array:
     """Rows (n, inputs) through the layers: (n, outputs), before the last activation."""
-    layers = [(from_numpy(np.ascontiguousarray(c.T)), from_numpy(np.ascontiguousarray(b))) for c, b in zip(coefs, intercepts, strict=True)]
+    layers = [
+        (from_numpy(np.ascontiguousarray(c.T)), from_numpy(np.ascontiguousarray(b)))
+        for c, b in zip(coefs, intercepts, strict=True)
+    ]
     made = np.empty((len(X), len(intercepts[-1])), X.dtype)
     act = ACTIVATIONS[activation][1]
     before = _core.set_grad_enabled(False)
@@ -83,7 +85,7 @@ def forward(X: Array, coefs: Sequence[Array], intercepts: Sequence[Array], activ
         for first in range(0, len(X), ROWS):
             h = from_numpy(np.array(X[first : first + ROWS], order="C"))
             for k, (weight, bias) in enumerate(layers):
-                h = F.linear(h, weight, bias)
+                h = ops.dense(h, weight, bias)
                 if k + 1 < len(layers):
                     h = act(h)
             made[first : first + ROWS] = h.numpy()
@@ -106,14 +108,21 @@ class Training:
     """The step of a network on the memory of `coefs` and `intercepts`."""
 
     def __init__(
-        self, coefs: Sequence[Array], intercepts: Sequence[Array], activation: str, loss: str, optimizer: str, options: dict[str, Any]
+        self,
+        coefs: Sequence[Array],
+        intercepts: Sequence[Array],
+        activation: str,
+        loss: str,
+        optimizer: str,
+        options: dict[str, Any],
     ) -> None:
         layers = [_linear(c, b) for c, b in zip(coefs, intercepts, strict=True)]
         between = ACTIVATIONS[activation][0]
         parts = itertools.chain.from_iterable((layer, between()) for layer in layers)
         self.model = nn.Sequential(*list(parts)[:-1])
         self.coefs, self.loss, self._made = coefs, loss, LOSSES[loss]
-        weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
+        weights = [layer.weight for layer in layers]
+        biases = [layer.bias for layer in layers if layer.bias is not None]
         if optimizer == "lbfgs":
             self.optimizer: optim.Optimizer = optim.LBFGS([*weights, *biases], **options)
         else:
@@ -192,7 +201,12 @@ class Training:
             self.steps += int(next(iter(optimizer.state.values()))["n_iter"])
             steep = max(float(ops.amax(ops.abs(p.grad))) for p in group["params"] if p.grad is not None)
             best = min(found)
-            if steep <= group["tolerance_grad"] or self.steps >= allowed or len(found) >= group["max_eval"] or best >= gained:
+            if (
+                steep <= group["tolerance_grad"]
+                or self.steps >= allowed
+                or len(found) >= group["max_eval"]
+                or best >= gained
+            ):
                 return best
             # No way down in this direction, as at a corner of a ReLU: anew along the gradient, with what is left of the steps.
             gained, group["max_iter"] = best, allowed - self.steps
@@ -246,9 +260,7 @@ class Training:
                     length /= 2
                 if max(float(ops.amax(ops.abs(d))) for d in steps) / length <= tolerance:
                     return step
-                backwards = sum(
-                    float(ops.sum((a - m) * (m - o))) for a, m, o in zip(ahead, moved, at, strict=True)
-                )
+                backwards = sum(float(ops.sum((a - m) * (m - o))) for a, m, o in zip(ahead, moved, at, strict=True))
                 faster = (1 + (1 + 4 * momentum**2) ** 0.5) / 2 if backwards <= 0 else 1.0
                 share = (momentum - 1) / faster if backwards <= 0 else 0.0
                 ahead = [m + (m - o) * share for m, o in zip(moved, at, strict=True)]

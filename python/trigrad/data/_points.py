@@ -121,7 +121,7 @@ def red_blue(n: int = 1000, dimensions: int = 2, distance: float = 2.0, seed: in
     >>> import trigrad as tg
     >>> points = tg.data.red_blue(4000, dimensions=3)
     >>> right = (points.X.sum(1) > 0) == (points.y == 1)
-    >>> abs(right.mean() - 0.8413) < 0.02
+    >>> bool(abs(right.mean() - 0.8413) < 0.02)
     True
     """
     n, dimensions = wanted("red_blue", n), wanted("red_blue", dimensions)

@@ -53,7 +53,12 @@ def split_rows(n: int, *fractions: float, seed: int = 0, labels: ArrayLike | Non
         raise ValueError(f"[split_rows] fractions are {list(fractions)}, expected positive numbers that add up to 1")
     ends = [math.fsum(fractions[: k + 1]) for k in range(len(fractions) - 1)]
     groups = _groups("split_rows", n, labels, seed)
-    pieces = [np.split(group, [math.floor(e * len(group) + 0.5) for e in ends]) for group in groups]
+    pieces, before = [], 0
+    for group in groups:  # rounded so that the parts of all classes together have the sizes that were asked for
+        after = before + len(group)
+        cuts = [math.floor(e * after + 0.5) - math.floor(e * before + 0.5) for e in ends]
+        pieces.append(np.split(group, np.maximum.accumulate(cuts) if cuts else []))
+        before = after
     for group, cut in zip(groups, pieces, strict=True):
         if empty := [k for k, part in enumerate(cut) if not len(part)]:
             kind = "" if labels is None else f" of class {np.asarray(labels)[group[0]].item()!r}"

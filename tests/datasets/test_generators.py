@@ -174,9 +174,9 @@ def test_refusals() -> None:
     for n in (0, -1, 2.5, True):
         with pytest.raises(ValueError, match=r"n is .*, expected a number of events"):
             data.toy_jets(n)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="got 'ring', expected one of circle, xor"):
+    with pytest.raises(ValueError, match=r"got 'ring', expected one of circle, xor"):
         data.playground("ring")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="noise is 0.7"):
+    with pytest.raises(ValueError, match=r"noise is 0\.7"):
         data.playground("xor", noise=0.7)
 
     @tg.compile

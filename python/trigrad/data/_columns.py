@@ -24,6 +24,7 @@ def _need(package: str, what: str) -> Any:
     import importlib
 
     try:
+        importlib.import_module(package.partition(".")[0])
         return importlib.import_module(package)
     except ImportError:
         raise ImportError(
@@ -240,6 +241,8 @@ def _numpy(file: Path) -> Columns:
 
 
 class Parquet(Columns):
+    """Columns of a Parquet file."""
+
     def __init__(self, file: Path) -> None:
         self._pq = _need("pyarrow.parquet", "Parquet")
         try:
@@ -273,6 +276,8 @@ class Parquet(Columns):
 
 
 class Hdf5(Arrays):
+    """Data sets of an HDF5 group, or the fields of one data set."""
+
     def __init__(self, file: Path, tree: str | None) -> None:
         h5py = _need("h5py", "HDF5")
         try:
@@ -302,6 +307,8 @@ class Hdf5(Arrays):
 
 
 class Root(Columns):
+    """Branches of a tree, or fields of an RNTuple."""
+
     def __init__(self, file: Path, tree: str | None) -> None:
         uproot = _need("uproot", "ROOT")
         try:
@@ -320,11 +327,16 @@ class Root(Columns):
         self._tree = self._file[name]
         super().__init__(f"{file}, {name}", self._tree.num_entries, self._tree.keys())
 
-    def _kind(self, name: str) -> str:
-        return str(self._tree[name].interpretation)
-
     def flat(self, name: str) -> bool:
-        return self._kind(name).startswith("AsDtype(") and "[" not in self._kind(name)
+        column = self._tree[name]
+        told = getattr(column, "interpretation", None)
+        if told is None:  # a field of an RNTuple
+            return "<" not in column.typename and "string" not in column.typename
+        return str(told).startswith("AsDtype(") and "[" not in str(told)
+
+    def _words(self, name: str) -> bool:
+        column = self._tree[name]
+        return "string" in str(getattr(column, "interpretation", column.typename)).lower()
 
     def holds(self, name: str) -> bool:
         found = ELEMENT.fullmatch(name)
@@ -335,7 +347,7 @@ class Root(Columns):
         for name in names:
             element = ELEMENT.fullmatch(name) if name not in self.names else None
             if element is None:
-                if not self.flat(name) and "AsStrings" not in self._kind(name):
+                if not self.flat(name) and not self._words(name):
                     raise TypeError(
                         f"[read] {self.where}, column {name!r} has several values per event; name one: {name}[0]"
                     )

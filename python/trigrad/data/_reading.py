@@ -41,7 +41,7 @@ def _numbers(columns: Columns, name: str, role: str) -> Array:
     if values.dtype.kind not in "biuf":
         first = next((k for k, v in enumerate(values.tolist()) if not _is_number(v)), 0)
         raise TypeError(
-            f"[read] {columns.where}, column {name!r} ({role}) holds {values[first]!r} in {columns.place(first)}, expected a "
+            f"[read] {columns.where}, column {name!r} ({role}) holds {values[first].item()!r} in {columns.place(first)}, expected a "
             f"number{'; a text can only be the target' if role == 'feature' else ''}"
         )
     return values.astype(np.float64)

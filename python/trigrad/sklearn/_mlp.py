@@ -177,7 +177,9 @@ class _MLP(BaseEstimator):
             self._minimize(X, y, weight, mean_weight)
         else:
             self._descend(X, y, weight, mean_weight, chance, incremental)
-        if not all(np.isfinite(values).all() for values in (*self.coefs_, *self.intercepts_)):
+        if not np.isfinite(self.loss_) or not all(
+            np.isfinite(values).all() for values in (*self.coefs_, *self.intercepts_)
+        ):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 "preprocessed."
@@ -521,7 +523,7 @@ class MLPRegressor(RegressorMixin, _MLP):
     >>> import numpy as np
     >>> from trigrad.sklearn import MLPRegressor
     >>> X = np.linspace(-1, 1, 200)[:, None]
-    >>> model = MLPRegressor((), solver="lbfgs", alpha=0, random_state=0).fit(X, 3 * X[:, 0] + 1)
+    >>> model = MLPRegressor(hidden_layer_sizes=(), solver="lbfgs", alpha=0, random_state=0).fit(X, 3 * X[:, 0] + 1)
     >>> model.predict([[2.0]]).round(3)
     array([7.])
     """

@@ -205,7 +205,7 @@ class Training:
                 steep <= group["tolerance_grad"]
                 or self.steps >= allowed
                 or len(found) >= group["max_eval"]
-                or best >= gained
+                or best >= gained - 1e-6 * abs(gained)
             ):
                 return best
             # No way down in this direction, as at a corner of a ReLU: anew along the gradient, with what is left of the steps.

@@ -120,7 +120,7 @@ def cases(quick: bool, higgs_at: Path | None, mnist_at: Path | None) -> Iterator
     yield Case(
         f"bumps, {n}: 2-32-32-1", regression, bumps(n), EPOCHS | {"hidden_layer_sizes": (32, 32), "max_iter": few}
     )
-    small = EPOCHS | {"max_iter": 20 if quick else 100}
+    small = EPOCHS | {"max_iter": 20 if quick else 200}
     yield Case("iris: 4-(100,)-3", mlp, toy("iris"), small, "float64")
     yield Case(
         "breast cancer: 30-(64, 32)-1", mlp, toy("breast_cancer"), small | {"hidden_layer_sizes": (64, 32)}, "float64"

@@ -140,6 +140,13 @@ def test_stored_and_loaded(tmp_path: Any) -> None:
     back = data.Standardizer()
     back.load_state_dict(tg.load(tmp_path / "s.safetensors"))
     assert (back.transform(X) == s.transform(X)).all()
+    named = data.Standardizer(constant="keep").fit(POINTS)
+    again = data.Standardizer._restored(named._saved())
+    assert (again.features, again.constant) == (("x1", "x2", "x3"), "keep")
+    assert (again.transform(POINTS).X == named.transform(POINTS).X).all()
+    for wrong in ({"features": ["x1"]}, {"features": 3}, {"scale": tg.zeros(2)}, {"constant": "drop"}, {"more": 1}):
+        with pytest.raises(ValueError, match=r"."):
+            data.Standardizer._restored(named._saved() | wrong)
     with pytest.raises(KeyError, match="offset is missing"):
         back.load_state_dict({"mean": np.zeros(3), "std": np.zeros(3)})
 

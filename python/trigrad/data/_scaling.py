@@ -164,6 +164,25 @@ class Standardizer:
         self._fitted()
         return {name: from_numpy(np.array(getattr(self, name))) for name in STATE}
 
+    def _saved(self) -> dict[str, Any]:
+        """What the file of a model holds of it."""
+        return {"constant": self.constant, "features": list(self.features), **self.state_dict()}
+
+    @classmethod
+    def _restored(cls, parts: dict[str, Any]) -> Standardizer:
+        """The same, out of a file."""
+        if set(parts) != {"constant", "features", *STATE}:
+            raise ValueError(f"it has {sorted(map(str, parts))}, expected constant, features, {', '.join(STATE)}")
+        made = cls(parts["constant"])
+        made.load_state_dict({name: parts[name] for name in STATE})
+        names = parts["features"]
+        if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
+            raise ValueError("its features are no list of names")
+        if names and len(names) != len(made._fitted()[0]):
+            raise ValueError(f"it has {len(names)} names for {len(made._fitted()[0])} features")
+        made.features = tuple(names)
+        return made
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """What `state_dict` gave."""
         if missing := [name for name in STATE if name not in state]:

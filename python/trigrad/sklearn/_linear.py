@@ -24,6 +24,7 @@ from trigrad.sklearn._training import Training, forward, owned
 __all__ = ["LogisticRegression", "Perceptron"]
 
 Array: TypeAlias = NDArray[Any]
+EPOCH = 32  # steps of the perceptron
 
 
 class _LinearClassifier(ClassifierMixin, BaseEstimator):
@@ -201,11 +202,11 @@ class LogisticRegression(_LinearClassifier):
 
 
 class Perceptron(_LinearClassifier):
-    """Rosenblatt's rule for the whole sample at once: each epoch adds to coef_ the mean of y x (times eta0) over the events that
-    are answered wrongly, with y = ±1, each class against all others. It ends when none is left, or when the loss (the mean of -y
-    score over them) has not fallen by `tol` for `n_iter_no_change` epochs; kept is what answered best. Events are seen
-    from their mean, and the intercept's input is not 1 but their length (root mean square), so that it keeps up with large
-    features.
+    """Rosenblatt's rule for the whole sample at once: each step adds to coef_ the mean of y x (times eta0) over the events that are
+    answered wrongly, with y = ±1, each class against all others. An epoch is 32 steps. It ends when no answer is wrong, or when
+    the fewest wrong answers so far have not become fewer by `tol` (a share) for `n_iter_no_change` epochs; kept is what had the
+    fewest. Events are seen from their mean, and the intercept's input is not 1 but their length (root mean square), so that it
+    keeps up with large features.
 
     Parameters, order, defaults and attributes are those of sklearn.linear_model.Perceptron, which takes the events one after the other
     instead. Here their order does not matter, so `shuffle` changes nothing, `random_state` only what is held out for
@@ -346,35 +347,35 @@ class Perceptron(_LinearClassifier):
         reach = float(ops.matmul(sizes, ops.sum(ops.square(x), [1]))) / float(ops.sum(sizes)) * float(self.eta0)
         pull = ops.mul(target, count.reshape(-1, 1))  # what each event may add
         importance = count.reshape(-1, 1).to(_core.float64)
-        # Kept is what had the fewest wrong answers; the end is told by the loss, which falls before the answers change.
-        fewest, least, kept, stuck = math.inf, math.inf, (w, b), 0
-        self._settled, self.n_iter_ = False, 0
+        fewest, before, kept, stuck, steps = math.inf, math.inf, (w, b), 0, 0
+        self._settled = False
         while True:
             raw = ops.dense(x, w, b)
-            scores = ops.mul(target, raw)
-            wrong = ops.le(scores, 0.0)
-            failed = wrong if outputs == 1 else ops.ne(ops.argmax(raw, 1), answers).reshape(-1, 1)
-            missed = float(ops.sum(ops.mul(failed.to(_core.float64), importance)))
-            loss = -float(ops.sum(ops.mul(ops.minimum(scores, 0.0).to(_core.float64), importance)))
-            if held is not None:
-                missed = loss = 1 - self._score_of(w, ops.sub(b, ops.matmul(w, middle)), *held)
+            wrong = ops.le(ops.mul(target, raw), 0.0)
+            over = not bool(ops.any(wrong))
+            if held is None:
+                failed = wrong if outputs == 1 else ops.ne(ops.argmax(raw, 1), answers).reshape(-1, 1)
+                missed = float(ops.sum(ops.mul(failed.to(_core.float64), importance)))
+            elif over or steps % EPOCH == 0:
+                missed = 1 - self._score_of(w, ops.sub(b, ops.matmul(w, middle)), *held)
             if missed < fewest or epochs == 1:  # a partial fit goes on from where it is
                 fewest, kept = missed, (w, b)
-            if self.verbose:
-                print(f"-- Epoch {self.n_iter_}: {100 * missed:.3f} % wrong, loss {loss:.6g}")
-            if self.tol is not None and (self.n_iter_ or held is not None):  # before the first step no score is below 0
-                stuck = stuck + 1 if loss > least - self.tol else 0
-                least = min(least, loss)
-            self._settled = stuck >= self.n_iter_no_change or not bool(ops.any(wrong))
-            if self._settled or self.n_iter_ == epochs:
+            if steps % EPOCH == 0:
+                if self.verbose:
+                    print(f"-- Epoch {steps // EPOCH}: {100 * fewest:.3f} % wrong")
+                if self.tol is not None and steps:
+                    stuck = stuck + 1 if fewest > before - self.tol else 0
+                before = fewest
+            self._settled = over or stuck >= self.n_iter_no_change
+            if self._settled or steps == epochs * EPOCH:
                 break
             add = ops.where(wrong, pull, 0.0)
             w = self._shrunk(ops.add(w, ops.mul(ops.matmul(add.t(), x), float(self.eta0))))
             if self.fit_intercept:
                 b = ops.add(b, ops.mul(ops.sum(add, [0]), reach))
-            self.n_iter_ += 1
-            self.t_ += len(X)
-        self.n_iter_ = max(self.n_iter_, 1)
+            steps += 1
+        self.n_iter_ = max(-(-steps // EPOCH), 1)
+        self.t_ += len(X) * steps
         w, b = kept
         self.coef_, self.intercept_ = np.array(w.numpy()), np.array(ops.sub(b, ops.matmul(w, middle)).numpy())
         if not (np.isfinite(self.coef_).all() and np.isfinite(self.intercept_).all()):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from trigrad import _core
+
 __all__ = ["register"]
 
 _done = False
@@ -17,8 +19,6 @@ def register() -> None:
     if _done or not hasattr(threadpoolctl, "register"):
         return
 
-    import trigrad
-
     class TrigradController(threadpoolctl.LibController):
         user_api = "trigrad"
         internal_api = "trigrad"
@@ -26,13 +26,13 @@ def register() -> None:
         check_symbols = ("trigrad_get_num_threads",)
 
         def get_num_threads(self) -> int:
-            return int(trigrad.get_num_threads())
+            return int(_core.get_num_threads())
 
         def set_num_threads(self, num_threads: int) -> None:
-            trigrad.set_num_threads(num_threads)
+            _core.set_num_threads(num_threads)
 
         def get_version(self) -> str:
-            return trigrad.__version__
+            return str(_core.build_info()["version"])
 
     threadpoolctl.register(TrigradController)
     _done = True

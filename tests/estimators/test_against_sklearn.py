@@ -257,7 +257,7 @@ def test_an_epoch_of_the_perceptron_in_numpy(penalty: str | None, intercept: boo
     w, b = np.zeros(10), 0.0
     ratio = {"l1": 1.0, "l2": 0.0, "elasticnet": 0.3, None: 0.0}[penalty]
     pull = 0.02 * 0.5 if penalty else 0.0
-    for _ in range(32):
+    for _ in range(24):
         add = np.where(sign * (x @ w + b) <= 0, share * sign, 0.0)
         w, b = (w + 0.5 * add @ x) * (1 - pull * (1 - ratio)), b + 0.5 * reach * add.sum()
         w = np.sign(w) * np.maximum(np.abs(w) - pull * ratio, 0.0)

@@ -24,7 +24,7 @@ from trigrad.sklearn._training import Training, forward, owned
 __all__ = ["LogisticRegression", "Perceptron"]
 
 Array: TypeAlias = NDArray[Any]
-EPOCH = 32  # steps of the perceptron
+EPOCH = 24  # steps of the perceptron
 
 
 class _LinearClassifier(ClassifierMixin, BaseEstimator):
@@ -203,7 +203,7 @@ class LogisticRegression(_LinearClassifier):
 
 class Perceptron(_LinearClassifier):
     """Rosenblatt's rule for the whole sample at once: each step adds to coef_ the mean of y x (times eta0) over the events that are
-    answered wrongly, with y = ±1, each class against all others. An epoch is 32 steps. It ends when no answer is wrong, or when
+    answered wrongly, with y = ±1, each class against all others. An epoch is 24 steps. It ends when no answer is wrong, or when
     the fewest wrong answers so far have not become fewer by `tol` (a share) for `n_iter_no_change` epochs; kept is what had the
     fewest. Events are seen from their mean, and the intercept's input is not 1 but their length (root mean square), so that it
     keeps up with large features.

@@ -184,7 +184,7 @@ MODULE_MAY_IMPORT = {
     "cuda": set(),
     "train": {"_core", "ops", "_creation", "_random", "_autograd", "_compile", "nn", "optim"},
     "data": {"_core", "ops", "_random", "_creation", "_indexing", "_shaping", "nn", "realtime"},
-    "sklearn": {"_core", "ops", "_compile", "_losses", "nn", "optim"},
+    "sklearn": {"_core", "ops", "_autograd", "_compile", "_losses", "nn", "optim"},
     "metrics": {"_core", "ops", "_indexing", "_ordering"},
     "_report": {"_core"},
     "trigrad": {

@@ -288,7 +288,8 @@ def openml(server: Server, text: str = ARFF) -> str:
     return server.url + "42468"
 
 
-def test_hls4ml_jets(server: Server) -> None:
+def test_hls4ml_jets(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_public, "CHUNK", 2)
     url = openml(server)
     for _ in range(2):
         t = data.hls4ml_jets(url=url)

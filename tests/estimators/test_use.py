@@ -119,6 +119,18 @@ def test_what_was_learned_is_not_shared() -> None:
     assert (inputs == X).all()
 
 
+def test_a_fit_draws_nothing_from_the_default_generator() -> None:
+    tg.manual_seed(5)
+    before = tg.get_rng_state().tolist()
+    with tg.no_grad():  # and needs no gradients from outside
+        model = MLPClassifier((8,), random_state=0, max_iter=3).fit(X, y)
+        MLPClassifier((8,), solver="lbfgs", max_iter=3).fit(X, y)
+        LogisticRegression(solver="saga", l1_ratio=0.5).fit(X, y)
+        assert not tg.is_grad_enabled()
+    assert tg.get_rng_state().tolist() == before
+    assert weights(model) == weights(MLPClassifier((8,), random_state=0, max_iter=3).fit(X, y))
+
+
 def test_early_stopping_keeps_the_best() -> None:
     noisy, kinds = make_classification(400, 10, flip_y=0.3, random_state=1)
     model = MLPClassifier((32,), random_state=0, early_stopping=True, learning_rate_init=0.05).fit(noisy, kinds)

@@ -269,8 +269,8 @@ def higgs(
 OPENML = "https://www.openml.org/api/v1/json/data/42468"
 
 
-def read_arff(path: Path) -> tuple[list[str], list[list[str] | None], list[list[str]]]:
-    """Names, kinds (the values of a nominal attribute, None of a number) and rows of an ARFF file."""
+def read_arff(path: Path) -> Iterator[tuple[list[str], list[list[str] | None], list[list[str]]]]:
+    """Names, kinds (the values of a nominal attribute, None of a number) and rows of an ARFF file, CHUNK rows at a time."""
     names: list[str] = []
     kinds: list[list[str] | None] = []
     rows: list[list[str]] = []
@@ -285,6 +285,9 @@ def read_arff(path: Path) -> tuple[list[str], list[list[str] | None], list[list[
                 if len(row) != len(names):
                     raise ValueError(f"[hls4ml_jets] {path}, line {number}: {len(row)} values, expected {len(names)}")
                 rows.append(row)
+                if len(rows) == CHUNK:
+                    yield names, kinds, rows
+                    rows = []
                 continue
             word, _, rest = text.partition(" ")
             if word.lower() == "@data":
@@ -297,7 +300,28 @@ def read_arff(path: Path) -> tuple[list[str], list[list[str] | None], list[list[
                 kinds.append([v.strip().strip("'\"") for v in kind[1:-1].split(",")] if kind.startswith("{") else None)
     if not inside:
         raise ValueError(f"[hls4ml_jets] {path} has no @data line, expected an ARFF file")
-    return names, kinds, rows
+    yield names, kinds, rows
+
+
+def _jets(path: Path) -> tuple[Array, Array, list[str], list[str]]:
+    """X, y, features and classes of the file: one attribute is a class, the others are numbers."""
+    X: list[Array] = []
+    y: list[Array] = []
+    for names, kinds, rows in read_arff(path):
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError(f"[hls4ml_jets] {path} has attributes {names}, expected one class and numbers")
+        place = next(k for k, kind in enumerate(kinds) if kind is not None)
+        labels = kinds[place] or []
+        code = {label: k for k, label in enumerate(labels)}
+        done = sum(map(len, y))
+        for k, row in enumerate(rows):
+            if row[place] not in code:
+                raise ValueError(
+                    f"[hls4ml_jets] {path}, row {done + k}: {names[place]} is {row[place]!r}, expected one of {labels}"
+                )
+        y.append(np.array([code[row.pop(place)] for row in rows], dtype=np.int64))
+        X.append(np.array(rows, dtype=np.float32).reshape(len(rows), len(names) - 1))
+    return np.concatenate(X), np.concatenate(y), names[:place] + names[place + 1 :], labels
 
 
 def hls4ml_jets(folder: Folder = None, *, url: str = OPENML) -> Table:
@@ -320,29 +344,18 @@ def hls4ml_jets(folder: Folder = None, *, url: str = OPENML) -> Table:
     path = fetch([address], at / "hls4ml_lhc_jets_hlf.arff", f"md5:{md5}")
     copy = at / "hls4ml_lhc_jets_hlf.npz"
     if not copy.is_file():
-        names, kinds, rows = read_arff(path)
-        if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError(f"[hls4ml_jets] {path} has attributes {names}, expected one class and numbers")
-        place = next(k for k, kind in enumerate(kinds) if kind is not None)
-        labels = kinds[place] or []
-        code = {label: k for k, label in enumerate(labels)}
-        for k, row in enumerate(rows):
-            if row[place] not in code:
-                raise ValueError(
-                    f"[hls4ml_jets] {path}, row {k}: {names[place]} is {row[place]!r}, expected one of {labels}"
-                )
-        y = np.array([code[row[place]] for row in rows], dtype=np.int64)
-        X = np.array([row[:place] + row[place + 1 :] for row in rows], dtype=np.float32)
+        X, y, features, classes = _jets(path)
         unfinished = copy.with_suffix(f".{os.getpid()}.npz")
-        np.savez(unfinished, X=X, y=y, features=np.array(names[:place] + names[place + 1 :]), classes=np.array(labels))
+        np.savez(unfinished, X=X, y=y, features=np.array(features), classes=np.array(classes))
         os.replace(unfinished, copy)
     with np.load(copy, allow_pickle=False) as file:
-        X, y, features, classes = (file[name] for name in ("X", "y", "features", "classes"))
+        X, y = file["X"], file["y"]
+        features, classes = file["features"].tolist(), file["classes"].tolist()
     return Table(
         X,
         y,
-        tuple(features.tolist()),
-        tuple(classes.tolist()),
+        tuple(features),
+        tuple(classes),
         "hls4ml LHC jets",
         f"OpenML 42468, {len(X)} jets",
         target="class",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trigrad import _core, _losses, nn, ops, optim
+from trigrad._autograd import enable_grad
 from trigrad._compile import compile as compiled
 from trigrad._core import Tensor, from_numpy
 
@@ -58,9 +59,16 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 }
 
 
+class _Given(nn.Linear):
+    """A layer whose weights are given: none are drawn, and the default generator stays where it is."""
+
+    def reset_parameters(self) -> None:
+        pass
+
+
 def _linear(coef: Array, intercept: Array) -> nn.Linear:
     """A layer on the memory of coef (inputs, outputs) and intercept (outputs,): what it learns is there to be read."""
-    layer = nn.Linear(1, 1, dtype=_core.float64)
+    layer = _Given(1, 1, dtype=_core.float64)
     layer.in_features, layer.out_features = coef.shape
     layer.weight = nn.Parameter(from_numpy(coef.T))
     layer.bias = nn.Parameter(from_numpy(intercept))
@@ -144,6 +152,7 @@ class Training:
 
         return step
 
+    @enable_grad()
     def epoch(self, tables: tuple[Tensor, ...], order: Tensor | None, batch: int, alpha: float) -> float:
         """Once over the rows of the tables in this order; the mean loss, penalty aside. `alpha` is the weight of |W|² / 2 for
         the mean over one row: a batch of m rows has alpha / m of it."""
@@ -172,6 +181,7 @@ class Training:
                     made.mul_(group["lr"] / rate)
             group["lr"] = rate
 
+    @enable_grad()
     def minimize(self, tables: tuple[Tensor, ...], alpha: float) -> float:
         """Quasi-Newton steps on all rows at once; the loss, penalty and all, where they end."""
         model, loss, optimizer = self.model, self._made, self.optimizer
@@ -217,6 +227,7 @@ class Training:
         group = self.optimizer.param_groups[0]
         group["params"] = [p for p in group["params"] if p.ndim == 2]
 
+    @enable_grad()
     def minimize_with_corners(
         self, tables: tuple[Tensor, ...], squares: float, absolutes: float, most: int, tolerance: float
     ) -> int:
@@ -238,37 +249,33 @@ class Training:
         def smooth() -> float:
             return float(gradient(*tables))
 
-        before = _core.set_grad_enabled(True)
-        try:
-            length, at = 1.0, [p.detach().clone() for p in params]
-            ahead, momentum = [a.clone() for a in at], 1.0
-            for step in range(1, most + 1):
-                _set(params, ahead)
-                value = smooth()
-                slopes = [p.grad.clone() for p in params if p.grad is not None]
-                while True:  # backtracking: the parabola of this width must lie above
-                    moved = [
-                        _shrunk(a - g * length, absolutes * length if p.ndim == 2 else 0.0)
-                        for p, a, g in zip(params, ahead, slopes, strict=True)
-                    ]
-                    _set(params, moved)
-                    steps = [m - a for m, a in zip(moved, ahead, strict=True)]
-                    rise = sum(float(ops.sum(g * d)) for g, d in zip(slopes, steps, strict=True))
-                    square = sum(float(ops.sum(d * d)) for d in steps)
-                    if smooth() <= value + rise + square / (2 * length) + 1e-12 * abs(value) or length < 1e-12:
-                        break
-                    length /= 2
-                if max(float(ops.amax(ops.abs(d))) for d in steps) / length <= tolerance:
-                    return step
-                backwards = sum(float(ops.sum((a - m) * (m - o))) for a, m, o in zip(ahead, moved, at, strict=True))
-                faster = (1 + (1 + 4 * momentum**2) ** 0.5) / 2 if backwards <= 0 else 1.0
-                share = (momentum - 1) / faster if backwards <= 0 else 0.0
-                ahead = [m + (m - o) * share for m, o in zip(moved, at, strict=True)]
-                at, momentum = moved, faster
-                length *= 1.1
-            return most
-        finally:
-            _core.set_grad_enabled(before)
+        length, at = 1.0, [p.detach().clone() for p in params]
+        ahead, momentum = [a.clone() for a in at], 1.0
+        for step in range(1, most + 1):
+            _set(params, ahead)
+            value = smooth()
+            slopes = [p.grad.clone() for p in params if p.grad is not None]
+            while True:  # backtracking: the parabola of this width must lie above
+                moved = [
+                    _shrunk(a - g * length, absolutes * length if p.ndim == 2 else 0.0)
+                    for p, a, g in zip(params, ahead, slopes, strict=True)
+                ]
+                _set(params, moved)
+                steps = [m - a for m, a in zip(moved, ahead, strict=True)]
+                rise = sum(float(ops.sum(g * d)) for g, d in zip(slopes, steps, strict=True))
+                square = sum(float(ops.sum(d * d)) for d in steps)
+                if smooth() <= value + rise + square / (2 * length) + 1e-12 * abs(value) or length < 1e-12:
+                    break
+                length /= 2
+            if max(float(ops.amax(ops.abs(d))) for d in steps) / length <= tolerance:
+                return step
+            backwards = sum(float(ops.sum((a - m) * (m - o))) for a, m, o in zip(ahead, moved, at, strict=True))
+            faster = (1 + (1 + 4 * momentum**2) ** 0.5) / 2 if backwards <= 0 else 1.0
+            share = (momentum - 1) / faster if backwards <= 0 else 0.0
+            ahead = [m + (m - o) * share for m, o in zip(moved, at, strict=True)]
+            at, momentum = moved, faster
+            length *= 1.1
+        return most
 
     # ---- what an optimizer remembers, as arrays
 

@@ -37,6 +37,8 @@ class Case:
         """Floating-point operations of matrix products, 0 for the rest."""
         if self.op in ("dense", "dense_grad_input", "dense_grad_weight", "matmul"):
             return 2.0 * math.prod(self.shape)
+        if self.op == "infer":
+            return 2.0 * self.shape[0] * sum(k * n for k, n in pairwise(net_of(self).sizes))
         return net_of(self).flops(self.shape[0]) if self.op == "train" else 0.0
 
     @property
@@ -111,7 +113,12 @@ def memory_passes(case: Case) -> int:
 
 
 def net_of(case: Case) -> nets.Net:
-    return nets.NETS[case.how]
+    return (nets.DECIDING if case.op == "infer" else nets.NETS)[case.how]
+
+
+def sample_of(rows: int) -> Array:
+    """The rows of many events whose answers are compared, the first and the last among them."""
+    return np.unique(np.linspace(0, rows - 1, min(rows, 256)).astype(np.int64))
 
 
 def axis_of(case: Case) -> int | None:
@@ -124,6 +131,11 @@ def problem(case: Case) -> Problem:
         return Problem(tuple(drawn(OPERATIONS[case.op], case.shape[0]).values()), (), math.inf)
     if case.op == "train":  # the losses of the first steps
         return Problem(nets.problem(net_of(case), case.shape[0]), (nets.losses(net_of(case), case.shape[0]),), 1e-4)
+    if case.op == "infer":  # x (rows, K), then a weight and a bias per layer
+        net = net_of(case)
+        events, weights = nets.events(net, case.shape[0]), nets.weights(net)
+        right = nets.answers(net, events[sample_of(case.shape[0])], weights)
+        return Problem((events, *weights), (right,), _tolerance(2000))
     rng = np.random.default_rng(len(case.name) + sum(case.shape))
     op, shape = case.op, case.shape
     if op == "dense":  # x (M, K), weight (N, K), bias (N,)

@@ -208,7 +208,7 @@ def falls(rows: list[dict[str, Any]]) -> list[list[Any]]:
     return found
 
 
-def draw(path: Path, rows: list[dict[str, Any]]) -> None:
+def draw(path: Path, rows: list[dict[str, Any]], label_y: str = "µs per step") -> None:
     plt: Any = importlib.import_module("matplotlib.pyplot")
     names = list(dict.fromkeys(r["curve"] for r in rows))
     figure, panes = plt.subplots(2, (len(names) + 1) // 2, figsize=(5 * ((len(names) + 1) // 2), 8), squeeze=False)
@@ -218,7 +218,7 @@ def draw(path: Path, rows: list[dict[str, Any]]) -> None:
             at, label = [r["at"] for r in points], f"{threads} thread{'s' if threads > 1 else ''}"
             pane.loglog(at, [r["us"] for r in points], ".-", color=f"C{k}", label=label)
             pane.loglog(at, [r["floor_us"] for r in points], "--", color=f"C{k}", label=f"floor, {label}")
-        pane.set(title=name, ylabel="µs per step")
+        pane.set(title=name, ylabel=label_y)
     panes[0][0].legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=150)

@@ -188,7 +188,7 @@ def ratio(theirs: Timing, ours: Timing) -> tuple[float, float, float] | None:
 
 def environment() -> dict[str, Any]:
     versions = {}
-    for name in ("trigrad", "numpy", "torch", "jax", "scikit-learn"):
+    for name in ("trigrad", "numpy", "torch", "jax", "scikit-learn", "onnxruntime", "openvino"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     cpu = ""

@@ -1,4 +1,4 @@
-"""The networks that training.py trains: sizes, data, first weights, and float64 NumPy that says what their losses are."""
+"""The networks that are trained and that decide: sizes, data, first weights, and float64 NumPy that says what is right."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Net:
     hidden: str = "relu"
     normalized: bool = False  # batch normalisation before each hidden activation
     dropout: float = 0.0  # after it
+    output: str = ""  # softmax or sigmoid of what a network that decides gives
 
     @property
     def logit(self) -> bool:
@@ -48,6 +49,15 @@ CONFIGS = [
     ("MNIST", 1024), ("wide", 512), ("jet + batchnorm + dropout", 128),
 ]  # fmt: skip
 
+# Networks of trigger studies, one or many events at a time.
+DECIDING = {
+    "jet": Net(JET, output="softmax"),
+    "ecal": Net((12, 32, 16, 1), output="sigmoid"),
+    "autoencoder": Net((57, 32, 16, 3, 16, 32, 57)),
+    "Higgs": Net((28, 300, 300, 300, 300, 1), output="sigmoid"),
+    "MNIST": Net((784, 512, 256, 10), output="softmax"),
+}
+
 
 def data(net: Net, n: int) -> tuple[Array, Array]:
     """Inputs (n, K) and labels (n,) that a network can learn: the greatest of some sums."""
@@ -68,6 +78,24 @@ def weights(net: Net) -> list[Array]:
         made.append(rng.standard_normal((n, k), dtype=np.float32) * np.float32(math.sqrt(2 / (k + n))))
         made.append(0.1 * rng.standard_normal(n, dtype=np.float32))
     return made
+
+
+def events(net: Net, n: int, seed: int = 3) -> Array:
+    """Inputs (n, K) of a network that decides."""
+    return np.random.default_rng(seed).standard_normal((n, net.sizes[0]), dtype=np.float32)
+
+
+def answers(net: Net, x: Array, weights: list[Array], dtype: type[np.floating[Any]] = np.float64) -> Array:
+    """What a network that decides answers to x (n, K)."""
+    y = x.astype(dtype, copy=False)
+    for i, (w, b) in enumerate(zip(weights[::2], weights[1::2], strict=True)):
+        y = y @ w.T.astype(dtype, copy=False) + b
+        if 2 * i + 2 < len(weights):
+            y = np.maximum(y, 0) if net.hidden == "relu" else np.tanh(y)
+    if net.output == "softmax":
+        e = np.exp(y - y.max(axis=1, keepdims=True))
+        return np.asarray(e / e.sum(axis=1, keepdims=True))
+    return 1 / (1 + np.exp(-y)) if net.output == "sigmoid" else y
 
 
 def problem(net: Net, batch: int) -> tuple[Array, ...]:

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -225,3 +226,56 @@ def test_epoch_times_epochs_that_agree(tmp_path: Path, monkeypatch: pytest.Monke
 def test_epoch_beside_torch(tmp_path: Path) -> None:
     _, rows = run("epoch.py", tmp_path / "epoch.json", "--peers", "trigrad,torch")
     assert rows[0]["faults"] == {}
+
+
+OURS = "predictor,bfloat16,numpy model"
+
+
+def test_latency_of_predictors(tmp_path: Path) -> None:
+    printed, rows = run("latency.py", tmp_path / "o.json", "--peers", OURS + ",xnnpack,openvino")
+    for peer in OURS.split(","):
+        assert statuses(rows, peer) == {}
+        assert rows[0]["peers"][peer]["us"] > 0
+    assert [r["case"] for r in rows] == ["infer 1 jet"]
+    for peer in ("xnnpack", "openvino"):  # timed, or named
+        assert rows[0]["peers"][peer]["status"] == "ok" or f"{peer}: missing in" in printed
+
+
+def test_throughput_of_predictors(tmp_path: Path) -> None:
+    path = tmp_path / "o.csv"
+    printed, rows = run("throughput.py", tmp_path / "o.json", "--peers", OURS, "--threads", "1", "--csv", str(path))
+    for peer in OURS.split(","):
+        assert statuses(rows, peer) == {}
+    assert [r["case"] for r in rows] == ["infer 1 jet", "infer 16 jet", "infer 64 jet"]
+    assert len(path.read_text().splitlines()) == 1 + 3 * len(rows)
+    assert "Behind the goal" in printed
+
+
+@has_torch
+def test_torch_answers_as_predictors_do(tmp_path: Path) -> None:
+    _, rows = run("latency.py", tmp_path / "o.json", "--peers", "predictor,torch model")
+    assert statuses(rows, "torch model") == {}
+
+
+def test_latency_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed, rows = run("latency_sweep.py", tmp_path / "o.json", "--csv", str(tmp_path / "o.csv"))
+    assert {r["curve"] for r in rows} == {"width"}
+    assert all(r["us"] > 0 and r["floor_us"] > 0 for r in rows)
+    assert "Cliffs" in printed
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    sweep, nets = importlib.import_module("latency_sweep"), importlib.import_module("nets")
+    machine = sweep.Machine(gflops=2.0, ghz=4.0, l1=1000, gbytes=1.0, empty_us=1.0)
+    # two chains of 8 terms: 8 ns; 512 multiply-adds: 512 ns; 2,048 bytes: 2,048 ns
+    assert machine.floor_us(nets.Net((16, 32)), 1) == pytest.approx(1 + 2.048)
+    assert machine.floor_us(nets.Net((16, 32)), 10) == pytest.approx(1 + 5.12)
+    assert machine._replace(l1=4000, gflops=2000.0).floor_us(nets.Net((16, 32)), 1) == pytest.approx(1.008)
+
+
+def test_latency_in_cpp(tmp_path: Path) -> None:
+    package = Path(tg.__file__).parent
+    if not (package / "lib").is_dir() or shutil.which("g++") is None:
+        pytest.skip("needs g++ and trigrad with its C++ library")
+    printed, rows = run("latency_cpp.py", tmp_path / "o.json", "--only", "ecal")
+    assert [r["engine"] for r in rows[:2]] == ["library float32", "header float32"]
+    assert rows[1]["error"] == 0
+    assert "ecal, ns per event" in printed

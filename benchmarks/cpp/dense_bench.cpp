@@ -117,9 +117,9 @@ struct Layer {
   void forward() { table.forward({M, N, K, x, K, packed, nullptr, 0, 0, bias, y, N, {Fused::relu}}); }
   void forward_out_in() { table.forward({M, N, K, x, K, nullptr, w, K, 1, bias, y, N, {Fused::relu}}); }
   void forward_in_out() { table.forward({M, N, K, x, K, nullptr, wt, 1, N, bias, y, N, {Fused::relu}}); }
-  void grad_input() { table.grad_input({M, N, K, y, N, w, K, 1, dx, K}); }
-  void grad_weight() { table.grad_weight({M, N, K, y, N, x, K, dw, K, nullptr}); }
-  void grad_bias() { table.grad_weight({M, N, K, y, N, nullptr, 0, nullptr, 0, db}); }
+  void grad_input() { table.grad_input({M, N, K, y, N, w, K, 1, dx, K, {}}); }
+  void grad_weight() { table.grad_weight({M, N, K, y, N, x, K, dw, K, nullptr, shard_rows(M)}); }
+  void grad_bias() { table.grad_weight({M, N, K, y, N, nullptr, 0, nullptr, 0, db, shard_rows(M)}); }
   double flops() const { return 2.0 * double(M) * double(N) * double(K); }
 };
 

@@ -12,6 +12,7 @@
 #include "bind/module.h"
 #include "bind/numpy.h"
 #include "bind/op_function.h"
+#include "bind/latency.h"
 #include "bind/predictor_type.h"
 #include "bind/recording.h"
 #include "bind/size_type.h"
@@ -241,6 +242,7 @@ PYBIND11_MODULE(_core, m) {
     init_tape(m.ptr());
     init_plan(m.ptr());
     init_predictor_type(m.ptr());
+    init_latency(m.ptr());
     // A module of its own, so that `import trigrad.ops` finds it: it has exactly the rows of the table.
     py::module_ ops = py::reinterpret_steal<py::module_>(checked(PyModule_New("trigrad.ops")));
     ops.attr("__doc__") = "Every row of the op table as a function.";

@@ -82,32 +82,67 @@ bool are_plain(PyObject* arguments) {
 
 namespace {
 
-bool holds(const Guard& g) {
-  PyObject* found = nullptr;
-  if (g.kind == Guard::Kind::length) return PyObject_Size(g.holder.get()) == g.length;
-  if (g.kind == Guard::Kind::element)
-    return g.length < PyList_GET_SIZE(g.holder.get()) && PyList_GET_ITEM(g.holder.get(), g.length) == g.expected.get();
-  if (g.kind == Guard::Kind::code) return PyFunction_GET_CODE(g.holder.get()) == g.expected.get();
-  if (g.kind == Guard::Kind::defaults) {
-    found = PyFunction_GET_DEFAULTS(g.holder.get());
-    return (found ? found : Py_None) == g.expected.get();
+// Has the buffer these bytes?
+bool same_bytes(PyObject* buffer, PyObject* bytes) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(buffer, &view, PyBUF_FULL_RO) < 0) throw PythonError{};
+  std::vector<char> now(static_cast<size_t>(view.len));
+  const bool read = PyBuffer_ToContiguous(now.data(), &view, view.len, 'C') == 0;
+  PyBuffer_Release(&view);
+  if (!read) throw PythonError{};
+  return static_cast<size_t>(PyBytes_GET_SIZE(bytes)) == now.size() &&
+         std::equal(now.begin(), now.end(), PyBytes_AS_STRING(bytes));
+}
+
+bool equal(PyObject* a, PyObject* b) {
+  const int same = PyObject_RichCompareBool(a, b, Py_EQ);
+  if (same < 0) throw PythonError{};
+  return same == 1;
+}
+
+// What is there now; null: nothing.
+Ref found_by(const Guard& g) {
+  PyObject* holder = g.holder.get();
+  auto perhaps = [](PyObject* made) {
+    if (!made) PyErr_Clear();
+    return Ref(made);
+  };
+  auto there = [](PyObject* found) { return found ? borrowed(found) : Ref{}; };
+  switch (g.kind) {
+    case Guard::Kind::cell: return there(PyCell_GET(holder));
+    case Guard::Kind::code: return there(PyFunction_GET_CODE(holder));
+    case Guard::Kind::defaults: {
+      PyObject* found = PyFunction_GET_DEFAULTS(holder);
+      return borrowed(found ? found : Py_None);
+    }
+    case Guard::Kind::kind: return borrowed(reinterpret_cast<PyObject*>(Py_TYPE(holder)));
+    case Guard::Kind::lookup: return there(_PyType_Lookup(reinterpret_cast<PyTypeObject*>(holder), g.key.get()));
+    case Guard::Kind::slot: return perhaps(PyObject_GetAttr(holder, g.key.get()));
+    case Guard::Kind::element:
+      if (PyList_Check(holder))
+        return there(g.length < PyList_GET_SIZE(holder) ? PyList_GET_ITEM(holder, g.length) : nullptr);
+      return perhaps(PySequence_GetItem(holder, g.length));
+    default: {
+      PyObject* found = PyDict_GetItemWithError(holder, g.key.get());
+      if (PyErr_Occurred()) throw PythonError{};
+      return there(found);
+    }
   }
-  Ref attribute;
-  if (g.kind == Guard::Kind::attribute) {
-    attribute = Ref(PyObject_GetAttr(g.holder.get(), g.key.get()));
-    if (!attribute) PyErr_Clear();
-    found = attribute.get();
-  } else if (g.kind == Guard::Kind::cell) found = PyCell_GET(g.holder.get());
-  else found = PyDict_GetItemWithError(g.holder.get(), g.key.get());
-  if (PyErr_Occurred()) throw PythonError{};
+}
+
+bool holds(const Guard& g) {
+  if (g.kind == Guard::Kind::length) return PyObject_Size(g.holder.get()) == g.length;
+  if (g.kind == Guard::Kind::equal) return equal(g.holder.get(), g.expected.get());
+  if (g.kind == Guard::Kind::bytes) return same_bytes(g.holder.get(), g.expected.get());
+  const Ref there = found_by(g);
+  PyObject* found = there.get();
+  if (g.kind == Guard::Kind::missing) return !found;
   if (found == g.expected.get()) return true;
-  if (!found || !g.expected || !g.equal || Py_TYPE(found) != Py_TYPE(g.expected.get())) return false;
+  if (!found || !g.equal || Py_TYPE(found) != Py_TYPE(g.expected.get())) return false;
   if (PyFloat_CheckExact(found))  // bits, as 0.0 == -0.0
     return std::bit_cast<uint64_t>(PyFloat_AS_DOUBLE(found)) ==
            std::bit_cast<uint64_t>(PyFloat_AS_DOUBLE(g.expected.get()));
-  const int same = PyObject_RichCompareBool(found, g.expected.get(), Py_EQ);
-  if (same < 0) throw PythonError{};
-  return same == 1;
+  return equal(found, g.expected.get());
 }
 
 PyObject* leaf_of(const Gradient& g, PyObject* arguments) {
@@ -133,7 +168,8 @@ bool holds(const Plan& p, PyObject* arguments) {
   for (size_t i = 0; i < p.arguments.size(); i++) {
     PyObject* t = PyTuple_GET_ITEM(arguments, static_cast<Py_ssize_t>(i));
     const Plan::Argument& a = p.arguments[i];
-    if (!(value_of(t).shape == a.shape) || value_of(t).dtype != a.dtype || requires_grad(t) != a.requires_grad)
+    if (!(value_of(t).shape == a.shape) || value_of(t).dtype != a.dtype || requires_grad(t) != a.requires_grad ||
+        object_of(t).inference != a.inference)
       return false;
   }
   for (size_t i = 0; i < p.arguments.size(); i++) {
@@ -145,7 +181,6 @@ bool holds(const Plan& p, PyObject* arguments) {
         if (PyObject* grad = object_of(leaf_of(g, arguments)).grad; grad && value_of(grad).storage.get() == given)
           return false;
   }
-  if (grad_enabled() != p.grad_mode) return false;
   for (const Plan::Leaf& l : p.leaves) {
     const TensorObject& t = object_of(l.tensor.get());
     if (t.requires_grad != l.requires_grad || !(t.value.storage == l.storage) || t.value.offset != l.offset)
@@ -153,9 +188,11 @@ bool holds(const Plan& p, PyObject* arguments) {
   }
   for (const Gradient& g : p.gradients)
     if (!gradient_matches(g, arguments)) return false;
-  for (const Guard& g : p.guards)
-    if (!holds(g)) return false;
-  return true;
+  return guards_hold(p);
+}
+
+bool guards_hold(const Plan& p) {
+  return grad_enabled() == p.grad_mode && std::ranges::all_of(p.guards, [](const Guard& g) { return holds(g); });
 }
 
 namespace {
@@ -342,28 +379,30 @@ PyObject* replay(PyObject* self, PyObject* arguments) {
   });
 }
 
-// guard(kind, holder, key, expected, equal): "item" of a dict, "element" of a list, "cell", "length" (expected: an integer), "code" or "defaults"
-// of a function, "attribute" of a class
+// guard(kind, holder, key, expected, equal), see Guard; the expected length is an integer, a function's defaults a tuple or
+// None
 PyObject* add_guard(PyObject* self, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
     if (n != 5) fail(ErrorKind::Type, "[Plan.guard] takes (kind, holder, key, expected, equal)");
     const std::string kind = checked(PyUnicode_AsUTF8(args[0]));
     using Kind = Guard::Kind;
     const std::pair<const char*, Kind> kinds[] = {
-        {"item", Kind::item}, {"cell", Kind::cell},         {"length", Kind::length},      {"element", Kind::element},
-        {"code", Kind::code}, {"defaults", Kind::defaults}, {"attribute", Kind::attribute}};
+        {"item", Kind::item},   {"missing", Kind::missing}, {"cell", Kind::cell},   {"length", Kind::length},
+        {"equal", Kind::equal}, {"element", Kind::element}, {"bytes", Kind::bytes}, {"code", Kind::code},
+        {"slot", Kind::slot},   {"lookup", Kind::lookup},   {"class", Kind::kind},  {"defaults", Kind::defaults}};
     const auto* known = std::ranges::find(kinds, kind, [](const auto& k) { return std::string(k.first); });
     if (known == std::end(kinds)) fail(ErrorKind::Runtime, "[Plan.guard] got ", kind, ", which is no kind of guard");
     Guard g{known->second, borrowed(args[1]), borrowed(args[2]), borrowed(args[3])};
     g.equal = PyObject_IsTrue(args[4]) == 1;
-    if (g.kind == Guard::Kind::length) g.length = PyLong_AsSsize_t(args[3]);
-    if (g.kind == Guard::Kind::element) {
-      if (!PyList_Check(args[1])) fail(ErrorKind::Type, "[Plan.guard] an element is one of a list");
-      g.length = PyLong_AsSsize_t(args[2]);
-    }
+    if (g.kind == Kind::length) g.length = PyLong_AsSsize_t(args[3]);
+    if (g.kind == Kind::element) g.length = PyLong_AsSsize_t(args[2]);
     plan_of(self).guards.push_back(std::move(g));
     Py_RETURN_NONE;
   });
+}
+
+PyObject* guards_hold_now(PyObject* self, PyObject*) {
+  return guarded([&] { return PyBool_FromLong(guards_hold(plan_of(self))); });
 }
 
 PyObject* text(PyObject* self, PyObject*) {
@@ -382,7 +421,7 @@ PyObject* schedule(PyObject* self, void*) {
     const plan::Schedule& s = plan_of(self).executor->schedule();
     Ref shards = owned(PyList_New(0)), slots = owned(PyList_New(0));
     for (const plan::Rows& r : s.shards) {
-      const Ref rows = owned(PyLong_FromLongLong(r.end - r.first));
+      const Ref rows = owned(PyLong_FromLongLong(r.count()));
       if (PyList_Append(shards.get(), rows.get()) < 0) throw PythonError{};
     }
     for (const plan::Slot& slot : s.slots) {
@@ -413,6 +452,7 @@ PyMethodDef plan_methods[] = {
      "run_batches(arguments, numbers, tables, order, first, losses, milliseconds) -> how many were run"},
     {"profile", cfunction(profile), METH_FASTCALL, "profile(arguments, numbers) -> [(row, seconds)]"},
     {"guard", cfunction(add_guard), METH_FASTCALL, "guard(kind, holder, key, expected, equal)"},
+    {"guards_hold", guards_hold_now, METH_NOARGS, "guards_hold(): is all there that was to be there?"},
     {"text", text, METH_NOARGS, "The program, one instruction per line."},
     {},
 };
@@ -441,6 +481,11 @@ PyObject* wrap_plan(std::unique_ptr<Plan> plan) {
   PyObject* made = checked(plan_type->tp_alloc(plan_type, 0));
   reinterpret_cast<PlanObject*>(made)->plan = plan.release();
   return made;
+}
+
+std::shared_ptr<plan::Arena> arena_of(PyObject* plan) {
+  if (Py_TYPE(plan) != plan_type) fail(ErrorKind::Type, "[Recording.finish] got something that is no plan");
+  return plan_of(plan).executor->arena();
 }
 
 void init_plan_type(PyObject* core_module) {

@@ -24,8 +24,22 @@ struct Gradient {
   Ref given;        // an existing tensor that is put there
 };
 
+// What must be there, or a plan does not hold. Values of Python are compared by value where they are numbers or text.
 struct Guard {
-  enum class Kind : uint8_t { item, cell, length, element, code, defaults, attribute } kind;
+  enum class Kind : uint8_t {
+    item,      // of a dict
+    missing,   // from a dict
+    cell,      // of a closure
+    length,    // of anything
+    element,   // of a sequence
+    equal,     // the whole, by ==
+    bytes,     // of a buffer
+    code,      // of a function
+    defaults,  // of a function
+    lookup,    // of an attribute in the bases of a class
+    slot,      // of an object
+    kind,      // the class of an object
+  } kind;
   Ref holder, key, expected;
   Py_ssize_t length = 0;  // or the place of an element
   bool equal = false;     // compared by value, not by identity
@@ -36,7 +50,7 @@ struct Plan {
   struct Argument {
     Dims shape;
     Dtype dtype;
-    bool requires_grad;
+    bool requires_grad, inference;
     int buffer;
     bool written;
   };
@@ -72,6 +86,7 @@ struct PlanObject {
 inline Plan& plan_of(PyObject* self) { return *reinterpret_cast<PlanObject*>(self)->plan; }
 
 PyObject* wrap_plan(std::unique_ptr<Plan> plan);
+std::shared_ptr<plan::Arena> arena_of(PyObject* plan);
 void init_plan_type(PyObject* core_module);
 
 // The count of structural changes (recording.h).
@@ -82,6 +97,7 @@ uint64_t structure_now();
 bool are_plain(PyObject* arguments);
 // May the plan be run with these arguments, in the state that everything is in?
 bool holds(const Plan& p, PyObject* arguments);
+bool guards_hold(const Plan& p);
 
 // numbers[source]: all attributes of an update row, or (seed, step) of a random one. False: the program does not hold for them.
 bool set_numbers(Plan& p, PyObject* numbers);

@@ -108,7 +108,6 @@ void add_instruction(Program& p, PyObject* d) {
     batch_norm(given.data(), static_cast<float>(number(d, "eps")), made[0], made[1]);
     given = std::move(made);
   }
-  if (PyObject* half = item(d, "bfloat16"); half && !given.empty()) given[0].bfloat16 = PyObject_IsTrue(half) == 1;
   for (size_t k = 0; k < given.size(); k++) {
     if (given[k].rows == 0) continue;
     i.constant[k] = static_cast<int32_t>(p.constants.size());

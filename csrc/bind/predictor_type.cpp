@@ -11,7 +11,7 @@
 
 #include "bind/predictor_program.h"
 #include "cpu/isa.h"
-#include "realtime/latency.h"
+#include "realtime/narrow.h"
 #include "realtime/plan_file.h"
 
 namespace tg::bind {
@@ -33,6 +33,7 @@ struct PredictorObject {
   int32_t inputs, outputs;
   double cut_of;  // the threshold that `cut` belongs to
   Cut cut;
+  PyObject* error;  // how far the calibration's answers are from those of float32: a dict, or null
 };
 PredictorObject* object(PyObject* self) { return reinterpret_cast<PredictorObject*>(self); }
 
@@ -228,37 +229,6 @@ PyObject* decide(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
   });
 }
 
-// ---- p._time_calls(x, calls, before): float32 nanoseconds
-
-PyObject* time_calls(PyObject* self, PyObject* args) {
-  return guarded([&]() -> PyObject* {
-    PredictorObject p = *object(self);
-    p.batch = std::numeric_limits<int64_t>::max();  // the events are taken one by one
-    PyObject* x;
-    long long calls;
-    const char* before;
-    if (!PyArg_ParseTuple(args, "OLs:_time_calls", &x, &calls, &before)) throw PythonError{};
-    static constexpr const char* kBefore[] = {"hot", "l1", "l2", "memory", "idle"};
-    int which = 0;
-    while (which < 5 && std::strcmp(before, kBefore[which]) != 0) which++;
-    const int64_t rows = rows_of(p, x);
-    if (which == 5 || calls < 1 || calls > 100'000'000 || rows == 0)
-      fail(ErrorKind::Value, "[study] got ", calls, " calls after '", before, "' of x ", shape_of(x));
-    std::vector<float> times;
-    {
-      const WithoutGil gil(true);
-      times = realtime::time_calls(*p.predictor, reinterpret_cast<const float*>(array_proxy(x)->data), rows, calls,
-                                   static_cast<realtime::Before>(which));
-    }
-    Ref made = new_array(numpy.float32, 1, 0, calls);
-    std::memcpy(array_proxy(made.get())->data, times.data(), times.size() * sizeof(float));
-    return made.release();
-  });
-}
-PyObject* clock(PyObject*, PyObject*) {
-  return guarded([&] { return checked(Py_BuildValue("sd", realtime::clock_name(), realtime::clock_step())); });
-}
-
 // ---- the object
 
 bool is_true(PyObject* options, const char* key) {
@@ -292,8 +262,37 @@ PyObject* made(PyTypeObject* type, std::unique_ptr<realtime::Program> program, l
 }
 
 void require_realtime() {
-  if (!lowering) fail(ErrorKind::Runtime, "[", kWho, "] import trigrad.realtime first");
+  if (!lowering) owned(PyImport_ImportModule("trigrad.realtime"));
   load_numpy();
+}
+
+// options: "precision", and "calibration", a float32 array (N, inputs) or None, on which the error is measured.
+void narrow(realtime::Program& program, PyObject* options, Ref& error) {
+  const char* wanted = PyUnicode_AsUTF8(checked(PyDict_GetItemString(options, "precision")));
+  if (!wanted) throw PythonError{};
+  int storage = 0;
+  while (storage < realtime::kStorages && std::strcmp(wanted, realtime::name(static_cast<realtime::Storage>(storage))))
+    storage++;
+  if (storage == realtime::kStorages)
+    fail(ErrorKind::Value, "[", kWho, "] precision is '", wanted,
+         "', expected 'float32', 'bfloat16', 'int16' or 'int8'");
+  realtime::Events events;
+  PyObject* given = checked(PyDict_GetItemString(options, "calibration"));
+  if (given != Py_None) {
+    PredictorObject any{};
+    any.inputs = program.inputs(), any.batch = std::numeric_limits<int64_t>::max();
+    events = {nullptr, rows_of(any, given)};
+    if (events.rows == 0) refuse(any, given, "calibration");
+    events.x = reinterpret_cast<const float*>(array_proxy(given)->data);
+  }
+  realtime::Program made = realtime::narrowed(program, static_cast<realtime::Storage>(storage), events);
+  if (events.rows > 0) {
+    realtime::validate(made, kWho);
+    const realtime::Difference d = realtime::difference(made, program, events);
+    error = owned(Py_BuildValue("{s:L,s:d,s:d}", "events", static_cast<long long>(events.rows), "largest", d.largest,
+                                "rms", d.rms));
+  }
+  program = std::move(made);
 }
 
 PyObject* create(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
@@ -305,10 +304,14 @@ PyObject* create(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     auto program = std::make_unique<realtime::Program>(to_program(description));
     realtime::validate(*program, kWho);
     realtime::fuse(*program);
+    Ref error;
+    narrow(*program, options, error);
     const long long rows = PyLong_AsLongLong(checked(PyDict_GetItemString(options, "batch")));
     if (rows == -1 && PyErr_Occurred()) throw PythonError{};
-    return made(type, std::move(program), rows, is_true(options, "flush_denormals"), is_true(options, "lock_memory"),
-                nullptr);
+    PyObject* self = made(type, std::move(program), rows, is_true(options, "flush_denormals"),
+                          is_true(options, "lock_memory"), nullptr);
+    object(self)->error = error.release();
+    return self;
   });
 }
 
@@ -355,6 +358,7 @@ void destroy(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
   delete object(self)->predictor;
   delete object(self)->program;
+  Py_XDECREF(object(self)->error);
   type->tp_free(self);
   Py_DECREF(type);
 }
@@ -369,6 +373,13 @@ PyObject* inputs(PyObject* self, void*) { return PyLong_FromLong(object(self)->i
 PyObject* outputs(PyObject* self, void*) { return PyLong_FromLong(object(self)->outputs); }
 PyObject* batch(PyObject* self, void*) { return PyLong_FromLongLong(object(self)->batch); }
 PyObject* work(PyObject* self, void*) { return PyFloat_FromDouble(object(self)->predictor->work()); }
+PyObject* precision(PyObject* self, void*) {
+  return PyUnicode_FromString(realtime::name(realtime::precision(*object(self)->program)));
+}
+PyObject* error(PyObject* self, void*) {
+  PyObject* found = object(self)->error;
+  return found ? PyDict_Copy(found) : Py_NewRef(Py_None);
+}
 PyObject* isa_name(PyObject* self, void*) { return PyUnicode_FromString(object(self)->predictor->isa()); }
 PyObject* nbytes(PyObject* self, void*) { return PyLong_FromSize_t(object(self)->predictor->block_bytes()); }
 PyObject* stack_bytes(PyObject* self, void*) { return PyLong_FromSize_t(object(self)->predictor->stack_bytes()); }
@@ -395,8 +406,6 @@ PyMethodDef methods[] = {
      "bool for one event and an array of bools for rows. A single event of a model that ends in a sigmoid is decided "
      "by its "
      "logit where that is clear. A model of several outputs needs `output`."},
-    {"_time_calls", time_calls, METH_VARARGS, "What trigrad.realtime.study measures with."},
-    {"_clock", clock, METH_NOARGS | METH_STATIC, "The name and the step (ns) of the clock of `_time_calls`."},
     {"save", save, METH_O,
      "save(path)\n\nWrite a plan file: the program, its numbers, and events with their answers. `Predictor.load` and "
      "the C++ "
@@ -416,6 +425,11 @@ PyGetSetDef properties[] = {
     {"outputs", outputs, nullptr, "How many numbers answer an event.", nullptr},
     {"batch", batch, nullptr, "The most rows that a call may have.", nullptr},
     {"multiply_adds", work, nullptr, "Multiply-adds of an event, about.", nullptr},
+    {"precision", precision, nullptr, "Of the dense layers: float32, bfloat16, int16 or int8.", nullptr},
+    {"error", error, nullptr,
+     "How far the answers to the calibration's `events` are from those of float32: {'events', 'largest', 'rms'}; None "
+     "without a calibration, and of a file.",
+     nullptr},
     {"isa", isa_name, nullptr, "The instruction set that the weights are packed for.", nullptr},
     {"nbytes", nbytes, nullptr, "Bytes of the packed block.", nullptr},
     {"stack_bytes", stack_bytes, nullptr, "Bytes of the caller's stack that one event takes.", nullptr},
@@ -427,7 +441,7 @@ PyMemberDef members[] = {
     {},
 };
 constexpr const char* kDoc =
-    R"(Predictor(model, batch=1, precision="float32", *, raw_logits=False, scaler=None, inputs=None, flush_denormals=False, lock_memory=False)
+    R"(Predictor(model, batch=1, precision="float32", *, calibration=None, raw_logits=False, scaler=None, inputs=None, flush_denormals=False, lock_memory=False)
 --
 
 A model in evaluation, packed for decisions in nanoseconds: `p(x)` takes a float32 array (features,) or (rows, features), C
@@ -437,6 +451,10 @@ of the eager model, whatever else is in the batch. Anything but such an array is
 The model is made of dense layers, activations, batch norms, dropouts, Residual, Highway, DenseConcat and Sequential; anything
 else is refused by name. Its weights are copied. A call for one event allocates nothing but the answer, takes no lock and asks
 the system for nothing; threads may share a predictor.
+
+precision says what dense layers hold: float32; bfloat16, weights rounded and widened again for the sums; int16 or int8, in
+which inputs are rounded as well, sums are exact and all between the layers stays float32. For integers `calibration` is
+needed: typical events (N, features), whose ranges are taken. `error` tells how far their answers are from float32.
 
 raw_logits leaves out the softmax or sigmoid at the end. A `scaler` prepares the event. `inputs` is needed only where no layer
 says how many features there are. flush_denormals=True takes denormal numbers for zero: faster where they occur, and no
@@ -464,6 +482,10 @@ PyMethodDef functions[] = {
 };
 
 }  // namespace
+
+bool is_predictor(PyObject* value) { return PyObject_TypeCheck(value, predictor_type); }
+const Predictor& predictor_of(PyObject* value) { return *object(value)->predictor; }
+const realtime::Program& program_of(PyObject* value) { return *object(value)->program; }
 
 void init_predictor_type(PyObject* module) {
   predictor_type = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpec(&spec)));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -47,6 +48,7 @@ struct Recorded {
   std::unordered_map<PyObject*, size_t> asked_at;
   std::vector<Ref> sources;       // of numbers that are read anew
   std::vector<Ref> expectations;  // error(value) of each
+  std::string refused;            // what Python was refused, which it may not pass over
   bool grad_mode = true;
   bool active = false, paused = false;
   uint64_t structure = 0;  // when it began
@@ -150,6 +152,13 @@ PyObject* undo(PyObject* self, PyObject*) {
   });
 }
 
+// refused: what was refused while recording, though Python went on; None if nothing was
+PyObject* refused(PyObject* self, void*) {
+  const std::string& why = recorded_of(self).refused;
+  if (why.empty()) Py_RETURN_NONE;
+  return PyUnicode_FromString(why.c_str());
+}
+
 PyObject* sources(PyObject* self, void*) {
   return guarded([&] {
     const Recorded& r = recorded_of(self);
@@ -226,6 +235,16 @@ PyObject* made_here(PyObject* self, PyObject* tensor) {
   return guarded([&] { return PyBool_FromLong(recorded_of(self).calls->made_here(value_of(tensor))); });
 }
 
+// found_gradient(tensor): is its memory that of a gradient which the step found, so perhaps another's in each call?
+PyObject* found_gradient(PyObject* self, PyObject* tensor) {
+  return guarded([&] {
+    const StorageRef& storage = value_of(tensor).storage;
+    return PyBool_FromLong(std::ranges::any_of(recorded_of(self).touched, [&](const Touched& t) {
+      return t.read && t.before && value_of(t.before.get()).storage == storage;
+    }));
+  });
+}
+
 void take_gradients(Recorded& r, Plan& p, std::vector<Tensor>& asked_for) {
   for (Touched& t : r.touched) {
     Gradient g;
@@ -270,9 +289,12 @@ void take_live(Plan& p) {
   }
 }
 
-// finish(outputs) -> Plan
-PyObject* finish(PyObject* self, PyObject* outputs) {
+// finish(outputs, others) -> Plan, which shares its arena with one of these plans, of which none runs while it does
+PyObject* finish(PyObject* self, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
+    if (n != 2 || !PyList_Check(args[1])) fail(ErrorKind::Type, "[Recording.finish] takes (outputs, plans)");
+    PyObject* outputs = args[0];
+    auto arena = PyList_GET_SIZE(args[1]) ? arena_of(PyList_GET_ITEM(args[1], 0)) : std::make_shared<plan::Arena>();
     Recorded& r = recorded_of(self);
     auto p = std::make_unique<Plan>();
     std::vector<Tensor> wanted = tensors_of(outputs);
@@ -294,7 +316,8 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
       const plan::View& v = program.inputs[i];
       bool written = false;
       for (const plan::Instruction& step : program.instructions) written |= step.writes(v.buffer);
-      p->arguments.push_back({v.shape, v.dtype, r.arguments_require[i], v.buffer, written});
+      p->arguments.push_back(
+          {v.shape, v.dtype, r.arguments_require[i], object_of(r.arguments[i].get()).inference, v.buffer, written});
     }
     for (Asked& a : r.asked) {
       PyObject* t = a.tensor.get();
@@ -306,7 +329,8 @@ PyObject* finish(PyObject* self, PyObject* outputs) {
     for (const plan::Buffer& b : program.buffers)
       if (b.role == plan::Role::state) p->states.push_back(b.storage.get());
     plan::optimise(program);
-    p->executor = std::make_unique<plan::Executor>(std::move(program), *dispatch::backend(Device::Cpu));
+    p->executor =
+        std::make_unique<plan::Executor>(std::move(program), *dispatch::backend(Device::Cpu), std::move(arena));
     p->expectations = std::move(r.expectations);
     for (const Ref& source : r.sources) p->sources.push_back(borrowed(source.get()));
     p->grad_mode = r.grad_mode;
@@ -326,10 +350,12 @@ PyMethodDef recording_methods[] = {
     {"undo", undo, METH_NOARGS, "Stop, and give everything the values that it had."},
     {"kept", kept, METH_O, "kept(outputs): the shapes of tensors that were made meanwhile and outlive it."},
     {"made_here", made_here, METH_O, "made_here(tensor): was its memory made while recording?"},
-    {"finish", finish, METH_O, "finish(outputs) -> Plan"},
+    {"found_gradient", found_gradient, METH_O, "found_gradient(tensor): is it a gradient that was there before?"},
+    {"finish", cfunction(finish), METH_FASTCALL, "finish(outputs, plans) -> Plan, on the arena of these plans"},
     {},
 };
 PyGetSetDef recording_attributes[] = {
+    {"refused", refused, nullptr, "What was refused, though Python went on.", nullptr},
     {"sources", sources, nullptr, "What was marked as the source of numbers that are read anew.", nullptr},
     {},
 };
@@ -433,22 +459,31 @@ bool is_recording() { return current && !current->paused; }
 void structure_changed() { structure++; }
 uint64_t structure_now() { return structure; }
 
+namespace {
+
+[[noreturn]] void refuse(std::string why) {
+  if (current->refused.empty()) current->refused = why;
+  throw Error(ErrorKind::Runtime, std::move(why));
+}
+
+}  // namespace
+
 void refuse_reading(const char* what) {
   if (!is_recording()) return;
-  fail(ErrorKind::Runtime, "[compile] ", what,
-       " reads a tensor's value while a step is recorded, expected tensors to stay tensors: a replayed step runs "
-       "without ",
-       "Python, so nothing that Python decides by a value can be repeated; use ops (where, clamp, masked_fill), or "
-       "return ",
-       "the tensor and read it outside");
+  refuse(std::string("[compile] ") + what +
+         " reads a tensor's value while a step is recorded, expected tensors to stay tensors: a replayed step runs "
+         "without "
+         "Python, so nothing that Python decides by a value can be repeated; use ops (where, clamp, masked_fill), or "
+         "return "
+         "the tensor and read it outside");
 }
 
 void refuse_array(const char* what) {
   if (!is_recording()) return;
-  fail(ErrorKind::Runtime, "[compile] ", what,
-       " takes in a numpy array while a step is recorded, expected the array as an argument of the step: a replayed "
-       "step "
-       "would see the numbers of this call for ever");
+  refuse(std::string("[compile] ") + what +
+         " takes in a numpy array while a step is recorded, expected the array as an argument of the step: a replayed "
+         "step "
+         "would see the numbers of this call for ever");
 }
 
 void about_to_read_grad(PyObject* tensor) {

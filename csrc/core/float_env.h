@@ -28,12 +28,14 @@ class FloatEnv {
   static constexpr uint64_t kRelevant = 0x07c8'9f00;  // AHP DN FZ RMode, FZ16, and the trap enables
   FloatEnv() {
     asm volatile("mrs %0, fpcr" : "=r"(saved_));
-    if (saved_ & kRelevant) [[unlikely]]
+    if (saved_ & kRelevant) [[unlikely]] {
       asm volatile("msr fpcr, %0" ::"r"(saved_ & ~kRelevant));
+    }
   }
   ~FloatEnv() {
-    if (saved_ & kRelevant) [[unlikely]]
+    if (saved_ & kRelevant) [[unlikely]] {
       asm volatile("msr fpcr, %0" ::"r"(saved_));
+    }
   }
 
  private:

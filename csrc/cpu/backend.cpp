@@ -84,6 +84,18 @@ constexpr Backend make_backend() {
   // ---- optimizers
   for (int i = op_sgd; i <= op_rprop; i++) b.kernels[i] = k_update;
 
+  // ---- parts of rows, for plans
+  b.kernels[op_class_total] = k_class_total;
+  b.kernels[op_channel_squares] = k_channel_squares;
+  b.kernels[op_channel_dot] = k_channel_dot;
+  b.kernels[op_channel_factors] = k_channel_factors;
+  b.kernels[op_channel_gradients] = k_channel_gradients;
+  b.kernels[op_channel_affine] = k_channel_affine;
+  b.kernels[op_channel_backward] = k_channel_backward;
+
+  b.together[static_cast<int>(Together::parameter_gradients)] = k_parameter_gradients;
+  b.together[static_cast<int>(Together::input_gradient)] = k_input_gradient;
+
   return b;
 }
 

@@ -1,3 +1,4 @@
+#include "cpu/aside.h"
 #include "cpu/contiguous.h"
 
 #include <algorithm>
@@ -162,7 +163,7 @@ void copy(const Tensor& to, const Tensor& from) {
 
 Tensor contiguous(const Tensor& t) {
   if (t.contiguous()) return t;
-  Tensor c = empty(t.shape, t.dtype, t.device());
+  Tensor c = aside(t.shape, t.dtype);
   copy(c, t);
   return c;
 }

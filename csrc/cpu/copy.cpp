@@ -1,4 +1,5 @@
 // cast, copy_, fill_, masked_fill and native_arange.
+#include "cpu/aside.h"
 #include "cpu/contiguous.h"
 #include "cpu/convert.h"
 #include "cpu/isa.h"
@@ -56,7 +57,7 @@ T value_of(const Attr& a) {
 
 // The number that attribute 0 is, as an element of the output.
 Tensor filling(const Call& c) {
-  const Tensor value = empty({}, c.out[0].dtype);
+  const Tensor value = aside({}, c.out[0].dtype);
   with_element(value.dtype,
                [&](auto like) { *value.data<decltype(like)>() = value_of<decltype(like)>(c.attrs.values[0]); });
   return value;

@@ -7,6 +7,7 @@
 #include "cpu/isa.h"
 #include "cpu/kernels.h"
 #include "cpu/pool.h"
+#include "math/order.h"
 #include "ops/table.h"
 
 namespace tg {
@@ -101,27 +102,66 @@ void dense(const Call& c) {
   table.forward(f);
 }
 
+// The derivative of an activation that a product applies to its result (M,K) where it makes it: `c` is the call that would do
+// it afterwards.
 template <class T>
-void dense_grad_input(const Call& c) {
+DenseActivation<T> slope_of(const Call& c) {
+  DenseActivation<T> a;
+  auto read = [&](const Tensor& t) {  // what the derivative does not need is the gradient itself
+    return t.storage == c.in[0].storage && t.offset == c.in[0].offset ? nullptr : t.data<T>();
+  };
+  a.input = read(c.in[1]), a.output = read(c.in[2]);
+  a.row = c.out[0].shape.back();
+  a.kind = c.op.id == id_relu_backward && a.input       ? Fused::relu_slope
+           : c.op.id == id_tanh_backward && a.output    ? Fused::tanh_slope
+           : c.op.id == id_sigmoid_backward && a.output ? Fused::sigmoid_slope
+                                                        : Fused::function;
+  a.function = isa().pointwise->ops[static_cast<int>(c.out[0].dtype)][c.op.id];
+  a.p = pointwise_parameter(c, 0), a.q = pointwise_parameter(c, 1);
+  return a;
+}
+
+template <class T>
+void dense_grad_input(const Call& c, const Tensor& dx, const DenseActivation<T>& slope) {
   const Rows g = rows_of(c.in[0]);
   const Tensor& w = c.in[1];
   DenseGradInput<T> d{};
   d.M = g.rows, d.N = w.shape[0], d.K = w.shape[1];
   d.dy = g.t.data<T>(), d.dy_row = g.stride;
   d.w = w.data<T>(), d.w_n = w.strides[0], d.w_k = w.strides[1];
-  d.dx = c.out[0].data<T>(), d.dx_row = d.K;
+  d.dx = dx.data<T>(), d.dx_row = d.K;
+  d.slope = slope;
   isa().dense<T>().grad_input(d);
+}
+template <class T>
+void dense_grad_input(const Call& c) {
+  dense_grad_input<T>(c, c.out[0], {});
+}
+template <class T>
+void input_gradient(std::span<const Call> calls) {
+  dense_grad_input<T>(calls[0], calls[1].out[0], slope_of<T>(calls[1]));
 }
 
 template <class T>
-void dense_grad_weight(const Call& c) {
+void dense_grad_weight(const Call& c, T* db) {
   const Rows g = rows_of(c.in[0]), x = rows_of(c.in[1]);
   DenseGradWeight<T> d{};
   d.M = g.rows, d.N = g.columns, d.K = x.columns;
   d.dy = g.t.data<T>(), d.dy_row = g.stride;
   d.x = x.t.data<T>(), d.x_row = x.stride;
   d.dw = c.out[0].data<T>(), d.dw_row = d.K;
+  d.shard = shard_rows(c.batch ? c.batch : d.M);
+  d.db = db;
   isa().dense<T>().grad_weight(d);
+}
+
+template <class T>
+void dense_grad_weight(const Call& c) {
+  dense_grad_weight<T>(c, nullptr);
+}
+template <class T>
+void parameter_gradients(std::span<const Call> calls) {
+  dense_grad_weight<T>(calls[0], calls[1].out[0].data<T>());
 }
 
 template <class T>
@@ -131,6 +171,7 @@ void dense_grad_bias(const Call& c) {
   d.M = g.rows, d.N = g.columns;
   d.dy = g.t.data<T>(), d.dy_row = g.stride;
   d.db = c.out[0].data<T>();
+  d.shard = shard_rows(c.batch ? c.batch : d.M);
   isa().dense<T>().grad_weight(d);
 }
 
@@ -220,6 +261,12 @@ void k_dense(const Call& c) { by_dtype<dense<float>, dense<double>>(c); }
 void k_dense_grad_input(const Call& c) { by_dtype<dense_grad_input<float>, dense_grad_input<double>>(c); }
 void k_dense_grad_weight(const Call& c) { by_dtype<dense_grad_weight<float>, dense_grad_weight<double>>(c); }
 void k_dense_grad_bias(const Call& c) { by_dtype<dense_grad_bias<float>, dense_grad_bias<double>>(c); }
+void k_parameter_gradients(std::span<const Call> calls) {
+  calls[0].out[0].dtype == Dtype::Float32 ? parameter_gradients<float>(calls) : parameter_gradients<double>(calls);
+}
+void k_input_gradient(std::span<const Call> calls) {
+  calls[0].out[0].dtype == Dtype::Float32 ? input_gradient<float>(calls) : input_gradient<double>(calls);
+}
 void k_matmul(const Call& c) {
   switch (c.out[0].dtype) {
     case Dtype::Int64: return matmul<int64_t>(c);

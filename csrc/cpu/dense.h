@@ -6,19 +6,27 @@
 
 namespace tg {
 
-enum class Fused { nothing, relu, function };
+enum class Fused { nothing, relu, function, relu_slope, tanh_slope, sigmoid_slope };
 
-// What happens to y while its rows are hot. `function` is a contiguous pointwise kernel (cpu/pointwise.h):
-// out[i] = f(in[0][i], p, q).
+// What happens to the rows of a result while they are hot. `function` is a contiguous pointwise kernel (cpu/pointwise.h), in
+// place: y[i] = f(y[i], p, q), or, for a derivative, dx[i] = f(dx[i], input[i], output[i], p, q). It serves the kinds of
+// slopes as well, where a product does not have them in registers.
 template <class T>
 struct DenseActivation {
   Fused kind = Fused::nothing;
   void (*function)(const void* const* in, void* out, int64_t n, double p, double q) = nullptr;
-  __attribute__((always_inline)) void apply(T* y, int64_t n) const {  // in place; no symbol of its own in ISA objects
-    const void* in[1] = {y};
+  double p = 0, q = 0;
+  const T *input = nullptr, *output = nullptr;  // of a derivative: rows like the result's; null: not read
+  int64_t row = 0;
+
+  // No symbols of their own in ISA objects.
+  __attribute__((always_inline)) bool is_slope() const { return kind > Fused::function; }
+  __attribute__((always_inline)) const T* slope_of() const { return kind == Fused::relu_slope ? input : output; }
+  __attribute__((always_inline)) bool goes_aside() const { return kind >= Fused::function; }
+  __attribute__((always_inline)) void apply(T* y, int64_t n, int64_t at = 0) const {
+    const void* in[3] = {y, input ? input + at : y, output ? output + at : y};
     function(in, y, n, p, q);
   }
-  double p = 0, q = 0;
 };
 
 // y(M,N) = activation(x(M,K) W(N,K)^T + bias(N)), dense order
@@ -36,7 +44,7 @@ struct DenseForward {
   DenseActivation<T> activation;
 };
 
-// dX(M,K) = dY(M,N) W(N,K): dense order, the sum runs over N
+// dX(M,K) = dY(M,N) W(N,K), times the derivative of an activation: dense order, the sum runs over N
 template <class T>
 struct DenseGradInput {
   int64_t M, N, K;
@@ -46,9 +54,11 @@ struct DenseGradInput {
   int64_t w_n, w_k;
   T* dx;  // (M,K), unit stride along K
   int64_t dx_row;
+  DenseActivation<T> slope;
 };
 
-// dW(N,K) = dY(M,N)^T X(M,K) and db(N) = column sums of dY: batch order, the sum runs over M
+// dW(N,K) = dY(M,N)^T X(M,K) and db(N) = column sums of dY: batch order, the sum runs over M, which may be a
+// subtree of a larger batch
 template <class T>
 struct DenseGradWeight {
   int64_t M, N, K;
@@ -58,7 +68,8 @@ struct DenseGradWeight {
   int64_t x_row;
   T* dw;  // (N,K), unit stride along K, or null
   int64_t dw_row;
-  T* db;  // (N), or null
+  T* db;          // (N), or null
+  int64_t shard;  // rows of a shard of the batch order
 };
 
 // C(M,N) = A(M,K) B(K,N): dense order. Batches are the caller's loop (or its parallel tasks: nested calls run serially).

@@ -41,11 +41,13 @@ struct Product {
   DenseActivation<T> activation;
 };
 
-// The activation of a block of rows of y, in one call where they lie one after the other.
+// The activation of a block of a product, from row m and column n on, in one call where its rows lie one after the other.
 template <class T>
-static void apply_rows(const DenseActivation<T>& activation, int64_t rows, int64_t columns, T* y, int64_t y_row) {
-  if (y_row == columns) return activation.apply(y, rows * columns);
-  for (int64_t i = 0; i < rows; i++) activation.apply(y + i * y_row, columns);
+static void apply_block(const Product<T>& g, int64_t m, int64_t rows, int64_t n, int64_t columns) {
+  const DenseActivation<T>& f = g.activation;
+  T* c = g.c + m * g.c_row + n;
+  if (g.c_row == columns && (!f.row || f.row == columns)) return f.apply(c, rows * columns, m * f.row + n);
+  for (int64_t i = 0; i < rows; i++) f.apply(c + i * g.c_row, columns, (m + i) * f.row + n);
 }
 
 // ---- B as the tiles read it ------------------------------------------------------------------------------
@@ -99,7 +101,7 @@ constexpr int64_t k_block = 512;          // of a single chain; longer ones go o
 constexpr int64_t l2_share = 384 * 1024;  // bytes of panels that one sweep over the rows keeps at hand
 constexpr int64_t l1_share = 32 * 1024;   // bytes of a panel that may serve several tiles one after the other
 
-constexpr int largest_height(int64_t rows, int most) {
+static constexpr int largest_height(int64_t rows, int most) {
   int best = 1;
   for (int h : tile_heights)
     if (h <= rows && h <= most) best = h;
@@ -159,12 +161,15 @@ static void product_panels(const Product<typename lane<V>::S>& g, const Panels<t
           t.start_scalar = false;
           t.columns = at_end ? s.last_columns : L;
           t.relu = g.activation.kind == Fused::relu && k_end == g.K;
+          t.slope = g.activation.is_slope() && k_end == g.K ? g.activation.kind : Fused::nothing;
+          t.slope_row = g.activation.row;
+          t.slope_of = g.activation.is_slope() ? g.activation.slope_of() + m * t.slope_row + p * W : nullptr;
           tile(t);
           p += together;
         }
         if (g.activation.kind == Fused::function && k_end == g.K) {
-          const int64_t n0 = p0 * W, n1 = least(p1 * W, g.N);
-          apply_rows(g.activation, blocks * rows, n1 - n0, g.c + m * g.c_row + n0, g.c_row);
+          const int64_t n0 = p0 * W;
+          apply_block(g, m, blocks * rows, n0, least(p1 * W, g.N) - n0);
         }
         m += blocks * rows;
       }
@@ -206,6 +211,7 @@ static void product_narrow(const Product<typename lane<V>::S>& g, const typename
       t.blocks = 1;
       t.columns = L;
       t.relu = g.activation.kind == Fused::relu;
+      t.slope = Fused::nothing;
       tile_of<V, S>(used, height)(t);
       n += height;
     }
@@ -216,7 +222,7 @@ static void product_narrow(const Product<typename lane<V>::S>& g, const typename
     } else {
       copy_transposed<V>(out, block, columns, rows, c, g.c_row);
     }
-    if (g.activation.kind == Fused::function) apply_rows(g.activation, rows, columns, c, g.c_row);
+    if (g.activation.goes_aside()) apply_block(g, m, rows, 0, columns);
   }
 }
 
@@ -340,6 +346,7 @@ static void forward_row(const DenseForward<typename lane<V>::S>& g) {
   t.blocks = 1;
   t.columns = L;
   t.relu = g.activation.kind == Fused::relu;
+  t.slope = Fused::nothing;
   constexpr int most = panels_together(S, 1);
   for (int64_t p = 0; p < s.count;) {
     const int64_t left = s.count - p;
@@ -368,7 +375,7 @@ static void forward(const DenseForward<typename lane<V>::S>& g) {
 }
 template <class V>
 static void grad_input(const DenseGradInput<typename lane<V>::S>& g) {
-  product<V>({g.M, g.K, g.N, g.dy, g.dy_row, g.w, g.w_n, g.w_k, nullptr, nullptr, g.dx, g.dx_row, {}});
+  product<V>({g.M, g.K, g.N, g.dy, g.dy_row, g.w, g.w_n, g.w_k, nullptr, nullptr, g.dx, g.dx_row, g.slope});
 }
 template <class V>
 static void matmul(const Matmul<typename lane<V>::S>& g) {

@@ -38,5 +38,5 @@ static void product_of_column(const Product<T>& g, const T* b, int64_t m_first, 
   T* c = g.c + m_first * g.c_row;
   if (g.activation.kind == Fused::relu)
     for (int64_t m = 0; m < m_end - m_first; m++) c[m * g.c_row] = c[m * g.c_row] <= 0 ? T(0) : c[m * g.c_row];
-  if (g.activation.kind == Fused::function) apply_rows(g.activation, m_end - m_first, 1, c, g.c_row);
+  if (g.activation.goes_aside()) apply_block(g, m_first, m_end - m_first, 0, 1);
 }

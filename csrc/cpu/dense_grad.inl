@@ -57,7 +57,9 @@ struct BatchProduct {
   int64_t b_row;
   T* d;  // (Q,P), unit stride along P
   int64_t d_row;
+  int64_t shard;  // rows
 };
+TG_FN int64_t shards_of(int64_t M, int64_t shard) { return (M + shard - 1) / shard; }
 
 // Rows of a shard that share few sets of L1 are copied side by side before tiles read them again and again: rows whose
 // distance is a multiple of a large power of two.
@@ -73,7 +75,7 @@ static void batch_panels(const BatchProduct<typename lane<V>::S>& g, int64_t q_f
                          bool padded) {
   using T = typename lane<V>::S;
   constexpr int L = lane<V>::n, W = panel_vectors * L;
-  const int64_t shard = shard_rows(g.M), height_all = q_end - q_first, panels = (p_end - p_first + W - 1) / W;
+  const int64_t shard = g.shard, height_all = q_end - q_first, panels = (p_end - p_first + W - 1) / W;
   const int64_t tree = (tree_depth(shard_end - shard_first) + 1) * height_all * W;
   T* stacks = buffer<T>(tree_slot, panels * tree);
   const int64_t b_end = (g.M - 1) * g.b_row + g.P;  // tiles read whole vectors, but not beyond B
@@ -140,7 +142,7 @@ static void batch_product(const BatchProduct<typename lane<V>::S>& g) {
     return;
   }
   constexpr int64_t q_share = 96;  // rows of D that share a panel of B while it is in L1
-  const int64_t panels = (g.P + W - 1) / W, groups = (g.Q + q_share - 1) / q_share, shards = shards_of(g.M);
+  const int64_t panels = (g.P + W - 1) / W, groups = (g.Q + q_share - 1) / q_share, shards = shards_of(g.M, g.shard);
   const int64_t tasks = tasks_for(2.0 * double(g.M) * double(g.Q) * double(g.P));
   if (tasks == 1 || panels * groups >= tasks || shards < 4) {
     int64_t together = 1;  // panels that share a copy of A
@@ -193,7 +195,7 @@ template <class V>
 static void column_sums(const DenseGradWeight<typename lane<V>::S>& g, int64_t n, int64_t columns) {
   using T = typename lane<V>::S;
   constexpr int L = lane<V>::n;
-  const int64_t shard = shard_rows(g.M), shards = shards_of(g.M), width = rounded_up(columns, L);
+  const int64_t shard = g.shard, shards = shards_of(g.M, g.shard), width = rounded_up(columns, L);
   T* stack = buffer<T>(tree_slot, (tree_depth(shards) + 1) * width);
   int entries = 0;
   auto merge = [&] {  // the two topmost entries
@@ -215,7 +217,7 @@ template <class V>
 static void narrow_column_sums(const DenseGradWeight<typename lane<V>::S>& g) {
   constexpr int side_by_side = 4;
   const int columns = int(g.N);
-  const int64_t shard = shard_rows(g.M), shards = shards_of(g.M);
+  const int64_t shard = g.shard, shards = shards_of(g.M, g.shard);
   V stack[64];
   int entries = 0;
   for (int64_t s = 0; s < shards; s += side_by_side) {
@@ -262,13 +264,13 @@ static void grad_weight(const DenseGradWeight<typename lane<V>::S>& g) {
   if (g.N <= 0) return;
   if (g.dw && g.K > 0) {
     if (g.M == 1) {
-      outer_product<V>({1, g.N, g.K, g.dy, g.dy_row, g.x, g.x_row, g.dw, g.dw_row});
+      outer_product<V>({1, g.N, g.K, g.dy, g.dy_row, g.x, g.x_row, g.dw, g.dw_row, g.shard});
     } else if (rounded_up(g.K, L) * g.N <= rounded_up(g.N, L) * g.K) {
-      batch_product<V>({g.M, g.N, g.K, g.dy, g.dy_row, g.x, g.x_row, g.dw, g.dw_row});
+      batch_product<V>({g.M, g.N, g.K, g.dy, g.dy_row, g.x, g.x_row, g.dw, g.dw_row, g.shard});
     } else {  // N fills the lanes better: dW^T = X^T dY, then turned
       const int64_t row = rounded_up(g.N, L);
       T* turned = buffer<T>(copied_a_slot, g.K * row);
-      batch_product<V>({g.M, g.K, g.N, g.x, g.x_row, g.dy, g.dy_row, turned, row});
+      batch_product<V>({g.M, g.K, g.N, g.x, g.x_row, g.dy, g.dy_row, turned, row, g.shard});
       for (int64_t k = 0; k < g.K; k += L)
         copy_transposed<V>(turned + k * row, row, int(least(L, g.K - k)), g.N, g.dw + k, g.dw_row);
     }
@@ -282,6 +284,6 @@ static void grad_weight(const DenseGradWeight<typename lane<V>::S>& g) {
               [&](int64_t task) { column_sums<V>(g, task * block, least(block, g.N - task * block)); });
   } else {  // fma(1, x, c) is x + c
     const T one = 1;
-    batch_product<V>({g.M, 1, g.N, &one, 0, g.dy, g.dy_row, g.db, g.N});
+    batch_product<V>({g.M, 1, g.N, &one, 0, g.dy, g.dy_row, g.db, g.N, g.shard});
   }
 }

@@ -99,7 +99,7 @@ static void turned_columns(const Product<typename lane<V>::S>& g, int64_t n_firs
     }
     n += wide ? NV * L : L;
   }
-  if (g.activation.kind == Fused::function) apply_rows(g.activation, g.M, n_end - n_first, g.c + n_first, g.c_row);
+  if (g.activation.goes_aside()) apply_block(g, 0, g.M, n_first, n_end - n_first);
 }
 template <class V, int S>
 static void product_turned(const Product<typename lane<V>::S>& g, int64_t tasks) {
@@ -164,6 +164,6 @@ static void product_of_row(const Product<typename lane<V>::S>& g, int64_t tasks)
     add_rows<V, true>(g.K, g.a, g.b + n, g.b_k, columns, g.c + n);
     if (g.activation.kind == Fused::relu)
       for (int64_t i = n; i < n + columns; i++) g.c[i] = g.c[i] <= 0 ? 0 : g.c[i];
-    if (g.activation.kind == Fused::function) g.activation.apply(g.c + n, columns);
+    if (g.activation.goes_aside()) apply_block(g, 0, 1, n, columns);
   });
 }

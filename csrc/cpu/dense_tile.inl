@@ -30,7 +30,19 @@ struct DenseTile {
   int64_t blocks;  // of rows: the tile is repeated down A and C
   int columns;     // of the last vector, 1 .. lanes
   bool relu;
+  Fused slope;  // of what lies at slope_of, rows slope_row apart; or nothing
+  const T* slope_of;
+  int64_t slope_row;
 };
+
+// The gradient times the derivative, as the rows of pointwise.def have it: of relu at x, of tanh and sigmoid where they are y.
+template <class V>
+TG_FN V times_slope(V gradient, V at, Fused kind) {
+  const V one = broadcast<V>(1);
+  if (kind == Fused::relu_slope) return select(gt(at, V{}), gradient, copysign(V{}, gradient));
+  if (kind == Fused::tanh_slope) return gradient * fma(-at, at, one);
+  return gradient * (at * (one - at));
+}
 
 template <int bits>
 TG_FN constexpr int reversed(int i) {
@@ -49,6 +61,9 @@ static __attribute__((noinline)) void dense_tile(const DenseTile<typename lane<V
   const T* const b_first = t.b;
   const int columns = t.columns;
   const bool start_scalar = t.start_scalar, relu = t.relu;
+  const Fused slope = t.slope;
+  const int64_t slope_row = t.slope_row;
+  const T* slope_of = t.slope_of;
   const T* block_a = t.a;
   const T* start = t.start;
   T* c = t.c;
@@ -124,6 +139,14 @@ static __attribute__((noinline)) void dense_tile(const DenseTile<typename lane<V
       TG_UNROLL for (int i = 0; i < MR; i++) {
         TG_UNROLL for (int j = 0; j < W; j++) acc[0][i][j] = relu_lanes(acc[0][i][j]);
       }
+    }
+    if (slope != Fused::nothing) {
+      TG_UNROLL for (int i = 0; i < MR; i++) {
+        const T* at = slope_of + i * slope_row;
+        TG_UNROLL for (int j = 0; j < W - 1; j++) acc[0][i][j] = times_slope(acc[0][i][j], load<V>(at + j * L), slope);
+        acc[0][i][W - 1] = times_slope(acc[0][i][W - 1], load_n<V>(at + (W - 1) * L, columns), slope);
+      }
+      slope_of += MR * slope_row;
     }
     if (columns == L) {
       TG_UNROLL for (int i = 0; i < MR; i++) {

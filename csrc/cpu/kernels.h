@@ -7,12 +7,16 @@ namespace tg {
 // pointwise.cpp
 void k_pointwise(const Call& call);  // every row of pointwise.def and its derivatives
 void k_where(const Call& call);
+double pointwise_parameter(const Call& call,
+                           int k);  // number 0 or 1 of a pointwise row, as its contiguous kernel takes it
 
 // dense.cpp
 void k_dense(const Call& call);
 void k_dense_grad_input(const Call& call);
 void k_dense_grad_weight(const Call& call);
 void k_dense_grad_bias(const Call& call);
+void k_parameter_gradients(std::span<const Call> calls);
+void k_input_gradient(std::span<const Call> calls);
 void k_matmul(const Call& call);
 void k_dot(const Call& call);
 
@@ -100,5 +104,16 @@ void k_layer_norm_backward(const Call& call);
 
 // update.cpp
 void k_update(const Call& call);  // the step of every optimizer
+
+// ---- parts of rows, for plans
+void k_class_total(const Call& call);  // loss.cpp
+
+// norm.cpp
+void k_channel_squares(const Call& call);
+void k_channel_dot(const Call& call);
+void k_channel_factors(const Call& call);
+void k_channel_gradients(const Call& call);
+void k_channel_affine(const Call& call);
+void k_channel_backward(const Call& call);
 
 }  // namespace tg

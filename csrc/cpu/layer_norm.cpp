@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "cpu/aside.h"
 #include "cpu/contiguous.h"
 #include "cpu/kernels.h"
 #include "cpu/rows_driver.h"
@@ -14,7 +15,7 @@ namespace {
 template <class T>
 Tensor per_element(const Tensor& t, int64_t n, Dtype dtype, T otherwise) {
   if (t.defined()) return contiguous(t);
-  const Tensor filled = empty({n}, dtype);
+  const Tensor filled = aside({n}, dtype);
   std::fill_n(filled.data<T>(), n, otherwise);
   return filled;
 }
@@ -42,14 +43,14 @@ void layer_norm_backward(const Call& c) {
   const Tensor g = contiguous(c.in[0]), x = contiguous(c.in[1]), mean = contiguous(c.in[2]), rstd = contiguous(c.in[3]);
   const int64_t n = count(c.attrs.list), rows = mean.numel();
   if (n == 0) return;
-  const Tensor weight = per_element<T>(c.in[4], n, x.dtype, 1), scaled = empty(x.shape, x.dtype);
+  const Tensor weight = per_element<T>(c.in[4], n, x.dtype, 1), scaled = aside(x.shape, x.dtype);
   split(rows, 0.1 * sizeof(T) * static_cast<double>(n) + 2, [&](int64_t first, int64_t last) {
     isa().rows<T>().layer_norm_backward({n, first, last, g.data<T>(), x.data<T>(), mean.data<T>(), rstd.data<T>(),
                                          weight.data<T>(), c.out[0].data<T>(), scaled.data<T>()});
   });
   const Tensor zero = per_element<T>(Tensor{}, n, x.dtype, 0);
-  column_reduce<T>(Reduce::dot, rows, n, scaled.data<T>(), g.data<T>(), zero.data<T>(), c.out[1].data<T>());
-  column_reduce<T>(Reduce::sum, rows, n, g.data<T>(), nullptr, nullptr, c.out[2].data<T>());
+  column_reduce<T>(Reduce::dot, rows, n, scaled.data<T>(), g.data<T>(), zero.data<T>(), c.out[1].data<T>(), c.batch);
+  column_reduce<T>(Reduce::sum, rows, n, g.data<T>(), nullptr, nullptr, c.out[2].data<T>(), c.batch);
 }
 
 }  // namespace

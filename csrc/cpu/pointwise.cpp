@@ -51,6 +51,10 @@ void require_divisors(const Call& c) {
 
 }  // namespace
 
+double pointwise_parameter(const Call& c, int k) {
+  return *kPointwiseInfo[c.op.id].params ? parameter(c, k, is_floating(c.in[0].dtype)) : 0;
+}
+
 void k_pointwise(const Call& c) {
   const PointwiseInfo& row = kPointwiseInfo[c.op.id];
   const Dtype dtype = c.in[0].dtype;
@@ -59,12 +63,7 @@ void k_pointwise(const Call& c) {
   if ((c.op.id == id_floor_divide || c.op.id == id_remainder || c.op.id == id_fmod || c.op.id == id_native_div_trunc) &&
       !is_floating(dtype))
     require_divisors(c);
-  double p = 0, q = 0;
-  if (*row.params) {
-    p = parameter(c, 0, is_floating(dtype));
-    q = parameter(c, 1, is_floating(dtype));
-  }
-  elementwise(fn, c.in, c.out[0], p, q, nanoseconds(row, dtype));
+  elementwise(fn, c.in, c.out[0], pointwise_parameter(c, 0), pointwise_parameter(c, 1), nanoseconds(row, dtype));
 }
 
 void k_where(const Call& c) {

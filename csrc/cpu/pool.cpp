@@ -212,6 +212,7 @@ Pool& pool() {
 }  // namespace
 
 int num_threads() {
+  if (inside_task) return 1;
   int n = threads.load(std::memory_order_relaxed);
   if (n == 0) threads.store(n = threads_from_environment(), std::memory_order_relaxed);
   return n;

@@ -10,7 +10,7 @@ namespace tg {
 // The result must not depend on who runs what.
 void parallel(int64_t tasks, void (*fn)(void* ctx, int64_t task), void* ctx);
 
-int num_threads();            // how many threads parallel() may use, the caller included
+int num_threads();            // how many threads parallel() may use, the caller included; 1 within a task
 void set_num_threads(int n);  // n >= 1
 
 // Thread-local buffer of at least `bytes`, 64-byte aligned, contents undefined; it grows and stays. One per slot.

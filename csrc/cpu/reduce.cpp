@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "cpu/aside.h"
 #include "cpu/contiguous.h"
 #include "cpu/kernels.h"
 #include "cpu/rows_driver.h"
@@ -18,6 +19,7 @@ struct Arranged {
   Tensor x;
   bool by_rows;
   int64_t outer = 1, outer_stride = 0, n = 1, n_stride = 1, inner = 1, inner_stride = 1;
+  int64_t batch = 0;  // > 0: a subtree of so many
 };
 
 // Length and stride of the axes first..last-1 of x walked as one, in order; false where no single stride does it. The
@@ -65,6 +67,7 @@ Arranged arrange(const Call& c) {
     lay();
   }
   if (rank == 0) a.by_rows = true;
+  a.batch = c.batch;
   if (a.outer == 0 || a.inner == 0) a.outer = a.n = a.inner = 0;  // no result: no work, whatever the lengths
   return a;
 }
@@ -103,7 +106,7 @@ template <class T, class Whole, class Part>
 void share_rows(Reduce kind, int64_t rows, int64_t n, double cost, T* out, Whole whole, Part part) {
   if (n <= kPiece || rows >= 8) return split(rows, cost * static_cast<double>(n) + 2, whole);
   const int64_t pieces = (n + kPiece - 1) / kPiece;
-  const Tensor partial = empty({pieces, row_lanes}, sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64);
+  const Tensor partial = aside({pieces, row_lanes}, sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64);
   T* lanes = partial.data<T>();
   for (int64_t r = 0; r < rows; r++) {
     split(pieces, cost * kPiece, [&](int64_t first, int64_t last) {
@@ -157,9 +160,10 @@ void dot(const Call& c) {
 }
 
 template <class T>
-void reduce_columns(Reduce kind, int64_t M, int64_t N, const T* x, int64_t x_row, const T* y, const T* center, T* out) {
+void reduce_columns(Reduce kind, int64_t M, int64_t N, const T* x, int64_t x_row, const T* y, const T* center, T* out,
+                    int64_t shard) {
   const RowsTable<T>& table = isa().rows<T>();
-  const int64_t shard = shard_rows(M), piece = kPieceShards * shard;
+  const int64_t piece = kPieceShards * shard;
   const double cost = nanoseconds_of(kind, sizeof(T));
   auto part = [&](int64_t m, int64_t rows, int64_t c, int64_t columns, T* to) {
     table.reduce_columns({kind, rows, columns, shard, x + m * x_row + c, x_row, y ? y + m * N + c : nullptr, N,
@@ -174,7 +178,7 @@ void reduce_columns(Reduce kind, int64_t M, int64_t N, const T* x, int64_t x_row
     return;
   }
   const int64_t pieces = (M + piece - 1) / piece;
-  const Tensor partial = empty({pieces, N}, sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64);
+  const Tensor partial = aside({pieces, N}, sizeof(T) == 4 ? Dtype::Float32 : Dtype::Float64);
   T* sums = partial.data<T>();
   split(pieces, cost * static_cast<double>(piece * N), [&](int64_t first, int64_t last) {
     for (int64_t p = first; p < last; p++) part(p * piece, p + 1 < pieces ? piece : M - p * piece, 0, N, sums + p * N);
@@ -190,7 +194,7 @@ void reduce(Reduce kind, const Arranged& a, const T* center, T* out) {
   if (a.by_rows) return reduce_rows(kind, a.outer, a.n, x, a.outer_stride, center, out);
   auto one = [&](int64_t o) {
     reduce_columns<T>(kind, a.n, a.inner, x + o * a.outer_stride, a.n_stride, nullptr,
-                      center ? center + o * a.inner : nullptr, out + o * a.inner);
+                      center ? center + o * a.inner : nullptr, out + o * a.inner, shard_rows(a.batch ? a.batch : a.n));
   };
   if (a.outer < 8) {
     for (int64_t o = 0; o < a.outer; o++) one(o);
@@ -224,7 +228,7 @@ void reduce_exact(const Arranged& a, Acc start, Acc* out, Step step) {
   constexpr int64_t piece = 1 << 16;
   if (a.by_rows && a.outer == 1 && a.n > 2 * piece) {
     const int64_t pieces = (a.n + piece - 1) / piece;
-    const Tensor partial = empty({pieces}, Dtype::Int64);  // the widest of Acc
+    const Tensor partial = aside({pieces}, Dtype::Int64);  // the widest of Acc
     Acc* part = partial.data<Acc>();
     split(pieces, 0.5 * piece, [&](int64_t first, int64_t last) {
       for (int64_t p = first; p < last; p++) {
@@ -355,7 +359,7 @@ void meets(const Arranged& a, Word sign, uint8_t* out) {
   if (a.by_rows) {
     // Parts of rows, which meet in `out` afterwards.
     const int64_t part = a.outer >= 8 || a.n <= kPiece ? a.n : kPiece, parts = part ? (a.n + part - 1) / part : 1;
-    const Tensor flags = parts > 1 ? empty({a.outer, parts}, Dtype::Bool) : Tensor{};
+    const Tensor flags = parts > 1 ? aside({a.outer, parts}, Dtype::Bool) : Tensor{};
     uint8_t* flag = parts > 1 ? flags.data<uint8_t>() : out;
     split(a.outer * parts, cost * static_cast<double>(part) + 2, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; i++) {
@@ -418,11 +422,11 @@ template void row_sum(const float*, int64_t, float*);
 template void row_sum(const double*, int64_t, double*);
 
 template <class T>
-void column_reduce(Reduce kind, int64_t M, int64_t N, const T* x, const T* y, const T* center, T* out) {
-  reduce_columns<T>(kind, M, N, x, N, y, center, out);
+void column_reduce(Reduce kind, int64_t M, int64_t N, const T* x, const T* y, const T* center, T* out, int64_t batch) {
+  reduce_columns<T>(kind, M, N, x, N, y, center, out, shard_rows(batch ? batch : M));
 }
-template void column_reduce(Reduce, int64_t, int64_t, const float*, const float*, const float*, float*);
-template void column_reduce(Reduce, int64_t, int64_t, const double*, const double*, const double*, double*);
+template void column_reduce(Reduce, int64_t, int64_t, const float*, const float*, const float*, float*, int64_t);
+template void column_reduce(Reduce, int64_t, int64_t, const double*, const double*, const double*, double*, int64_t);
 
 void k_sum(const Call& c) {
   const Arranged a = arrange(c);
@@ -458,7 +462,7 @@ void k_var(const Call& c) {
   const Arranged a = arrange(c);
   with_floating(c.in[0].dtype, [&](auto t) {
     using T = decltype(t);
-    const Tensor center = empty(c.out[0].shape, c.out[0].dtype);
+    const Tensor center = aside(c.out[0].shape, c.out[0].dtype);
     mean<T>(a, center);
     reduce<T>(Reduce::squares, a, center.data<T>(), c.out[0].data<T>());
     const double left = static_cast<double>(a.n) - c.attrs.real(2);
@@ -475,7 +479,7 @@ void k_logsumexp(const Call& c) {
     reduce<T>(Reduce::max, a, nullptr, out);
     for (int64_t i = 0; i < n; i++)
       if (std::isinf(out[i])) out[i] = 0;  // x - inf would be NaN; exp(x) is 0 or inf by itself
-    const Tensor sums = empty(c.out[0].shape, c.out[0].dtype);
+    const Tensor sums = aside(c.out[0].shape, c.out[0].dtype);
     reduce<T>(Reduce::exps, a, out, sums.data<T>());
     isa().rows<T>().add_log(n, sums.data<T>(), out);
   });
@@ -488,7 +492,7 @@ void k_norm(const Call& c) {
     T* out = c.out[0].data<T>();
     if (c.attrs.real(2) == 1) return reduce<T>(Reduce::absolute, a, nullptr, out);
     const int64_t n = c.out[0].numel();
-    const Tensor center = empty(c.out[0].shape, c.out[0].dtype);
+    const Tensor center = aside(c.out[0].shape, c.out[0].dtype);
     std::fill_n(center.data<T>(), n, T(0));
     reduce<T>(Reduce::squares, a, center.data<T>(), out);
     for (int64_t i = 0; i < n; i++) out[i] = sqrt(out[i]);

@@ -43,8 +43,10 @@ const T* data_or_null(const Tensor& t) {
 // out = the sum of x[0..n) in row order
 template <class T>
 void row_sum(const T* x, int64_t n, T* out);
-// out(N) = column reductions of x(M,N) in batch order; `y` for Reduce::dot, `center` (N) for the kinds that need one
+// out(N) = column reductions of x(M,N) in batch order; `y` for Reduce::dot, `center` (N) for the kinds that need one;
+// `batch` > 0: the rows are a subtree of so many
 template <class T>
-void column_reduce(Reduce kind, int64_t M, int64_t N, const T* x, const T* y, const T* center, T* out);
+void column_reduce(Reduce kind, int64_t M, int64_t N, const T* x, const T* y, const T* center, T* out,
+                   int64_t batch = 0);
 
 }  // namespace tg

@@ -2,9 +2,12 @@
 #include "cpu/update.h"
 
 #include <algorithm>
+#include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "cpu/aside.h"
 #include "cpu/contiguous.h"
 #include "cpu/isa.h"
 #include "cpu/kernels.h"
@@ -25,7 +28,7 @@ struct Segment {
 
 struct Update {
   int rule, states;
-  std::vector<Segment> segments;
+  std::span<Segment> segments;
 
   template <class T>
   void step(UpdateStep<T> kernel, const Segment& s, int64_t first, int64_t last) const {
@@ -61,7 +64,9 @@ void write(const Tensor& t, double value) {
 void k_update(const Call& c) {
   const UpdateLayout layout = update_layout(c.op, c.attrs);
   const size_t n = c.in.size() / static_cast<size_t>(layout.groups()), members = 2 + static_cast<size_t>(layout.states);
-  Update u{c.op.id - op_sgd, layout.states, std::vector<Segment>(n)};
+  const Tensor list = aside({static_cast<int64_t>(n * sizeof(Segment))}, Dtype::UInt8);
+  Update u{c.op.id - op_sgd, layout.states, {reinterpret_cast<Segment*>(list.data()), n}};
+  std::uninitialized_default_construct(u.segments.begin(), u.segments.end());
 
   std::vector<std::pair<size_t, Tensor>> copies;  // of the inputs that are not contiguous
   int64_t total = 0;

@@ -212,6 +212,20 @@ enum KernelOp : OpId {
   kOps
 };
 
+// Parts of rows, into which plans take them apart so that threads can share out their batch. They keep the rows' bits, lie
+// beyond the table that users see, and no shape rule checks them.
+enum PlanOp : OpId {
+  op_class_total = kOps,
+  op_channel_squares,
+  op_channel_dot,
+  op_channel_factors,
+  op_channel_gradients,
+  op_channel_affine,
+  op_channel_backward,
+
+  kAllOps
+};
+
 // What an empty list of axes means: all of them, as does None, or, for these ops, none (as in PyTorch).
 inline bool no_axes_means_none(OpId id) { return id == op_logsumexp || id == op_any || id == op_all; }
 
@@ -261,21 +275,33 @@ struct Call {
   std::span<const Tensor> in;  // after promotion; an optional input that was not given is undefined
   const Attrs& attrs;
   std::span<Tensor> out;  // allocated, or the input that the output overwrites
+  int64_t batch = 0;      // > 0: this is a part of a call over so many rows, whose orders of sums it keeps
 };
 
 using Kernel = void (*)(const Call&);
 
-// The row of an id (ops/table.cpp).
+// Calls that a plan makes one right after the other, and that one kernel may do in one go, with the same bits. A result that
+// none but the calls after it see may stay unwritten.
+enum class Together : uint8_t {
+  alone,
+  parameter_gradients,  // dense_grad_weight and dense_grad_bias of one gradient
+  input_gradient,       // dense_grad_input, and the derivative of the activation that it goes through
+  kinds
+};
+using TogetherKernel = void (*)(std::span<const Call>);
+
+// The row of an id, those of plans included (ops/table.cpp).
 const Op& op(OpId id);
 
 // A backend fills one kernel table; null cells give the generated error.
 struct Backend {
   const char* name;
   Device device;
-  Kernel kernels[kOps];
+  Kernel kernels[kAllOps];
   // Runs fn(ctx, 0) .. fn(ctx, tasks - 1) on its threads, of which there are num_threads() now. Null: it has one.
   void (*parallel)(int64_t tasks, void (*fn)(void* ctx, int64_t task), void* ctx) = nullptr;
   int (*num_threads)() = nullptr;
+  TogetherKernel together[static_cast<int>(Together::kinds)] = {};  // null: such calls are made one by one
 };
 
 // Does the call overwrite input i? As one of its outputs, or as a member of the list of a row with the flag kUpdates.

@@ -209,6 +209,29 @@ const Row kKernelRows[] = {
 };
 static_assert(std::size(kKernelRows) == static_cast<size_t>(kOps) - kPointwiseOps, "one row per kernel op");
 
+// What plans take rows apart into. The sums over the rows of a batch (R, C) are those of batch order.
+const Row kPlanRows[] = {
+    // What native_cross_entropy divides by: the sum of the targets' weights. Refuses what that row refuses.
+    {op_class_total, "class_total(Tensor target, Tensor? weight, Int classes, Int ignore_index)", 1, nullptr, kRefuses},
+    // sum over rows of (x - total / count)^2 and of g (x - mean)
+    {op_channel_squares, "channel_squares(Tensor input, Tensor total, Int count)", 1, nullptr},
+    {op_channel_dot, "channel_dot(Tensor grad, Tensor input, Tensor mean)", 1, nullptr},
+    // From these sums what native_batch_norm leaves, after its first output; then s and t (2, C) with y = fma(x, s, t).
+    {op_channel_factors,
+     "channel_factors(Tensor total, Tensor squares, Tensor? running_mean, Tensor? running_var, Tensor? weight, Tensor? "
+     "bias, Int count, Float momentum, Float eps)",
+     5,
+     nullptr,
+     kNone,
+     {-1, -1, 2, 3, -1}},
+    // dweight, and what the gradient of the input needs of all rows: (3, C)
+    {op_channel_gradients, "channel_gradients(Tensor total, Tensor dot, Tensor invstd, Tensor? weight, Int count)", 2,
+     nullptr},
+    {op_channel_affine, "channel_affine(Tensor input, Tensor factors)", 1, nullptr},
+    {op_channel_backward, "channel_backward(Tensor grad, Tensor input, Tensor mean, Tensor factors)", 1, nullptr},
+};
+static_assert(std::size(kPlanRows) == static_cast<size_t>(kAllOps) - kOps, "one row per part");
+
 // ---------------------------------------------------------------- signatures
 
 [[noreturn]] void broken(const std::string& signature, std::string_view what) {
@@ -309,11 +332,19 @@ std::vector<Op> build() {
     const PointwiseInfo& row = kPointwiseInfo[i];
     all.push_back(parse(static_cast<OpId>(i), pointwise_signature(row), 1, infer_pointwise, pointwise_flags(i, row)));
   }
-  for (const Row& r : kKernelRows) {
+  auto add = [&](const Row& r) {
     if (r.id != static_cast<OpId>(all.size())) broken(r.signature, "row out of order");
     all.push_back(parse(r.id, r.signature, r.n_outputs, r.infer, r.flags));
     std::copy(r.writes.begin(), r.writes.end(), all.back().writes);
-  }
+  };
+  for (const Row& r : kKernelRows) add(r);
+  for (const Row& r : kPlanRows) add(r);
+  return all;
+}
+
+// Those of plans lie behind those that users see.
+const std::vector<Op>& all_ops() {
+  static const std::vector<Op> all = build();
   return all;
 }
 
@@ -326,12 +357,9 @@ const char* intern(std::string_view text) {
   return words.emplace(text).first->c_str();
 }
 
-std::span<const Op> ops() {
-  static const std::vector<Op> all = build();
-  return all;
-}
+std::span<const Op> ops() { return std::span(all_ops()).first(kOps); }
 
-const Op& op(OpId id) { return ops()[id]; }
+const Op& op(OpId id) { return all_ops()[id]; }
 
 const Op* find_op(std::string_view name) {
   static const auto index = [] {

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <numeric>
 
 #include "core/float_env.h"
 #include "core/half.h"
+#include "plan/bundles.h"
 
 namespace tg::plan {
 
@@ -27,7 +29,8 @@ double number(const Tensor& t) {
   return static_cast<double>(*t.data<uint8_t>());
 }
 
-Executor::Executor(Program program, const Backend& backend) : program_(std::move(program)), backend_(backend) {
+Executor::Executor(Program program, const Backend& backend, std::shared_ptr<Arena> arena)
+    : program_(std::move(program)), backend_(backend), arena_(std::move(arena)) {
   const size_t n = program_.buffers.size();
   bound_.resize(n);
   base_.resize(n);
@@ -50,119 +53,201 @@ Executor::Executor(Program program, const Backend& backend) : program_(std::move
   prepare(backend_.num_threads ? backend_.num_threads() : 1);
 }
 
-// One call's operands, for all rows or those of a shard.
-void Executor::add_operand(const View& v, Part part, int shard, int64_t partial, int64_t block,
-                           std::vector<Moving>* moving) {
+// One operand of a call, for all rows or those of a shard.
+void Executor::add_operand(const View& v, Part part, int shard, std::vector<Moving>* moving) {
   Tensor t;
   t.shape = v.shape;
   t.strides = v.strides;
   t.dtype = v.dtype;
-  if (!v.defined()) {
-    operands_.push_back(std::move(t));
-    return;
-  }
-  const auto b = static_cast<size_t>(v.buffer);
-  int64_t offset = v.offset;
-  if (shard >= 0 && part == Part::rows) {
-    const Rows& rows = schedule_.shards[static_cast<size_t>(shard)];
-    t.shape[0] = rows.end - rows.first;
-    if (block) {
-      t.shape[0] = std::min(block, t.shape[0]);
-      moving->push_back({operands_.size(), schedule_.block[b] ? 0 : block * v.strides[0]});
+  if (v.defined()) {
+    const auto b = static_cast<size_t>(v.buffer);
+    int64_t offset = v.offset;
+    if (shard >= 0 && part == Part::rows) {
+      const Rows& rows = schedule_.shards[static_cast<size_t>(shard)];
+      t.shape[0] = rows.count();
+      moving->push_back({operands_.size(), v.strides[0], schedule_.block[b]});
+      if (!schedule_.apart[b]) offset += rows.first * v.strides[0];
     }
-    if (!schedule_.apart[b]) offset += rows.first * v.strides[0];
+    if (lowered_.program.buffers[b].role == Role::temporary) {
+      const int64_t region = schedule_.apart[b] ? layout_.shared + layout_.shard * shard : 0;
+      t.storage = StorageRef::borrowed(arena_->storage.get(), true);
+      in_arena_.push_back(operands_.size());
+      t.offset = (region + layout_.place[b]) / size_of(t.dtype) + offset;
+    } else {
+      uses_[b].push_back({operands_.size(), offset});
+    }
   }
-  const int64_t region = layout_.shared + layout_.shard * shard;
-  if (partial >= 0) {
-    t.strides = contiguous_strides(t.shape);
-    t.storage = StorageRef::borrowed(arena_.get(), true);
-    t.offset = (region + partial) / size_of(t.dtype);
-  } else if (program_.buffers[b].role == Role::temporary) {
-    t.storage = StorageRef::borrowed(arena_.get(), true);
-    t.offset = ((schedule_.apart[b] ? region : 0) + layout_.place[b]) / size_of(t.dtype) + offset;
-  } else {
-    uses_[b].push_back({operands_.size(), offset});
-  }
+  origin_.push_back(t.offset);
   operands_.push_back(std::move(t));
 }
 
-// `first_partial`: the number of the first sum of this step among those of its slot.
-Executor::Step Executor::make_step(const Scheduled& s, int shard, const std::vector<int64_t>& partials,
-                                   size_t first_partial, int64_t block, std::vector<Moving>* moving) {
-  const Instruction& i = program_.instructions[static_cast<size_t>(s.instruction)];
-  Step made{
-      i.op, i.op ? backend_.kernels[i.op->id] : nullptr, operands_.size(), i.in.size(), 0, i.out.size(), s.instruction,
-      {}};
+// An entry of a shard's stack of sums. The lowest of shard 0 lies where the result is to be.
+void Executor::add_entry(const View& v, int shard, int64_t place, int entry) {
+  if (shard == 0 && entry == 0) return add_operand(v, Part::sum, shard);
+  Tensor t;
+  t.shape = v.shape;
+  t.strides = contiguous_strides(v.shape);
+  t.dtype = v.dtype;
+  t.storage = StorageRef::borrowed(arena_->storage.get(), true);
+  in_arena_.push_back(operands_.size());
+  t.offset = (layout_.shared + layout_.shard * shard + place + entry * entry_bytes(v)) / size_of(v.dtype);
+  origin_.push_back(t.offset);
+  operands_.push_back(std::move(t));
+}
+
+Executor::Step Executor::make_step(const Scheduled& s, int shard, const Stack& stack) {
+  const auto at = static_cast<size_t>(s.instruction);
+  const Instruction& i = lowered_.program.instructions[at];
+  const int origin = lowered_.origin[at];
+  Step made{i.op,
+            i.op ? backend_.kernels[i.op->id] : nullptr,
+            operands_.size(),
+            i.in.size(),
+            0,
+            i.out.size(),
+            origin,
+            0,
+            {},
+            -1,
+            0,
+            0,
+            false,
+            false,
+            {},
+            {}};
+  if (shard >= 0) made.batch = schedule_.rows;
   if (i.op && i.op->id == op_dropout && shard >= 0) {
     made.place = 4;
-    made.first = schedule_.shards[static_cast<size_t>(shard)].first * i.in[0].strides[0];
+    made.drawn = i.in[0].strides[0];
+    made.first = schedule_.shards[static_cast<size_t>(shard)].first * made.drawn;
   }
-  give_attrs(made, attrs_[static_cast<size_t>(s.instruction)]);
-  for (size_t k = 0; k < i.in.size(); k++)
-    add_operand(i.in[k], shard < 0 ? Part::whole : s.in[k], shard, -1, block, moving);
+  made.live = i.live >= 0;
+  give_attrs(made, made.live ? attrs_[static_cast<size_t>(origin)] : i.attrs);
+  for (size_t k = 0; k < i.in.size(); k++) add_operand(i.in[k], shard < 0 ? Part::whole : s.in[k], shard, &made.moving);
   made.out = operands_.size();
-  for (size_t k = 0; k < i.out.size(); k++) {
-    const bool sum = shard >= 0 && s.out[k] == Part::sum;
-    add_operand(i.out[k], shard < 0 ? Part::whole : s.out[k], shard, sum && shard > 0 ? partials[first_partial] : -1,
-                block, moving);
-    first_partial += sum;
+  made.sums = std::find(s.out.begin(), s.out.end(), Part::sum) != s.out.end();
+  for (int entry = 0; entry < (made.sums ? stack.entries : 1); entry++) {
+    size_t sum = 0;
+    for (size_t k = 0; k < i.out.size(); k++) {
+      if (made.sums && s.out[k] == Part::sum) add_entry(i.out[k], shard, stack.place[sum++], entry);
+      else add_operand(i.out[k], shard < 0 ? Part::whole : s.out[k], shard, &made.moving);
+    }
+  }
+  for (int entry = 0; made.sums && entry < stack.entries; entry++) {
+    made.merges.emplace_back();
+    size_t sum = 0;
+    for (size_t k = 0; k < i.out.size() && entry; k++)
+      if (s.out[k] == Part::sum)
+        made.merges.back().push_back(make_join(s, k, {shard, entry - 1, shard, entry}, stack.place[sum++]));
   }
   return made;
 }
 
-// partial sum `to` += partial sum `from`: those of shard 0 lie where the result is to be.
-Executor::Step Executor::make_join(const Scheduled& s, size_t out, Join join, int64_t partial) {
-  const View& v = program_.instructions[static_cast<size_t>(s.instruction)].out[out];
+Executor::Step Executor::make_join(const Scheduled& s, size_t out, Join join, int64_t place) {
+  const auto at = static_cast<size_t>(s.instruction);
+  const View& v = lowered_.program.instructions[at].out[out];
   const Op& add = op(id_add);
-  Step made{&add, backend_.kernels[id_add], operands_.size(), 2, 0, 1, s.instruction, {}};
-  auto operand = [&](int shard) { add_operand(v, Part::sum, shard, shard > 0 ? partial : -1); };
-  operand(join.to);
-  operand(join.from);
+  Step made{
+      &add, backend_.kernels[id_add], operands_.size(), 2, 0, 1, lowered_.origin[at], 0, {}, -1, 0, 0, false, false, {},
+      {}};
+  add_entry(v, join.to, place, join.to_entry);
+  add_entry(v, join.from, place, join.from_entry);
   made.out = operands_.size();
-  operand(join.to);
+  add_entry(v, join.to, place, join.to_entry);
   return made;
+}
+
+void Executor::prepare_slot(size_t k) {
+  const Slot& slot = schedule_.slots[k];
+  Run& run = runs_[k];
+  run.by.resize(slot.sharded ? schedule_.shards.size() : std::max<size_t>(slot.lists.size(), 1));
+  if (!slot.sharded) {
+    for (size_t list = 0; list < slot.lists.size(); list++)
+      for (const Task& task : slot.lists[list]) {
+        if (task.joins) make_joins(k - 1, task.step, task.out, run.by[list]);
+        else run.by[list].push_back(make_step(slot.steps[task.step], -1, {}));
+      }
+    for (size_t step = 0; step < slot.steps.size() && slot.lists.empty(); step++)
+      run.by[0].push_back(make_step(slot.steps[step], -1, {}));
+    return;
+  }
+  for (size_t shard = 0; shard < run.by.size(); shard++) {
+    Stack stack{layout_.sums[k].data(), slot.entries};
+    for (const Scheduled& s : slot.steps) {
+      run.by[shard].push_back(make_step(s, static_cast<int>(shard), stack));
+      stack.place += std::count(s.out.begin(), s.out.end(), Part::sum);
+    }
+  }
+  if (k + 1 < schedule_.slots.size() && !schedule_.slots[k + 1].lists.empty()) return;  // they are in the lists
+  for (size_t step = 0; step < slot.steps.size(); step++)
+    for (size_t out = 0; out < slot.steps[step].out.size(); out++)
+      if (slot.steps[step].out[out] == Part::sum) make_joins(k, step, out, run.joins);
+}
+
+// The joins of one of the sums of a slot.
+void Executor::make_joins(size_t slot_number, size_t step, size_t out, std::vector<Step>& to) {
+  const Slot& slot = schedule_.slots[slot_number];
+  size_t sum = 0;
+  for (size_t k = 0; k <= step; k++)
+    sum += static_cast<size_t>(std::count(
+        slot.steps[k].out.begin(),
+        k < step ? slot.steps[k].out.end() : slot.steps[k].out.begin() + static_cast<std::ptrdiff_t>(out), Part::sum));
+  for (const Join& join : slot.joins)
+    to.push_back(make_join(slot.steps[step], out, join, layout_.sums[slot_number][sum]));
 }
 
 void Executor::prepare(int threads) {
   threads_ = threads;
-  schedule_ = make_schedule(program_, threads);
-  layout_ = plan_memory(program_, schedule_);
-  at_risk_ = schedule_.at_risk(program_);
+  lowered_ = lowered(program_, batch_rows(program_), threads);
+  schedule_ = make_schedule(lowered_.program, threads);
+  if (schedule_.shards.empty()) {  // all rows at once: nothing needs to be in parts
+    lowered_ = {program_, std::vector<int>(program_.instructions.size())};
+    std::iota(lowered_.origin.begin(), lowered_.origin.end(), 0);
+    schedule_ = in_order(program_);
+  }
+  layout_ = plan_memory(lowered_.program, schedule_);
+  at_risk_ = schedule_.at_risk(lowered_.program);
   copies_.resize(at_risk_.size());
-  arena_ = StorageRef(new Storage(arena_bytes()));
+  arena_->hold(arena_bytes());
+  placed_ = arena_->grown;
+  in_arena_.clear();
   operands_.clear();
-  uses_.assign(program_.buffers.size(), {});
+  origin_.clear();
+  const size_t buffers = lowered_.program.buffers.size();
+  uses_.assign(buffers, {});
+  bound_.resize(buffers);
+  base_.resize(buffers);
   runs_.assign(schedule_.slots.size(), {});
   for (size_t k = 0; k < schedule_.slots.size(); k++) {
+    prepare_slot(k);
     const Slot& slot = schedule_.slots[k];
-    Run& run = runs_[k];
-    run.by.resize(slot.sharded ? schedule_.shards.size() : 1);
-    run.moving.resize(run.by.size());
-    for (size_t shard = 0; shard < run.by.size(); shard++) {
-      size_t partial = 0;
-      for (const Scheduled& s : slot.steps) {
-        run.by[shard].push_back(make_step(s, slot.sharded ? static_cast<int>(shard) : -1, layout_.partial[k], partial,
-                                          slot.block, &run.moving[shard]));
-        for (const Part part : s.out) partial += part == Part::sum;
-      }
+    for (size_t at = 0; at < slot.steps.size(); at++) {
+      const Instruction& i = lowered_.program.instructions[static_cast<size_t>(slot.steps[at].instruction)];
+      const TogetherKernel together = backend_.together[static_cast<size_t>(i.together)];
+      const size_t steps = together ? bundled(lowered_.program, slot, at) : 1;
+      for (std::vector<Step>& list : runs_[k].by)
+        if (steps > 1) list[at].together = together, list[at].steps = steps;
     }
-    size_t partial = 0;
-    for (const Scheduled& s : slot.steps)
-      for (size_t out = 0; out < s.out.size(); out++) {
-        if (s.out[out] != Part::sum) continue;
-        for (const Join& join : schedule_.joins)
-          run.joins.push_back(make_join(s, out, join, layout_.partial[k][partial]));
-        partial++;
-      }
   }
   steps_of_.assign(program_.instructions.size(), {});
   for (Run& run : runs_)
     for (std::vector<Step>& steps : run.by)
-      for (Step& s : steps) steps_of_[static_cast<size_t>(s.instruction)].push_back(&s);
-  for (size_t b = 0; b < bound_.size(); b++) {
-    if (program_.buffers[b].role == Role::temporary) bound_[b] = arena_;
+      for (Step& s : steps)
+        if (s.live) steps_of_[static_cast<size_t>(s.instruction)].push_back(&s);
+  for (size_t b = 0; b < buffers; b++) {
+    if (lowered_.program.buffers[b].role == Role::temporary)
+      bound_[b] = StorageRef::borrowed(arena_->storage.get(), true);
     else if (bound_[b]) bind(static_cast<int>(b), bound_[b], base_[b]);
   }
+}
+
+// The arena has grown for another program.
+void Executor::place_temporaries() {
+  const StorageRef now = StorageRef::borrowed(arena_->storage.get(), true);
+  for (const size_t k : in_arena_) operands_[k].storage = now;
+  for (size_t b = 0; b < bound_.size(); b++)
+    if (lowered_.program.buffers[b].role == Role::temporary) bound_[b] = now;
+  placed_ = arena_->grown;
 }
 
 void Executor::bind(int buffer, const StorageRef& storage, int64_t base) {
@@ -171,7 +256,7 @@ void Executor::bind(int buffer, const StorageRef& storage, int64_t base) {
   for (const Use& use : uses_[at]) {
     Tensor& t = operands_[use.operand];
     t.storage = StorageRef::borrowed(storage.get(), changes_[at]);
-    t.offset = base / size_of(t.dtype) + use.offset;
+    t.offset = origin_[use.operand] = base / size_of(t.dtype) + use.offset;
   }
   if (!(bound_[at] == storage)) bound_[at] = storage;
 }
@@ -205,15 +290,22 @@ void Executor::start() {
   }
 }
 
-void Executor::execute(const Step& s) {
-  const std::span<const Tensor> in(operands_.data() + s.in, s.n_in);
+Call Executor::call_of(const Step& s, int entry) {
+  const size_t out = s.out + s.n_out * static_cast<size_t>(entry);
+  return {*s.op, {operands_.data() + s.in, s.n_in}, s.attrs, {operands_.data() + out, s.n_out}, s.batch};
+}
+
+void Executor::execute(const Step& s, int entry) {
   if (!s.op) {
-    const double value = number(in[0]);
+    const Tensor& asked = operands_[s.in];
+    const double value = number(asked);
     if (!(value >= s.attrs.real(0) && value <= s.attrs.real(1)))
-      throw Unexpected{static_cast<int>(s.attrs.integer(2)), in[0]};
+      throw Unexpected{static_cast<int>(s.attrs.integer(2)), asked};
     return;
   }
-  s.kernel({*s.op, in, s.attrs, {operands_.data() + s.out, s.n_out}});
+  if (s.steps == 1) return s.kernel(call_of(s, entry));
+  const Call calls[] = {call_of(s, entry), call_of((&s)[1], entry)};
+  s.together(std::span<const Call>(calls));
 }
 
 void Executor::written() {
@@ -224,6 +316,7 @@ void Executor::written() {
 template <class Each>
 void Executor::guarded_run(Each each) {
   const FloatEnv env;
+  if (placed_ != arena_->grown) place_temporaries();
   for (size_t k = 0; k < at_risk_.size(); k++) {
     const StorageRef& storage = bound_[static_cast<size_t>(at_risk_[k])];
     copies_[k].assign(storage->data(), storage->data() + storage->bytes());
@@ -245,39 +338,43 @@ void Executor::guarded_run(Each each) {
   written();
 }
 
+// Puts the operands at some rows of a unit.
+void Executor::stand(Step& s, Rows rows, Rows unit, Rows shard) {
+  for (const Moving& m : s.moving) {
+    Tensor& t = operands_[m.operand];
+    t.offset = origin_[m.operand] + (rows.first - (m.unit ? unit : shard).first) * m.stride;
+    t.shape[0] = rows.count();
+  }
+  if (s.place < 0) return;
+  s.attrs.values[s.place].i += rows.first * s.drawn - s.first;
+  s.first = rows.first * s.drawn;
+}
+
 template <class Each>
 void Executor::run_steps(size_t slot, size_t shard, Each each) {
-  Run& run = runs_[slot];
-  const int64_t block = schedule_.slots[slot].block;
-  if (!block) {
-    for (const Step& s : run.by[shard]) each(s);
+  std::vector<Step>& steps = runs_[slot].by[shard];
+  const Slot& planned = schedule_.slots[slot];
+  if (!planned.sharded || (planned.units[shard].size() == 1 && planned.units[shard][0].pieces.size() < 2)) {
+    for (size_t at = 0; at < steps.size(); at += steps[at].steps) each(steps[at], 0);
     return;
   }
-  const Rows& part = schedule_.shards[shard];
-  const int64_t rows = part.end - part.first;
-  // Operands stand at the first block before and after, however this ends.
-  auto stand = [&](int64_t number, int64_t moved_from) {
-    const int64_t n = std::min(block, rows - number * block);
-    for (const Moving& m : run.moving[shard]) {
-      Tensor& t = operands_[m.operand];
-      t.offset += (number - moved_from) * m.step;
-      t.shape[0] = n;
+  const Rows all = schedule_.shards[shard];
+  for (const Unit& unit : planned.units[shard])
+    for (size_t at = 0; at < steps.size(); at += steps[at].steps) {
+      const std::span<Step> together(&steps[at], steps[at].steps);
+      if (!together[0].sums) {
+        for (Step& s : together) stand(s, unit.rows, unit.rows, all);
+        each(together[0], 0);
+        continue;
+      }
+      for (const Piece& piece : unit.pieces) {
+        for (Step& s : together) stand(s, piece.rows, unit.rows, all);
+        each(together[0], piece.entry);
+        for (int k = 0; k < piece.merges; k++)
+          for (const Step& s : together)
+            for (const Step& merge : s.merges[static_cast<size_t>(piece.entry - k)]) each(merge, 0);
+      }
     }
-    for (Step& s : run.by[shard])
-      if (s.place >= 0) s.attrs.values[s.place].i += (number - moved_from) * block * operands_[s.in].strides[0];
-  };
-  int64_t now = 0;
-  try {
-    for (int64_t number = 0; number * block < rows; number++) {
-      if (number) stand(number, now);
-      now = number;
-      for (const Step& s : run.by[shard]) each(s);
-    }
-  } catch (...) {
-    stand(0, now);
-    throw;
-  }
-  stand(0, now);
 }
 
 void Executor::run() {
@@ -287,7 +384,7 @@ void Executor::run() {
       Executor* executor;
       size_t slot;
       void shard(size_t k) const {
-        executor->run_steps(slot, k, [this](const Step& s) { executor->execute(s); });
+        executor->run_steps(slot, k, [this](const Step& s, int entry) { executor->execute(s, entry); });
       }
     } work{this, slot};
     if (runs_[slot].by.size() == 1) return work.shard(0);
@@ -302,11 +399,19 @@ void Executor::run_timed(std::vector<double>& nanoseconds) {
   nanoseconds.assign(program_.instructions.size(), 0);
   guarded_run([&](size_t slot) {
     for (size_t shard = 0; shard < runs_[slot].by.size(); shard++)
-      run_steps(slot, shard, [&](const Step& s) {
+      run_steps(slot, shard, [&](const Step& s, int entry) {
         const auto start = Clock::now();
-        execute(s);
-        nanoseconds[static_cast<size_t>(s.instruction)] +=
-            std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+        execute(s, entry);
+        const double all = std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+        const std::span<const Step> together(&s, s.steps);
+        auto flops = [&](const Step& step) {  // what is done in one go is told by these
+          return program_.flops(program_.instructions[static_cast<size_t>(step.instruction)]);
+        };
+        double sum = 0;
+        for (const Step& step : together) sum += flops(step);
+        for (const Step& step : together)
+          nanoseconds[static_cast<size_t>(step.instruction)] +=
+              together.size() > 1 && sum > 0 ? all * flops(step) / sum : all;
       });
   });
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 
+#include "plan/lowering.h"
 #include "plan/planner.h"
 
 namespace tg::plan {
@@ -16,12 +17,25 @@ struct Unexpected {
 // The one element of a tensor.
 double number(const Tensor& t);
 
+// The memory of temporaries. Programs of which no two run at a time share one, as large as the largest needs.
+struct Arena {
+  StorageRef storage;
+  uint64_t grown = 0;  // how often it was replaced
+  void hold(size_t bytes) {
+    if (storage && storage->bytes() >= bytes) return;
+    storage = StorageRef();  // the old one first: nothing in it is needed any more
+    storage = StorageRef(new Storage(bytes));
+    grown++;
+  }
+};
+
 class Executor {
  public:
-  Executor(Program program, const Backend& backend);
+  Executor(Program program, const Backend& backend, std::shared_ptr<Arena> arena = std::make_shared<Arena>());
 
   const Program& program() const { return program_; }
   const Schedule& schedule() const { return schedule_; }
+  const std::shared_ptr<Arena>& arena() const { return arena_; }
   size_t arena_bytes() const { return static_cast<size_t>(layout_.total(schedule_.shards.size())); }
 
   // The memory of an input or an output, or another memory of a state: the buffer starts `base` bytes into the storage.
@@ -39,42 +53,59 @@ class Executor {
   void run_timed(std::vector<double>& nanoseconds);
 
  private:
+  // An operand that has the rows of a shard, which it may have to see by units or pieces.
+  struct Moving {
+    size_t operand;
+    int64_t stride;  // of a row
+    bool unit;       // there is memory for one unit only
+  };
   struct Step {
     const Op* op;
     Kernel kernel;
     size_t in, n_in, out, n_out;  // places in operands_
     int instruction;
+    int64_t batch = 0;  // rows of the whole batch, of a part of which this is a call
     Attrs attrs;
-    int place = -1;     // the attribute that tells where a shard starts in what is drawn for all
-    int64_t first = 0;  // and what it is
+    int place = -1;     // the attribute that tells where a part starts in what is drawn for all
+    int64_t drawn = 0;  // for each row
+    int64_t first = 0;  // and where this part starts
+    bool live = false;  // its attributes are read anew
+    bool sums = false;  // then it has n_out outputs for each entry of the shard's stack
+    std::vector<Moving> moving;
+    std::vector<std::vector<Step>> merges;  // per entry: its sums join those of the entry below
+    TogetherKernel together = nullptr;      // does this and the steps after it in one go:
+    size_t steps = 1;                       // so many
   };
   struct Use {
     size_t operand;
     int64_t offset;  // elements from the start of the buffer
   };
-  // An operand of a slot that takes its rows by blocks.
-  struct Moving {
-    size_t operand;
-    int64_t step;  // elements from one block to the next: 0 where there is memory for one block only
-  };
   struct Run {
-    std::vector<std::vector<Step>> by;        // one list, or one per shard
-    std::vector<std::vector<Moving>> moving;  // per shard
+    std::vector<std::vector<Step>> by;  // one list, one per shard, or some that threads share out
     std::vector<Step> joins;
+  };
+  // Where the sums of a step go to.
+  struct Stack {
+    const int64_t* place;  // per sum, in a shard's part of the arena
+    int entries;
   };
 
   void prepare(int threads);
-  void add_operand(const View& v, Part part, int shard, int64_t partial, int64_t block = 0,
-                   std::vector<Moving>* moving = nullptr);
-  Step make_step(const Scheduled& s, int shard, const std::vector<int64_t>& partials, size_t first_partial,
-                 int64_t block, std::vector<Moving>* moving);
-  // All steps of a shard (or of a slot that is none), in blocks of rows or at once.
+  void prepare_slot(size_t slot);
+  void place_temporaries();
+  void make_joins(size_t slot, size_t step, size_t out, std::vector<Step>& to);
+  void add_operand(const View& v, Part part, int shard, std::vector<Moving>* moving = nullptr);
+  void add_entry(const View& v, int shard, int64_t place, int entry);
+  Step make_step(const Scheduled& s, int shard, const Stack& stack);
+  Step make_join(const Scheduled& s, size_t out, Join join, int64_t place);
+  // All steps of a shard (or of a slot that is none), unit by unit.
   template <class Each>
   void run_steps(size_t slot, size_t shard, Each each);
-  Step make_join(const Scheduled& s, size_t out, Join join, int64_t partial);
+  void stand(Step& step, Rows rows, Rows unit, Rows shard);
   void start();
   static void give_attrs(Step& step, const Attrs& attrs);
-  void execute(const Step& step);
+  void execute(const Step& step, int entry = 0);
+  Call call_of(const Step& step, int entry);
   void written();  // raises the versions of what a run has written
   template <class Each>
   void guarded_run(Each each);
@@ -82,19 +113,23 @@ class Executor {
   Program program_;
   const Backend& backend_;
   int threads_ = 0;  // for which the rest was made
+  Lowered lowered_;  // what is run
   Schedule schedule_;
   Layout layout_;
   std::vector<Run> runs_;                     // per slot
-  std::vector<std::vector<Step*>> steps_of_;  // per instruction: one, or one per shard
+  std::vector<std::vector<Step*>> steps_of_;  // per live instruction: one, or one per shard
   std::vector<Tensor> operands_;              // borrowed: what is bound is held below
+  std::vector<int64_t> origin_;               // of each: the offset of a shard's first row
   std::vector<std::vector<Use>> uses_;        // per buffer
   std::vector<StorageRef> bound_;             // per buffer
   std::vector<int64_t> base_;                 // per buffer: its first byte in what is bound
   std::vector<Attrs> attrs_;                  // per instruction
   std::vector<std::vector<int>> writes_;      // per instruction: the states, inputs and outputs that it writes
   std::vector<bool> changes_;                 // per buffer: a run writes it
-  StorageRef arena_;
-  std::vector<int> starting_;  // buffers that start with bytes of their own
+  std::shared_ptr<Arena> arena_;
+  uint64_t placed_ = 0;           // the arena in which the temporaries were placed
+  std::vector<size_t> in_arena_;  // operands
+  std::vector<int> starting_;     // buffers that start with bytes of their own
   std::vector<int> at_risk_;
   std::vector<std::vector<std::byte>> copies_;  // of those at risk
 };

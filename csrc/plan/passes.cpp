@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "plan/bundles.h"
+
 namespace tg::plan {
 namespace {
 
@@ -147,6 +149,7 @@ void optimise(Program& p) {
   share_common(p);
   drop_dead(p);
   fuse_activations(p);
+  bundle(p);
 }
 
 }  // namespace tg::plan

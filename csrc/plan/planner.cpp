@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/memory.h"
+#include "plan/bundles.h"
 
 namespace tg::plan {
 namespace {
@@ -59,6 +60,15 @@ std::vector<int> places_taken(const Program& p, const Schedule& s) {
         if (v.defined()) last[static_cast<size_t>(v.buffer)] = step.instruction;
   });
   std::vector<bool> given(p.buffers.size(), false);  // its place is taken already
+  // The buffer that the step before makes, if both are done in one go: of that alone the place can be taken, as others are
+  // still read while the result is written.
+  std::vector<int> only(p.instructions.size(), -1);
+  for (const Slot& slot : s.slots)
+    for (size_t k = 0; k < slot.steps.size(); k++)
+      if (bundled(p, slot, k) > 1) {
+        const auto first = static_cast<size_t>(slot.steps[k].instruction);
+        only[first + 1] = p.instructions[first].out[0].buffer;
+      }
   std::vector<bool> made(p.buffers.size(), false);
   each([&](const Instruction& i, const Scheduled& step, const Slot& slot) {
     const bool elementwise = i.op && (i.op->flags & kElementwise) && i.out.size() == 1 && i.out[0].defined();
@@ -72,11 +82,14 @@ std::vector<int> places_taken(const Program& p, const Schedule& s) {
       };
       for (const View& v : i.in) {
         if (!v.defined() || v.buffer == out.buffer || !whole(v) || !whole(out) || takes[to] >= 0) continue;
+        if (const int made_before = only[static_cast<size_t>(step.instruction)];
+            made_before >= 0 && v.buffer != made_before)
+          continue;
         const auto from = static_cast<size_t>(v.buffer);
         bool same_view = v.dtype == out.dtype && v.shape == out.shape;
         for (const View& w : i.in) same_view &= w.buffer != v.buffer || same(w, v);  // not read in another way as well
         if (same_view && last[from] == step.instruction && !given[from] && s.apart[from] == s.apart[to] &&
-            s.block[from] == s.block[to] && (!slot.sharded || s.apart[to])) {
+            s.block[from] == s.block[to] && (!slot.sharded || s.apart[to]) && slot.lists.empty()) {
           takes[to] = v.buffer;
           given[from] = true;
         }
@@ -90,35 +103,42 @@ std::vector<int> places_taken(const Program& p, const Schedule& s) {
 
 }  // namespace
 
+int64_t entry_bytes(const View& sum) { return aligned(sum.numel() * size_of(sum.dtype)); }
+
 Layout plan_memory(const Program& p, const Schedule& s) {
   Layout layout;
   layout.place.assign(p.buffers.size(), -1);
-  layout.partial.resize(s.slots.size());
+  layout.sums.resize(s.slots.size());
   std::vector<Life> of(p.buffers.size());
   std::vector<Life> partial;
   int now = 0;
   for (size_t slot = 0; slot < s.slots.size(); slot++) {
     const Slot& list = s.slots[slot];
     const int first = now, last = now + static_cast<int>(list.steps.size());  // the last is the moment of the joins
+    const bool by_units = list.by_units();
     for (const Scheduled& step : list.steps)
-      layout.partial[slot].resize(layout.partial[slot].size() +
-                                  static_cast<size_t>(std::count(step.out.begin(), step.out.end(), Part::sum)));
-    size_t next_partial = 0;
-    for (const Scheduled& step : list.steps) {
+      layout.sums[slot].resize(layout.sums[slot].size() +
+                               static_cast<size_t>(std::count(step.out.begin(), step.out.end(), Part::sum)));
+    size_t next_sum = 0;
+    int from = now, to = now - 1;  // what is done in one go is one moment
+    for (size_t k = 0; k < list.steps.size(); k++) {
+      const Scheduled& step = list.steps[k];
       const Instruction& i = p.instructions[static_cast<size_t>(step.instruction)];
+      if (now > to) from = now, to = now - 1 + static_cast<int>(bundled(p, list, k));
       auto touch = [&](const View& v) {
         if (!v.defined()) return;
         const auto b = static_cast<size_t>(v.buffer);
-        // Shards do not wait for each other within a slot, and what goes by blocks begins again with each block.
-        if (list.sharded && (!s.apart[b] || (list.block && !s.block[b]))) of[b].touch(first, last);
-        else of[b].touch(now, now);
+        // Shards and lists do not wait for each other within a slot, and what goes by units begins again with each.
+        if (list.sharded && (!s.apart[b] || (by_units && !s.block[b]))) of[b].touch(first, last);
+        else if (!list.lists.empty()) of[b].touch(first, last);
+        else of[b].touch(from, to);
       };
       for (const View& v : i.in) touch(v);
       for (const View& v : i.out) touch(v);
-      for (size_t k = 0; k < step.out.size(); k++)
-        if (step.out[k] == Part::sum)
+      for (size_t out = 0; out < step.out.size(); out++)
+        if (step.out[out] == Part::sum)
           partial.push_back(
-              {&layout.partial[slot][next_partial++], now, last, aligned(i.out[k].numel() * size_of(i.out[k].dtype))});
+              {&layout.sums[slot][next_sum++], by_units ? first : from, last, list.entries * entry_bytes(i.out[out])});
       now++;
     }
     now = last + 1;
@@ -131,14 +151,14 @@ Layout plan_memory(const Program& p, const Schedule& s) {
   };
   for (size_t b = 0; b < of.size(); b++)
     if (home(b) != b && of[b].first >= 0) of[home(b)].touch(of[b].first, of[b].last);
-  std::vector<int64_t> block_of(p.buffers.size(), 0);  // the rows of a block
+  std::vector<int64_t> unit_of(p.buffers.size(), 0);  // the rows of a unit
   for (const Slot& slot : s.slots)
     for (const Scheduled& step : slot.steps) {
       const Instruction& i = p.instructions[static_cast<size_t>(step.instruction)];
       for (const std::vector<View>* views : {&i.in, &i.out})
         for (const View& v : *views)
           if (v.defined() && s.block[static_cast<size_t>(v.buffer)])
-            block_of[static_cast<size_t>(v.buffer)] = slot.block;
+            unit_of[static_cast<size_t>(v.buffer)] = slot.most_rows;
     }
   std::vector<Life> shared;
   int64_t most_rows = 1;
@@ -150,8 +170,7 @@ Layout plan_memory(const Program& p, const Schedule& s) {
     of[b].bytes = aligned(static_cast<int64_t>(p.buffers[b].bytes));
     if (p.buffers[b].storage) of[b].first = -1;  // its bytes are put there before the first instruction
     if (s.apart[b]) {
-      of[b].bytes = aligned(static_cast<int64_t>(p.buffers[b].bytes) / rows *
-                            (s.block[b] ? std::min(most_rows, block_of[b]) : most_rows));
+      of[b].bytes = aligned(static_cast<int64_t>(p.buffers[b].bytes) / rows * (s.block[b] ? unit_of[b] : most_rows));
       partial.push_back(of[b]);
     } else {
       shared.push_back(of[b]);

@@ -131,7 +131,8 @@ std::string Program::text() const {
     const Instruction& i = instructions[k];
     all_flops += flops(i);
     all_bytes += bytes(i);
-    s << std::setw(4) << k << "  ";
+    const bool joins = k && instructions[k - 1].together != Together::alone;  // done in one go with the one before
+    s << std::setw(4) << k << (joins ? " +" : "  ");
     if (i.is_expectation()) {
       s << "expect " << i.attrs.real(0) << " <= " << in_words(*this, i.in[0]) << " <= " << i.attrs.real(1) << "\n";
       continue;

@@ -43,12 +43,14 @@ struct Instruction {
   std::vector<View> in, out;     // an output that overwrites an input is the same view
   std::vector<bool> overwrites;  // per input
   Attrs attrs;
+  bool checked = false;                 // what it might refuse has been refused before
+  Together together = Together::alone;  // with the instruction after it
   int live = -1;  // >= 0: attributes are numbers that are read anew before each run; which, the program's user knows
 
   // The demand that the one element of in[0] lies from attribute 0 to attribute 1; a run stops where it does not. What then
   // is to be said the program's user knows, by attribute 2.
   bool is_expectation() const { return !op; }
-  bool may_refuse() const { return !op || (op->flags & kRefuses); }
+  bool may_refuse() const { return !op || (!checked && (op->flags & kRefuses)); }
   bool writes(int buffer) const;
   bool reads(int buffer) const;  // an output that is overwritten unread does not count
 };

@@ -2,7 +2,18 @@
 
 #include <cstring>
 
+#include "core/memory.h"
+
 namespace tg::plan {
+namespace {
+
+constexpr size_t kLarge = size_t{4} << 20;  // bytes: worth the faults of pages that come anew
+
+bool is_zero(const std::byte* data, size_t bytes) {
+  return !bytes || (data[0] == std::byte{0} && !std::memcmp(data, data + 1, bytes - 1));
+}
+
+}  // namespace
 
 Recording::Recording(std::vector<Tensor> arguments, uint64_t first_birth) : first_birth_(first_birth) {
   for (const Tensor& t : arguments) {
@@ -74,7 +85,13 @@ void Recording::about_to_write(int buffer) {
   const StorageRef storage = b.role == Role::input   ? input_storage_[at]
                              : b.role == Role::state ? b.storage
                                                      : StorageRef{};
-  if (storage) saved_.push_back({storage, {storage->data(), storage->data() + storage->bytes()}});
+  if (!storage) return;
+  storage->set_derived(0, storage->version(), nullptr);  // replays keep nothing derived from what they write
+  if (is_zero(storage->data(), storage->bytes())) saved_.push_back({storage, {}});
+  else {
+    if (storage->bytes() > kLarge) empty_cache();  // what the step has left behind makes room for the copies
+    saved_.push_back({storage, {storage->data(), storage->data() + storage->bytes()}});
+  }
 }
 
 void Recording::before(const Call& call) {
@@ -160,7 +177,8 @@ Program Recording::finish(const std::vector<Tensor>& outputs) {
 
 void Recording::undo() noexcept {
   for (const Saved& s : saved_) {
-    std::memcpy(s.storage->data(), s.bytes.data(), s.bytes.size());
+    if (s.bytes.empty()) std::memset(s.storage->data(), 0, s.storage->bytes());
+    else std::memcpy(s.storage->data(), s.bytes.data(), s.bytes.size());
     s.storage->written();
   }
 }

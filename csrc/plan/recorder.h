@@ -51,7 +51,7 @@ class Recording : public Recorder {
   std::unordered_map<const Storage*, int> external_;  // storages that were there before
   struct Saved {
     StorageRef storage;
-    std::vector<std::byte> bytes;
+    std::vector<std::byte> bytes;  // empty: they were all zero, as the moments of an optimizer before its first step
   };
   std::vector<Saved> saved_;              // states and arguments before their first write
   std::vector<Birth::weak_type> births_;  // per buffer; empty where it is external

@@ -2,14 +2,15 @@
 //
 // Most of a training step works row by row: row i of a result needs row i of the operands and things that all rows share, the
 // weights. Such instructions are run by shards: each thread takes some of the rows through all of them, one after the other,
-// with its intermediate results in memory of its own, and meets the others only where something needs all rows. Sums over
-// the rows (gradients of weights) are left as partial sums, joined afterwards. The rows are cut where the tree of the batch
-// order (math/order.h) is cut, so the bits are those of one thread.
+// with its intermediate results in memory of its own, and meets the others only where something needs all rows. A shard that
+// would not stay in the cache of its core takes its rows by units, each through all steps. Sums over the rows (gradients of
+// weights) are made of subtrees of the batch order's tree (tree.h), which are joined as that tree joins them: the bits are
+// those of one thread and one call.
 #pragma once
-#include <array>
 #include <vector>
 
 #include "plan/program.h"
+#include "plan/tree.h"
 
 namespace tg::plan {
 
@@ -25,34 +26,61 @@ struct Scheduled {
   std::vector<Part> in, out;  // empty: run whole
 };
 
+// A subtree of the sums over the rows. Its sum becomes entry `entry` of the shard's stack; then the topmost two entries merge
+// so many times.
+struct Piece {
+  Rows rows;
+  int entry, merges;
+};
+
+struct Unit {
+  Rows rows;
+  std::vector<Piece> pieces;
+};
+
+// entry `to_entry` of shard `to` += entry `from_entry` of shard `from`, of each sum that a slot has made
+struct Join {
+  int to, to_entry, from, from_entry;
+};
+
+// Something to be done after a sharded slot, before anything depends on it: the joins of a sum, or a step of the slot that
+// follows.
+struct Task {
+  bool joins;
+  size_t step, out;  // of joins: that output of that step of the slot before
+};
+
 // Either instructions that run whole, one after the other, or a list that every shard runs on its rows.
 struct Slot {
   bool sharded = false;
-  int64_t block = 0;  // > 0: a shard takes so many rows at a time through all steps, so that they stay in its cache
+  // Of what runs whole: lists that do not depend on each other, for threads to share. They begin with the joins of the slot
+  // before. Empty: the steps in their order.
+  std::vector<std::vector<Task>> lists;
   std::vector<Scheduled> steps;
-};
+  std::vector<std::vector<Unit>> units;  // per shard
+  int64_t most_rows = 0;                 // of a unit
+  int entries = 0;                       // of the longest stack
+  std::vector<Join> joins;               // in order, after all shards
 
-struct Rows {
-  int64_t first, end;
-};
-
-// partial[to] += partial[from], of each sum that the slot before has made
-struct Join {
-  int to, from;
+  bool by_units() const;  // some shard has several
 };
 
 struct Schedule {
+  int64_t rows = 0;          // of the batch
   std::vector<Rows> shards;  // empty: nothing is sharded
-  std::vector<Join> joins;   // in order
-  std::vector<Slot> slots;   // sums of a sharded slot are joined after it
-  std::vector<bool> apart;   // per buffer: each shard has its rows in memory of its own
-  std::vector<bool> block;   // per buffer: only the rows of one block, which nobody sees after it
+  std::vector<Slot> slots;
+  std::vector<bool> apart;  // per buffer: each shard has its rows in memory of its own
+  std::vector<bool> block;  // per buffer: only the rows of one unit, which nobody sees after it
 
   // States and arguments that something writes before the last instruction that may refuse.
   std::vector<int> at_risk(const Program& program) const;
 };
 
-// For so many threads. With one, or where it would not pay, the instructions in their order.
+// The rows of a program's batch: the length of its first argument; 0 if it has none.
+int64_t batch_rows(const Program& program);
+// The instructions in their order.
+Schedule in_order(const Program& program);
+// For so many threads. With one, or where shards would not pay, the instructions in their order.
 Schedule make_schedule(const Program& program, int threads);
 
 }  // namespace tg::plan

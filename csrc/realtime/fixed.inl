@@ -87,6 +87,82 @@ TG_FN void dense(const float* x, const W* w, const float* b, float* y) {
   else dense_parts<K, N, relu, exact, 0, ((N + L - 1) / L + 11) / 12>(x, w, b, y);
 }
 
+// ---- integers: w in groups of terms, each for the outputs filled up to a multiple of 16; poison is NaN where one of the
+// numbers that they stand for was.
+template <class T, int K>
+TG_FN vf quantize(const float* a, const float* scale, float low, float high, typename T::Q* q) {
+  const vf least = broadcast<vf>(low), most = broadcast<vf>(high);
+  mask_f nan = {};
+  for (int i = 0; i < K; i += L) {
+    const vf x = get<K, true>(a, i);
+    nan = either(nan, is_nan(x));
+    T::put(q + i, quantized(x, load<vf>(scale + i), load<vf>(scale + filled(K) + i), least, most));
+  }
+  return broadcast<vf>(any(nan) ? __builtin_nanf("") : 0.0f);
+}
+template <class T>
+TG_FN vi load_words(const T* p) {
+  vi v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class T, int K, int N, bool relu, bool exact, int first, int R, class W>
+TG_FN void integer_part(const typename T::Q* q, vf poison, const W* w, const int32_t* start, const float* c, float* y) {
+  constexpr int G = (K + T::terms - 1) / T::terms, row = filled(N), chains = R <= 2 ? 4 : R <= 4 ? 2 : 1;
+  vi sum[chains][R];
+  TG_UNROLL for (int r = 0; r < R; r++) {
+    sum[0][r] = load<vi>(start + (first + r) * L);
+    TG_UNROLL for (int i = 1; i < chains; i++) sum[i][r] = vi{};
+  }
+  auto step = [&](int g, vi(&to)[R]) __attribute__((always_inline)) {
+    int32_t x;
+    __builtin_memcpy(&x, q + g * T::terms, sizeof x);
+    const vi v = broadcast<vi>(x);
+    TG_UNROLL for (int r = 0; r < R; r++) to[r] = T::add(to[r], v, load_words(w + (g * row + (first + r) * L) * T::terms));
+  };
+  constexpr int rest = G % chains;
+  if constexpr (G * R <= 512) {
+    TG_UNROLL_LAYER for (int g = 0; g < G / chains; g++) {
+      TG_UNROLL for (int i = 0; i < chains; i++) step(g * chains + i, sum[i]);
+    }
+  } else {
+    for (int g = 0; g < G / chains; g++) {
+      TG_UNROLL for (int i = 0; i < chains; i++) step(g * chains + i, sum[i]);
+    }
+  }
+  TG_UNROLL for (int i = 0; i < rest; i++) step(G - rest + i, sum[i]);
+  TG_UNROLL for (int r = 0; r < R; r++) {
+    TG_UNROLL for (int i = 1; i < chains; i++) sum[0][r] = add_wrapping(sum[0][r], sum[i][r]);
+    const int at = (first + r) * L;
+    const vf v = unquantized(sum[0][r], load<vf>(c + at), load<vf>(c + row + at), poison);
+    put<N, exact>(y, at, relu ? relu_lanes(v) : v);
+  }
+}
+template <class T, int K, int N, bool relu, bool exact, int first, int parts, class W>
+TG_FN void integer_parts(const typename T::Q* q, vf poison, const W* w, const int32_t* start, const float* c, float* y) {
+  constexpr int R = ((N + L - 1) / L - first) / parts;
+  integer_part<T, K, N, relu, exact, first, R>(q, poison, w, start, c, y);
+  if constexpr (parts > 1)
+    integer_parts<T, K, N, relu, exact, first + R, parts - 1>(q, poison, w, start, c, y);
+}
+template <class T, int K, int N, bool relu, bool exact, class W>
+TG_FN void integer_dense(const typename T::Q* q, vf poison, const W* w, const int32_t* start, const float* c, float* y) {
+  integer_parts<T, K, N, relu, exact, 0, ((N + L - 1) / L + 11) / 12>(q, poison, w, start, c, y);
+}
+// One output: w lies as the row does, both in whole vectors.
+template <class T, int K, bool relu, bool exact, class W>
+TG_FN void integer_column(const typename T::Q* q, vf poison, const W* w, const int32_t* start, const float* c, float* y) {
+  constexpr int step = L * T::terms;
+  vi sum[2] = {};
+  for (int k = 0; k < K; k += step) {
+    vi& to = sum[k / step % 2];
+    to = T::add(to, load_words(q + k), load_words(w + k));
+  }
+  const int32_t total = add_wrapping(start[0], sum_lanes(add_wrapping(sum[0], sum[1])));
+  const vf v = unquantized(broadcast<vi>(total), broadcast<vf>(c[0]), broadcast<vf>(c[1]), poison);
+  put<1, exact>(y, 0, relu ? relu_lanes(v) : v);
+}
+
 // y = f(i, vector at i) for N elements. The caller's own products may not run into ours either.
 template <int N, bool exact_in, bool exact, class F>
 TG_FN void elementwise(const float* a, float* y, F f) {

@@ -1,15 +1,5 @@
 // One event: the outputs of a layer lie in the lanes. Part of isa/realtime.cpp.
 
-constexpr int L = lane<vf>::n;
-
-// Elements i .. of a row of n: whole vectors, or under a mask at the end of a row that is the caller's. Steps read m and
-// write n of them; rows between steps are padded, so there both are multiples of L.
-TG_FN vf get(const float* p, int i, int n) { return i + L <= n ? load<vf>(p + i) : load_n<vf>(p + i, n - i); }
-TG_FN void put(float* p, int i, int n, vf v) {
-  if (i + L <= n) store(p + i, v);
-  else store_n(p + i, v, n - i);
-}
-
 // R vectors of outputs, S chains each (math/order.h). w: k after k, R vectors; n: how many lanes of the last vector.
 template <class W, int S, int R, bool relu>
 static void dense(const Step& s, const float* a, const float*, float* out) noexcept {

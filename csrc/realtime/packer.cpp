@@ -17,6 +17,7 @@ namespace {
 
 constexpr const char* kWho = "Predictor";
 constexpr int32_t kMostStack = 64 * 1024;  // floats: 256 KiB, within the smallest stacks that threads have
+constexpr int64_t kHalvesFrom = 4096;      // weights: fewer are in the first cache as they are, and need no widening
 constexpr size_t kPage = 4096, kHugePage = size_t(2) << 20;
 
 int32_t rounded_up(int32_t n, int32_t unit) { return (n + unit - 1) / unit * unit; }
@@ -25,7 +26,7 @@ int log2_of(int chains) { return chains == 4 ? 2 : chains == 2 ? 1 : 0; }
 // Where the values lie while they live: the lowest gap that is wide enough.
 class Places {
  public:
-  // Offsets of every value that the first `count` instructions write, or kNone.
+  // Offsets of every value that the first `count` instructions write, or kNone; size(value) floats each.
   template <class Size>
   Places(const Program& p, size_t count, bool place_event, Size size) : offset(p.width.size(), kNone) {
     std::vector<size_t> last(p.width.size(), 0);
@@ -36,11 +37,11 @@ class Places {
       last[static_cast<size_t>(s.out)] = std::max(last[static_cast<size_t>(s.out)], i);
     }
     last[static_cast<size_t>(p.instructions[count - 1].out)] = count;
-    if (place_event) place(0, size(p.width[0]), last[0]);
+    if (place_event) place(0, size(0), last[0]);
     for (size_t i = 0; i < count; i++) {
       std::erase_if(live_, [&](const Live& l) { return l.last < i; });
       const auto out = static_cast<size_t>(p.instructions[i].out);
-      if (offset[out] == kNone) place(out, size(p.width[out]), last[out]);
+      if (offset[out] == kNone) place(out, size(out), last[out]);
     }
   }
   std::vector<int32_t> offset;
@@ -76,11 +77,15 @@ class Predictor::Packer {
     int32_t scratch = 0, answer = 0;
   };
 
-  Packer(const Program& program, const KernelTable& kernels) : p_(program), k_(kernels), L_(kernels.lanes) {}
+  Packer(const Program& program, const KernelTable& kernels, bool vnni)
+      : p_(program), k_(kernels), ints_(integer_table(kernels, vnni)), L_(kernels.lanes), maker_(program.width.size()) {
+    for (const Instruction& i : program.instructions) maker_[static_cast<size_t>(i.out)] = &i;
+  }
 
   // Steps of the first `count` instructions for one event; their last output is the answer.
   List one(size_t count) {
-    const Places places(p_, count, false, [&](int32_t width) { return rounded_up(width, L_) + L_; });
+    // A vector more: a copy writes whole vectors from wherever it begins, and a row of integers begins with one.
+    const Places places(p_, count, false, [&](size_t value) { return rounded_up(p_.width[value], L_) + L_; });
     if (places.floats > kMostStack)
       fail(ErrorKind::Value, "[", kWho, "] the model keeps ", places.floats * 4,
            " bytes of activations, expected at most ", kMostStack * 4,
@@ -89,7 +94,11 @@ class Predictor::Packer {
   }
   List tile() {
     const int32_t E = k_.tile_events;
-    const Places places(p_, p_.instructions.size(), true, [&](int32_t width) { return int64_t(width) * E; });
+    const Places places(p_, p_.instructions.size(), true, [&](size_t value) {
+      const bool integers = maker_[value] && is_quantize(maker_[value]->code);
+      const int64_t width = p_.width[value];
+      return (integers ? 1 + groups(maker_[value]->code, p_.width[value]) : width) * E;
+    });
     return list(places, p_.instructions.size(), true);
   }
 
@@ -132,9 +141,17 @@ class Predictor::Packer {
     answer_ = tile ? kNone : out;
     tile_ = tile;
     places_ = &places;
-    for (size_t i = 0; i < count; i++) add(p_.instructions[i], i);
+    for (size_t i = 0; i < count; i++) {
+      next_ = quantized_at_once(i, count) ? &p_.instructions[i + 1] : nullptr;
+      add(p_.instructions[i], i);
+      if (next_) i++;
+    }
     return {first, steps_.size(), static_cast<int32_t>(places.floats), places.offset[static_cast<size_t>(out)]};
   }
+
+  // Of terms in 32 bits each.
+  static int32_t terms(Code code) { return storage_of(code) == Storage::int8 ? 4 : 2; }
+  static int32_t groups(Code code, int32_t width) { return (width + terms(code) - 1) / terms(code); }
 
   int32_t width(int32_t value) const { return p_.width[static_cast<size_t>(value)]; }
   Base base(int32_t value) const {
@@ -151,6 +168,7 @@ class Predictor::Packer {
 
   void add(const Instruction& i, size_t index) {
     if (i.code == Code::dense) return tile_ ? dense_tile(i, index) : dense(i, index);
+    if (is_dense(i.code)) return tile_ ? integer_tile(i, index) : integer_dense(i, index);
     Step s = empty(i);
     s.n = extent(i.out, width(i.out));
     s.m = extent(i.a, width(i.a));
@@ -163,6 +181,11 @@ class Predictor::Packer {
       case Code::affine: s.kernel = tile_ ? k_.affine_tile : k_.affine; break;
       case Code::prelu: s.kernel = tile_ ? k_.prelu_tile : k_.prelu; break;
       case Code::standardize: s.kernel = tile_ ? k_.standardize_tile : k_.standardize; break;
+      case Code::quantize8:
+      case Code::quantize16:
+        s.kernel = (tile_ ? ints_.quantize_tile : ints_.quantize)[i.code == Code::quantize16];
+        s.m = width(i.a);  // what fills up a vector may be NaN
+        break;
       case Code::softmax:
       case Code::log_softmax: {
         const bool log = i.code == Code::log_softmax;
@@ -182,7 +205,7 @@ class Predictor::Packer {
         s.n = extent(i.out, i.count);
         s.m = base(i.a) == kEvent ? width(i.a) - i.a_offset : s.n;
         break;
-      case Code::dense: break;
+      default: break;
     }
     if (constants_of(i.code) > 0) {
       const int32_t padded = tile_ ? width(i.a) : rounded_up(width(i.a), L_);
@@ -233,7 +256,8 @@ class Predictor::Packer {
     const int chains = dense_chains(K, N);
     const float *w = numbers_of(i, 0), *bias = numbers_of(i, 1);
     const bool answer = base(i.out) == kAnswer;
-    const bool half = p_.constants[static_cast<size_t>(i.constant[0])].bfloat16;
+    const bool half =
+        p_.constants[static_cast<size_t>(i.constant[0])].storage == Storage::bfloat16 && int64_t(K) * N > kHalvesFrom;
     Step s = empty(i);
     s.K = K;
     if (N == 1 && chains == 4) {
@@ -242,10 +266,8 @@ class Predictor::Packer {
       const size_t at = packed(index, 0, static_cast<size_t>(K), [&](float* to) { std::copy_n(w, K, to); });
       return push(s, at, packed(index, 1, 1, [&](float* to) { *to = bias ? *bias : 0; }));
     }
-    const int32_t vectors = (N + L_ - 1) / L_, parts = (vectors + kMostVectors - 1) / kMostVectors;
-    for (int32_t part = 0, v = 0; part < parts; part++) {
-      const int32_t R = (vectors - v) / (parts - part), first = v * L_, lanes = R * L_,
-                    here = std::min(lanes, N - first);
+    each_part(N, kMostVectors, [&](int32_t part, int32_t R, int32_t first, int32_t here) {
+      const int32_t lanes = R * L_;
       Step t = s;
       t.kernel = (half ? k_.dense_bf16 : k_.dense)[log2_of(chains)][R - 1];
       t.out += first;
@@ -269,21 +291,31 @@ class Predictor::Packer {
         if (bias) std::copy_n(bias + first, here, to);
       });
       push(t, at, start);
+    });
+  }
+  // N outputs in parts of R vectors, at most `most`, the first output of each, and how many it has.
+  template <class Part>
+  void each_part(int32_t N, int32_t most, Part part) const {
+    const int32_t vectors = (N + L_ - 1) / L_, parts = (vectors + most - 1) / most;
+    for (int32_t p = 0, v = 0; p < parts; p++) {
+      const int32_t R = (vectors - v) / (parts - p);
+      part(p, R, v * L_, std::min(R * L_, N - v * L_));
       v += R;
     }
   }
+  // N outputs in blocks of at most `most`: `count` of height NR from output `first`; two heights that differ by one.
+  template <class Blocks>
+  static void each_block(int32_t N, int32_t most, Blocks add) {
+    const int32_t blocks = (N + most - 1) / most, low = N / blocks, high_blocks = N % blocks;
+    if (high_blocks > 0) add(0, low + 1, 0, high_blocks);
+    add(1, low, high_blocks * (low + 1), blocks - high_blocks);
+  }
 
-  // Blocks of two heights that differ by one.
   void dense_tile(const Instruction& i, size_t index) {
     const int32_t K = width(i.a), N = width(i.out);
     const int log_chains = log2_of(dense_chains(K, N));
     const float *w = numbers_of(i, 0), *bias = numbers_of(i, 1);
-    const int32_t blocks = (N + k_.tile_outputs[log_chains] - 1) / k_.tile_outputs[log_chains];
-    const int32_t low = N / blocks, high_blocks = N % blocks;
-    int32_t first = 0;
-    for (int part = 0; part < 2; part++) {
-      const int32_t NR = low + 1 - part, count = part == 0 ? high_blocks : blocks - high_blocks;
-      if (count == 0) continue;
+    each_block(N, k_.tile_outputs[log_chains], [&](int32_t part, int32_t NR, int32_t first, int32_t count) {
       Step s = empty(i);
       s.K = K;
       s.m = count;
@@ -299,14 +331,123 @@ class Predictor::Packer {
         if (bias) std::copy_n(bias + first, count * NR, to);
       });
       push(s, at, start);
-      first += count * NR;
+    });
+  }
+
+  // ---- integers
+  // A layer of integers, in one part, of a single event that the next one alone reads: its kernel quantizes its outputs.
+  bool quantized_at_once(size_t index, size_t count) const {
+    const Instruction& i = p_.instructions[index];
+    if (tile_ || index + 1 >= count || i.code == Code::dense || !is_dense(i.code)) return false;
+    const Instruction& next = p_.instructions[index + 1];
+    const auto readers = std::count_if(p_.instructions.begin(), p_.instructions.end(),
+                                       [&](const Instruction& r) { return r.a == i.out || r.b == i.out; });
+    const int32_t N = width(i.out);
+    return is_quantize(next.code) && storage_of(next.code) == storage_of(i.code) && next.a == i.out && readers == 1 &&
+           N > 1 && N <= ints_.most * L_;
+  }
+
+  struct Integers {
+    const float *w, *bias, *scale;
+    std::vector<int32_t> start;  // -(w zero)
+    int32_t K, terms;
+
+    // The terms of group g for output n, as 32 bits.
+    float group(int32_t n, int32_t g) const {
+      uint32_t joined = 0;
+      const uint32_t mask = terms == 4 ? 0xff : 0xffff;
+      for (int32_t j = 0, k = g * terms; j < terms && k < K; j++, k++)
+        joined |= (static_cast<uint32_t>(static_cast<int32_t>(w[int64_t(n) * K + k])) & mask) << (j * 32 / terms);
+      return from_bits<float>(static_cast<int32_t>(joined));
     }
+    // start, scale, bias of outputs first .. first + count - 1, each filled up to `room`.
+    void constants(int32_t first, int32_t count, int32_t room, float* to) const {
+      for (int32_t n = 0; n < count; n++) {
+        to[n] = from_bits<float>(start[static_cast<size_t>(first + n)]);
+        to[room + n] = scale[first + n];
+        to[2 * room + n] = bias ? bias[first + n] : 0;
+      }
+    }
+  };
+  Integers integers(const Instruction& i) const {
+    const int32_t K = width(i.a), N = width(i.out);
+    Integers made{numbers_of(i, 0), numbers_of(i, 1), numbers_of(i, 2), {}, K, terms(i.code)};
+    const float* zero = numbers_of(*maker_[static_cast<size_t>(i.a)], 1);
+    for (int32_t n = 0; n < N; n++) {
+      int32_t sum = 0;
+      for (int32_t k = 0; k < K; k++)
+        sum -= static_cast<int32_t>(made.w[int64_t(n) * K + k]) * static_cast<int32_t>(zero[k]);
+      made.start.push_back(sum);
+    }
+    return made;
+  }
+
+  void integer_dense(const Instruction& i, size_t index) {
+    const Integers numbers = integers(i);
+    const int32_t N = width(i.out), G = groups(i.code, numbers.K);
+    const int kind = i.code == Code::dense16;
+    const bool answer = base(i.out) == kAnswer;
+    Step s = empty(i);
+    if (next_) {
+      s.quantizes = true;
+      s.p = next_->p, s.q = next_->q;
+      s.out = offset(next_->out);
+    }
+    if (N == 1 && G >= 2 * L_) {
+      const int32_t filled = rounded_up(G, L_);
+      s.kernel = ints_.column[kind];
+      s.K = filled / L_;
+      s.n = answer ? 1 : L_;
+      const size_t at = packed(index, 0, static_cast<size_t>(filled), [&](float* to) {
+        for (int32_t g = 0; g < G; g++) to[g] = numbers.group(0, g);
+      });
+      return push(s, at, packed(index, 1, 3, [&](float* to) { numbers.constants(0, 1, 1, to); }));
+    }
+    s.K = G;
+    each_part(N, ints_.most, [&](int32_t part, int32_t R, int32_t first, int32_t here) {
+      const int32_t lanes = R * L_;
+      Step t = s;
+      t.kernel = ints_.dense[kind][R - 1];
+      t.out += first;
+      t.n = answer ? here - (R - 1) * L_ : L_;
+      const size_t at = packed(index, 2 * part, static_cast<size_t>(G) * static_cast<size_t>(lanes), [&](float* to) {
+        for (int32_t g = 0; g < G; g++, to += lanes)
+          for (int32_t n = 0; n < here; n++) to[n] = numbers.group(first + n, g);
+      });
+      push(t, at, packed(index, 2 * part + 1, 5 * static_cast<size_t>(lanes), [&](float* to) {
+             numbers.constants(first, here, lanes, to);
+             for (int k = 0; next_ && k < 2; k++) std::copy_n(numbers_of(*next_, k), here, to + (3 + k) * lanes);
+           }));
+    });
+  }
+  void integer_tile(const Instruction& i, size_t index) {
+    const Integers numbers = integers(i);
+    const int32_t G = groups(i.code, numbers.K);
+    each_block(width(i.out), ints_.most, [&](int32_t part, int32_t NR, int32_t first, int32_t count) {
+      Step s = empty(i);
+      s.K = G;
+      s.m = count;
+      s.kernel = ints_.dense_tile[i.code == Code::dense16][NR - 1];
+      s.out += first * k_.tile_events;
+      const size_t at =
+          packed(index, 2 * part, static_cast<size_t>(count) * static_cast<size_t>(G * NR), [&](float* to) {
+            for (int32_t b = 0; b < count; b++)
+              for (int32_t g = 0; g < G; g++)
+                for (int32_t r = 0; r < NR; r++) *to++ = numbers.group(first + b * NR + r, g);
+          });
+      push(s, at, packed(index, 2 * part + 1, 3 * static_cast<size_t>(count * NR), [&](float* to) {
+             for (int32_t b = 0; b < count; b++) numbers.constants(first + b * NR, NR, NR, to + 3 * b * NR);
+           }));
+    });
   }
 
   const Program& p_;
   const KernelTable& k_;
+  const IntegerTable& ints_;
   const int32_t L_;
+  std::vector<const Instruction*> maker_;  // the last to write each value
   const Places* places_ = nullptr;
+  const Instruction* next_ = nullptr;
   int32_t answer_ = kNone;
   bool tile_ = false;
   std::vector<Step> steps_;
@@ -322,9 +463,9 @@ Predictor::Predictor(const Program& program, const KernelTable& kernels, const O
   work_ = 0;
   for (const Instruction& i : program.instructions) {
     const double n = program.width[static_cast<size_t>(i.out)];
-    work_ += i.code == Code::dense ? n * program.width[static_cast<size_t>(i.a)] : 8 * n;
+    work_ += is_dense(i.code) ? n * program.width[static_cast<size_t>(i.a)] : 8 * n;
   }
-  Packer packer(program, kernels);
+  Packer packer(program, kernels, options.vnni);
   const size_t count = program.instructions.size();
   const Packer::List one = packer.one(count);
   Packer::List logits, tile;

@@ -88,8 +88,8 @@ std::string header_of(const Plan& plan) {
   for (size_t i = 0; i < p.width.size(); i++) s << (i ? "," : "") << p.width[i];
   s << "],\n\"constants\":[";
   for (size_t i = 0; i < p.constants.size(); i++)
-    s << (i ? ",[" : "[") << p.constants[i].rows << ',' << p.constants[i].columns
-      << (p.constants[i].bfloat16 ? ",16]" : "]");
+    s << (i ? ",[" : "[") << p.constants[i].rows << ',' << p.constants[i].columns << ",\""
+      << name(p.constants[i].storage) << "\"]";
   s << "],\n\"instructions\":[";
   const char* between = "\n";
   for (const Instruction& i : p.instructions) {
@@ -109,6 +109,11 @@ std::string header_of(const Plan& plan) {
   return text;
 }
 
+Storage storage_named(const JsonReader& r, std::string_view wanted) {
+  for (int s = 0; s < kStorages; s++)
+    if (wanted == name(static_cast<Storage>(s))) return static_cast<Storage>(s);
+  r.refuse("a storage that is known");
+}
 Code code_named(const JsonReader& r, std::string_view wanted) {
   for (int c = 0; c < kCodes; c++)
     if (wanted == name(static_cast<Code>(c))) return static_cast<Code>(c);
@@ -167,13 +172,12 @@ Header read_header(std::string_view text, const char* who) {
         Constant c;
         int k = 0;
         r.array([&] {
-          const int32_t n = r.integer();
-          if (k == 2 && n == 16) c.bfloat16 = true;
-          else if (k > 1) r.refuse("16, the bits of a number");
-          else (k == 0 ? c.rows : c.columns) = n;
+          if (k == 2) c.storage = storage_named(r, r.string());
+          else if (k > 2) r.refuse("two lengths and a storage");
+          else (k == 0 ? c.rows : c.columns) = r.integer();
           k++;
         });
-        if (k < 2) r.refuse("a pair of lengths");
+        if (k < 3) r.refuse("two lengths and a storage");
         p.constants.push_back(c);
       });
     } else if (key == "instructions") {
@@ -190,10 +194,47 @@ Header read_header(std::string_view text, const char* who) {
 
 template <class Piece>
 void each_piece(Plan& plan, std::vector<float>& parameters, Piece piece) {
-  piece(parameters);
-  for (Constant& c : plan.program.constants) piece(c.data);
-  piece(plan.test.x);
-  piece(plan.test.y);
+  piece(parameters, Storage::float32);
+  for (Constant& c : plan.program.constants) piece(c.data, c.storage);
+  piece(plan.test.x, Storage::float32);
+  piece(plan.test.y, Storage::float32);
+}
+
+size_t bytes_of(size_t numbers, Storage storage) {
+  return numbers * (storage == Storage::float32 ? 4 : storage == Storage::int8 ? 1 : 2);
+}
+template <class T, class Convert>
+void write_as(const std::vector<float>& numbers, std::byte* to, Convert convert) {
+  for (const float x : numbers) {
+    const auto n = static_cast<T>(convert(x));
+    std::memcpy(to, &n, sizeof n);
+    to += sizeof n;
+  }
+}
+template <class T, class Convert>
+void read_as(std::vector<float>& numbers, const std::byte* from, Convert convert) {
+  for (float& x : numbers) {
+    T n;
+    std::memcpy(&n, from, sizeof n);
+    x = convert(n);
+    from += sizeof n;
+  }
+}
+void write_numbers(const std::vector<float>& numbers, Storage storage, std::byte* to) {
+  auto upper = [](float x) { return static_cast<uint32_t>(bits(x)) >> 16; };
+  auto same = [](float x) { return x; };
+  if (storage == Storage::float32) write_as<float>(numbers, to, same);
+  else if (storage == Storage::bfloat16) write_as<uint16_t>(numbers, to, upper);
+  else if (storage == Storage::int8) write_as<int8_t>(numbers, to, same);
+  else write_as<int16_t>(numbers, to, same);
+}
+void read_numbers(std::vector<float>& numbers, Storage storage, const std::byte* from) {
+  auto widened = [](uint16_t n) { return from_bits<float>(static_cast<int32_t>(static_cast<uint32_t>(n) << 16)); };
+  auto same = [](auto n) { return static_cast<float>(n); };
+  if (storage == Storage::float32) read_as<float>(numbers, from, same);
+  else if (storage == Storage::bfloat16) read_as<uint16_t>(numbers, from, widened);
+  else if (storage == Storage::int8) read_as<int8_t>(numbers, from, same);
+  else read_as<int16_t>(numbers, from, same);
 }
 
 }  // namespace
@@ -214,7 +255,7 @@ uint64_t digest(const Program& p) {
   }
   for (const Constant& c : p.constants) {
     h.number(c.rows);
-    h.number(c.bfloat16);
+    h.number(static_cast<int>(c.storage));
     h.bytes(c.data.data(), c.data.size() * sizeof(float));
   }
   return h.value();
@@ -243,14 +284,15 @@ std::vector<std::byte> to_bytes(const Plan& given) {
   std::vector<float> parameters;
   for (const Instruction& i : plan.program.instructions) parameters.insert(parameters.end(), {i.p, i.q});
   size_t size = sizeof(Front) + header.size();
-  each_piece(plan, parameters, [&](const std::vector<float>& v) { size += aligned(v.size() * sizeof(float)); });
+  each_piece(plan, parameters,
+             [&](const std::vector<float>& v, Storage storage) { size += aligned(bytes_of(v.size(), storage)); });
   std::vector<std::byte> bytes(size);
   size_t at = sizeof(Front);
   std::memcpy(bytes.data() + at, header.data(), header.size());
   at += header.size();
-  each_piece(plan, parameters, [&](const std::vector<float>& v) {
-    std::memcpy(bytes.data() + at, v.data(), v.size() * sizeof(float));
-    at += aligned(v.size() * sizeof(float));
+  each_piece(plan, parameters, [&](const std::vector<float>& v, Storage storage) {
+    write_numbers(v, storage, bytes.data() + at);
+    at += aligned(bytes_of(v.size(), storage));
   });
   Front front{};
   std::memcpy(front.magic, kMagic, sizeof kMagic);
@@ -287,25 +329,25 @@ Plan from_bytes(std::span<const std::byte> bytes, const char* who) {
   Program& p = plan.program;
   // Sizes first, in 64 bits; nothing is allocated that the file does not hold.
   size_t left = bytes.size() - header_end;
-  const auto need = [&](int64_t rows, int64_t columns) {
+  const auto need = [&](int64_t rows, int64_t columns, Storage storage = Storage::float32) {
     if (rows < 0 || columns < 0 || rows > (1 << 20) || columns > (1 << 20) ||
-        aligned(static_cast<size_t>(rows * columns) * sizeof(float)) > left)
+        aligned(bytes_of(static_cast<size_t>(rows * columns), storage)) > left)
       damaged("numbers of shape (", rows, ", ", columns, ") in ", left, " bytes");
-    left -= aligned(static_cast<size_t>(rows * columns) * sizeof(float));
+    left -= aligned(bytes_of(static_cast<size_t>(rows * columns), storage));
     return static_cast<size_t>(rows * columns);
   };
   if (p.width.empty() || p.instructions.empty()) damaged("nothing to compute");
   const int32_t out = p.instructions.back().out;
   if (out < 0 || static_cast<size_t>(out) >= p.width.size()) damaged("no output");
   std::vector<float> parameters(need(static_cast<int64_t>(p.instructions.size()), 2));
-  for (Constant& c : p.constants) c.data.resize(need(c.rows, c.columns));
+  for (Constant& c : p.constants) c.data.resize(need(c.rows, c.columns, c.storage));
   plan.test.x.resize(need(plan.test.rows, p.inputs()));
   plan.test.y.resize(need(plan.test.rows, p.outputs()));
   if (left != 0) damaged(left, " bytes too many");
   size_t at = header_end;
-  each_piece(plan, parameters, [&](std::vector<float>& v) {
-    std::memcpy(v.data(), bytes.data() + at, v.size() * sizeof(float));
-    at += aligned(v.size() * sizeof(float));
+  each_piece(plan, parameters, [&](std::vector<float>& v, Storage storage) {
+    read_numbers(v, storage, bytes.data() + at);
+    at += aligned(bytes_of(v.size(), storage));
   });
   for (size_t i = 0; i < p.instructions.size(); i++)
     p.instructions[i].p = parameters[2 * i], p.instructions[i].q = parameters[2 * i + 1];

@@ -10,9 +10,10 @@
 namespace tg::realtime {
 namespace {
 
-constexpr int kTileScratch = 6;      // pool.h's slot for the activations of a tile
-constexpr double kWorkOfTask = 5e5;  // multiply-adds worth handing to a thread
-constexpr int64_t kTileFrom = 3;     // a tile costs as much as a third of its events one by one
+constexpr int kTileScratch = 6;        // pool.h's slot for the activations of a tile
+constexpr double kWorkOfTask = 5e5;    // multiply-adds worth handing to a thread
+constexpr int64_t kTileFrom = 3;       // a tile costs as much as a third of its events one by one
+constexpr int64_t kStreams = 8 << 20;  // floats of answers, more than caches hold: they go to memory directly
 
 // x with room for `rows` rows of activations, aligned, on the stack: no allocation, and a page that is in use already.
 #define TG_STACK_FLOATS(floats) \
@@ -24,9 +25,37 @@ bool has_nan(const float* x, int64_t n) noexcept {
   return found;
 }
 
+// A stretch of memory, cut at the ends of lines into at most as many pieces as a tile has steps, so that what is asked of
+// memory is spread over the time that the layers take: many lines at once would stop the processor.
+class Pieces {
+ public:
+  Pieces(const float* first, int64_t floats, int64_t parts)
+      : floats_(floats),
+        part_((floats + kLine + parts * kLine - 1) / (parts * kLine) * kLine),
+        at_(-static_cast<int64_t>(reinterpret_cast<uintptr_t>(first) / sizeof(float) % kLine)) {}
+  template <class Take>
+  void next(Take take) noexcept {  // take(first, count)
+    const int64_t from = at_ < 0 ? 0 : at_;
+    at_ += part_;
+    const int64_t to = at_ < floats_ ? at_ : floats_;
+    if (from < to) take(from, to - from);
+  }
+
+ private:
+  static constexpr int64_t kLine = 16;
+  int64_t floats_, part_, at_;
+};
+
 template <int write>
 void fetch(const float* first, int64_t floats) noexcept {
   for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(first + i, write);
+}
+
+// What `stream` wrote comes before whatever is written next.
+void after_streams() noexcept {
+#if defined(__x86_64__)
+  __builtin_ia32_sfence();
+#endif
 }
 
 template <class Body>
@@ -59,24 +88,37 @@ bool Predictor::run(const float* x, float* y) const noexcept {
 
 // ---- many events
 
-void Predictor::run_tiles(const float* x, int64_t rows, float* y) const noexcept {
-  const int64_t E = kernels_->tile_events;
+void Predictor::run_tiles(const float* x, int64_t rows, float* y, bool streams) const noexcept {
+  const int64_t E = kernels_->tile_events, parts = tile_.last - tile_.first;
+  // Answers that go past the caches wait here while the next tile runs.
+  const int64_t room = streams ? (E * outputs_ + 31) / 16 * 16 : 0;
+  const size_t bytes = sizeof(float) * static_cast<size_t>(tile_.scratch + room);
+  auto* const waiting = tile_.first ? static_cast<float*>(scratch(kTileScratch, bytes)) : nullptr;
+  float* const tile = waiting + room;
+  int64_t there = 0;  // how many
   in_float_env(flush_denormals_, [&] {
-    while (rows > 0) {
-      const int64_t count = rows < E ? rows : E;
-      if (!tile_.first || count * kTileFrom <= E) {
-        for (int64_t i = 0; i < count; i++) run_steps(one_, x + i * inputs_, y + i * outputs_);
-      } else {
-        float* tile = static_cast<float*>(scratch(kTileScratch, sizeof(float) * static_cast<size_t>(tile_.scratch)));
-        kernels_->turn_in(x, inputs_, static_cast<int32_t>(count), tile);
-        // What comes from memory and goes there is on its way while the layers run.
-        if (rows > E) fetch<0>(x + E * inputs_, (rows - E < E ? rows - E : E) * inputs_);
-        fetch<1>(y, count * outputs_);
-        for (const Step* s = tile_.first; s != tile_.last; s++) s->kernel(*s, tile + s->a, tile + s->b, tile + s->out);
-        kernels_->turn_out(tile + tile_.answer, outputs_, static_cast<int32_t>(count), y);
+    while (tile_.first && rows * kTileFrom > E) {
+      const int64_t count = rows < E ? rows : E, next = rows - count < E ? rows - count : E;
+      kernels_->turn_in(x, inputs_, static_cast<int32_t>(count), tile);
+      // What comes from memory and goes there is on its way while the layers run.
+      Pieces in(x + count * inputs_, next * inputs_, parts), out(y - there, streams ? there : count * outputs_, parts);
+      for (const Step* s = tile_.first; s != tile_.last; s++) {
+        in.next([&](int64_t i, int64_t n) { fetch<0>(x + count * inputs_ + i, n); });
+        out.next([&](int64_t i, int64_t n) {
+          if (streams) kernels_->stream(waiting + i, n, y - there + i);
+          else fetch<1>(y + i, n);
+        });
+        s->kernel(*s, tile + s->a, tile + s->b, tile + s->out);
       }
+      kernels_->turn_out(tile + tile_.answer, outputs_, static_cast<int32_t>(count), streams ? waiting : y);
+      there = streams ? count * outputs_ : 0;
       rows -= count, x += count * inputs_, y += count * outputs_;
     }
+    if (streams) {
+      kernels_->stream(waiting, there, y - there);
+      after_streams();
+    }
+    for (int64_t i = 0; i < rows; i++) run_steps(one_, x + i * inputs_, y + i * outputs_);
   });
 }
 
@@ -95,17 +137,24 @@ int64_t Predictor::run_rows(const float* x, int64_t rows, float* y) const noexce
     const float* x;
     float* y;
     int64_t rows, of_task;
+    bool streams;
   };
-  Job job{*this, x, y, rows, E * (1 + static_cast<int64_t>(kWorkOfTask / (work_ * static_cast<double>(E))))};
+  Job job{*this,
+          x,
+          y,
+          rows,
+          E * (1 + static_cast<int64_t>(kWorkOfTask / (work_ * static_cast<double>(E)))),
+          rows * outputs_ >= kStreams};
   if (num_threads() == 1 || rows < 2 * job.of_task) {
-    run_tiles(x, rows, y);
+    run_tiles(x, rows, y, job.streams);
     return rows;
   }
   parallel((rows + job.of_task - 1) / job.of_task,
            [](void* context, int64_t task) {
              const Job& j = *static_cast<const Job*>(context);
              const int64_t first = task * j.of_task, left = j.rows - first;
-             j.p.run_tiles(j.x + first * j.p.inputs_, left < j.of_task ? left : j.of_task, j.y + first * j.p.outputs_);
+             j.p.run_tiles(j.x + first * j.p.inputs_, left < j.of_task ? left : j.of_task, j.y + first * j.p.outputs_,
+                           j.streams);
            },
            &job);
   return rows;

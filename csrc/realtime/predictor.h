@@ -13,6 +13,7 @@ namespace tg::realtime {
 struct Options {
   bool tiles = false;            // pack for run_rows as well; without, it takes rows one by one
   bool lock_memory = false;      // keep the block from being swapped out
+  bool vnni = true;              // sums of integers by the instructions made for them, where there are any
   bool flush_denormals = false;  // denormals count as zero: faster where they occur, and no longer the contract's bits
 };
 
@@ -64,7 +65,7 @@ class Predictor {
   class Packer;
 
   void run_steps(const Steps& steps, const float* x, float* y) const noexcept;
-  void run_tiles(const float* x, int64_t rows, float* y) const noexcept;
+  void run_tiles(const float* x, int64_t rows, float* y, bool streams) const noexcept;
   int64_t accepted(const float* x, int64_t rows) const noexcept;
 
   const KernelTable* kernels_;

@@ -24,16 +24,25 @@ enum class Code : uint8_t {
   largest,  // out(N)[n] = the greatest of a[n P], ..., a[n P + P - 1]
   step,     // out = 1 where a >= 0, else 0
   copy,     // out[out_offset + i] = a[a_offset + i], i < count
+  // Rows of integers, 0 .. 255 or int16, which dense8 and dense16 alone read.
+  quantize8,  // out = round(fma(a, scale, zero)) to nearest even, held to p .. q, per feature
+  quantize16,
+  dense8,  // out(N) = fma(float(w(N,K) (a(K) - zero(K))), scale(N), bias(N)), the products' sum exact in int32
+  dense16,
 };
-inline constexpr int kCodes = 11;
+inline constexpr int kCodes = 15;
 inline constexpr int kMostConstants = 5;
 inline constexpr int32_t kNone = -1;
+
+// What all numbers of a constant are, and how the weights of a dense layer are packed.
+enum class Storage : uint8_t { float32, bfloat16, int8, int16 };
+inline constexpr int kStorages = 4;
 
 // (rows, columns), row-major; a vector has one row.
 struct Constant {
   int32_t rows = 0, columns = 0;
   std::vector<float> data;
-  bool bfloat16 = false;  // all numbers are; the weights of a dense layer are then stored so for single events
+  Storage storage = Storage::float32;
 };
 
 struct Instruction {
@@ -42,7 +51,8 @@ struct Instruction {
   int32_t function = kNone;  // PointwiseId
   int32_t a = 0, b = kNone, out = 0;
   int32_t a_offset = 0, out_offset = 0, count = 0;
-  // dense: w, bias (or none); affine: scale, shift; prelu: slope; standardize: fill, low, high, offset, scale
+  // dense: w, bias (or none); affine: scale, shift; prelu: slope; standardize: fill, low, high, offset, scale;
+  // quantize8, 16: scale, zero; dense8, 16: w, bias (or none), scale
   int32_t constant[kMostConstants] = {kNone, kNone, kNone, kNone, kNone};
   float p = 0, q = 0;
 };
@@ -57,9 +67,15 @@ struct Program {
 };
 
 const char* name(Code code);
-int constants_of(Code code);  // how many it has
+const char* name(Storage storage);
+int constants_of(Code code);        // how many it has
+Storage storage_of(Code code);      // int8 and int16 for the codes of integers
+Storage precision(const Program&);  // that of its dense layers: of the first one
+bool is_dense(Code code);
+bool is_quantize(Code code);
 
-// Throws Error(Value) with `who` in front unless every index, width and shape fits: what passes can be packed and run.
+// Throws Error(Value) with `who` in front unless every index, width and shape fits, and unless no sum of integers can leave
+// int32, in whatever order it is taken: what passes can be packed and run.
 void validate(const Program& program, const char* who);
 
 // A relu that alone reads a dense layer becomes part of it. Bits stay as they are.

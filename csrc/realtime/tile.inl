@@ -1,14 +1,17 @@
 // A tile of events: feature i of event e at tile[i E + e], so all lanes are full whatever the widths of the layers are.
 // Part of isa/realtime.cpp.
 
-#if defined(TG_ISA_AVX512) || defined(__aarch64__)
-constexpr int tile_accumulators = 24;
+// In a register from here on: GCC would rather read it again for every product, and loads are then what limits.
+TG_FN vf held(vf v) {
+#if defined(TG_ISA_AVX512)
+  __asm__("" : "+v"(v));
+#elif defined(__x86_64__)
+  __asm__("" : "+x"(v));
 #else
-constexpr int tile_accumulators = 12;
+  __asm__("" : "+w"(v));
 #endif
-constexpr int EV = 2, E = EV * L;  // events: vectors, number
-
-constexpr int tile_outputs(int chains) { return tile_accumulators / (EV * chains); }
+  return v;
+}
 
 // Outputs NR at a time, s.m times. w: block after block, k after k, NR numbers; c: NR per block.
 template <int S, int NR>
@@ -28,7 +31,7 @@ static void dense_tile(const Step& s, const float* x, const float*, float* out) 
     const float* a = x;
     auto step = [&](vf(&chain)[NR][EV]) __attribute__((always_inline)) {
       vf v[EV];
-      TG_UNROLL for (int e = 0; e < EV; e++) v[e] = load<vf>(a + e * L);
+      TG_UNROLL for (int e = 0; e < EV; e++) v[e] = held(load<vf>(a + e * L));
       TG_UNROLL for (int r = 0; r < NR; r++) {
         const vf factor = broadcast<vf>(w[r]);
         TG_UNROLL for (int e = 0; e < EV; e++) chain[r][e] = fma(v[e], factor, chain[r][e]);
@@ -127,4 +130,32 @@ static void turn_out(const float* tile, int32_t n, int32_t count, float* rows) n
       for (int i = 0; i < here; i++) store_n(rows + int64_t(e + i) * n + c, r[i], k);
     }
   }
+}
+
+// n floats to memory, past the caches: a line that is written whole need not be read first. Needs a fence afterwards.
+static void stream(const float* from, int64_t n, float* to) noexcept {
+#if defined(__x86_64__)
+  constexpr int line = 16;
+  const auto put_n = [&](int64_t count) __attribute__((always_inline)) {
+    for (int64_t i = 0; i < count; i += L) put(to, static_cast<int>(i), static_cast<int>(count), load<vf>(from + i));
+    from += count, to += count, n -= count;
+  };
+  const int64_t before = (line - static_cast<int64_t>(reinterpret_cast<uintptr_t>(to) / sizeof(float) % line)) % line;
+  put_n(before < n ? before : n);
+  for (; n >= line; from += line, to += line, n -= line) {
+    TG_UNROLL for (int i = 0; i < line; i += L) {
+      const vf v = load<vf>(from + i);
+#if defined(TG_ISA_AVX512)
+      _mm512_stream_ps(to + i, v);
+#elif defined(TG_ISA_AVX2)
+      _mm256_stream_ps(to + i, v);
+#else
+      _mm_stream_ps(to + i, v);
+#endif
+    }
+  }
+  put_n(n);
+#else
+  __builtin_memcpy(to, from, sizeof(float) * static_cast<size_t>(n));
+#endif
 }

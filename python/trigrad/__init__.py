@@ -80,12 +80,12 @@ del annotations
 
 
 if TYPE_CHECKING:
-    from trigrad import export as export
     from trigrad import accelerator as accelerator
     from trigrad import backends as backends
     from trigrad import cuda as cuda
     from trigrad import data as data
     from trigrad import diagnostics as diagnostics
+    from trigrad import export as export
     from trigrad import metrics as metrics
     from trigrad import nn as nn
     from trigrad import optim as optim

@@ -2,17 +2,20 @@
 
 What C++ does with a recording is in csrc/plan/; here is when a plan may be used again. A plan holds under
 
-- its arguments: structure, shapes, dtypes, requires_grad, Python numbers by value;
+- its arguments: structure, shapes, dtypes, requires_grad, inference mode, Python numbers by value;
 - grad mode, requires_grad and memory of the tensors that were asked, whether gradients were there that were looked at;
-- the variables that the function and its helpers close over or find among their globals: numbers by value, others by identity;
-- modules and optimizers that are reached from these, or that are called while recording: what they are made of (`_structure`), compared whenever the count of
-  changes that they keep (`_core.structure`) has moved; the states that an update row overwrites, by identity.
+- the variables, attributes and elements that the function and its helpers look at (_reach.py): numbers by value, others by identity;
+- modules and optimizers that are reached from these, or that are called while recording: what they are made of (`_structure`),
+  compared whenever the count of changes that they keep (`_core.structure`) has moved; the states that an update row overwrites,
+  by identity.
+
+A step that leaves any of this otherwise than it found it gets no plan.
 """
 
 from __future__ import annotations
 
 import copy
-import dis
+import dataclasses
 import functools
 import gc
 import math
@@ -23,27 +26,23 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from trigrad import _autograd, _core
+import numpy as np
+
+from trigrad import _core
 from trigrad._core import Tensor
 from trigrad._creation import as_tensor
 from trigrad._hooks import witness
+from trigrad._reach import SCALAR, Reach, Same, is_foreign, package
 
 __all__ = ["compile"]
 
 MOST_PLANS = 16  # of one function; then the one that was used longest ago goes
 
-_SCALAR = (bool, int, float, complex, str, bytes, type(None))
 _NONE: frozenset[int] = frozenset()
-_SIMPLE = (*_SCALAR, types.BuiltinFunctionType)
-_FOREIGN = {"trigrad", "numpy", *sys.stdlib_module_names} - {"__main__"}
-
-
-def _is_foreign(module: Any) -> bool:
-    """Is it code that nobody changes while a program runs?"""
-    return str(module or "").partition(".")[0] in _FOREIGN
 
 
 # ---- arguments: nested lists, tuples and dicts of tensors, arrays and constants
@@ -55,22 +54,72 @@ class _Leaf(NamedTuple):
     place: int
 
 
-def _flatten(value: Any, tensors: list[Any]) -> Any:
-    """The structure of `value`, hashable, with tensors and arrays moved to the list."""
+class _Constant:
+    """What is no tensor and no structure of them: compared by `key`."""
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, value: Any, key: Any) -> None:
+        self.value, self.key = value, key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Constant) and bool(self.key == other.key)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _key(value: Any) -> Any:
+    """Equal for constants that may take each other's place: numbers and text by value, fields of dataclasses too; other
+    objects of classes of a user's are no others (what they hold is looked at by Reach), nor are lists and the like.
+    """
     kind = type(value)
-    if kind is Tensor:
+    if isinstance(value, float):
+        return kind, value, math.copysign(1.0, value)  # 0.0 is not -0.0
+    if isinstance(value, SCALAR):
+        return kind, value
+    if isinstance(value, np.generic):
+        return kind, value.tobytes()
+    if kind is slice:
+        return kind, _key(value.start), _key(value.stop), _key(value.step)
+    if isinstance(value, (set, frozenset)) and all(isinstance(v, SCALAR) for v in value):
+        return kind, frozenset(map(_key, value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        held = [getattr(value, f.name, None) for f in dataclasses.fields(value)]
+        if all(isinstance(v, SCALAR) for v in held):
+            return kind, *map(_key, held)
+    return kind, value if _is_by_value(kind) else Same(value)  # type: ignore[arg-type]
+
+
+@functools.lru_cache(256)
+def _is_array(kind: type) -> bool:
+    return hasattr(kind, "__array_interface__") and not issubclass(kind, np.generic)
+
+
+@functools.lru_cache(256)
+def _is_by_value(kind: type) -> bool:
+    return is_foreign(package(kind)) and kind.__hash__ is not None
+
+
+def _flatten(value: Any, tensors: list[Any]) -> Any:
+    """The structure of `value`, with tensors and arrays moved to the list."""
+    kind = type(value)
+    if kind is Tensor or _is_array(kind):  # type: ignore[arg-type]
         tensors.append(value)
         return _Leaf(len(tensors) - 1)
     if kind is tuple or kind is list or (isinstance(value, tuple) and hasattr(value, "_fields")):
         return (kind, *[_flatten(v, tensors) for v in value])
-    if isinstance(value, dict):
+    if isinstance(value, dict) and (kind.__init__ is dict.__init__ or kind is OrderedDict):
         return (kind, *[(k, _flatten(v, tensors)) for k, v in value.items()])
-    if hasattr(value, "__array_interface__") and getattr(value, "ndim", False):
-        tensors.append(value)
-        return _Leaf(len(tensors) - 1)
-    if kind is float:
-        return (None, kind, value, math.copysign(1.0, value))  # 0.0 is not -0.0
-    return (None, kind, value)
+    return _Constant(value, _key(value))
+
+
+def _constants(tree: Any) -> Iterator[Any]:
+    if type(tree) is _Constant:
+        yield tree.value
+    elif type(tree) is not _Leaf:
+        is_dict = issubclass(tree[0], dict)
+        for part in tree[1:]:
+            yield from _constants(part[1] if is_dict else part)
 
 
 _plain_trees: dict[int, Any] = {}
@@ -87,10 +136,10 @@ def _plain_tree(n: int) -> Any:
 def _rebuild(tree: Any, tensors: Sequence[Any]) -> Any:
     if type(tree) is _Leaf:
         return tensors[tree.place]
+    if type(tree) is _Constant:
+        return tree.value
     kind = tree[0]
-    if kind is None:
-        return tree[2]
-    if isinstance(kind, type) and issubclass(kind, dict):
+    if issubclass(kind, dict):
         return kind((k, _rebuild(v, tensors)) for k, v in tree[1:])
     parts = [_rebuild(v, tensors) for v in tree[1:]]
     return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
@@ -100,10 +149,10 @@ def _placed(tree: Any, places: list[Any]) -> Any:
     """The same structure with others in the places of its leaves."""
     if type(tree) is _Leaf:
         return places[tree.place]
-    kind = tree[0]
-    if kind is None:
+    if type(tree) is _Constant:
         return tree
-    if isinstance(kind, type) and issubclass(kind, dict):
+    kind = tree[0]
+    if issubclass(kind, dict):
         return (kind, *[(k, _placed(v, places)) for k, v in tree[1:]])
     return (kind, *[_placed(v, places) for v in tree[1:]])
 
@@ -137,221 +186,13 @@ def _refuse_writing(places: frozenset[int]) -> None:
         )
 
 
-# ---- what a function reaches
-
-
-def _globals_of(code: types.CodeType) -> Iterator[str]:
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            yield instruction.argval
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _globals_of(constant)
-
-
-def _names_of(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, str):  # for getattr()
-            yield constant
-        if isinstance(constant, types.CodeType):
-            yield from _names_of(constant)
-
-
-class _Reach:
-    """The variables of a function and of the functions that it calls by name, and the objects behind them."""
-
-    def __init__(self, function: Any, arguments: Any, tensors: tuple[Tensor, ...]) -> None:
-        self.variables: list[tuple[str, Any, Any, Any]] = []  # kind of guard, holder, key, what is there
-        self.parts: list[Any] = []  # modules and optimizers
-        self.tensors: list[Tensor] = []
-        self.seen: set[int] = {id(t) for t in tensors}  # among the arguments: others in each call
-        self.keep: list[Any] = []  # ids stay theirs
-        self.given = {id(t) for t in tensors}
-        self.overlap = False  # is an argument found on another way as well?
-        # Attributes of plain objects: name, and which of the tensors and of the variables it leads to.
-        self.attributes: list[tuple[str, range, range]] = []
-        self.names: set[str] = set()  # that the functions use: of variables, attributes and methods
-        self.spaces: dict[int, Any] = {}  # classes and modules, whose parts are used by name
-        self.chances: list[Any] = []  # generators of Python and numpy
-        self.inside: set[int] = set()  # modules that are part of parts
-        if isinstance(function, types.FunctionType):
-            self.seen.add(id(function))
-            self.keep.append(function)
-            self.function(function, 0)  # one of ours as well
-        else:
-            self.visit(function, 0)
-        self.follow()
-        self.given = set()
-        self.visit(arguments, 0)
-        self.follow()
-        self.structure = self.now()
-
-    def now(self) -> list[tuple[Any, list[Any]]]:
-        """Facts to be compared by value, and objects to be compared by identity."""
-        modes = _core.get_default_dtype(), _autograd._traced, _autograd._anomaly
-        return [([modes, *(t._structure for t in self.tensors)], []), *(part._structure() for part in self.parts)]
-
-    def called(self, part: Any) -> None:
-        """A module that is called, or an optimizer that makes a step, while the step is recorded, however it was found."""
-        if id(part) in self.inside:
-            return
-        parts, tensors = len(self.parts), len(self.tensors)
-        self.visit(part, 0)
-        self.follow()
-        if len(self.tensors) > tensors:
-            self.structure[0][0].extend(t._structure for t in self.tensors[tensors:])
-        self.structure.extend(p._structure() for p in self.parts[parts:])
-
-    def holds(self) -> bool:
-        return all(
-            facts == facts_then
-            and len(objects) == len(then)
-            and all(a is b for a, b in zip(objects, then, strict=True))
-            for (facts, objects), (facts_then, then) in zip(self.now(), self.structure, strict=True)
-        )
-
-    def optimizers(self) -> list[Any]:
-        return [part for part in self.parts if hasattr(part, "param_groups")]
-
-    def shares(self, arguments: tuple[Tensor, ...]) -> bool:
-        """Do arguments lie on memory that the function reaches without them as well?"""
-        if self.overlap:
-            return True
-        unused = {k for name, places, _ in self.attributes if name not in self.names for k in places}
-        found = [t for k, t in enumerate(self.tensors) if k not in unused]
-        for part in self.parts:
-            found += [t for t in part._structure()[1] if isinstance(t, Tensor)]
-        for optimizer in self.optimizers():
-            for state in optimizer.state.values():
-                found += [t for t in state.values() if isinstance(t, Tensor)]
-        found += [t._grad for t in found if t._grad is not None]
-        given = {t._storage_id for t in arguments}
-        return any(t._storage_id in given for t in found)
-
-    def guards(self) -> list[tuple[str, Any, Any, Any]]:
-        """The variables without those of attributes that the functions do not use."""
-        unused = {k for name, _, places in self.attributes if name not in self.names for k in places}
-        return [v for k, v in enumerate(self.variables) if k not in unused]
-
-    def visit(self, value: Any, depth: int) -> None:
-        self.overlap |= id(value) in self.given
-        if isinstance(value, _SIMPLE) or id(value) in self.seen or depth > 8:
-            return
-        self.seen.add(id(value))
-        self.keep.append(value)
-        if isinstance(value, Tensor):
-            self.tensors.append(value)
-        elif isinstance(value, (type, types.ModuleType)):
-            self.space(value)
-        elif isinstance(value, random.Random) or str(type(value).__module__).startswith("numpy.random"):
-            self.chances.append(value)
-        elif hasattr(type(value), "_structure"):
-            self.parts.append(value)
-            self.inside.add(id(value))
-            if hasattr(value, "modules"):
-                for module in value.modules():
-                    self.inside.add(id(module))
-                    self.space(type(module))
-            self.space(type(value))
-            for inner in value._reaches():
-                self.visit(inner, depth + 1)
-        elif isinstance(value, types.FunctionType):
-            if (value.__module__ or "").partition(".")[0] != "trigrad":
-                self.function(value, depth)
-        elif isinstance(value, functools.partial):
-            for inner in (value.func, value.args, value.keywords):
-                self.visit(inner, depth + 1)
-        elif isinstance(value, types.MethodType):
-            self.visit(value.__self__, depth + 1)
-            self.visit(value.__func__, depth + 1)
-        elif isinstance(value, CompiledFunction):
-            self.visit(value.__wrapped__, depth + 1)
-        elif isinstance(value, (list, tuple, set, frozenset, dict)):
-            before = len(self.parts)
-            kind = "item" if isinstance(value, dict) else "element" if isinstance(value, list) else None
-            for key, item in (
-                () if len(value) > 1000 else value.items() if isinstance(value, dict) else enumerate(value)
-            ):
-                if kind is not None and not isinstance(item, _SIMPLE):
-                    self.variables.append((kind, value, key, item))
-                self.visit(item, depth + 1)
-            if len(self.parts) > before and not isinstance(value, tuple):
-                self.variables.append(("length", value, None, len(value)))
-        elif isinstance(getattr(value, "__dict__", None), dict):
-            self.space(type(value))
-            for name, item in value.__dict__.items():
-                if isinstance(item, Tensor) or not isinstance(item, _SIMPLE):
-                    tensors, variables, overlap = len(self.tensors), len(self.variables), self.overlap
-                    self.variables.append(("item", value.__dict__, name, item))
-                    self.visit(item, depth + 1)
-                    places = range(tensors, len(self.tensors)), range(variables, len(self.variables))
-                    self.attributes.append((name, *places))
-                    self.overlap = overlap or (self.overlap and name in self.names)
-        else:
-            self.space(type(value))
-
-    def space(self, value: Any) -> None:
-        """A class or a module: what the functions use of it is looked at when all their names are known."""
-        for one in value.__mro__ if isinstance(value, type) else (value,):
-            if not _is_foreign(str(one.__module__ if isinstance(one, type) else one.__name__)):
-                self.spaces.setdefault(id(one), one)
-
-    def follow(self) -> None:
-        """The functions, variables and objects that are used of classes and modules."""
-        done: set[tuple[int, str]] = set()
-        going = True
-        while going:
-            going = False
-            for space in list(self.spaces.values()):
-                held = vars(space)
-                for name in (self.names | {"__call__", "forward"}) & held.keys():
-                    if (id(space), name) in done:
-                        continue
-                    done.add((id(space), name))
-                    going = True
-                    value = held[name]
-                    if isinstance(space, types.ModuleType) and not isinstance(value, types.ModuleType):
-                        self.variables.append(("item", held, name, value))
-                    elif isinstance(space, type) and isinstance(value, (*_SCALAR, types.FunctionType)):
-                        self.variables.append(("attribute", space, name, value))
-                    if isinstance(value, (staticmethod, classmethod)):
-                        value = value.__func__
-                    elif isinstance(value, property):
-                        value = value.fget
-                    self.visit(value, 0)
-
-    def function(self, f: types.FunctionType, depth: int) -> None:
-        self.names.update(_names_of(f.__code__))
-        for cell in f.__closure__ or ():
-            try:
-                held = cell.cell_contents
-            except ValueError:  # not yet set
-                continue
-            self.variables.append(("cell", cell, None, held))
-            self.visit(held, depth + 1)
-        for name in dict.fromkeys(_globals_of(f.__code__)):
-            if name in f.__globals__:
-                held = f.__globals__[name]
-                if not isinstance(held, types.ModuleType):
-                    self.variables.append(("item", f.__globals__, name, held))
-                self.visit(held, depth + 1)
-        self.variables.append(("code", f, None, f.__code__))
-        self.variables.append(("defaults", f, None, f.__defaults__))
-        if f.__kwdefaults__ is not None:
-            for name, held in f.__kwdefaults__.items():
-                self.variables.append(("item", f.__kwdefaults__, name, held))
-        for held in (*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()):
-            self.visit(held, depth + 1)
-
-
 # ---- one plan
 
 
 class Plan:
     """A program that was recorded, and what it was recorded under. `print` it."""
 
-    def __init__(self, core: _core.Plan, tree: Any, result: Any, reach: _Reach, sources: list[Any]) -> None:
+    def __init__(self, core: _core.Plan, tree: Any, result: Any, reach: Reach, sources: list[Any]) -> None:
         self._written = _NONE  # places of arguments
         self._core, self._tree, self._result, self._reach, self._sources = core, tree, result, reach, sources
         by_generator: dict[int, tuple[Any, list[int]]] = {}
@@ -361,8 +202,8 @@ class Plan:
         self._draws = [by_generator[i] for i in sorted(by_generator)]  # one order of locks for all plans
         # One result of plain arguments, and no random numbers: C++ knows the whole way.
         self._short = result == _Leaf(0) and tree == _plain_tree(len(tree[1]) - 1) and not self._draws
-        for kind, holder, key, value in reach.guards():
-            core.guard(kind, holder, key, value, isinstance(value, _SCALAR))
+        for kind, holder, key, value in reach.variables:
+            core.guard(kind, holder, key, value, isinstance(value, SCALAR))
         live = [source for kind, source, *_ in sources if kind == "numbers"]
         for kind, source, *rest in sources:
             if kind == "numbers":
@@ -374,7 +215,7 @@ class Plan:
             if not any(optimizer is o for o in live):
                 for group in optimizer.param_groups:
                     for name, value in group.items():
-                        core.guard("item", group, name, value, isinstance(value, (*_SCALAR, tuple)))
+                        core.guard("item", group, name, value, isinstance(value, (*SCALAR, tuple)))
 
     def _holds(self, tree: Any, arguments: tuple[Tensor, ...]) -> bool:
         if tree != self._tree or not self._core.matches(arguments):
@@ -545,15 +386,17 @@ class CompiledFunction:
                     "function, or pass x.detach()"
                 )
         args, kwargs = _rebuild(tree, arguments)
-        reach = _Reach(self.__wrapped__, (args, kwargs), arguments)
+        reach = Reach(self.__wrapped__, list(_constants(tree)), arguments)
         chances, optimizers = list(reach.chances), reach.optimizers()
         chance, options = _chance(chances), [o._numbers_now() for o in optimizers]
-        shared, versions = reach.shares(arguments), [t._version for t in arguments]
+        shared, before = reach.shares(arguments), [(t._version, t.requires_grad) for t in arguments]
         recording = _core.Recording(arguments)
-        witness.called = reach.called
+        witness.called, witness.made = reach.called, []
         try:
             only = [self.__wrapped__(*args, **kwargs)]  # so that nothing else holds the graph of the result
             recording.stop()
+            if recording.refused is not None:  # but caught
+                raise RuntimeError(recording.refused)
             if _chance(chances) != chance:
                 raise RuntimeError(
                     "[compile] random numbers of Python or numpy were drawn while a step was recorded, and a replay would "
@@ -565,9 +408,33 @@ class CompiledFunction:
                     "[compile] options of an optimizer changed while its step was recorded (by a scheduler?), and a replay "
                     "would not change them; do that after the compiled step, not inside"
                 )
-            written = frozenset(i for i, t in enumerate(arguments) if t._version != versions[i])
+            if any(
+                s[0] == "numbers" and any(s[1] is o for o in witness.made) and s[1].state for s in recording.sources
+            ):
+                raise RuntimeError(
+                    "[compile] an optimizer that keeps states was made inside of the step, where a replay would not make it "
+                    "anew; make it before the first call"
+                )
+            if reach.moved():
+                raise RuntimeError(
+                    "[compile] an iterator that was made before the step was advanced while it was recorded, and a replay "
+                    "would take the same element for ever; take it outside, and pass it as an argument"
+                )
+            again: list[Any] = []
+            if _flatten((args, kwargs), again) != tree or any(
+                a is not b for a, b in zip(again, arguments, strict=True)
+            ):
+                raise RuntimeError(
+                    "[compile] a list or dict among the arguments was changed while a step was recorded, and a replay would "
+                    "not change it; return what is new instead"
+                )
+            written = frozenset(i for i, t in enumerate(arguments) if t._version != before[i][0])
             _refuse_writing(copied & written)
             plan, result = self._planned(recording, tree, arguments, only, reach, shared)
+            # What the step itself changed and would find otherwise (a count, train() or eval()): it is run by Python each time.
+            stays = all(t.requires_grad == then for t, (_, then) in zip(arguments, before, strict=True))
+            if plan is not None and not (stays and plan._core.guards_hold() and reach.holds()):
+                plan = None
         except BaseException:
             recording.undo()
             for kind, *rest in reversed(recording.sources):
@@ -575,7 +442,7 @@ class CompiledFunction:
                     rest[0]._seed, rest[0]._step = rest[1:]
             raise
         finally:
-            witness.called = None
+            witness.called = witness.made = None
         if plan is not None:
             plan._written = written
             self.plans.insert(0, plan)
@@ -588,22 +455,32 @@ class CompiledFunction:
         tree: Any,
         arguments: tuple[Tensor, ...],
         only: list[Any],
-        reach: _Reach,
+        reach: Reach,
         shared: bool,
     ) -> tuple[Plan | None, Any]:
-        """The plan, if it can be used again (not where arguments are parameters or the like at the same time), and the result as a replay would give it: outside of any graph."""
+        """The plan, if it can be used again (not where arguments are parameters or the like at the same time, or a gradient
+        has a name of its own), and the result as a replay would give it: outside of any graph."""
         found: list[Any] = []
         shape = _flatten(only.pop(), found)
+        if any(isinstance(value, (Iterator, Awaitable)) for value in _constants(shape)):
+            raise RuntimeError(
+                "[compile] the function returns a generator or a coroutine, which a replay cannot make anew; return its elements "
+                "in a list"
+            )
         given = {id(t): i for i, t in enumerate(arguments)}
         memory = {t._storage_id for t in arguments}
         made: list[Tensor] = []
+        places: dict[int, int] = {}  # of tensors among those made
         new: list[Any] = []  # for each leaf what takes its place in the plan's result
         for value in found:
             if id(value) in given:
                 new.append(given[id(value)] - len(arguments))  # counted from the end
-            elif type(value) is Tensor and (recording.made_here(value) or value._storage_id in memory):
-                new.append(len(made))
-                made.append(value.detach())
+            elif type(value) is Tensor and (
+                recording.made_here(value) or value._storage_id in memory or recording.found_gradient(value)
+            ):
+                new.append(places.setdefault(id(value), len(made)))
+                if new[-1] == len(made):
+                    made.append(value.detach())
             else:
                 new.append(value)
         result = _rebuild(shape, [made[n] if type(n) is int and n >= 0 else v for n, v in zip(new, found, strict=True)])
@@ -621,10 +498,13 @@ class CompiledFunction:
         for kind, *rest in sources:
             if kind == "numbers":
                 reach.called(rest[0])
-        if shared or any(s[0] == "once" for s in sources) or reach.shares(arguments):
+        named = any(recording.found_gradient(t) for t in reach.tensors)  # stays when another takes its place as .grad
+        if shared or named or any(s[0] == "once" for s in sources) or reach.shares(arguments):
             return None, result
-        places = [_Leaf(n) if type(n) is int else (None, type(n), n) for n in new]
-        return Plan(recording.finish(made), tree, _placed(shape, places), reach, sources), result
+        leaves = [_Leaf(n) if type(n) is int else _Constant(n, None) for n in new]
+        return Plan(
+            recording.finish(made, [p._core for p in self.plans]), tree, _placed(shape, leaves), reach, sources
+        ), result
 
 
 _compiled: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
@@ -675,17 +555,24 @@ def compile(function: Callable[..., Any]) -> Any:
     and lists, tuples and dicts of them; results are outside of any graph, so backward() belongs inside.
 
     Read at each call: tensors in place (parameters, statistics, states, gradients), the options of optimizers (so schedulers go
-    outside of the function), random generators of trigrad, numbers in variables that the function closes over or finds among
-    its globals.
+    outside of the function), random generators of trigrad. Compared at each call, and recorded anew where they differ: variables
+    that the function and those it calls close over or find among their globals, attributes that they name, elements of lists,
+    dicts, sets, deques (up to 1000 of each) and small arrays of numpy found so, modules, optimizers and their hooks. A step that
+    itself changes what it looks at (`self.n += 1`) stays right by being run by Python each time.
 
-    Arguments lie on memory of their own: a call with a parameter or a state for an argument runs in Python. Copies of what
+    Arguments lie on memory of their own: a call with a parameter or a state for an argument runs in Python. An object of a class
+    of one's own among the arguments is compared as such, so that one made for each call is recorded in each. Copies of what
     compile() returns record anew.
 
-    constant: everything else that Python computed while the step was recorded, such as numbers inside of lists, dicts, arrays
-    of numpy and attributes of objects that are no modules, lists given to trigrad.tensor(), and what a branch decided. What would be wrong
-    if it stayed constant is refused with a remedy where it can be seen: values read from tensors (item(), numpy(), print, if),
-    shapes that depend on values (x[mask]), arrays of numpy that are no arguments, random numbers of Python and numpy,
-    manual_seed(), tensors kept in lists, schedulers inside. A call that raises has changed nothing.
+    constant: everything else that Python computed while the step was recorded, and what a branch decided by it: what comes from
+    the clock, files, other threads, os.environ, globals()["k"] or getattr() by a name that is put together; elements of larger lists and arrays; what
+    is put past a module, as in vars(layer)["p"] = 0.1; functions, classes and numbers of installed packages, other than the one
+    that the function comes from, so a function of trigrad that is replaced. Nor are effects on Python repeated, such as lines
+    printed. What would be wrong if it stayed constant is refused with
+    a remedy where it can be seen: values read from tensors (item(), numpy(), print, if), shapes that depend on values (x[mask]),
+    arrays of numpy that are no arguments, random numbers of Python and numpy, manual_seed(), iterators that the step advances,
+    tensors kept in lists, changes of the lists and dicts among the arguments, optimizers made inside, schedulers inside. A call
+    that raises has changed nothing, but for what Python wrote into objects of its own.
     """
     if not callable(function):
         raise TypeError(f"[compile] got a {type(function).__name__}, expected a function or a module")

@@ -14,9 +14,10 @@ _numbers = itertools.count()
 
 
 class Witness(threading.local):
-    """Who wants to know, on this thread, which modules are called while a step is recorded (_compile.py)."""
+    """What is noticed, on this thread, while a step is recorded (_compile.py)."""
 
-    called: Any = None
+    called: Any = None  # to be told of modules that are called
+    made: list[Any] | None = None  # receives the optimizers that are made
 
 
 witness = Witness()

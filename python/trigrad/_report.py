@@ -100,6 +100,10 @@ def paragraph(text: str) -> Html:
     return Html(f"<p>{_escaped(text)}</p>\n")
 
 
+def preformatted(text: str) -> Html:
+    return Html(f"<pre>{_escaped(text)}</pre>\n")
+
+
 def section(title: str, *parts: str) -> Html:
     return Html(f"<section>\n<h2>{_escaped(title)}</h2>\n{''.join(map(_escaped, parts))}</section>\n")
 

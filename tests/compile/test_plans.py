@@ -146,6 +146,76 @@ def test_plans_go_with_their_function() -> None:
     assert tg._core.memory_stats()["in_use"] < used
 
 
+def test_plans_share_an_arena() -> None:
+    """Plans of one function, of which no two run at a time: as much as the largest needs, whatever the order; and results
+    that are kept stay as they were."""
+    tg.set_num_threads(1)
+    net = NETS["jet 128"]
+    for rows in ([2048, *range(100, 110)], [*range(100, 110), 2048]):
+        step, alone = tg.compile(net.step()), tg.compile(net.step())
+        alone(*net.batch(2048))
+        largest = alone.plans[0].arena_bytes
+        before = tg._core.memory_stats()["in_use"]
+        kept = [step(*net.batch(n)) for n in rows]
+        values = [float(t) for t in kept]
+        assert len(step.plans) == len(rows)
+        assert max(plan.arena_bytes for plan in step.plans) == largest
+        assert sum(plan.arena_bytes for plan in step.plans) > 1.4 * largest
+        assert tg._core.memory_stats()["in_use"] - before < 1.1 * largest + 400_000  # and gradients, results, states
+        for _ in range(2):
+            for n in rows:
+                step(*net.batch(n))
+        assert [float(t) for t in kept] == values
+
+
+def test_shared_arenas_have_the_bits_of_eager_steps() -> None:
+    """Plans in turn, the arena growing between them."""
+    net = NETS["jet 128"]
+    tg.manual_seed(5)
+    eager = net.step()
+    tg.manual_seed(5)
+    compiled = tg.compile(net.step())
+    for rows in (7, 64, 7, 300, 64, 1000, 7, 300, 1001, 64):
+        x, y = net.batch(rows)
+        assert float(eager(x, y)) == float(compiled(x, y))
+        tg.set_num_threads(1 + rows % 3)
+
+
+def test_a_step_that_fails_late_leaves_moments_as_they_were() -> None:
+    """Zeros before the first step, and what they were after some."""
+    net = NETS["jet 128"]
+    model = net.model()
+    optimizer = tg.optim.Adam(model.parameters())
+    fails = [True]
+
+    def step(x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        if fails[0]:
+            raise ValueError("too late")
+        return loss
+
+    def states() -> list[bytes]:
+        every = [*model.parameters(), *(t for state in optimizer.state.values() for t in state.values())]
+        return [t.detach().numpy().tobytes() for t in every]
+
+    compiled = tg.compile(step)
+    for rows in (16, 17):
+        before = states()
+        for _ in range(2):
+            with pytest.raises(ValueError, match="too late"):
+                compiled(*net.batch(rows))
+        after = states()
+        assert after[: len(before)] == before
+        assert not any(any(t) for t in after[len(before) :])  # made by the call that failed: zeros
+        fails[0] = False
+        compiled(*net.batch(rows))
+        assert states() != before
+        fails[0] = True
+
+
 def test_replays_take_no_new_memory() -> None:
     """The results of a replay; kernels that work aside take from what is there."""
     tg.set_num_threads(1)
@@ -154,7 +224,8 @@ def test_replays_take_no_new_memory() -> None:
     x, y = net.batch()
     step(x, y)
     tg._core.empty_cache()
-    step(x, y)
+    for _ in range(2):  # a result is replaced when the next one is there
+        step(x, y)
     before = tg._core.memory_stats()
     for _ in range(50):
         step(x, y)
@@ -165,7 +236,8 @@ def test_replays_take_no_new_memory() -> None:
 
 @pytest.mark.parametrize("name", NETS)
 def test_recording_time(name: str, record: dict[str, str]) -> None:
-    """What the first call takes more than an eager step, and the second more than the third; the best of some."""
+    """What the first call takes more than an eager step, and the second more than the third, is a few eager steps: the best
+    of some, with a wide margin for a busy machine."""
     net = NETS[name]
     x, y = net.batch()
     step = net.step()
@@ -177,9 +249,10 @@ def test_recording_time(name: str, record: dict[str, str]) -> None:
             start = time.perf_counter()
             f(x, y)
             times.append(time.perf_counter() - start)
-        found.append(times[1] - times[0] + max(times[2] - times[3], 0.0))
-    record[f"recording {name}"] = f"{1e3 * min(found):.2f} ms"
-    assert min(found) < 0.02
+        found.append((times[1] - times[0] + max(times[2] - times[3], 0.0), times[0]))
+    recording, eager = (min(column) for column in zip(*found, strict=True))
+    record[f"recording {name}"] = f"{1e3 * recording:.2f} ms"
+    assert recording < 200 * eager
 
 
 @pytest.mark.parametrize("name", NETS)

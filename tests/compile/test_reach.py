@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import functools
 import os
@@ -11,7 +12,7 @@ import signal
 import threading
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -74,13 +75,9 @@ def by_slot(part: Any) -> Any:
     return lambda x: held.part(x)
 
 
-def by_iterator(part: Any) -> Any:
-    def forever() -> Iterator[Any]:
-        while True:
-            yield part
-
-    parts = forever()
-    return lambda x: next(parts)(x)
+def by_deque(part: Any) -> Any:
+    parts = collections.deque([part])
+    return lambda x: parts[0](x)
 
 
 WAYS = [v for k, v in list(globals().items()) if k.startswith("by_")]

@@ -140,9 +140,9 @@ void check_case(const Case<T>& c, const DenseTable<T>& table, const std::string&
 
   std::unique_ptr<T[]> dx(new T[size_t(M * K)]), dw(new T[size_t(N * K)]), db(new T[size_t(N)]),
       p(new T[size_t(M * N)]);
-  table.grad_input({M, N, K, c.dy.get(), N, c.w.get(), K, 1, dx.get(), K});
+  table.grad_input({M, N, K, c.dy.get(), N, c.w.get(), K, 1, dx.get(), K, {}});
   check_same(dx.get(), K, c.dx.data(), M, K, "grad_input" + shape);
-  table.grad_weight({M, N, K, c.dy.get(), N, c.x.get(), K, dw.get(), K, db.get()});
+  table.grad_weight({M, N, K, c.dy.get(), N, c.x.get(), K, dw.get(), K, db.get(), shard_rows(M)});
   check_same(dw.get(), K, c.dw.data(), N, K, "grad_weight" + shape);
   check_same(db.get(), N, c.db.data(), 1, N, "grad_bias" + shape);
 

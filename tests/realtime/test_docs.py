@@ -34,4 +34,4 @@ def test_the_page_runs(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.stderr == ""
     assert sorted(f.name for f in tmp_path.iterdir()) == ["tagger.h", "tagger.tgplan"]
-    assert "C++, hot" in done.stdout
+    assert "C++ library, hot" in done.stdout

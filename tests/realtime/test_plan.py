@@ -109,9 +109,11 @@ def test_the_example_has_the_same_bits(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     decide = str(tmp_path / "decide")
-    for name in ("jet", "ecal", "highway"):
+    for name, precision in (("jet", "float32"), ("ecal", "int8"), ("highway", "int16")):
         plan = tmp_path / f"{name}.tgplan"
-        p = Predictor(build(name))
+        model = build(name)
+        calibration = np.random.default_rng(3).standard_normal((100, Predictor(model).inputs)).astype("f")
+        p = Predictor(model, precision=precision, calibration=calibration)
         p.save(plan)
         x = np.random.default_rng(4).standard_normal((20, p.inputs)).astype("f")
         text = "\n".join(" ".join(map(repr, row.tolist())) for row in x)

@@ -71,6 +71,26 @@ def test_bits_with_threads() -> None:
         assert same_bits(p(x), expected)
 
 
+@pytest.mark.parametrize("isa", _core.available_isas())
+def test_bits_of_answers_that_go_past_the_caches(isa: str) -> None:
+    """From 32 MiB of answers on. None is left out, and nothing beside them is written, wherever they begin."""
+    model = chain(2, 3, 161)
+    _core.set_isa(isa)
+    rows = (8 << 20) // 161 + 43
+    x = events(2, rows)
+    p = Predictor(model, batch=rows)
+    expected = np.concatenate([p(x[i : i + 5000]) for i in range(0, rows, 5000)])
+    room = np.empty(rows * 161 + 32, "f")
+    for threads, begin in ((1, 0), (1, 3), (2, 13)):
+        tg.set_num_threads(threads)
+        room.fill(7)
+        out = room[begin : begin + rows * 161].reshape(rows, 161)
+        p(x, out)
+        assert same_bits(out, expected)
+        assert (room[:begin] == 7).all()
+        assert (room[begin + rows * 161 :] == 7).all()
+
+
 @pytest.mark.parametrize("width", [1, 3, 5, 7, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 97, 129, 193, 400])
 def test_odd_widths(width: int) -> None:
     tg.manual_seed(width)
@@ -305,6 +325,8 @@ def test_other_refusals() -> None:
         Predictor(hooked)
     with pytest.raises(ValueError, match="bytes of activations, expected at most"):
         Predictor(nn.Sequential(nn.Linear(1, 70_000), nn.ReLU(), nn.Linear(70_000, 1)))
+    with pytest.raises(ValueError, match="bytes of activations, expected at most"):
+        Predictor(nn.Linear(1, 70_000), batch=100)
 
 
 # ---- logits and decisions

@@ -13,6 +13,7 @@ using realtime::Kernel, realtime::KernelTable, realtime::Step;
 #include "cpu/rows.inl"
 #include "cpu/softmax_row.inl"
 #include "cpu/weights.inl"
+#include "realtime/lanes.inl"
 #include "realtime/one.inl"
 #include "realtime/tile.inl"
 
@@ -84,6 +85,7 @@ constexpr KernelTable table() {
       copy,
       turn_in,
       turn_out,
+      stream,
   };
   constexpr Pointwise p = pointwise();
   for (int i = 0; i < kPointwiseOps; i++) t.unary[i] = p.unary[i], t.binary[i] = p.binary[i];

@@ -9,10 +9,10 @@ from typing import Any
 import numpy
 
 from trigrad import _core
+from trigrad._core import Predictor
 from trigrad.export import _plan, _source
 from trigrad.export._plan import Array, Plan
 from trigrad.nn.module import Module
-from trigrad.realtime import Predictor
 
 __all__ = ["cpp_header"]
 
@@ -144,16 +144,25 @@ def literal(value: Any) -> str:
     return (s if "." in s or "e" in s else s + ".0") + "f"
 
 
+CPP_TYPE = {
+    "float32": "float",
+    "uint16": "uint16_t",
+    "int8": "int8_t",
+    "int16": "int16_t",
+    "int32": "int32_t",
+}
+
+
 def array(name: str, values: Array) -> str:
-    """float32, or the upper halves of float32."""
-    half = values.dtype == numpy.uint16
-    numbers = [f"{v}" if half else literal(v) for v in values.ravel()]
+    """float32, its upper halves, or integers."""
+    kind = CPP_TYPE[values.dtype.name]
+    numbers = [literal(v) if kind == "float" else f"{v}" for v in values.ravel()]
     lines = [", ".join(numbers[i : i + 12]) for i in range(0, len(numbers), 12)]
-    return (
-        f"alignas(64) inline constexpr {'uint16_t' if half else 'float'} {name}[{len(numbers)}] = {{\n"
-        + ",\n".join(lines)
-        + "};\n"
-    )
+    return f"alignas(64) inline constexpr {kind} {name}[{len(numbers)}] = {{\n" + ",\n".join(lines) + "};\n"
+
+
+HALVES_FROM = 4096  # weights of bfloat16: fewer are in the first cache as float32, and need no widening
+INTEGERS = {"8": "detail::isa::Bytes", "16": "detail::isa::Shorts"}
 
 
 class _Writer:
@@ -166,10 +175,13 @@ class _Writer:
         self.lines: list[str] = []
         self.answer = plan.instructions[-1]["out"]
         partly = {i["out"] for i in plan.instructions if i["code"] in ("copy", "softmax", "log_softmax", "largest")}
-        for value in dict.fromkeys(i["out"] for i in plan.instructions):
+        self.maker = {i["out"]: i for i in plan.instructions}
+        for value, maker in self.maker.items():
             if value != self.answer:
-                room = filled(plan.width[value]) + 16
-                self.lines.append(f"alignas(64) float v{value}[{room}]" + (" = {};" if value in partly else ";"))
+                kind = {"quantize8": "uint8_t", "quantize16": "int16_t"}.get(maker["code"], "float")
+                room = filled(plan.width[value]) + 16 if kind == "float" else -(-plan.width[value] // 64) * 64
+                clear = value in partly or kind != "float"
+                self.lines.append(f"alignas(64) {kind} v{value}[{room}]" + (" = {};" if clear else ";"))
         for k, instruction in enumerate(plan.instructions):
             self.add(k, instruction)
 
@@ -203,16 +215,29 @@ class _Writer:
             w, bias = constants
             assert w is not None
             column = N == 1 and chains(K, N) == 4
-            packed = w[0] if column else numpy.zeros((K, filled(N)), "f")
-            start = numpy.zeros(filled(N), "f")
-            if not column:
+            if w.dtype == numpy.uint16 and (column or w.size <= HALVES_FROM):
+                w = (w.astype("<u4") << 16).view("<f4")
+            if column:
+                packed = w[0]
+            else:
+                packed = numpy.zeros((K, filled(N)), w.dtype)
                 packed[:, :N] = w.T
+            start = numpy.zeros(filled(N), "f")
             if bias is not None:
                 start[:N] = bias[0]
-            if not column and len(plan.header["constants"][i["constants"][0]]) == 3:
-                packed = (packed.view("<u4") >> 16).astype("<u2")
             relu = "true" if i.get("relu") else "false"
             call = f"dense<{K}, {N}, {relu}, {exact}>({a}, {self.keep(packed)}, {self.keep(start)}, {out})"
+        elif code in ("quantize8", "quantize16"):
+            packed = numpy.zeros((2, filled(N)), "f")
+            for row, c in zip(packed, constants, strict=True):
+                assert c is not None
+                row[:N] = c[0]
+            low, high = map(literal, plan.parameters[k])
+            made = f"quantize<{INTEGERS[code[8:]]}, {N}>({a}, {self.keep(packed)}, {low}, {high}, {out})"
+            self.lines.append(f"const auto nan{i['out']} = detail::isa::{made};")
+            return
+        elif code in ("dense8", "dense16"):
+            call = self.integer_dense(i, constants, a, out, exact)
         elif code == "unary":
             p, q = map(literal, plan.parameters[k])
             call = f"unary<{sizes}, {self.function(i['function'])}>({a}, {out}, {p}, {q})"
@@ -236,11 +261,37 @@ class _Writer:
             call = f"copy<{count}, {reads_event}, {exact}>({a} + {i['a_offset']}, {out} + {i['out_offset']})"
         self.lines.append(f"detail::isa::{call};")
 
+    def integer_dense(self, i: dict[str, Any], constants: list[Array | None], a: str, out: str, exact: str) -> str:
+        """The sums start at -(w zero); weights lie in groups of as many as fill 32 bits."""
+        w, bias, scale = constants
+        assert w is not None
+        assert scale is not None
+        zero = self.plan.constants[self.maker[i["a"]]["constants"][1]][0]
+        (N, K), terms = w.shape, 4 // w.itemsize
+        column = N == 1 and K >= 64
+        rows = -(-K // 64) * 64 if column else -(-K // terms) * terms
+        packed = numpy.zeros((rows // terms, 1 if column else filled(N), terms), w.dtype)
+        whole = numpy.zeros((N, rows), w.dtype)
+        whole[:, :K] = w
+        packed[:, :N] = whole.reshape(N, -1, terms).transpose(1, 0, 2)
+        room = 1 if column else filled(N)
+        start, c = numpy.zeros(room, "<i4"), numpy.zeros((2, room), "f")
+        start[:N] = -(w.astype("i8") @ zero.astype("i8"))
+        c[0, :N] = scale[0]
+        if bias is not None:
+            c[1, :N] = bias[0]
+        relu = "true" if i.get("relu") else "false"
+        sizes = f"{K}, {relu}" if column else f"{K}, {N}, {relu}"
+        arrays = ", ".join(map(self.keep, (packed, start, c)))
+        function = "integer_column" if column else "integer_dense"
+        return f"{function}<{INTEGERS[i['code'][5:]]}, {sizes}, {exact}>({a}, nan{i['a']}, {arrays}, {out})"
+
 
 def _digest(arrays: list[tuple[str, Array]]) -> int:
     h = 0xCBF29CE484222325
     for _, values in arrays:
-        for word in values.ravel().view("<u2" if values.dtype == numpy.uint16 else "<u4").tolist():
+        words = values.ravel().view("<u4") if values.dtype == numpy.float32 else values.ravel().astype("i8")
+        for word in (words & 0xFFFFFFFF).tolist():
             h = (h ^ word) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
     return h
 
@@ -290,9 +341,9 @@ inline constexpr uint32_t test_x[{events} * inputs] = {{
 {x}}};
 inline constexpr uint32_t test_y[{events} * outputs] = {{
 {y}}};
-template <int n>
-static inline uint64_t digest(const uint16_t (&numbers)[n], uint64_t h) {{
-  for (int i = 0; i < n; i++) h = (h ^ numbers[i]) * 0x100000001b3u;
+template <class Integer, int n>
+static inline uint64_t digest(const Integer (&numbers)[n], uint64_t h) {{
+  for (int i = 0; i < n; i++) h = (h ^ uint32_t(numbers[i])) * 0x100000001b3u;
   return h;
 }}
 template <int n>

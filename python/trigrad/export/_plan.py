@@ -12,6 +12,7 @@ import numpy
 __all__ = ["Plan", "read"]
 
 Array: TypeAlias = "numpy.ndarray[Any, Any]"
+STORAGE = {"float32": "<f4", "bfloat16": "<u2", "int8": "<i1", "int16": "<i2"}
 
 
 @dataclass
@@ -20,7 +21,7 @@ class Plan:
 
     header: dict[str, Any]
     parameters: Array
-    constants: list[Array]
+    constants: list[Array]  # as they are stored: bfloat16 as the upper halves of float32
     x: Array  # of the self test: (rows, inputs)
     y: Array
 
@@ -43,15 +44,15 @@ def read(content: bytes) -> Plan:
     header = json.loads(content[32 : 32 + length])
     place = 32 + length
 
-    def numbers(rows: int, columns: int) -> Array:
+    def numbers(rows: int, columns: int, storage: str = "float32") -> Array:
         nonlocal place
-        found = numpy.frombuffer(content, "<f4", rows * columns, place).reshape(rows, columns)
+        found = numpy.frombuffer(content, STORAGE[storage], rows * columns, place).reshape(rows, columns)
         place += -(-found.nbytes // 64) * 64
         return found
 
     width, instructions = header["width"], header["instructions"]
     parameters = numbers(len(instructions), 2)
-    constants = [numbers(*shape[:2]) for shape in header["constants"]]
+    constants = [numbers(*described) for described in header["constants"]]
     events = header["self_test"]
     return Plan(
         header, parameters, constants, numbers(events, width[0]), numbers(events, width[instructions[-1]["out"]])

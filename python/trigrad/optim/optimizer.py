@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from trigrad import _core
 from trigrad._core import Tensor
 from trigrad._creation import tensor, zeros_like
-from trigrad._hooks import RemovableHandle
+from trigrad._hooks import RemovableHandle, witness
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 
@@ -143,6 +143,8 @@ class Optimizer:
             self.add_param_group(group)
 
     def _start_hooks(self) -> None:
+        if witness.made is not None:
+            witness.made.append(self)
         self._stepped = False
         self._step_pre_hooks: Hooks = OrderedDict()
         self._step_post_hooks: Hooks = OrderedDict()
@@ -427,7 +429,8 @@ class Optimizer:
 
     def _reaches(self) -> list[Any]:
         """What else a step may call."""
-        return [type(self).step]
+        hooks = (_pre_hooks, self._step_pre_hooks, self._step_post_hooks, _post_hooks)
+        return [type(self).step, *(hook for table in hooks for hook in table.values())]
 
     def _guards(self, group: Group) -> Iterator[tuple[str, Any, Any, Any]]:
         """(kind, holder, key, what must be there) for a step of this group to overwrite the tensors that were recorded."""

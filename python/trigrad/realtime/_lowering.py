@@ -9,22 +9,20 @@ import numpy
 
 from trigrad import nn
 from trigrad._core import Tensor, float32
-from trigrad._creation import tensor
 from trigrad.nn.module import Module
 from trigrad.realtime._scaler import Scaler
 
 __all__ = ["lower"]
 
 Array: TypeAlias = "numpy.ndarray[Any, Any]"
-Precision: TypeAlias = Literal["float32", "bfloat16"]
+Precision: TypeAlias = Literal["float32", "bfloat16", "int16", "int8"]
 
 
 class Program:
     """The instructions so far. A value is a number: the place of its width in `width`; 0 is the event."""
 
-    def __init__(self, features: int, precision: Precision) -> None:
+    def __init__(self, features: int) -> None:
         self.width = [features]
-        self.precision = precision
         self.instructions: list[dict[str, Any]] = []
         self.refuse_nan = False
         self._now: dict[int, int] = {}  # a value that was overwritten in place -> what it is since
@@ -87,9 +85,6 @@ def _linear(program: Program, layer: Any, name: str, value: int) -> int:
     _expect(program, layer, name, value, layer.in_features)
     bias = None if layer.bias is None else _numbers(layer.bias, f"{name}.bias")
     weight = _numbers(layer.weight, f"{name}.weight")
-    if program.precision == "bfloat16":
-        weight = _numbers(tensor(weight).bfloat16().float(), name)
-        return program.add("dense", value, layer.out_features, constants=[weight, bias], bfloat16=True)
     return program.add("dense", value, layer.out_features, constants=[weight, bias])
 
 
@@ -278,6 +273,7 @@ def lower(
     batch: int = 1,
     precision: Precision = "float32",
     *,
+    calibration: Array | Tensor | None = None,
     raw_logits: bool = False,
     scaler: Scaler | None = None,
     inputs: int | None = None,
@@ -287,14 +283,12 @@ def lower(
     """The program of the model in evaluation, and the options of its predictor."""
     if not isinstance(model, Module):
         raise TypeError(f"[Predictor] got a {type(model).__name__}, expected a model: a trigrad.nn.Module")
-    if precision not in ("float32", "bfloat16"):
-        raise ValueError(f"[Predictor] precision is {precision!r}, expected 'float32' or 'bfloat16'")
     if isinstance(batch, bool) or not isinstance(batch, int):
         raise TypeError(f"[Predictor] batch is a {type(batch).__name__}, expected an int: the most rows of a call")
     found = _features(model) if inputs is None else inputs
     if found is None:
         raise ValueError("[Predictor] no layer says how many features an event has; say inputs=n")
-    program = Program(found, precision)
+    program = Program(found)
     value = 0
     if scaler is not None:
         program.refuse_nan = scaler.nan == "refuse"
@@ -308,8 +302,25 @@ def lower(
         raise ValueError("[Predictor] the model does nothing, expected at least one layer")
     if program.instructions[-1]["out"] != value:
         program.add("copy", value, program.width[value], a_offset=0, out_offset=0, count=program.width[value])
-    options = {"batch": batch, "flush_denormals": flush_denormals, "lock_memory": lock_memory}
+    options = {
+        "batch": batch,
+        "flush_denormals": flush_denormals,
+        "lock_memory": lock_memory,
+        "precision": precision,
+        "calibration": None if calibration is None else _events(calibration, found),
+    }
     return program.description(), options
+
+
+def _events(calibration: Array | Tensor, features: int) -> Array:
+    given = calibration.detach().numpy() if isinstance(calibration, Tensor) else numpy.asarray(calibration)
+    if given.ndim != 2 or given.shape[1] != features or len(given) == 0:
+        raise ValueError(
+            f"[Predictor] calibration has shape {given.shape}, expected typical events as rows: (N, {features}), N > 0"
+        )
+    if given.dtype.kind not in "fiu":
+        raise TypeError(f"[Predictor] calibration has dtype {given.dtype}, expected numbers")
+    return numpy.ascontiguousarray(given, dtype=numpy.float32)
 
 
 def _without_last(program: Program, value: int) -> int:

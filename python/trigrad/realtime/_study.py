@@ -3,172 +3,171 @@
 from __future__ import annotations
 
 import hashlib
-import html
-import json
 import math
 import os
-import platform
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy
 
-from trigrad import _core, metrics
+from trigrad import _core, _report, metrics
 from trigrad._autograd import no_grad
 from trigrad._core import Predictor, Tensor
+from trigrad._report import Curve, Mark
+from trigrad.export import _plan
+from trigrad.metrics import WorkingPoint
 from trigrad.nn.module import Module
+from trigrad.realtime import _latency, _timing
+from trigrad.realtime._latency import Latency
+from trigrad.realtime._peers import one_thread, peers
+from trigrad.realtime._timing import Call, Unavailable
 
-__all__ = ["Study", "study"]
+__all__ = ["Decisions", "Study", "study"]
 
 Array: TypeAlias = "numpy.ndarray[Any, Any]"
 
-CONDITIONS = {
-    "C++, hot": "hot",
-    "C++, after 256 KiB of other data": "l1",
-    "C++, after 8 MiB of other data": "l2",
-    "C++, weights in memory": "memory",
-    "C++, after 100 µs asleep": "idle",
-}
-QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
-CALLS_FOR = {"p99.9": 100_000, "p99.99": 1_000_000}  # fewer calls say nothing about so rare ones
+EVENT_BYTES = 16 << 10  # the events of one-event calls stay in the nearest cache
+CURVE_POINTS = 500  # of a ROC curve that is kept
 
 
-def _summary(times: Array) -> dict[str, float | None]:
-    made: dict[str, float | None] = {"calls": float(len(times))}
-    for name, q in QUANTILES.items():
-        made[name] = float(numpy.quantile(times, q)) if len(times) >= CALLS_FOR.get(name, 0) else None
-    return {**made, "max": float(times.max())}
+@dataclass(frozen=True)
+class Decisions:
+    """How well the model decides, by labels: its ROC curve, and where to cut for a trigger rate."""
 
-
-def _histogram(times: Array) -> tuple[list[float], list[int]]:
-    """Ten bins per decade."""
-    lowest, highest = max(float(times.min()), 1.0), float(times.max()) * 1.001 + 1
-    edges = 10 ** (numpy.arange(math.floor(10 * math.log10(lowest)), math.ceil(10 * math.log10(highest)) + 1) / 10)
-    return edges.tolist(), numpy.histogram(numpy.maximum(times, 1.0), edges)[0].tolist()
-
-
-@dataclass
-class Study:
-    """What was measured: nanoseconds per call, events per second, decisions. Prints as tables."""
-
-    provenance: dict[str, Any]
-    latency: dict[str, dict[str, float | None]]
-    histograms: dict[str, tuple[list[float], list[int]]]
-    throughput: dict[int, float]
-    decisions: dict[str, Any] = field(default_factory=dict)
+    auc: float
+    input_rate_khz: float
+    background_efficiency: list[float]
+    signal_efficiency: list[float]
+    point: WorkingPoint | None
+    """at the trigger rate that was asked for"""
 
     def __str__(self) -> str:
-        head = ["calls", *QUANTILES, "max"]
-        width = max(map(len, self.latency))
-        lines = [f"{'ns per call':<{width}}" + "".join(f"{h:>12}" for h in head)]
-        for name, row in self.latency.items():
-            cells = ("" if row[h] is None else f"{row[h]:,.0f}" for h in head)
-            lines.append(f"{name:<{width}}" + "".join(f"{c:>12}" for c in cells))
-        lines += ["", "rows of a call   events/s"]
-        lines += [f"{rows:>14,}   {rate:,.0f}" for rows, rate in self.throughput.items()]
-        lines += [f"{name}: {value}" for name, value in self.decisions.items()]
-        return "\n".join(lines)
+        point = "" if self.point is None else f"\n{self.point}"
+        return f"AUC                    {self.auc:.5g}{point}"
+
+    def values(self) -> dict[str, Any]:
+        """All numbers, for JSON: none where a threshold is infinite."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return [plain(v) for v in value]
+            return value if math.isfinite(value) else None
+
+        found = {name: value for name, value in vars(self).items() if name != "point"}
+        if self.point is not None:
+            names = (*self.point._fields, "rate_khz", "rate_interval_khz")
+            found["working_point"] = {name: plain(getattr(self.point, name)) for name in names}
+        return found
+
+    def picture(self) -> _report.Html:
+        """The signal's efficiency over the trigger's rate."""
+        rates = self.input_rate_khz * numpy.asarray(self.background_efficiency)
+        marks = [] if self.point is None else [Mark("trigger", x=self.point.rate_khz)]
+        curve = Curve("ROC", rates, self.signal_efficiency)
+        return _report.chart([curve], x="trigger rate, kHz", y="signal efficiency", log_x=True, marks=marks)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was measured. Prints as tables; `to_json` and `to_html` write it whole."""
+
+    provenance: dict[str, Any]
+    latencies: list[Latency]
+    """single calls, nanoseconds"""
+    throughput: dict[str, dict[int, float]]
+    """by who computes, events per second by the number of rows of a call"""
+    floor: dict[str, float]
+    """what this machine allows, and the least time of an event that follows"""
+    missing: dict[str, str]
+    """what could not be measured here, and why"""
+    decisions: Decisions | None = None
+
+    def _rates(self) -> tuple[list[str], list[list[object]]]:
+        rows = sorted({n for rates in self.throughput.values() for n in rates})
+        return ["rows of a call", *self.throughput], [[n, *(r[n] for r in self.throughput.values())] for n in rows]
+
+    def __str__(self) -> str:
+        head, rates = self._rates()
+        width = max(map(len, head)) + 2
+        table = ["".join(str(c).rjust(width) for c in head)]
+        table += ["".join(_report.number(c).rjust(width) for c in row) for row in rates]
+        model = {k: v for k, v in self.provenance["model"].items() if not isinstance(v, str)}
+        parts = [
+            _latency.text(self.latencies),
+            "\n".join(["events per second", *table]),
+            "\n".join(f"{_report.number(v):>10}  {name}" for name, v in {**model, **self.floor}.items()),
+            "\n".join(f"not measured: {name}: {why}" for name, why in self.missing.items()),
+            "" if self.decisions is None else str(self.decisions),
+        ]
+        return "\n\n".join(filter(None, parts))
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """All of it; written to `path` if there is one."""
-        text = json.dumps(self.__dict__, indent=1)
+        text = _latency.document(
+            self.latencies,
+            self.provenance,
+            throughput=self.throughput,
+            floor=self.floor,
+            missing=self.missing,
+            decisions=None if self.decisions is None else self.decisions.values(),
+        )
         if path is not None:
-            Path(path).write_text(text + "\n")
+            Path(path).write_text(text)
         return text
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """One page that needs nothing else."""
-        pictures = "".join(f"<h3>{html.escape(n)}</h3>{_picture(*h)}" for n, h in self.histograms.items())
-        facts = "".join(f"<tr><td>{html.escape(k)}<td>{html.escape(str(v))}" for k, v in self.provenance.items())
-        Path(path).write_text(
-            f"<!doctype html><meta charset=utf-8><title>Latency</title><style>{STYLE}</style><h1>Latency</h1>"
-            f"<pre>{html.escape(str(self))}</pre>{pictures}<h2>Where and how</h2><table>{facts}</table>\n"
-        )
-
-
-STYLE = "body{font:14px sans-serif;margin:2em;max-width:60em}td{padding-right:2em}rect{fill:#36c}text{font-size:11px}"
-
-
-def _picture(edges: list[float], counts: list[int]) -> str:
-    """Counts on a logarithmic scale over nanoseconds on another."""
-    height, top, step = 120, max(math.log10(1 + max(counts)), 1.0), 14
-    bars = "".join(
-        f"<rect x={i * step} y={height - h:.1f} width={step - 1} height={h:.1f}><title>{edges[i]:.0f} to {edges[i + 1]:.0f} ns: "
-        f"{n}</title></rect>"
-        for i, n in enumerate(counts)
-        if (h := height * math.log10(1 + n) / top) > 0
-    )
-    marks = "".join(
-        f"<text x={i * step} y={height + 14}>{e:.0f} ns</text>"
-        for i, e in enumerate(edges)
-        if abs(math.log10(e) % 1) < 1e-6
-    )
-    return f"<svg width={len(edges) * step + 60} height={height + 20}>{bars}{marks}</svg>"
-
-
-def _python_calls(call: Callable[[Array], Any], x: Array, seconds: float, most: int) -> Array:
-    """Each call from Python by itself, the clock's own cost taken off."""
-    clock = time.perf_counter_ns
-    empty = sorted(-clock() + clock() for _ in range(1001))[500]
-    times: list[int] = []
-    rows, end = list(x), time.perf_counter() + seconds
-    while time.perf_counter() < end and len(times) < most:
-        for row in rows:
-            begin = clock()
-            call(row)
-            times.append(clock() - begin - empty)
-    return numpy.maximum(numpy.array(times, numpy.float32), 0)
-
-
-def _peers(model: Module | None, x: Array) -> dict[str, Callable[[Array], Any]]:
-    """The same model elsewhere: trigrad's eager call."""
-    if model is None:
-        return {}
-
-    def eager(row: Array) -> Any:
-        with no_grad():
-            return model(_core.from_numpy(row[None]))
-
-    return {"Python, the eager model": eager}
-
-
-def _provenance(p: Predictor, x: Array, seed: int) -> dict[str, Any]:
-    clock, step = p._clock()
-    cpu = platform.processor()
-    try:
-        names = [
-            line.split(":", 1)[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
+        ours = [each for each in self.latencies if each.name.startswith("C++ library")]
+        hot = [each for each in self.latencies if each.name.endswith(", hot") or each.name.startswith("Python")]
+        model = {**self.provenance["model"], **self.floor}
+        parts = [
+            _report.section(
+                "One event",
+                _latency.table(self.latencies),
+                _report.figure(_latency.picture(ours), "The library in C++: hot, with evicted caches, after sleep."),
+                _report.figure(_latency.picture(hot), "Everyone, hot."),
+            ),
+            _report.section("Many events per call", _report.table(*self._rates(), "Events per second")),
+            _report.section("What the machine allows", _report.paragraph(EXPLAINED), _report.listing(model)),
         ]
-        cpu = names[0] if names else cpu
-    except OSError:
-        pass
-    build = _core.build_info()
-    return {
-        "model (sha256 of its plan)": hashlib.sha256(p.to_bytes()).hexdigest(),
-        "inputs": p.inputs,
-        "outputs": p.outputs,
-        "multiply-adds of an event": p.multiply_adds,
-        "bytes of packed weights": p.nbytes,
-        "bytes of stack": p.stack_bytes,
-        "instruction set": p.isa,
-        "processor": cpu,
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "numpy": numpy.__version__,
-        "trigrad": build["version"],
-        "arithmetic version": build["arithmetic_version"],
-        "compiler": build["compiler"],
-        "clock": f"{clock}, steps of {step:.1f} ns",
-        "events": len(x),
-        "seed": seed,
-        "threads": build["num_threads"],
-        "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
+        if self.missing:
+            parts.append(_report.section("Not measured", _report.listing(self.missing)))
+        if self.decisions is not None:
+            told, picture = _report.preformatted(str(self.decisions)), _report.figure(self.decisions.picture())
+            parts.append(_report.section("Decisions", told, picture))
+        parts.append(_report.section("Where and how", _report.listing(self.provenance)))
+        Path(path).write_text(_report.page("Latency", *parts))
+
+
+EXPLAINED = (
+    "An event takes no less than the longest of three times: all its multiply-adds at the rate that this instruction set "
+    "reaches with everything in registers; its weights loaded once from the cache in which they fit; the multiply-adds of "
+    "which each waits for the one before, layer after layer. Small models are bound by the last, wide ones by the first two."
+)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _provenance(p: Predictor, content: bytes, multiply_adds: int, x: Array, seed: int) -> dict[str, Any]:
+    clock, step, _ = _core.clock_of_calls()
+    return _report.provenance(
+        seed=seed,
+        model={
+            "sha256 of its plan": _hash(content),
+            "inputs": p.inputs,
+            "outputs": p.outputs,
+            "instruction set": p.isa,
+            "bytes of weights": p.nbytes,
+            "bytes of stack": p.stack_bytes,
+            "floating-point operations of an event": 2 * multiply_adds,
+        },
+        clock=f"{clock}, steps of {step:.3g} ns; from Python perf_counter_ns",
+        events={"number": len(x), "sha256": _hash(x.tobytes())},
+    )
 
 
 def study(
@@ -178,83 +177,153 @@ def study(
     *,
     seconds: float = 1.0,
     batches: tuple[int, ...] = (1, 16, 64, 1024, 16384),
-    trigger_rate: float | None = None,
-    input_rate: float = 40e6,
+    trigger_rate_khz: float | None = None,
+    input_rate_khz: float = 40_000.0,
+    output: int | None = None,
+    sample_weight: Array | Tensor | None = None,
+    header: bool = True,
+    others: bool = True,
     seed: int = 0,
     **options: Any,
 ) -> Study:
-    """Measure the model, or a predictor of it, on the events X (N, features): every condition for about `seconds`. With labels
-    `y` (1 for signal) and one output also its ROC, and at `trigger_rate` (Hz, out of `input_rate`) the threshold with its
-    uncertainty and the efficiency. `options` are Predictor's. Pin the process to a quiet core for figures that mean something.
+    """Measure a model, or a predictor, on the events X (N, features): each row of the table for about `seconds`.
+
+    Single calls are timed one by one: the predictor in C++ with everything in the nearest cache, with the caches filled with
+    other data, with weights and event in memory, after sleep; its exported header, compiled here if there is a compiler
+    (`header=False`: not); calls from Python; the eager model; NumPy, PyTorch and ONNX Runtime if they are installed
+    (`others=False`: not). What cannot be measured is named in `missing`. Throughput is that of one
+    thread, and of trigrad's own on as many as it has.
+
+    With labels `y` (N,), 1 for signal, also the ROC curve of the one output, or of `output`; and at a trigger rate out of
+    `input_rate_khz` the threshold with its uncertainty and the signal's efficiency (see `trigrad.metrics.working_point`).
+
+    `seed` chooses which events are timed; `options` are Predictor's. For figures that mean something leave the machine alone.
 
     >>> import numpy as np, trigrad as tg
-    >>> found = tg.realtime.study(tg.nn.Linear(4, 1), np.zeros((10, 4), "float32"), seconds=0.01, batches=(1, 16))
-    >>> sorted(found.throughput), "median" in str(found)
-    ([1, 16], True)
+    >>> x = np.zeros((10, 4), "float32")
+    >>> found = tg.realtime.study(tg.nn.Linear(4, 1), x, seconds=0.01, batches=(1, 16), header=False, others=False)
+    >>> found.latencies[0].name, sorted(found.throughput["trigrad"]), "median" in str(found)
+    ('C++ library, hot', [1, 16], True)
     """
     x = numpy.ascontiguousarray(X.numpy() if isinstance(X, Tensor) else X, dtype=numpy.float32)
     if x.ndim != 2 or len(x) == 0:
         raise ValueError(f"[study] X has shape {x.shape}, expected events as rows: (N, features)")
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise ValueError(f"[study] seconds is {seconds}, expected more than 0")
+    if isinstance(model, Predictor) and options:
+        raise ValueError(f"[study] got {', '.join(options)} with a Predictor, which is made already")
     one = model if isinstance(model, Predictor) else Predictor(model, **options)
-    order = numpy.random.default_rng(seed).permutation(len(x))[:4096]
-    events = numpy.ascontiguousarray(x[order])
+    content = one.to_bytes()
+    decisions = None
+    if y is not None:
+        decisions = _decisions(_scores(content, x, output), y, sample_weight, trigger_rate_khz, input_rate_khz)
+    some = max(1, min(len(x), EVENT_BYTES // (4 * one.inputs)))
+    events = numpy.ascontiguousarray(x[numpy.random.default_rng(seed).permutation(len(x))[:some]])
+
+    missing: dict[str, str] = {}
+    calls: dict[str, Call] = {}
+    if others:
+        calls, missing = peers(content, events, _answers(content, events))
+    threads = _core.get_num_threads()
+    clock, step, flushes = _core.clock_of_calls()
+    conditions = _timing.conditions()
+    if not flushes:
+        missing["from memory"] = f"{clock} is all that this processor offers: nothing flushes its caches"
+    latencies = [_timing.compiled_calls(f"C++ library, {c.name}", one, events, seconds, c, step) for c in conditions]
+    if header:
+        try:
+            function = _timing.header_function(one)
+        except Unavailable as error:
+            missing["C++ header"] = str(error)
+        else:
+            _timing.header_agrees(function, one, events)
+            there = [c for c in conditions if not c.flush or function.memory]
+            latencies += [
+                _timing.compiled_calls(f"C++ header, {c.name}", function, events, seconds, c, step) for c in there
+            ]
     out = numpy.empty(one.outputs, numpy.float32)
-    times: dict[str, Array] = {}
-    for name, before in CONDITIONS.items():
-        trial = one._time_calls(events, 64, before)
-        spent = 100e-6 if before == "idle" else 0.0
-        begin = time.perf_counter()
-        one._time_calls(events, 64, before)
-        each = max((time.perf_counter() - begin) / 164, float(numpy.median(trial)) * 1e-9, spent)
-        times[name] = one._time_calls(events, int(min(max(seconds / each, 64), 2_000_000)), before)
-    times["Python, p(x, out)"] = _python_calls(lambda row: one(row, out), events, seconds, 2_000_000)
-    times["Python, p(x)"] = _python_calls(one, events, seconds, 2_000_000)
-    for name, call in _peers(model if isinstance(model, Module) else None, events).items():
-        times[name] = _python_calls(call, events, seconds, 2_000_000)
+    latencies.append(_timing.python_calls("Python, p(x, out)", lambda row: one(row, out), events, seconds))
+    latencies.append(_timing.python_calls("Python, p(x)", one, events, seconds))
+    if one.outputs == 1 or output is not None:
+        cut = 0.5 if decisions is None or decisions.point is None else decisions.point.threshold
+        latencies.append(
+            _timing.python_calls(
+                "Python, p.decide(x, cut)", lambda row: one.decide(row, cut, output or 0), events, seconds
+            )
+        )
+    if isinstance(model, Module):
+        latencies.append(_timing.python_calls("Python, the eager model", _eager(model), events[:, None], seconds))
+    with one_thread(bool(calls)):
+        for name, call in calls.items():
+            latencies.append(_timing.python_calls(f"Python, {name}", call, events[:, None], seconds))
+        throughput = _throughput(content, calls, x, batches, seconds)
+    if threads > 1:
+        throughput[f"trigrad, {threads} threads"] = _throughput(content, {}, x, batches, seconds)["trigrad"]
+    empty = _timing.compiled_calls("an empty call", None, events, min(seconds, 0.1), conditions[0], step)
+    work = _timing.multiply_adds(_plan.read(content))
     return Study(
-        _provenance(one, x, seed),
-        {name: _summary(t) for name, t in times.items()},
-        {name: _histogram(t) for name, t in times.items()},
-        _throughput(one, x, batches, seconds),
-        {} if y is None else _decisions(one, x, y, trigger_rate, input_rate),
+        _provenance(one, content, work, x, seed),
+        latencies,
+        throughput,
+        _timing.floor(one, work, empty),
+        missing,
+        decisions,
     )
 
 
-def _throughput(one: Predictor, x: Array, batches: tuple[int, ...], seconds: float) -> dict[int, float]:
-    """Events per second by the number of rows in a call: the median of nine turns."""
-    content, found = one.to_bytes(), {}
+def _eager(model: Module) -> Call:
+    def call(event: Array) -> Any:
+        with no_grad():
+            return model(_core.from_numpy(event))
+
+    return call
+
+
+def _answers(content: bytes, x: Array) -> Array:
+    """Of all events: (N, outputs)."""
+    many = Predictor.from_bytes(content, min(len(x), 262_144))
+    return numpy.concatenate([many(x[i : i + many.batch]) for i in range(0, len(x), many.batch)])
+
+
+def _throughput(
+    content: bytes, calls: dict[str, Call], x: Array, batches: tuple[int, ...], seconds: float
+) -> dict[str, dict[int, float]]:
+    """Events per second of the predictor and of others."""
+    found: dict[str, dict[int, float]] = {name: {} for name in ("trigrad", *calls)}
     for rows in batches:
-        many = Predictor.from_bytes(content, rows)
-        events = numpy.resize(x, (rows, x.shape[1]))
-        out = many(events)
-        turns = []
-        for _ in range(9):
-            calls, begin = 0, time.perf_counter()
-            while (spent := time.perf_counter() - begin) < seconds / 9 or calls == 0:
-                many(events, out)
-                calls += 1
-            turns.append(calls * rows / spent)
-        found[rows] = float(numpy.median(turns))
+        many, events = Predictor.from_bytes(content, rows), numpy.resize(x, (rows, x.shape[1]))
+        everyone: dict[str, Call] = {"trigrad": partial(many, out=many(events)), **calls}
+        for name, call in everyone.items():
+            found[name][rows] = _timing.rate(call, events, seconds)
     return found
+
+
+def _scores(content: bytes, x: Array, output: int | None) -> Array:
+    answers = _answers(content, x)
+    if output is None and answers.shape[1] != 1:
+        raise ValueError(
+            f"[study] the model has {answers.shape[1]} outputs; say which one is the score of the labels y: output=k"
+        )
+    return answers[:, output or 0]
 
 
 def _decisions(
-    one: Predictor, x: Array, y: Array | Tensor, trigger_rate: float | None, input_rate: float
-) -> dict[str, Any]:
-    if one.outputs != 1:
-        raise ValueError(f"[study] the model has {one.outputs} outputs; labels y need a model with one score")
-    many = Predictor.from_bytes(one.to_bytes(), min(len(x), 262_144))
-    score = numpy.concatenate([many(x[i : i + many.batch])[:, 0] for i in range(0, len(x), many.batch)])
-    curve = metrics.roc(score, y)
-    found: dict[str, Any] = {"AUC": curve.auc, "AUC error": curve.auc_error}
-    if trigger_rate is not None:
-        at = metrics.efficiency_at_rate(score, y, trigger_rate, input_rate)
-        found |= {
-            "trigger rate, kHz": at.rate / 1e3,
-            "input rate, kHz": input_rate / 1e3,
-            "threshold": at.threshold,
-            "threshold interval": [at.threshold_low, at.threshold_high],
-            "signal efficiency": at.signal.value,
-            "signal efficiency interval": [at.signal.low, at.signal.high],
-        }
-    return found
+    score: Array,
+    y: Array | Tensor,
+    sample_weight: Array | Tensor | None,
+    trigger_rate_khz: float | None,
+    input_rate_khz: float,
+) -> Decisions:
+    background, signal, _ = metrics.roc_curve(y, score, sample_weight=sample_weight)
+    if len(background) > CURVE_POINTS:  # evenly along the logarithmic axis of the rates, and the ends
+        least = background[background > 0].min()
+        kept = numpy.searchsorted(background, numpy.geomspace(least, 1, CURVE_POINTS - 1)).clip(max=len(background) - 1)
+        kept = numpy.unique(numpy.append(kept, 0))
+        background, signal = background[kept], signal[kept]
+    point = None
+    if trigger_rate_khz is not None:
+        point = metrics.working_point(
+            y, score, rate_khz=trigger_rate_khz, input_rate_khz=input_rate_khz, sample_weight=sample_weight
+        )
+    area = metrics.roc_auc_score(y, score, sample_weight=sample_weight)
+    return Decisions(float(area), input_rate_khz, background.tolist(), signal.tolist(), point)

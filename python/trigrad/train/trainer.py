@@ -168,6 +168,12 @@ class Trainer:
         if _core.is_recording():
             raise RuntimeError("[fit] a compiled function cannot train a model; call fit() outside of it")
         epochs = whole("fit", "epochs", epochs)
+        if not isinstance(verbose, int):
+            raise TypeError(
+                f"[fit] verbose is {verbose!r}, expected True, False or how many epochs one line stands for"
+            )
+        if generator is not None and not isinstance(generator, Generator):
+            raise TypeError(f"[fit] generator is a {type(generator).__name__}, expected a trigrad.Generator")
         every = int(verbose)
         data = self._data("fit", X, y, sample_weight, batch_size)
         held = None

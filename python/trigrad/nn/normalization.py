@@ -227,6 +227,7 @@ class Standardize(Module):
     tensor([[1., 0.]])
     """
 
+    num_features: int
     offset: Tensor
     scale: Tensor
 
@@ -236,6 +237,9 @@ class Standardize(Module):
         self.num_features = num_features
         self.register_buffer("offset", zeros(num_features, dtype=dtype))
         self.register_buffer("scale", ones(num_features, dtype=dtype))
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return dict.fromkeys(("offset", "scale"), (self.num_features,))
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim == 0 or input.shape[-1] != self.num_features:

@@ -81,6 +81,14 @@ def trained_norm(features: int, affine: bool = True) -> nn.BatchNorm1d:
     return norm
 
 
+def filled_standardize(features: int) -> nn.Standardize:
+    layer = nn.Standardize(features)
+    rng = np.random.default_rng(features)
+    layer.offset.copy_(tg.tensor(rng.standard_normal(features).astype("f")))
+    layer.scale.copy_(tg.tensor((rng.random(features) * 3 + 0.01).astype("f")))
+    return layer
+
+
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "jet": lambda: chain(16, 64, 32, 32, 5, last=nn.Softmax(-1)),
     "ecal": lambda: chain(12, 32, 16, 1, last=nn.Sigmoid()),
@@ -100,6 +108,14 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     ),
     "batch norm last": lambda: nn.Sequential(
         nn.Linear(13, 21), nn.ReLU(), nn.Dropout(0.3), trained_norm(21, affine=False)
+    ),
+    "standardised": lambda: nn.Sequential(
+        filled_standardize(13),
+        nn.Linear(13, 21),
+        filled_standardize(21),
+        nn.ReLU(),
+        nn.Linear(21, 3),
+        filled_standardize(3),
     ),
     "residual": lambda: nn.Sequential(
         nn.Linear(9, 20),

@@ -77,6 +77,14 @@ def test_a_library_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytes
     assert "no torch on this machine" in printed
 
 
+def test_estimators_fits_both_to_the_same_score(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    printed, rows = run("estimators.py", tmp_path / "e.json", "--threads", "1", "--only", "iris,showers")
+    assert len(rows) == 4
+    assert all(abs(r["scores"]["trigrad"] - r["scores"]["scikit-learn"]) < 0.1 for r in rows)
+    assert "scikit-learn's" in printed
+
+
 def test_batch_scaling_writes_its_csv(tmp_path: Path) -> None:
     csv = tmp_path / "scaling.csv"
     _, rows = run("batch_scaling.py", tmp_path / "out.json", "--peers", "trigrad", "--threads", "1", "--csv", str(csv))

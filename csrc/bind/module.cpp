@@ -257,3 +257,6 @@ PYBIND11_MODULE(_core, m) {
   py::module_ testing = m.def_submodule("testing", "Doors for the test suite.");
   init_testing(testing.ptr());
 }
+
+// By this name threadpoolctl finds the extension among the libraries of a process (python/trigrad/sklearn/_threads.py).
+extern "C" PYBIND11_EXPORT int trigrad_get_num_threads() { return tg::num_threads(); }

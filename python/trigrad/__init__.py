@@ -83,12 +83,14 @@ if TYPE_CHECKING:
     from trigrad import accelerator as accelerator
     from trigrad import backends as backends
     from trigrad import cuda as cuda
+    from trigrad import data as data
     from trigrad import diagnostics as diagnostics
     from trigrad import export as export
     from trigrad import metrics as metrics
     from trigrad import nn as nn
     from trigrad import optim as optim
     from trigrad import realtime as realtime
+    from trigrad import sklearn as sklearn
     from trigrad import testing as testing
     from trigrad import train as train
     from trigrad import utils as utils
@@ -101,12 +103,14 @@ _LAZY = frozenset(
         "accelerator",
         "backends",
         "cuda",
+        "data",
         "diagnostics",
         "export",
         "metrics",
         "nn",
         "optim",
         "realtime",
+        "sklearn",
         "testing",
         "train",
         "utils",

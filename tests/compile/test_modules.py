@@ -129,6 +129,7 @@ CASES: dict[str, Case] = {
     "LayerNorm plain": Case(lambda: stack(nn.LayerNorm(8, elementwise_affine=False))),
     "LayerNorm of two axes": Case(lambda: nn.Sequential(nn.LayerNorm((3, 4)), nn.Linear(4, 2)), rows(3, 4)),
     "RMSNorm": Case(lambda: stack(nn.RMSNorm(8), nn.ReLU())),
+    "Standardize": Case(lambda: nn.Sequential(nn.Standardize(WIDTH), nn.Linear(WIDTH, 3))),
     "LazyLinear": Case(lambda: nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.LazyLinear(3))),
     "LazyBatchNorm1d": Case(lambda: stack(nn.LazyBatchNorm1d()), least=2),
     "Residual": Case(lambda: stack(nn.Residual(nn.Sequential(nn.Linear(8, 8), nn.ReLU())))),

@@ -15,7 +15,7 @@ from trigrad.nn import init
 from trigrad.nn.module import Module
 from trigrad.nn.parameter import Parameter
 
-__all__ = ["BatchNorm1d", "LayerNorm", "RMSNorm"]
+__all__ = ["BatchNorm1d", "LayerNorm", "RMSNorm", "Standardize"]
 
 
 class BatchNorm1d(Module):
@@ -235,3 +235,40 @@ class RMSNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class Standardize(Module):
+    """(x - offset) · scale per feature, with buffers that `trigrad.data.Standardizer.layer` fills: what is done to the inputs
+    is stored, exported and lowered with the model. Nothing is learned. input (..., num_features)
+
+    >>> import trigrad as tg
+    >>> layer = tg.nn.Standardize(2)
+    >>> _ = layer.load_state_dict({"offset": tg.tensor([1.0, 2.0]), "scale": tg.tensor([0.5, 1.0])})
+    >>> layer(tg.tensor([[3.0, 2.0]]))
+    tensor([[1., 0.]])
+    """
+
+    num_features: int
+    offset: Tensor
+    scale: Tensor
+
+    def __init__(self, num_features: int, device: DeviceArgument = None, dtype: DTypeArgument | None = None) -> None:
+        require_cpu("Standardize", device)
+        super().__init__()
+        self.num_features = num_features
+        self.register_buffer("offset", zeros(num_features, dtype=dtype))
+        self.register_buffer("scale", ones(num_features, dtype=dtype))
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return dict.fromkeys(("offset", "scale"), (self.num_features,))
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim == 0 or input.shape[-1] != self.num_features:
+            raise RuntimeError(
+                f"[Standardize] x has shape {tuple(input.shape)}, expected (..., {self.num_features}): as many features as it "
+                "was made for"
+            )
+        return ops.mul(ops.sub(input, self.offset), self.scale)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}"

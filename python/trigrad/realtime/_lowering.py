@@ -102,6 +102,16 @@ def _batch_norm(program: Program, norm: Any, name: str, value: int) -> int:
     return program.add("batch_norm", value, constants=constants, eps=float(norm.eps))
 
 
+def _standardize(program: Program, layer: Any, name: str, value: int) -> int:
+    _expect(program, layer, name, value, layer.num_features)
+    n = layer.num_features
+    limits = [
+        numpy.full(n, v, "float32") for v in (numpy.nan, -numpy.inf, numpy.inf)
+    ]  # a NaN stays, nothing is clamped
+    given = [_numbers(layer.offset, f"{name}.offset"), _numbers(layer.scale, f"{name}.scale")]
+    return program.add("standardize", value, constants=limits + given)
+
+
 def _pointwise(program: Program, module: Any, name: str, value: int) -> int:
     function, parameters = module.function, [float(getattr(module, n)) for n in module.names]
     if function == "relu6":
@@ -194,6 +204,7 @@ RULES: dict[type[Module], Rule] = {
     nn.Linear: _linear,
     nn.DropConnect: _linear,
     nn.BatchNorm1d: _batch_norm,
+    nn.Standardize: _standardize,
     nn.RReLU: _rrelu,
     nn.PReLU: _prelu,
     nn.Step: lambda program, module, name, value: program.add("step", value),
@@ -219,8 +230,8 @@ POINTWISE = (
 RULES.update(dict.fromkeys(POINTWISE, _pointwise))
 
 SUPPORTED = (
-    "Linear, activations, BatchNorm1d, Dropout, Residual, Highway, DenseConcat and Sequential of them; if a class of your "
-    "own only calls layers one after the other, pass the Sequential of them"
+    "Linear, activations, BatchNorm1d, Standardize, Dropout, Residual, Highway, DenseConcat and Sequential of them; if a "
+    "class of your own only calls layers one after the other, pass the Sequential of them"
 )
 
 

@@ -35,7 +35,7 @@ def frame(svg: str) -> tuple[float, float, float, float]:
 def test_examples_run() -> None:
     found = doctest.testmod(_report)
     assert found.failed == 0
-    assert found.attempted == 10
+    assert found.attempted == 14
 
 
 def test_a_page_is_well_formed_and_needs_nothing() -> None:

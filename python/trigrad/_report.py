@@ -369,3 +369,77 @@ def chart(
             out.append(f'<g transform="translate({right + 10:.1f} {top + 14 + 20 * row})">{key}')
             out.append(text(30, 0, name, ' fill="#1a1a1a"').rstrip() + "</g>\n")
     return Html("".join(out) + "</svg>\n")
+
+
+def shade(share: float) -> str:
+    """The colour of a share of the way from blue (0) over white (½) to red (1); grey for NaN.
+
+    >>> from trigrad import _report
+    >>> [_report.shade(v) for v in (0.0, 0.5, 1.0, float("nan"))]
+    ['#0072b2', '#ffffff', '#d55e00', '#bbbbbb']
+    """
+    if math.isnan(share):
+        return "#bbbbbb"
+    end = (0x00, 0x72, 0xB2) if share < 0.5 else (0xD5, 0x5E, 0x00)
+    far = min(2 * abs(share - 0.5), 1.0)
+    return "#" + "".join(f"{round(255 + far * (c - 255)):02x}" for c in end)
+
+
+def grid(
+    values: ArrayLike,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    x: str = "",
+    y: str = "",
+    low: float,
+    high: float,
+    numbers: bool = False,
+    width: int = 760,
+) -> Html:
+    """A matrix as coloured squares, from `low` to `high`: blue to red where low is negative, else white to red; with
+    `numbers` in two digits. Names that are empty are left out.
+
+    values (len(rows), len(columns))
+
+    >>> from trigrad import _report
+    >>> _report.grid([[0.9, 0.1], [0.2, 0.8]], "ab", "ab", low=0, high=1, numbers=True).count("<rect")
+    4
+    """
+    v = np.asarray(values, dtype=np.float64)
+    if v.shape != (len(rows), len(columns)) or not v.size or not low < high:
+        raise ValueError(
+            f"[grid] values have shape {v.shape}, from {low} to {high}, expected {len(rows), len(columns)}"
+        )
+    left, top = 30 + 7.2 * max(map(len, rows)), 10
+    side = max(4.0, min((width - left - 16) / len(columns), 40.0))
+    tall = max(side, 14.0) if any(rows) else side
+    bottom, right = top + tall * len(rows), left + side * len(columns)
+    shares = (v - low) / (high - low)
+    shares = shares if low < 0 else 0.5 + shares / 2
+    height = bottom + 44
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="{width}" '
+        f'height="{height:.0f}" role="img" font-family="system-ui, sans-serif" font-size="12" fill="#1a1a1a">\n',
+        f"<title>{html.escape(' / '.join(filter(None, (y, x))) or 'matrix')}</title>\n",
+    ]
+    for i, line in enumerate(shares.tolist()):
+        for j, share in enumerate(line):
+            place = f'x="{left + j * side:.1f}" y="{top + i * tall:.1f}" width="{side:.1f}" height="{tall:.1f}"'
+            out.append(f'<rect {place} fill="{shade(share)}"><title>{v[i, j]:.4g}</title></rect>\n')
+    middle = ' text-anchor="middle"'
+
+    def text(a: float, b: float, words: str, rest: str) -> None:
+        if words:
+            out.append(f'<text x="{a:.1f}" y="{b:.1f}"{rest}>{html.escape(words)}</text>\n')
+
+    for i, name in enumerate(rows):
+        text(left - 6, top + (i + 0.5) * tall + 4, name, ' text-anchor="end"')
+        if numbers:
+            for j in range(len(columns)):
+                text(left + (j + 0.5) * side, top + (i + 0.5) * tall + 4, f"{v[i, j]:.2f}", middle + ' font-size="11"')
+    for j, name in enumerate(columns):
+        text(left + (j + 0.5) * side, bottom + 16, name, middle)
+    text((left + right) / 2, bottom + 36, x, middle)
+    text(0, 0, y, f'{middle} transform="translate(14 {(top + bottom) / 2:.1f}) rotate(-90)"')
+    return Html("".join(out) + "</svg>\n")

@@ -153,7 +153,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads((tmp_path / "m.json").read_text())["provenance"]["events"]["number"] == 1024
     capsys.readouterr()
     for wrong, part in (([plan, *events[2:]], "--labels belong to events"), (["nowhere.tgplan"], "nowhere.tgplan")):
-        assert cli.main(["latency", *wrong, *quick]) == 1
+        assert cli.main(["latency", *wrong, *quick]) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
         assert captured.err.startswith("trigrad latency: ")

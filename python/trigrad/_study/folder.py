@@ -1,0 +1,42 @@
+"""Files that appear in their folder when all of them are there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["beside"]
+
+
+@contextmanager
+def beside(output: str | os.PathLike[str]) -> Iterator[Path]:
+    """A new folder beside `output`. What is in it afterwards is moved to `output`, where other files stay; after an error it
+    is gone, and `output` is as it was."""
+    target = Path(output)
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(f"[study] {target} is a file, expected a folder to write to, or none yet")
+    if target.is_dir() and not os.access(target, os.W_OK):
+        raise PermissionError(f"[study] nothing may be written to {target}; choose another folder by --output")
+    parent = target.parent
+    if not parent.is_dir():
+        raise FileNotFoundError(f"[study] there is no folder {parent} to make {target.name!r} in")
+    try:
+        made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent))
+    except OSError as error:
+        raise type(error)(f"[study] nothing can be written to {parent.resolve()}: {error.strerror}") from None
+    try:
+        yield made
+        mask = os.umask(0)
+        os.umask(mask)
+        made.chmod(0o777 & ~mask)
+        if target.exists():
+            for file in sorted(made.iterdir()):
+                os.replace(file, target / file.name)
+        else:
+            made.rename(target)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

@@ -1,0 +1,41 @@
+"""The command ``trigrad``: each subcommand is a file of its own, loaded when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "study": "train, evaluate, compile, time and export a network, on toy jets or on a file of yours",
+    "predict": "what a saved model says of the events of a file",
+    "export": "make a saved model a plan file and a C++ header",
+    "latency": "time a plan file: single events, caches, batches, other libraries",
+    "bench": "time training and inference against PyTorch, scikit-learn and others that are installed",
+    "info": "print the version, the instruction sets, the threads and the devices, or what a file holds",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="trigrad", description="Neural networks for physics.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(COMMANDS) + "}")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    wanted = next((word for word in given if not word.startswith("-")), None)
+    for name, words in COMMANDS.items():
+        command = commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+        if name == wanted:
+            module = importlib.import_module(f"trigrad.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    found = parser.parse_args(given)
+    try:
+        print(found.run(found))
+    except (OSError, ValueError, RuntimeError, TypeError, LookupError, ImportError) as error:
+        words = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"trigrad {found.command}: {words}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"trigrad {found.command}: interrupted", file=sys.stderr)
+        return 130
+    return 0

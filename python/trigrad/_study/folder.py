@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["beside"]
+__all__ = ["beside", "whole_file"]
 
 
 @contextmanager
@@ -40,3 +40,16 @@ def beside(output: str | os.PathLike[str]) -> Iterator[Path]:
             made.rename(target)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name beside `path`; what is written there becomes the file at `path`, unless there is an error."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name!r} in")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

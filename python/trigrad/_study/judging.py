@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from trigrad import metrics
 from trigrad._study.settings import Settings
 from trigrad.data import Table
-from trigrad.metrics import Bootstrap, NegativeWeightWarning, WorkingPoint
+from trigrad.metrics import Bootstrap, WorkingPoint
 
 __all__ = ["Judged", "judge"]
 
@@ -96,14 +95,7 @@ def _between(interval: Any) -> str:
 
 
 def judge(table: Table, answers: Array, settings: Settings) -> Judged:
-    """The numbers of these events, which the network has not learned from. With negative weights a sentence is said once."""
-    with warnings.catch_warnings():
-        if table.weight is not None and (table.weight < 0).any():
-            warnings.simplefilter("ignore", NegativeWeightWarning)
-        return _judge(table, answers, settings)
-
-
-def _judge(table: Table, answers: Array, settings: Settings) -> Judged:
+    """The numbers of these events, which the network has not learned from."""
     n, weight = len(table), table.weight
     resamples = min(settings.resamples, max(FEWEST, MOST_DRAWS // n))
     options: dict[str, Any] = {"sample_weight": weight, "resamples": resamples, "seed": settings.seed}

@@ -29,7 +29,7 @@ def page(
     provenance: Mapping[str, Any],
     rows: Sequence[Sequence[object]],
 ) -> str:
-    """The whole page; `rows` are name, value and interval, `notes` what could not be done and why."""
+    """The whole page; `rows` are name, value and interval, `notes` what is to be known."""
     table = judged.table
     parts = [
         _report.section("Result", _report.table(["", "value", "interval (68.3 %)"], rows)),
@@ -47,7 +47,7 @@ def page(
             )
         )
     if notes:
-        parts.append(_report.section("Not done", _report.listing(notes)))
+        parts.append(_report.section("Notes", _report.listing(notes)))
     parts.append(_report.section("Where and how", _report.listing(provenance)))
     return _report.page(f"Study of {table.name}", *parts)
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,13 @@ from trigrad._study.progress import Log, Progress, rate, whole_numbers
 from trigrad._study.saved import Saved, answers
 from trigrad._study.settings import Settings
 from trigrad.data import Standardizer, Table
+from trigrad.metrics import NegativeWeightWarning
 from trigrad.optim.lr_scheduler import ReduceLROnPlateau
 
 __all__ = ["Result", "run"]
 
 SPLIT = (0.7, 0.1, 0.2)  # to learn from, to stop by, to judge by
+FEWEST = 10  # events of a class
 TIMED = 4096  # events
 
 
@@ -39,7 +42,7 @@ class Result:
     rows: list[list[object]]
     """name, value, interval"""
     notes: dict[str, str]
-    """what could not be done, and why"""
+    """what is to be known: what could not be done, and why"""
     numbers: dict[str, Any]
     """as in metrics.json"""
 
@@ -47,7 +50,7 @@ class Result:
         cells = [[str(c) for c in row] for row in self.rows]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells]
-        lines += [f"not done: {name}: {why}" for name, why in self.notes.items()]
+        lines += [f"note: {name}: {why}" for name, why in self.notes.items()]
         return "\n".join([*lines, "", f"{self.folder}/: {', '.join(self.files)}"])
 
 
@@ -68,7 +71,15 @@ def run(table: Table, settings: Settings, output: str | os.PathLike[str], *, qui
         )
     if settings.background and set(table.classes) <= set(settings.background):
         raise ValueError("[study] all classes are background, expected one at least that is not")
-    with beside(output) as folder:
+    counts = np.bincount(table.y, minlength=len(table.classes)).tolist() if table.classes else [len(table)]
+    if few := [k for k, n in enumerate(counts) if n < FEWEST]:
+        which = f" of class {table.classes[few[0]]!r}" if table.classes else ""
+        raise ValueError(
+            f"[study] {table.name} has {counts[few[0]]} events{which}, expected {FEWEST} at least: they are split "
+            f"{':'.join(f'{s:g}' for s in SPLIT)}"
+        )
+    with beside(output) as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NegativeWeightWarning)  # it is among the notes
         log = Log(folder / "events.jsonl")
         try:
             return _run(table, settings, folder, Path(output), log, quiet)
@@ -87,6 +98,11 @@ def _run(table: Table, settings: Settings, folder: Path, output: Path, log: Log,
     saved, trainer, stop, progress = _trained(learned, held, scaler, settings, log, quiet)
     trained = time.perf_counter()
     notes: dict[str, str] = {}
+    if table.weight is not None and (share := float((table.weight < 0).mean())):
+        notes["negative weights"] = (
+            f"{share:.3g} of the events have one; they are summed as they are, so that efficiencies and areas may leave the "
+            "range from 0 to 1"
+        )
     predictor = saved.predictor()
     with _step(log, "judge"):
         judged = judge(test, answers(predictor, test.X), settings)
@@ -126,7 +142,7 @@ def _run(table: Table, settings: Settings, folder: Path, output: Path, log: Log,
                 "training_events_per_second": float(np.median(progress.rates)),
                 "latency": json.loads(latency.to_json()),
             },
-            "not_done": notes,
+            "notes": notes,
             "provenance": provenance,
         }
     )

@@ -33,12 +33,14 @@ class Saved:
     classes: tuple[str, ...]
     target: str
 
-    def predictor(self, batch: int = 1, precision: Any = "float32", *, raw_logits: bool = False) -> Predictor:
+    def predictor(
+        self, precision: Any = "float32", *, calibration: Array | None = None, raw_logits: bool = False
+    ) -> Predictor:
         """From features as they come to probabilities (or raw_logits), or to the number."""
         model = self.model
         if self.classes and not raw_logits:
             model = nn.Sequential(model, nn.Softmax(-1)).eval()
-        return Predictor(model, batch, precision, scaler=self.scaler.scaler())
+        return Predictor(model, 1, precision, calibration=calibration, scaler=self.scaler.scaler())
 
     def answers(self, X: Array) -> Array:
         """Of all events X (n, features): (n, classes), or (n, 1)."""

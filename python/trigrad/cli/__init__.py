@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -30,7 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.set_defaults(run=module.run)
     found = parser.parse_args(given)
     try:
-        print(found.run(found))
+        said = found.run(found)
+        if said is not None:
+            print(said)
+    except BrokenPipeError:  # who reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (OSError, ValueError, RuntimeError, TypeError, LookupError, ImportError) as error:
         words = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f"trigrad {found.command}: {words}", file=sys.stderr)

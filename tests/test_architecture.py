@@ -250,7 +250,9 @@ MODULE_MAY_IMPORT = {
         },
         "train",
     },
-    "cli": {"_core", "_saving", "_study", "data", "export", "realtime"},
+    "cli": {
+        *{"_core", "_compile", "_random", "_report", "_saving", "_study", "data", "export", "nn", "optim", "realtime"},
+    },
     "__main__": {"cli"},
 }
 

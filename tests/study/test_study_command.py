@@ -6,6 +6,8 @@ import csv
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -242,14 +244,20 @@ def test_an_error_on_the_way_leaves_what_was_there(tmp_path: Path, monkeypatch: 
     assert (target / "report.html").read_text() == "the old one"
 
 
-def test_files_appear_whole(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), beside(tmp_path / "a") as folder:
-        (folder / "x").write_text("half")
-        raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "b") as part:
-        part.write_text("half")
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("kind", [beside, whole_file])
+def test_files_appear_whole(kind: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path) -> None:
+    def write(end: BaseException | None) -> None:
+        with kind(tmp_path / "a") as part:
+            (part / "x" if part.is_dir() else part).write_text("half")
+            assert not (tmp_path / "a").exists()
+            if end is not None:
+                raise end
+
+    with pytest.raises(KeyboardInterrupt):
+        write(KeyboardInterrupt())
     assert list(tmp_path.iterdir()) == []
+    write(None)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize(

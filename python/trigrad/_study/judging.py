@@ -111,6 +111,7 @@ def judge(table: Table, answers: Array, settings: Settings) -> Judged:
             )
         }
         return Judged(table, answers, resamples, found)
+    options["strata"] = y  # as many events of each class in every draw
     taken = answers.argmax(1)
     right = metrics.bootstrap_interval(metrics.accuracy_score, y, taken, **options)
     labels = list(range(len(table.classes)))

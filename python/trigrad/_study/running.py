@@ -23,7 +23,7 @@ from trigrad._study.progress import Log, Progress, rate, whole_numbers
 from trigrad._study.saved import Saved, answers
 from trigrad._study.settings import Settings
 from trigrad.data import Standardizer, Table
-from trigrad.metrics import NegativeWeightWarning
+from trigrad.metrics import NegativeWeightWarning, UndefinedMetricWarning
 from trigrad.optim.lr_scheduler import ReduceLROnPlateau
 
 __all__ = ["Result", "run"]
@@ -79,7 +79,8 @@ def run(table: Table, settings: Settings, output: str | os.PathLike[str], *, qui
             f"{':'.join(f'{s:g}' for s in SPLIT)}"
         )
     with beside(output) as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NegativeWeightWarning)  # it is among the notes
+        for kind in (NegativeWeightWarning, UndefinedMetricWarning):  # it is among the notes; a number is missing
+            warnings.simplefilter("ignore", kind)
         log = Log(folder / "events.jsonl")
         try:
             return _run(table, settings, folder, Path(output), log, quiet)

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (OSError, ValueError, RuntimeError, TypeError, LookupError, ImportError) as error:
-        words = error.args[0] if isinstance(error, KeyError) and error.args else error
+        words = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
         print(f"trigrad {found.command}: {words}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -201,9 +202,9 @@ def _scikit(given: argparse.Namespace, x: Any, y: Any, batch: int) -> Turn:
 
 
 MAKERS: dict[str, Callable[[argparse.Namespace, Any, Any, int], Turn]] = {
-    "trigrad, compiled": lambda *a: _ours(*a, compiled=True),
-    "trigrad, step by step": lambda *a: _ours(*a, compiled=False),
-    "PyTorch": lambda *a: _torch(*a, fused=False),
-    "PyTorch, fused Adam": lambda *a: _torch(*a, fused=True),
+    "trigrad, compiled": partial(_ours, compiled=True),
+    "trigrad, step by step": partial(_ours, compiled=False),
+    "PyTorch": partial(_torch, fused=False),
+    "PyTorch, fused Adam": partial(_torch, fused=True),
     "scikit-learn": _scikit,
 }

@@ -29,7 +29,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> str | None:
-    features, classes, saved = given.features, (), None
+    features: list[str] | None = given.features
+    classes: tuple[str, ...] = ()
+    saved: _study.Saved | None = None
     if given.model.endswith(".tgplan"):
         predictor = _core.Predictor.load(given.model)
     else:

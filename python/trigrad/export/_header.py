@@ -352,8 +352,7 @@ static inline uint64_t digest(const float (&numbers)[n], uint64_t h) {{
   return h;
 }}
 }}  // namespace detail
-// static, as the numbers are: code of one instruction set keeps to itself where objects of several are linked, and so do the
-// weights of a model where the headers of two have the same name, in two libraries of one process.
+// static: code of one instruction set, and the weights of models of one name, keep to themselves where objects are linked.
 static inline void run(const float* x, float* y) noexcept {{
   using namespace detail;
 {body}

@@ -148,7 +148,25 @@ def test_any_values_make_a_picture(values: list[Any], log: bool) -> None:
     ET.fromstring(svg)
 
 
+def test_a_grid_shows_each_value_in_its_place() -> None:
+    values = np.array([[-2.0, 0.0, 2.0], [1.0, np.nan, -1.0]])
+    svg = _report.grid(values, ["a<b", "c"], ["", "y", "z"], x="X", y="Y", low=-2, high=2)
+    cells = list(ET.fromstring(svg).iter(f"{SVG}rect"))
+    assert [c.attrib["fill"] for c in cells] == ["#0072b2", "#ffffff", "#d55e00", "#eaae80", "#bbbbbb", "#80b8d8"]
+    assert [c.findtext(f"{SVG}title") for c in cells] == ["-2", "0", "2", "1", "nan", "-1"]
+    places = np.array([[float(c.attrib[k]) for k in ("x", "y", "width", "height")] for c in cells])
+    np.testing.assert_allclose(np.diff(places[:3, 0]), places[0, 2], atol=0.11)
+    assert (places[:3, 1] == places[0, 1]).all()
+    assert abs(places[3, 1] - places[0, 1] - places[0, 3]) < 0.11
+    assert {"a<b", "c", "y", "z", "X", "Y"} == set(words(svg))
+    shares = _report.grid([[0.25]], ["a"], ["a"], low=0, high=1, numbers=True)
+    assert "0.25" in words(shares)
+    assert _report.shade(0.5 + 0.25 / 2) in shares, "from white up where nothing is negative"
+
+
 def test_refusals() -> None:
+    with pytest.raises(ValueError, match=r"\[grid\] values have shape \(1, 2\)"):
+        _report.grid([[1, 2]], "ab", "ab", low=0, high=1)
     with pytest.raises(ValueError, match="3 x and 2 y"):
         chart([Curve("c", [1, 2, 3], [1, 2])])
     with pytest.raises(ValueError, match="one more x"):

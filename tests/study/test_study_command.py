@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,6 +19,7 @@ import trigrad as tg
 from trigrad import cli, metrics
 from trigrad._study import Saved, Settings
 from trigrad._study.folder import beside, whole_file
+from trigrad._study.progress import Log, Progress
 
 FILES = {"events.jsonl", "metrics.json", "model.safetensors", "model.tgplan", "report.html"}  # and model.h
 QUICK = ["--seconds", "0.002", "--epochs", "3"]
@@ -186,6 +189,47 @@ def test_export(jets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     said = capsys.readouterr().out
     assert "made by trigrad.data.toy_jets" in said
     assert re.search(r"inputs +3\n", said)
+
+
+def test_pictures_as_pdf(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    command = ["study", "--events", "1000", "--output", str(tmp_path / "o"), "--quiet", "--pdf", *QUICK]
+    assert cli.main(command) == 0
+    content = (tmp_path / "o" / "pictures.pdf").read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type /Page\b(?!s)", content)) == 3 + 7 + 1
+
+
+def test_without_matplotlib_the_way_to_pdf_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert cli.main(["study", "--events", "1000", "--output", str(tmp_path / "o"), "--pdf", *QUICK]) == 2
+    assert "pip install 'trigrad[plot]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_the_line_is_written_over(tmp_path: Path) -> None:
+    log, out = Log(tmp_path / "log"), Terminal()
+    model = tg.nn.Linear(2, 1)
+    trainer = tg.Trainer(model, tg.nn.MSELoss(), tg.optim.SGD(model.parameters(), lr=0.1))
+    x = tg.ones(64, 2)
+    trainer.fit(x, x[:, :1], epochs=12, batch_size=16, callbacks=[Progress(64, log, out)])
+    log.close()
+    said = out.getvalue()
+    assert said.count("\n") == 1
+    assert said.endswith(" s\x1b[K\n")
+    shown = said.split("\r")[1:]
+    assert len(shown) == 12 + 1
+    assert all(re.match(r"epoch [ 1]\d/12  loss \d\.\d{4}  .*/s  ETA 0:0\d", line) for line in shown[:-1])
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["loss"] for line in lines] == trainer.history["loss"]
+    assert all(line["events_per_second"] > 0 for line in lines)
 
 
 WRONG = {

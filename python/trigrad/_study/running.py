@@ -18,7 +18,8 @@ from trigrad import _core, _random, _report, nn, realtime, train
 from trigrad._autograd import no_grad
 from trigrad._study.folder import beside
 from trigrad._study.judging import judge
-from trigrad._study.page import page
+from trigrad._study.page import page, pictures
+from trigrad._study.pdf import Pdf, need_matplotlib
 from trigrad._study.progress import Log, Progress, rate, whole_numbers
 from trigrad._study.saved import Saved, answers
 from trigrad._study.settings import Settings
@@ -61,7 +62,9 @@ def _step(log: Log, name: str) -> Iterator[None]:
     log.write(name, seconds=round(time.perf_counter() - begin, 4))
 
 
-def run(table: Table, settings: Settings, output: str | os.PathLike[str], *, quiet: bool = False) -> Result:
+def run(
+    table: Table, settings: Settings, output: str | os.PathLike[str], *, quiet: bool = False, pdf: bool = False
+) -> Result:
     """Standardize, split, train, judge, compile, time, export; all files are in `output` at the end, or none."""
     if table.y is None:
         raise ValueError("[study] the events have no target, expected a column to learn")
@@ -78,17 +81,19 @@ def run(table: Table, settings: Settings, output: str | os.PathLike[str], *, qui
             f"[study] {table.name} has {counts[few[0]]} events{which}, expected {FEWEST} at least: they are split "
             f"{':'.join(f'{s:g}' for s in SPLIT)}"
         )
+    if pdf:
+        need_matplotlib()
     with beside(output) as folder, warnings.catch_warnings():
         for kind in (NegativeWeightWarning, UndefinedMetricWarning):  # it is among the notes; a number is missing
             warnings.simplefilter("ignore", kind)
         log = Log(folder / "events.jsonl")
         try:
-            return _run(table, settings, folder, Path(output), log, quiet)
+            return _run(table, settings, folder, Path(output), log, quiet, pdf)
         finally:
             log.close()
 
 
-def _run(table: Table, settings: Settings, folder: Path, output: Path, log: Log, quiet: bool) -> Result:
+def _run(table: Table, settings: Settings, folder: Path, output: Path, log: Log, quiet: bool, pdf: bool) -> Result:
     begin = time.perf_counter()
     log.write("start", data=table.describe(), settings=settings.values())
     if not quiet:
@@ -150,6 +155,9 @@ def _run(table: Table, settings: Settings, folder: Path, output: Path, log: Log,
     (folder / "metrics.json").write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     text = page(history, stop.best_epoch, judged, saved.model, latency, notes, provenance, rows)
     (folder / "report.html").write_text(text, encoding="utf-8")
+    if pdf:
+        with _step(log, "pdf"), Pdf.of_file(folder / "pictures.pdf") as draw:
+            pictures(history, stop.best_epoch, judged, saved.model, draw)
     log.write("end", seconds=round(time.perf_counter() - begin, 4))
     return Result(output, sorted(f.name for f in folder.iterdir()), rows, notes, numbers)
 

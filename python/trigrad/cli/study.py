@@ -40,6 +40,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--input-rate-khz", type=float, help="of background (default: 40000, the bunch crossings)")
     command.add_argument("--seconds", type=float, help="for each row of the latencies (default: 0.3)")
     command.add_argument("--output", default="study", metavar="DIR", help="folder for the files (default: study)")
+    command.add_argument("--pdf", action="store_true", help="the pictures as pictures.pdf too, by matplotlib")
     command.add_argument("--quiet", action="store_true", help="no progress line")
 
 
@@ -54,7 +55,7 @@ def run(given: argparse.Namespace) -> str:
     else:
         table = _table(given)
     settings = replace(settings, background=background or ())
-    return str(_study.run(table, settings, Path(given.output), quiet=given.quiet))
+    return str(_study.run(table, settings, Path(given.output), quiet=given.quiet, pdf=given.pdf))
 
 
 def _jets(given: argparse.Namespace) -> data.Table:

@@ -111,6 +111,7 @@ def test_a_file_with_weights_and_a_model_file(tmp_path: Path, capsys: pytest.Cap
     model.write_text('[model]\nhidden = [8]\nactivation = "tanh"\nbatch_norm = true\n[training]\nlr = 0.02\n')
     folder.mkdir()
     (folder / "mine.txt").write_text("stays")
+    (folder / "pictures.pdf").write_text("of the study before")
     columns = ["--target", "kind", "--weight", "w", "--features", "x", "y"]
     assert cli.main(["study", str(data), *columns, "--model", str(model), "--output", str(folder), *QUICK]) == 0
     said = capsys.readouterr().out
@@ -131,6 +132,17 @@ def test_a_file_with_weights_and_a_model_file(tmp_path: Path, capsys: pytest.Cap
     with pytest.warns(metrics.NegativeWeightWarning):
         area = metrics.roc_auc_score(table.y, saved.answers(table.X)[:, 1], sample_weight=table.weight)
     assert found["auc"]["sig"]["value"] == area
+
+
+def test_the_unit_of_weights_does_not_matter(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    x, y, w = rng.standard_normal((300, 2)), rng.random(300) < 0.5, rng.random(300)
+    for name, unit in (("a", 1.0), ("b", 2.0**-14)):
+        np.savez(tmp_path / f"{name}.npz", x=x + y[:, None], y=y, w=w * unit)
+        columns = ["--target", "y", "--weight", "w", "--output", str(tmp_path / name)]
+        assert cli.main(["study", str(tmp_path / f"{name}.npz"), *columns, "--quiet", *QUICK]) == 0
+    plans = [(tmp_path / name / "model.tgplan").read_bytes() for name in "ab"]
+    assert plans[0] == plans[1]
 
 
 def test_a_number_is_learned_in_its_own_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

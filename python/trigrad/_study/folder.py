@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,9 +13,9 @@ __all__ = ["beside", "whole_file"]
 
 
 @contextmanager
-def beside(output: str | os.PathLike[str]) -> Iterator[Path]:
-    """A new folder beside `output`. What is in it afterwards is moved to `output`, where other files stay; after an error it
-    is gone, and `output` is as it was."""
+def beside(output: str | os.PathLike[str], replaces: Sequence[str] = ()) -> Iterator[Path]:
+    """A new folder beside `output`. What is in it afterwards is moved to `output`, where other files stay but for those that
+    it `replaces`; after an error it is gone, and `output` is as it was."""
     target = Path(output)
     if target.exists() and not target.is_dir():
         raise NotADirectoryError(f"[study] {target} is a file, expected a folder to write to, or none yet")
@@ -34,7 +34,10 @@ def beside(output: str | os.PathLike[str]) -> Iterator[Path]:
         os.umask(mask)
         made.chmod(0o777 & ~mask)
         if target.exists():
-            for file in sorted(made.iterdir()):
+            files = sorted(made.iterdir())
+            for name in set(replaces) - {file.name for file in files}:
+                (target / name).unlink(missing_ok=True)
+            for file in files:
                 os.replace(file, target / file.name)
         else:
             made.rename(target)

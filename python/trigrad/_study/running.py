@@ -30,6 +30,7 @@ from trigrad.optim.lr_scheduler import ReduceLROnPlateau
 __all__ = ["Result", "run"]
 
 SPLIT = (0.7, 0.1, 0.2)  # to learn from, to stop by, to judge by
+PERHAPS = ("model.h", "pictures.pdf")  # that a study may write or not
 FEWEST = 10  # events of a class
 TIMED = 4096  # events
 
@@ -83,7 +84,7 @@ def run(
         )
     if pdf:
         need_matplotlib()
-    with beside(output) as folder, warnings.catch_warnings():
+    with beside(output, PERHAPS) as folder, warnings.catch_warnings():
         for kind in (NegativeWeightWarning, UndefinedMetricWarning):  # it is among the notes; a number is missing
             warnings.simplefilter("ignore", kind)
         log = Log(folder / "events.jsonl")
@@ -181,6 +182,14 @@ def _trained(
         mean, size = float(learned.y.mean(dtype=np.float64)), float(learned.y.std(dtype=np.float64))
         if not size > 0:
             raise ValueError(f"[study] the target is {mean:g} in all rows to learn from, expected numbers that differ")
+    unit = 1.0 if learned.weight is None else float(np.abs(learned.weight).mean(dtype=np.float64))
+    if not unit > 0:
+        raise ValueError("[study] the weights of all events to learn from are 0")
+
+    def weights(part: Table) -> Any:
+        """So that steps do not depend on the unit of weights, such as a cross section."""
+        return None if part.weight is None else (part.weight / unit).astype(np.float32)
+
     loss: nn.Module = nn.CrossEntropyLoss() if classes else nn.MSELoss()
     trainer = train.Trainer(model, loss, optimizer, metrics=["accuracy"] if classes else ["r2"])
     stop = train.EarlyStopping(patience=settings.patience)
@@ -192,9 +201,9 @@ def _trained(
         targets(learned),
         epochs=settings.epochs,
         batch_size=min(settings.batch_size, len(learned)),
-        sample_weight=learned.weight,
+        sample_weight=weights(learned),
         class_weight="balanced" if settings.balanced and classes else None,
-        validation_data=given if held.weight is None else (*given, held.weight),
+        validation_data=given if held.weight is None else (*given, weights(held)),
         callbacks=[stop, train.LRSchedule(schedule), progress],
         generator=_random.Generator().manual_seed(settings.seed),
     )

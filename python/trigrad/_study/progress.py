@@ -75,8 +75,9 @@ class Progress(train.Callback):
         now = time.perf_counter()
         self.rates.append(self._events / max(now - self._epoch_began, 1e-9))
         self._log.write("epoch", epoch=trainer.epoch, **numbers, events_per_second=self.rates[-1])
-        # Elsewhere a line when a second has passed, and for the first epoch.
-        if self._quiet or not (self._over or trainer.epoch == 1 or now - self._last >= 1):
+        # Elsewhere a line for the first epoch, and when a second has passed, or a tenth of what has.
+        pause = max(1.0, 0.1 * (now - self._begin))
+        if self._quiet or not (self._over or trainer.epoch == 1 or now - self._last >= pause):
             return
         self._last = now
         self._print(self._line(trainer, numbers, now))

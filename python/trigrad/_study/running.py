@@ -49,7 +49,8 @@ class Result:
     """as in metrics.json"""
 
     def __str__(self) -> str:
-        cells = [[str(c) for c in row] for row in self.rows]
+        tested = f"on {self.numbers['test']['events']:,} test events"
+        cells = [[tested, "value", "interval (68.3 %)"], *([str(c) for c in row] for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells]
         lines += [f"note: {name}: {why}" for name, why in self.notes.items()]

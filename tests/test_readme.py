@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+from trigrad import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -17,6 +20,15 @@ def test_example() -> None:
     assert done.stderr == ""
     assert done.stdout.startswith("tensor(")
     assert done.stdout.endswith("tensor(True)\n")
+
+
+def test_commands_are_understood() -> None:
+    """Of the README and of the page on the command: each line that begins with `trigrad`, and those behind &&."""
+    text = README + (ROOT / "docs" / "study.md").read_text()
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
+    commands = re.findall(r"(?:^|&& )(trigrad [^\n#]*)", blocks, re.MULTILINE)
+    assert len(commands) >= 6
+    assert {cli.parse(shlex.split(c)[1:]).command for c in commands} >= {"study", "export", "latency", "bench"}
 
 
 def test_links() -> None:

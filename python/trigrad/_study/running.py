@@ -97,7 +97,8 @@ def run(
 
 def _run(table: Table, settings: Settings, folder: Path, output: Path, log: Log, quiet: bool, pdf: bool) -> Result:
     begin = time.perf_counter()
-    log.write("start", data=table.describe(), settings=settings.values())
+    described = {"data": table.describe(), "settings": settings.values()}
+    log.write("start", **described)
     if not quiet:
         print(f"{table!r}"[1:-1], flush=True)
     with _step(log, "split"):
@@ -114,7 +115,7 @@ def _run(table: Table, settings: Settings, folder: Path, output: Path, log: Log,
     predictor = saved.predictor()
     with _step(log, "judge"):
         judged = judge(test, answers(predictor, test.X), settings)
-    saved.save(folder / "model.safetensors", {"data": table.describe(), "settings": settings.values()})
+    saved.save(folder / "model.safetensors", described)
     predictor.save(folder / "model.tgplan")
     with _step(log, "export"):
         try:
@@ -136,9 +137,7 @@ def _run(table: Table, settings: Settings, folder: Path, output: Path, log: Log,
     notes |= {name: why for name, why in latency.missing.items() if name not in notes}
     rows = [*judged.rows(), *_speed(latency, progress)]
     history = dict(trainer.history)
-    provenance = _report.provenance(
-        seed=settings.seed, data=table.describe(), settings=settings.values(), model=latency.provenance["model"]
-    )
+    provenance = _report.provenance(seed=settings.seed, model=latency.provenance["model"], **described)
     numbers = whole_numbers(
         {
             **judged.values(),

@@ -18,7 +18,8 @@ COMMANDS = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """What is asked for; `run` of it does it."""
     parser = argparse.ArgumentParser(prog="trigrad", description="Neural networks for physics.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(COMMANDS) + "}")
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -29,7 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module = importlib.import_module(f"trigrad.cli.{name}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
-    found = parser.parse_args(given)
+    return parser.parse_args(given)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    found = parse(arguments)
     try:
         said = found.run(found)
         if said is not None:

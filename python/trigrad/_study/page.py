@@ -105,7 +105,9 @@ def _decisions(judged: Judged, draw: Any) -> list[Html]:
         x_range=(max(1e-6, 2 / len(table)), 1.0),
         y_range=(0, 1),
     )
-    made = [
+    some = f"Pictures show the first {MOST_CLASSES} of {len(table.classes)} classes."
+    made = [_report.paragraph(some)] if len(table.classes) > MOST_CLASSES else []
+    made += [
         _report.figure(roc, "ROC curves: each class against all others." if len(table.classes) > 2 else "ROC curve.")
     ]
     assert judged.confusion is not None

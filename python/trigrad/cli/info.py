@@ -15,7 +15,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> str:
     rows = build() if given.file is None else of_plan(given.file) if given.file.endswith(".tgplan") else of(given.file)
-    width = max(map(len, rows))
+    width = max(map(len, rows), default=0)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
 
 

@@ -48,6 +48,10 @@ def test_file(tmp_path: Path) -> None:
         Predictor.load(tmp_path / "other.tgplan")
     with pytest.raises(IsADirectoryError):
         Predictor.load(tmp_path)
+    with (tmp_path / "terabyte").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ValueError, match="this is not a plan file"):
+        Predictor.load(tmp_path / "terabyte")
     with pytest.raises(FileNotFoundError):
         p.save(tmp_path / "nowhere" / "tagger.tgplan")
 

@@ -11,117 +11,11 @@ import numpy
 from trigrad import _core
 from trigrad._core import Predictor
 from trigrad.export import _plan, _source
+from trigrad.export._names import identifier
 from trigrad.export._plan import Array, Plan
 from trigrad.nn.module import Module
 
 __all__ = ["cpp_header"]
-
-KEYWORDS = frozenset(
-    [
-        "alignas",
-        "alignof",
-        "and",
-        "and_eq",
-        "asm",
-        "auto",
-        "bitand",
-        "bitor",
-        "bool",
-        "break",
-        "case",
-        "catch",
-        "char",
-        "class",
-        "compl",
-        "concept",
-        "const",
-        "consteval",
-        "constexpr",
-        "constinit",
-        "const_cast",
-        "continue",
-        "co_await",
-        "co_return",
-        "co_yield",
-        "decltype",
-        "default",
-        "delete",
-        "do",
-        "double",
-        "dynamic_cast",
-        "else",
-        "enum",
-        "explicit",
-        "export",
-        "extern",
-        "false",
-        "float",
-        "for",
-        "friend",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "mutable",
-        "namespace",
-        "new",
-        "noexcept",
-        "not",
-        "not_eq",
-        "nullptr",
-        "operator",
-        "or",
-        "or_eq",
-        "private",
-        "protected",
-        "public",
-        "register",
-        "reinterpret_cast",
-        "requires",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "static_assert",
-        "static_cast",
-        "struct",
-        "switch",
-        "template",
-        "this",
-        "thread_local",
-        "throw",
-        "true",
-        "try",
-        "typedef",
-        "typeid",
-        "typename",
-        "union",
-        "unsigned",
-        "using",
-        "virtual",
-        "void",
-        "volatile",
-        "wchar_t",
-        "while",
-        "xor",
-        "xor_eq",
-        "std",
-        "main",
-        "tg",
-    ]
-)
-
-
-def identifier(name: str) -> str:
-    """A name that C++ takes: other characters become single underscores, a digit in front and keywords get a letter."""
-    clean = re.sub(r"_+", "_", re.sub(r"\W", "_", name, flags=re.ASCII)).strip("_")
-    if not clean:
-        raise ValueError(f"[cpp_header] name is {name!r}, expected at least one letter or digit")
-    if clean[0].isdigit() or clean in KEYWORDS:
-        clean = "n" + clean
-    return clean
 
 
 def filled(n: int) -> int:
@@ -407,7 +301,7 @@ def cpp_header(model: Module | Predictor, path: str | Path, name: str = "model",
         version=_core.build_info()["version"],
         arithmetic=_core.build_info()["arithmetic_version"],
         name=name,
-        guard=f"TRIGRAD_EXPORT_{name.upper()}_H",
+        guard=f"TRIGRAD_EXPORT_{name}_H",
         inputs=predictor.inputs,
         outputs=predictor.outputs,
         events=len(plan.x),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def info() -> str:
@@ -30,6 +31,9 @@ def latency(given: argparse.Namespace) -> str:
 
     from trigrad import realtime
 
+    for path in (given.json, given.html):  # measuring takes its time: say at once what cannot be written afterwards
+        if path is not None and not Path(path).absolute().parent.is_dir():
+            raise ValueError(f"[latency] there is no folder for {path}")
     predictor = realtime.Predictor.load(given.plan)
     if given.events is None:
         if given.labels is not None:

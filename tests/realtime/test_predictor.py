@@ -482,6 +482,17 @@ def test_bad_scalers() -> None:
 # ---- denormals
 
 
+@pytest.mark.parametrize("last", [nn.ReLU(), nn.Sigmoid()])
+def test_a_denormal_threshold_is_not_zero(last: nn.Module) -> None:
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), last)
+    with tg.no_grad():
+        model[0].weight.fill_(1.0)
+    p, x = Predictor(model, flush_denormals=True), np.array([-200.0], "f")
+    assert p(x)[0] == 0
+    assert p.decide(x, 0.0)
+    assert not p.decide(x, 1e-45)
+
+
 def test_denormals_are_kept_unless_flushed() -> None:
     model = nn.Sequential(nn.Linear(1, 1, bias=False))
     with tg.no_grad():

@@ -318,5 +318,5 @@ def cpp_header(model: Module | Predictor, path: str | Path, name: str = "model",
             for m in sorted(set(re.findall(r"#define (TG_\w+)", source)) | {"TG_ISA_AVX512", "TG_ISA_AVX2"})
         ),
     )
-    Path(path).write_text(text)
+    Path(path).write_text(text, encoding="utf-8")
     return text

@@ -279,7 +279,8 @@ def _words(values: Array) -> str:
 def cpp_header(model: Module | Predictor, path: str | Path, name: str = "model", **options: Any) -> str:
     """Write a model as one C++17 header without dependences, and return its text. `namespace name` has `inputs`, `outputs`,
     `void run(const float* x, float* y) noexcept` and `bool self_test() noexcept`; the bits are those of the predictor on
-    every processor, with hardware fma or without. `options` are Predictor's, such as raw_logits and scaler.
+    every processor, with hardware fma or without. `options` are Predictor's, such as raw_logits and scaler. In names, other
+    characters than letters and digits become underscores; what C++ or the C library has taken (class, gamma) gets an n in front.
 
     >>> import tempfile, trigrad as tg
     >>> model = tg.nn.Sequential(tg.nn.Linear(2, 3), tg.nn.ReLU(), tg.nn.Linear(3, 1), tg.nn.Sigmoid())

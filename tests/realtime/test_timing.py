@@ -107,6 +107,14 @@ def test_the_header_is_compiled_and_has_the_bits() -> None:
     assert sum(size for _, size in f.memory) > 4 * 12 * 32  # its weights are somewhere there
 
 
+def test_headers_of_one_name_keep_their_own_weights() -> None:
+    x = np.random.default_rng(0).standard_normal((5, 12)).astype("f")
+    predictors = [Predictor(build("ecal", seed=seed)) for seed in (1, 2)]
+    functions = [header(p) for p in predictors]  # libraries in this process, with namespace model both
+    for function, predictor in zip(functions, predictors, strict=True):
+        _timing.header_agrees(function, predictor, x)
+
+
 def test_what_cannot_be_compiled_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     p = Predictor(build("ecal"))
     monkeypatch.delenv("CXX", raising=False)

@@ -52,7 +52,7 @@ def array(name: str, values: Array) -> str:
     kind = CPP_TYPE[values.dtype.name]
     numbers = [literal(v) if kind == "float" else f"{v}" for v in values.ravel()]
     lines = [", ".join(numbers[i : i + 12]) for i in range(0, len(numbers), 12)]
-    return f"alignas(64) inline constexpr {kind} {name}[{len(numbers)}] = {{\n" + ",\n".join(lines) + "};\n"
+    return f"alignas(64) static constexpr {kind} {name}[{len(numbers)}] = {{\n" + ",\n".join(lines) + "};\n"
 
 
 HALVES_FROM = 4096  # weights of bfloat16: fewer are in the first cache as float32, and need no widening
@@ -231,9 +231,9 @@ namespace detail {{
 {functions}}}  // namespace tg::TG_ISA_NS
 namespace isa = tg::TG_ISA_NS;
 {arrays}
-inline constexpr uint32_t test_x[{events} * inputs] = {{
+static constexpr uint32_t test_x[{events} * inputs] = {{
 {x}}};
-inline constexpr uint32_t test_y[{events} * outputs] = {{
+static constexpr uint32_t test_y[{events} * outputs] = {{
 {y}}};
 template <class Integer, int n>
 static inline uint64_t digest(const Integer (&numbers)[n], uint64_t h) {{
@@ -246,7 +246,7 @@ static inline uint64_t digest(const float (&numbers)[n], uint64_t h) {{
   return h;
 }}
 }}  // namespace detail
-// static: the code of one instruction set keeps to itself where objects of several are linked.
+// static: code of one instruction set, and the weights of models of one name, keep to themselves where objects are linked.
 static inline void run(const float* x, float* y) noexcept {{
   using namespace detail;
 {body}

@@ -31,8 +31,7 @@ struct PredictorObject {
   const realtime::Program* program;
   int64_t batch;
   int32_t inputs, outputs;
-  double cut_of;  // the threshold that `cut` belongs to
-  Cut cut;
+  Cut cut;          // of the last threshold of decide
   PyObject* error;  // how far the calibration's answers are from those of float32: a dict, or null
 };
 PredictorObject* object(PyObject* self) { return reinterpret_cast<PredictorObject*>(self); }
@@ -66,17 +65,19 @@ void load_numpy() {
 constexpr int kReadable = npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_;
 constexpr int kWritable = kReadable | npy_api::NPY_ARRAY_WRITEABLE_;
 
-std::string shape_of(PyObject* array) {
-  const auto* a = array_proxy(array);
+std::string numbers(const Py_ssize_t* n, int count) {
   std::string s = "(";
-  for (int i = 0; i < a->nd; i++) s += (i ? ", " : "") + std::to_string(a->dimensions[i]);
-  return s + (a->nd == 1 ? ",)" : ")");
+  for (int i = 0; i < count; i++) s += (i ? ", " : "") + std::to_string(n[i]);
+  return s + (count == 1 ? ",)" : ")");
 }
+std::string shape_of(PyObject* array) { return numbers(array_proxy(array)->dimensions, array_proxy(array)->nd); }
 
 [[noreturn]] void refuse(const PredictorObject& p, PyObject* value, const char* which) {
   if (!PyObject_TypeCheck(value, numpy.array))
     fail(ErrorKind::Type, "[", kWho, "] ", which, " is a ", Py_TYPE(value)->tp_name,
-         ", expected a float32 numpy array; for a Tensor pass x.numpy(), for lists numpy.asarray(x, 'float32')");
+         ", expected a float32 numpy array; ",
+         *which == 'o' ? "make it with numpy.empty(shape, 'float32')"
+                       : "for a Tensor pass x.numpy(), for lists numpy.asarray(x, 'float32')");
   const auto* a = array_proxy(value);
   if (a->descr != numpy.float32) {
     const Ref text(PyObject_Str(a->descr));
@@ -91,8 +92,9 @@ std::string shape_of(PyObject* array) {
   if (!(a->flags & npy_api::NPY_ARRAY_ALIGNED_))
     fail(ErrorKind::Value, "[", kWho, "] ", which, " is not aligned to its 4 bytes; copy it with ", which, ".copy()");
   if ((a->flags & kReadable) != kReadable)
-    fail(ErrorKind::Value, "[", kWho, "] ", which, " is not C-contiguous: strides are ", a->strides[a->nd - 1],
-         " bytes along the last axis; copy it with numpy.ascontiguousarray(", which, ")");
+    fail(ErrorKind::Value, "[", kWho, "] ", which, " is not C-contiguous: its strides are ", numbers(a->strides, a->nd),
+         " bytes; ",
+         *which == 'o' ? "make it with numpy.empty(shape, 'float32')" : "copy it with numpy.ascontiguousarray(x)");
   if (*which == 'o' && !(a->flags & npy_api::NPY_ARRAY_WRITEABLE_))
     fail(ErrorKind::Value, "[", kWho, "] out is read-only, expected an array that may be written");
   fail(ErrorKind::Value, "[", kWho, "] ", which, " has ", a->dimensions[0], " rows, expected 1 to ", p.batch,
@@ -181,8 +183,8 @@ PyObject* predict(PyObject* self, PyObject* const* args, size_t flags, PyObject*
 
 // float32 >= float32 for a Python float, as numpy compares; other real numbers keep their digits: the least float32 that
 // is not below them decides the same.
-float threshold_of(PyObject* value, double& exact) {
-  exact = PyFloat_AsDouble(value);
+float threshold_of(PyObject* value) {
+  const double exact = PyFloat_AsDouble(value);
   if (exact == -1 && PyErr_Occurred()) throw PythonError{};
   const auto near = static_cast<float>(exact);
   if (PyFloat_CheckExact(value) || PyLong_CheckExact(value) || !(static_cast<double>(near) < exact)) return near;
@@ -209,8 +211,7 @@ PyObject* decide(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
     }
     const int64_t rows = rows_of(p, args[0]);
     const auto* events = reinterpret_cast<const float*>(array_proxy(args[0])->data);
-    double exact;
-    const float threshold = threshold_of(args[1], exact);
+    const float threshold = threshold_of(args[1]);
     if (rows == 0) {
       if (p.cut.threshold != threshold) p.cut = p.predictor->cut(threshold);
       bool refused = false;

@@ -88,6 +88,8 @@ trigrad_cut trigrad_predictor_cut(const trigrad_predictor* p, float threshold) n
   return {c.threshold, c.above, c.below};
 }
 int32_t trigrad_predictor_passes(const trigrad_predictor* p, const float* x, trigrad_cut cut, int32_t output) noexcept {
+  if (output < 0 || output >= p->predictor.outputs()) [[unlikely]]
+    return 0;
   return p->predictor.passes(x, {cut.threshold, cut.above, cut.below}, output);
 }
 

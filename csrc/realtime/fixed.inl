@@ -118,7 +118,8 @@ TG_FN void integer_part(const typename T::Q* q, vf poison, const W* w, const int
     int32_t x;
     __builtin_memcpy(&x, q + g * T::terms, sizeof x);
     const vi v = broadcast<vi>(x);
-    TG_UNROLL for (int r = 0; r < R; r++) to[r] = T::add(to[r], v, load_words(w + (g * row + (first + r) * L) * T::terms));
+    TG_UNROLL for (int r = 0; r < R; r++) to[r] =
+        T::add(to[r], v, load_words(w + (g * row + (first + r) * L) * T::terms));
   };
   constexpr int rest = G % chains;
   if constexpr (G * R <= 512) {
@@ -139,19 +140,21 @@ TG_FN void integer_part(const typename T::Q* q, vf poison, const W* w, const int
   }
 }
 template <class T, int K, int N, bool relu, bool exact, int first, int parts, class W>
-TG_FN void integer_parts(const typename T::Q* q, vf poison, const W* w, const int32_t* start, const float* c, float* y) {
+TG_FN void integer_parts(const typename T::Q* q, vf poison, const W* w, const int32_t* start, const float* c,
+                         float* y) {
   constexpr int R = ((N + L - 1) / L - first) / parts;
   integer_part<T, K, N, relu, exact, first, R>(q, poison, w, start, c, y);
-  if constexpr (parts > 1)
-    integer_parts<T, K, N, relu, exact, first + R, parts - 1>(q, poison, w, start, c, y);
+  if constexpr (parts > 1) integer_parts<T, K, N, relu, exact, first + R, parts - 1>(q, poison, w, start, c, y);
 }
 template <class T, int K, int N, bool relu, bool exact, class W>
-TG_FN void integer_dense(const typename T::Q* q, vf poison, const W* w, const int32_t* start, const float* c, float* y) {
+TG_FN void integer_dense(const typename T::Q* q, vf poison, const W* w, const int32_t* start, const float* c,
+                         float* y) {
   integer_parts<T, K, N, relu, exact, 0, ((N + L - 1) / L + 11) / 12>(q, poison, w, start, c, y);
 }
 // One output: w lies as the row does, both in whole vectors.
 template <class T, int K, bool relu, bool exact, class W>
-TG_FN void integer_column(const typename T::Q* q, vf poison, const W* w, const int32_t* start, const float* c, float* y) {
+TG_FN void integer_column(const typename T::Q* q, vf poison, const W* w, const int32_t* start, const float* c,
+                          float* y) {
   constexpr int step = L * T::terms;
   vi sum[2] = {};
   for (int k = 0; k < K; k += step) {

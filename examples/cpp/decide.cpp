@@ -17,8 +17,12 @@ int main(int argc, char** argv) {
     const trigrad::Cut cut = model.cut(argc > 2 ? std::strtof(argv[2], nullptr) : 0.5f);
     std::vector<float> x(static_cast<std::size_t>(model.inputs())), y(static_cast<std::size_t>(model.outputs()));
     for (;;) {
-      for (float& feature : x)
-        if (std::scanf("%f", &feature) != 1) return 0;
+      for (float& feature : x) {
+        if (std::scanf("%f", &feature) == 1) continue;
+        if (&feature == x.data() && std::feof(stdin)) return 0;
+        std::fprintf(stderr, "an event is not of %d numbers\n", model.inputs());
+        return 1;
+      }
       if (!model.run(x.data(), y.data())) {
         std::puts("refused: NaN");
         continue;

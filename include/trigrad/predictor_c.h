@@ -59,7 +59,8 @@ TRIGRAD_API int64_t trigrad_predictor_run_rows(const trigrad_predictor* predicto
                                                float* y) TRIGRAD_NOEXCEPT;
 TRIGRAD_API int32_t trigrad_set_num_threads(int32_t threads) TRIGRAD_NOEXCEPT; /* 1: done, 0: refused */
 
-/* Is y[output] >= threshold? Decided by the logit where that is clear. Make the cut once, ask it for every event. */
+/* Is y[output] >= threshold? Decided by the logit where that is clear. Make the cut once, ask it for every event. 0 as well
+ * for an event that the plan refuses, and for an output that is not there. */
 typedef struct trigrad_cut {
   float threshold, above, below;
 } trigrad_cut;

@@ -15,7 +15,6 @@ A step that leaves any of this otherwise than it found it gets no plan.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import functools
 import gc
 import math
@@ -29,8 +28,6 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from trigrad import _core
 from trigrad._core import Tensor
@@ -77,13 +74,17 @@ def _key(value: Any) -> Any:
         return kind, value, math.copysign(1.0, value)  # 0.0 is not -0.0
     if isinstance(value, SCALAR):
         return kind, value
+    import numpy as np  # here, as below: `import trigrad` needs neither
+
     if isinstance(value, np.generic):
         return kind, value.tobytes()
     if kind is slice:
         return kind, _key(value.start), _key(value.stop), _key(value.step)
     if isinstance(value, (set, frozenset)) and all(isinstance(v, SCALAR) for v in value):
         return kind, frozenset(map(_key, value))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if hasattr(type(value), "__dataclass_fields__"):
+        import dataclasses
+
         held = [getattr(value, f.name, None) for f in dataclasses.fields(value)]
         if all(isinstance(v, SCALAR) for v in held):
             return kind, *map(_key, held)
@@ -92,7 +93,11 @@ def _key(value: Any) -> Any:
 
 @functools.lru_cache(256)
 def _is_array(kind: type) -> bool:
-    return hasattr(kind, "__array_interface__") and not issubclass(kind, np.generic)
+    if not hasattr(kind, "__array_interface__"):
+        return False
+    import numpy as np
+
+    return not issubclass(kind, np.generic)
 
 
 @functools.lru_cache(256)

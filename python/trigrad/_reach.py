@@ -17,8 +17,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sized
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from trigrad import _autograd, _core
 from trigrad._core import Tensor
 
@@ -36,6 +34,12 @@ _ASIDE = {f"__{name}__" for name in "init new repr str del init_subclass set_nam
 def package(value: Any) -> str:
     """The outermost package that a class or function was written in."""
     return str(getattr(value, "__module__", None) or "").partition(".")[0]
+
+
+def _is_array(value: Any) -> bool:
+    """Without numpy, which `import trigrad` does not need, there is none."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray)
 
 
 @functools.cache
@@ -274,7 +278,7 @@ class Reach:
             self._visit(value.__func__)
         elif isinstance(value, (list, tuple, set, frozenset, dict, deque)):
             self._container(value)
-        elif isinstance(value, np.ndarray):
+        elif _is_array(value):
             if value.nbytes <= MOST_BYTES and not value.dtype.hasobject:
                 self.variables.append(("bytes", value, None, value.tobytes()))
         else:

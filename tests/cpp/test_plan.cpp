@@ -1,23 +1,12 @@
 // Plans without Python: what a replay allocates, which calls are left out, shared and done in one go.
-#include <cstdlib>
-#include <new>
 #include <vector>
 
 #include "check.h"
 #include "core/memory.h"
+#include "counting_new.h"
 #include "cpu/pool.h"
 #include "plan/passes.h"
 #include "programs.h"
-
-static thread_local size_t taken = 0;  // blocks that this thread got from the heap
-
-void* operator new(size_t bytes) {
-  taken++;
-  if (void* block = std::malloc(bytes ? bytes : 1)) return block;
-  throw std::bad_alloc();
-}
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete(void* block, size_t) noexcept { std::free(block); }
 
 using namespace tg;
 using namespace tg::test;
@@ -33,10 +22,10 @@ static void replays_allocate_nothing() {
       plan::Executor executor(std::move(program), *dispatch::backend(Device::Cpu));
       give_memory(executor, {net.x, net.y});
       executor.run();  // from here on kernels have what they work in aside
-      const size_t blocks = memory_stats().allocations, heap = taken;
+      const size_t blocks = memory_stats().allocations, heap = allocations;
       for (int i = 0; i < 3; i++) executor.run();
       CHECK_EQ(memory_stats().allocations - blocks, 0u);
-      CHECK_EQ(taken - heap, 0u);
+      CHECK_EQ(allocations - heap, 0u);
     }
 }
 

@@ -14,7 +14,7 @@ import trigrad as tg
 from realtime_models import ACTIVATIONS, build, chain, eager, events, same_bits
 from trigrad import _core, nn
 from trigrad.export import cpp_header
-from trigrad.export._header import identifier
+from trigrad.export._names import identifier
 from trigrad.realtime import Predictor, Scaler
 
 COMPILERS = [
@@ -217,6 +217,10 @@ def test_names() -> None:
     assert [identifier(n) for n in ("tagger", "my tagger-2", "2b", "class", "__a__b", "µ tagger")] == [
         *("tagger", "my_tagger_2", "n2b", "nclass", "a_b", "tagger"),
     ]
+    # What C's own headers declare, and what a compiler defines.
+    assert [identifier(n) for n in ("gamma", "signal", "y0", "int8_t", "char16_t", "linux", "NULL", "Gamma")] == [
+        *("ngamma", "nsignal", "ny0", "nint8_t", "nchar16_t", "nlinux", "nNULL", "Gamma"),
+    ]
     with pytest.raises(ValueError, match="expected at least one letter or digit"):
         identifier("---")
 
@@ -227,6 +231,8 @@ def test_options_and_refusals(tmp_path: Path) -> None:
     assert "softmax<5" not in text.split("static inline void run")[1]
     assert cpp_header(Predictor(model), tmp_path / "b.h") == cpp_header(model, tmp_path / "b.h")
     assert (tmp_path / "b.h").read_text() == cpp_header(model, tmp_path / "b.h")
+    guards = {cpp_header(model, tmp_path / "d.h", name=n).split("#ifndef ")[1].split()[0] for n in ("tau", "Tau")}
+    assert len(guards) == 2
     with pytest.raises(ValueError, match="the predictor refuses NaN"):
         cpp_header(model, tmp_path / "c.h", scaler=Scaler(nan="refuse"))
     assert not (tmp_path / "c.h").exists()

@@ -22,9 +22,12 @@ from trigrad.realtime import Predictor
 
 cases, names = [], []
 for name in (*MODELS, *ACTIVATIONS):
-    for precision in ("float32", "bfloat16"):
-        p = Predictor(build(name), precision=precision)
-        x = np.random.default_rng(0).standard_normal(p.inputs).astype("f")
+    model, random = build(name), np.random.default_rng(0)
+    typical = random.standard_normal((20, Predictor(model).inputs)).astype("f")
+    for precision in ("float32", "bfloat16", "int16", "int8"):
+        integers = precision.startswith("int")
+        p = Predictor(model, precision=precision, calibration=typical if integers else None)
+        x = typical[0]
         cases.append((p, x, np.empty(p.outputs, "f")))
 libc = ctypes.CDLL(None)
 stop, forbidden = (libc.syscall, EXIT, 0), libc.getppid
@@ -63,7 +66,7 @@ def test_a_call_asks_the_system_for_nothing() -> None:
         pytest.skip("no seccomp here")
     assert done.returncode == 0, done.stderr
     cases, blocks = map(int, done.stdout.split())
-    assert cases > 100
+    assert cases > 200
     assert abs(blocks) < 10, "a call with `out` leaves objects behind"
     asks = subprocess.run([*command, "ask"], capture_output=True, check=False, timeout=100)
     assert asks.returncode == 100 + signal.SIGKILL

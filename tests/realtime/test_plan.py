@@ -48,6 +48,10 @@ def test_file(tmp_path: Path) -> None:
         Predictor.load(tmp_path / "other.tgplan")
     with pytest.raises(IsADirectoryError):
         Predictor.load(tmp_path)
+    with (tmp_path / "terabyte").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ValueError, match="this is not a plan file"):
+        Predictor.load(tmp_path / "terabyte")
     with pytest.raises(FileNotFoundError):
         p.save(tmp_path / "nowhere" / "tagger.tgplan")
 
@@ -123,6 +127,9 @@ def test_the_example_has_the_same_bits(tmp_path: Path) -> None:
         expected = np.stack([p(row) for row in x])
         assert same_bits(answers, expected)
         assert [line[-1] == "accept" for line in lines] == (expected[:, 0] >= np.float32(0.3)).tolist()
+    for broken in ("1 2 3", "1 two"):
+        failed = subprocess.run([decide, str(plan)], input=broken, capture_output=True, text=True, check=False)
+        assert (failed.returncode, failed.stderr) == (1, f"an event is not of {p.inputs} numbers\n")
     bad = tmp_path / "bad.tgplan"
     bad.write_bytes(b"no plan")
     failed = subprocess.run([decide, str(bad)], capture_output=True, text=True, check=False)

@@ -135,6 +135,8 @@ def test_the_error_is_what_numpy_finds() -> None:
 
 def test_what_is_wrong_with_a_difference() -> None:
     p = Predictor(build("jet"))
+    with pytest.raises(TypeError, match="got a int, expected a Predictor"):
+        difference(3, build("jet"), np.zeros((2, 16), "f"))
     with pytest.raises(ValueError, match=r"X has shape \(16,\), expected events as rows: \(N, 16\)"):
         difference(p, build("jet"), np.zeros(16, "f"))
     with pytest.raises(ValueError, match="the models differ: 16 features and 5 outputs, 12 and 1"):

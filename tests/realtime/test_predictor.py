@@ -180,6 +180,7 @@ BAD: dict[str, tuple[Any, Any, type[Exception], str]] = {
         r"x is a .*Tensor, expected a float32 numpy array; for a Tensor pass x.numpy\(\)",
     ),
     "not contiguous": (strided((16,)), None, ValueError, "x is not C-contiguous"),
+    "every other row": (np.zeros((6, 16), "f")[::2], None, ValueError, r"its strides are \(128, 4\) bytes"),
     "transposed": (np.zeros((16, 4), "f").T, None, ValueError, "x is not C-contiguous"),
     "out too short": (
         np.zeros(16, "f"),
@@ -200,9 +201,14 @@ BAD: dict[str, tuple[Any, Any, type[Exception], str]] = {
         r"out has shape \(2, 5\), expected \(3, 5\)",
     ),
     "out of float64": (np.zeros(16, "f"), np.zeros(5), TypeError, "out has dtype float64"),
-    "out strided": (np.zeros(16, "f"), strided((5,)), ValueError, "out is not C-contiguous"),
+    "out strided": (
+        np.zeros(16, "f"),
+        strided((5,)),
+        ValueError,
+        r"out is not C-contiguous.*make it with numpy\.empty",
+    ),
     "out read-only": (np.zeros(16, "f"), read_only(), ValueError, "out is read-only"),
-    "out a list": (np.zeros(16, "f"), [0.0] * 5, TypeError, "out is a list"),
+    "out a list": (np.zeros(16, "f"), [0.0] * 5, TypeError, r"out is a list.*; make it with numpy\.empty"),
 }
 
 
@@ -268,6 +274,28 @@ def test_one_predictor_in_many_threads() -> None:
     assert not wrong
 
 
+def highway(gate: nn.Module, layer: nn.Module, activation: nn.Module) -> nn.Highway:
+    made = nn.Highway(6, activation)
+    made.gate, made.layer = gate, layer
+    return made
+
+
+@pytest.mark.parametrize(
+    ("gate", "layer", "activation"),
+    [
+        (nn.Sequential(nn.ReLU(inplace=True), nn.Linear(6, 6)), nn.Linear(6, 6), nn.Tanh()),
+        (nn.Linear(6, 6), nn.Identity(), nn.ELU(inplace=True)),
+        (nn.ReLU(inplace=True), nn.Linear(6, 6), nn.ReLU(inplace=True)),
+        (nn.Identity(), nn.Identity(), nn.Identity()),
+    ],
+)
+def test_highways_of_layers_in_place(gate: nn.Module, layer: nn.Module, activation: nn.Module) -> None:
+    """What a layer overwrites is what the rest of the block sees."""
+    model = nn.Sequential(nn.Linear(6, 6), highway(gate, layer, activation))
+    x = events(6, 50)
+    assert same_bits(Predictor(model, batch=50)(x), eager(model, x))
+
+
 # ---- what it cannot take
 
 
@@ -317,6 +345,15 @@ def test_other_refusals() -> None:
         Predictor(nn.Linear(2, 2), batch=262_145)
     with pytest.raises(TypeError, match="batch is a float"):
         Predictor(nn.Linear(2, 2), batch=1.0)
+    for inputs in (3.0, "3", True):
+        with pytest.raises(TypeError, match="inputs is a "):
+            Predictor(nn.ReLU(), inputs=inputs)
+    with pytest.raises(ValueError, match="an event has 0 features"):
+        Predictor(nn.ReLU(), inputs=0)
+    with pytest.raises(TypeError, match="scaler is a float, expected a trigrad"):
+        Predictor(nn.Linear(2, 2), scaler=2.0)
+    with pytest.raises(TypeError, match="precision is a NoneType"):
+        Predictor(nn.Linear(2, 2), precision=None)
     with pytest.raises(ValueError, match="precision is 'float8'"):
         Predictor(nn.Linear(2, 2), precision="float8")
     hooked = nn.Linear(2, 2)
@@ -434,12 +471,26 @@ def test_bad_scalers() -> None:
         (Scaler(offset=[1.0, 2.0]), r"offset has shape \(2,\), expected one number or one for each of 12 features"),
         (Scaler(low=1.0, high=0.0), "low is above high"),
         (Scaler(nan="drop"), "nan is 'drop'"),
+        (Scaler(nan=None), "nan is None"),
+        (Scaler(scale=[1.0] * 11 + [np.inf]), "scale is inf for a feature, expected finite numbers"),
+        (Scaler(offset=np.nan), "offset is nan for a feature"),
     ):
         with pytest.raises(ValueError, match=text):
             Predictor(build("ecal"), scaler=scaler)
 
 
 # ---- denormals
+
+
+@pytest.mark.parametrize("last", [nn.ReLU(), nn.Sigmoid()])
+def test_a_denormal_threshold_is_not_zero(last: nn.Module) -> None:
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), last)
+    with tg.no_grad():
+        model[0].weight.fill_(1.0)
+    p, x = Predictor(model, flush_denormals=True), np.array([-200.0], "f")
+    assert p(x)[0] == 0
+    assert p.decide(x, 0.0)
+    assert not p.decide(x, 1e-45)
 
 
 def test_denormals_are_kept_unless_flushed() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from realtime_models import build, chain
 from trigrad import _core, cli, metrics, nn
+from trigrad.metrics import UndefinedMetricWarning
 from trigrad.realtime import Predictor, Scaler, Study, _latency, _study, study
 
 PEERS = {"NumPy", "PyTorch", "ONNX Runtime"}
@@ -152,7 +153,12 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["latency", plan, *quick, "--json", str(tmp_path / "m.json")]) == 0
     assert json.loads((tmp_path / "m.json").read_text())["provenance"]["events"]["number"] == 1024
     capsys.readouterr()
-    for wrong, part in (([plan, *events[2:]], "--labels belong to events"), (["nowhere.tgplan"], "nowhere.tgplan")):
+    for wrong, part in (
+        ([plan, *events[2:]], "--labels belong to events"),
+        (["nowhere.tgplan"], "nowhere.tgplan"),
+        ([plan, "--json", str(tmp_path / "nowhere" / "m.json")], "there is no folder for"),
+        ([plan, "--trigger-rate-khz", "100"], "got trigger_rate_khz without labels"),
+    ):
         assert cli.main(["latency", *wrong, *quick]) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
@@ -167,3 +173,27 @@ def test_refusals() -> None:
         study(nn.Linear(4, 1), np.zeros((1, 4), "f"), seconds=0)
     with pytest.raises(ValueError, match="got scaler with a Predictor"):
         study(Predictor(nn.Linear(4, 1)), np.zeros((1, 4), "f"), scaler=Scaler())
+    model, x = nn.Linear(4, 2), np.zeros((1, 4), "f")
+    with pytest.raises(ValueError, match=r"X has shape \(1, 5\), expected events as rows: \(N, 4\)"):
+        study(model, np.zeros((1, 5), "f"))
+    with pytest.raises(IndexError, match="output is 2, expected one of the 2 outputs"):
+        study(model, x, [1], output=2)
+    for rows in (0, 262_145):
+        with pytest.raises(ValueError, match="expected 1 to 262144 rows each"):
+            study(model, x, batches=(1, rows))
+
+
+def test_labels_of_one_class_make_json(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((20, 4)).astype("f")
+    with pytest.warns(UndefinedMetricWarning):
+        found = study(
+            *(nn.Linear(4, 1), x, np.zeros(20)),
+            trigger_rate_khz=100,
+            seconds=0.002,
+            batches=(1,),
+            header=False,
+            others=False,
+        )
+    written = json.loads(found.to_json(tmp_path / "s.json"))["decisions"]
+    assert written["auc"] is None
+    assert set(written["signal_efficiency"]) == {None}

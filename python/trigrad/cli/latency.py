@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy
 
@@ -27,6 +28,9 @@ def add_arguments(timing: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> str:
+    for path in (given.json, given.html):  # measuring takes its time: say at once what cannot be written afterwards
+        if path is not None and not Path(path).absolute().parent.is_dir():
+            raise ValueError(f"[latency] there is no folder for {path}")
     predictor = realtime.Predictor.load(given.plan)
     if given.events is None:
         if given.labels is not None:

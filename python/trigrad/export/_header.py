@@ -11,117 +11,11 @@ import numpy
 from trigrad import _core
 from trigrad._core import Predictor
 from trigrad.export import _plan, _source
+from trigrad.export._names import identifier
 from trigrad.export._plan import Array, Plan
 from trigrad.nn.module import Module
 
 __all__ = ["cpp_header"]
-
-KEYWORDS = frozenset(
-    [
-        "alignas",
-        "alignof",
-        "and",
-        "and_eq",
-        "asm",
-        "auto",
-        "bitand",
-        "bitor",
-        "bool",
-        "break",
-        "case",
-        "catch",
-        "char",
-        "class",
-        "compl",
-        "concept",
-        "const",
-        "consteval",
-        "constexpr",
-        "constinit",
-        "const_cast",
-        "continue",
-        "co_await",
-        "co_return",
-        "co_yield",
-        "decltype",
-        "default",
-        "delete",
-        "do",
-        "double",
-        "dynamic_cast",
-        "else",
-        "enum",
-        "explicit",
-        "export",
-        "extern",
-        "false",
-        "float",
-        "for",
-        "friend",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "mutable",
-        "namespace",
-        "new",
-        "noexcept",
-        "not",
-        "not_eq",
-        "nullptr",
-        "operator",
-        "or",
-        "or_eq",
-        "private",
-        "protected",
-        "public",
-        "register",
-        "reinterpret_cast",
-        "requires",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "static_assert",
-        "static_cast",
-        "struct",
-        "switch",
-        "template",
-        "this",
-        "thread_local",
-        "throw",
-        "true",
-        "try",
-        "typedef",
-        "typeid",
-        "typename",
-        "union",
-        "unsigned",
-        "using",
-        "virtual",
-        "void",
-        "volatile",
-        "wchar_t",
-        "while",
-        "xor",
-        "xor_eq",
-        "std",
-        "main",
-        "tg",
-    ]
-)
-
-
-def identifier(name: str) -> str:
-    """A name that C++ takes: other characters become single underscores, a digit in front and keywords get a letter."""
-    clean = re.sub(r"_+", "_", re.sub(r"\W", "_", name, flags=re.ASCII)).strip("_")
-    if not clean:
-        raise ValueError(f"[cpp_header] name is {name!r}, expected at least one letter or digit")
-    if clean[0].isdigit() or clean in KEYWORDS:
-        clean = "n" + clean
-    return clean
 
 
 def filled(n: int) -> int:
@@ -385,7 +279,8 @@ def _words(values: Array) -> str:
 def cpp_header(model: Module | Predictor, path: str | Path, name: str = "model", **options: Any) -> str:
     """Write a model as one C++17 header without dependences, and return its text. `namespace name` has `inputs`, `outputs`,
     `void run(const float* x, float* y) noexcept` and `bool self_test() noexcept`; the bits are those of the predictor on
-    every processor, with hardware fma or without. `options` are Predictor's, such as raw_logits and scaler.
+    every processor, with hardware fma or without. `options` are Predictor's, such as raw_logits and scaler. In names, other
+    characters than letters and digits become underscores; what C++ or the C library has taken (class, gamma) gets an n in front.
 
     >>> import tempfile, trigrad as tg
     >>> model = tg.nn.Sequential(tg.nn.Linear(2, 3), tg.nn.ReLU(), tg.nn.Linear(3, 1), tg.nn.Sigmoid())
@@ -407,7 +302,7 @@ def cpp_header(model: Module | Predictor, path: str | Path, name: str = "model",
         version=_core.build_info()["version"],
         arithmetic=_core.build_info()["arithmetic_version"],
         name=name,
-        guard=f"TRIGRAD_EXPORT_{name.upper()}_H",
+        guard=f"TRIGRAD_EXPORT_{name}_H",
         inputs=predictor.inputs,
         outputs=predictor.outputs,
         events=len(plan.x),
@@ -424,5 +319,5 @@ def cpp_header(model: Module | Predictor, path: str | Path, name: str = "model",
             for m in sorted(set(re.findall(r"#define (TG_\w+)", source)) | {"TG_ISA_AVX512", "TG_ISA_AVX2"})
         ),
     )
-    Path(path).write_text(text)
+    Path(path).write_text(text, encoding="utf-8")
     return text

@@ -30,7 +30,7 @@ def text(name: str) -> str:
     place = Path(_core.__file__).resolve().parent / "source" / name
     if not place.is_file():
         raise RuntimeError(f"[cpp_header] this trigrad has no {place}: it was built without its sources for export")
-    return place.read_text()
+    return place.read_text(encoding="utf-8")
 
 
 def plain(source: str) -> str:

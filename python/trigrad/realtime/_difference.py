@@ -28,6 +28,8 @@ def difference(predictor: Predictor, model: Module | Predictor, X: Array | Tenso
     >>> found["events"], found["largest"] < 0.1
     (500, True)
     """
+    if not isinstance(predictor, Predictor):
+        raise TypeError(f"[difference] got a {type(predictor).__name__}, expected a Predictor")
     x = numpy.ascontiguousarray(X.numpy() if isinstance(X, Tensor) else X, dtype=numpy.float32)
     if x.ndim != 2 or len(x) == 0 or x.shape[1] != predictor.inputs:
         raise ValueError(f"[difference] X has shape {x.shape}, expected events as rows: (N, {predictor.inputs}), N > 0")

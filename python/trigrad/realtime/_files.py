@@ -11,9 +11,14 @@ __all__ = ["read", "write"]
 FilePath: TypeAlias = "str | os.PathLike[str]"
 
 
+BEGINNING = b"TGPLAN\r\n"
+
+
 def read(path: FilePath) -> bytes:
-    """The bytes of a file."""
-    return Path(path).read_bytes()
+    """The bytes of a file; of one that does not begin as a plan file, only the first: others may have no end."""
+    with Path(path).open("rb") as file:
+        first = file.read(len(BEGINNING))
+        return first + file.read() if first == BEGINNING else first
 
 
 def write(path: FilePath, content: bytes) -> None:

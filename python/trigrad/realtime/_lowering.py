@@ -188,6 +188,7 @@ def _highway(program: Program, module: Any, name: str, value: int) -> int:
     gate = program.unary("sigmoid", _lowered(program, module.gate, f"{name}.gate", value))
     layer = _lowered(program, module.layer, f"{name}.layer", value)
     made = _lowered(program, module.activation, f"{name}.activation", layer)
+    value, made = program.now(value), program.now(made)  # as layers in place have left them
     return program.binary("add", value, program.binary("mul", gate, program.binary("sub", made, value)))
 
 
@@ -285,9 +286,17 @@ def lower(
         raise TypeError(f"[Predictor] got a {type(model).__name__}, expected a model: a trigrad.nn.Module")
     if isinstance(batch, bool) or not isinstance(batch, int):
         raise TypeError(f"[Predictor] batch is a {type(batch).__name__}, expected an int: the most rows of a call")
+    if not isinstance(precision, str):
+        raise TypeError(f"[Predictor] precision is a {type(precision).__name__}, expected its name, such as 'float32'")
+    if scaler is not None and not isinstance(scaler, Scaler):
+        raise TypeError(f"[Predictor] scaler is a {type(scaler).__name__}, expected a trigrad.realtime.Scaler")
+    if inputs is not None and (isinstance(inputs, bool) or not isinstance(inputs, int)):
+        raise TypeError(f"[Predictor] inputs is a {type(inputs).__name__}, expected an int: the features of an event")
     found = _features(model) if inputs is None else inputs
     if found is None:
         raise ValueError("[Predictor] no layer says how many features an event has; say inputs=n")
+    if found < 1:
+        raise ValueError(f"[Predictor] an event has {found} features, expected at least 1")
     program = Program(found)
     value = 0
     if scaler is not None:

@@ -34,9 +34,10 @@ class Scaler:
 
     def constants(self, features: int) -> list[numpy.ndarray[Any, Any]]:
         """What replaces a NaN, low, high, offset and scale: float32 (features,) each."""
-        if isinstance(self.nan, str) and self.nan not in ("keep", "refuse"):
-            raise ValueError(f"[Scaler] nan is {self.nan!r}, expected 'keep', 'refuse' or a number")
-        fill = numpy.nan if isinstance(self.nan, str) else self.nan
+        policy: Any = self.nan
+        if policy is None or (isinstance(policy, str) and policy not in ("keep", "refuse")):
+            raise ValueError(f"[Scaler] nan is {policy!r}, expected 'keep', 'refuse' or a number")
+        fill = numpy.nan if isinstance(policy, str) else policy
         made = []
         for name, given in (("nan", fill), *((n, getattr(self, n)) for n in ("low", "high", "offset", "scale"))):
             value = numpy.asarray(given.numpy() if isinstance(given, Tensor) else given, dtype=numpy.float32)
@@ -45,6 +46,12 @@ class Scaler:
                     f"[Scaler] {name} has shape {value.shape}, expected one number or one for each of {features} features"
                 )
             made.append(numpy.ascontiguousarray(numpy.broadcast_to(value, (features,))))
+        for name, value in (("offset", made[3]), ("scale", made[4])):
+            if not numpy.isfinite(value).all():
+                raise ValueError(
+                    f"[Scaler] {name} is {value[~numpy.isfinite(value)][0]} for a feature, expected finite numbers; "
+                    "the scale of a feature that never varies is 1"
+                )
         if not (made[1] <= made[2]).all():
             raise ValueError("[Scaler] low is above high, or one of them is NaN")
         return made

@@ -29,6 +29,7 @@ __all__ = ["Decisions", "Study", "study"]
 Array: TypeAlias = "numpy.ndarray[Any, Any]"
 
 EVENT_BYTES = 16 << 10  # the events of one-event calls stay in the nearest cache
+MOST_ROWS = 262_144  # of a predictor's call
 CURVE_POINTS = 500  # of a ROC curve that is kept
 
 
@@ -48,14 +49,14 @@ class Decisions:
         return f"AUC                    {self.auc:.5g}{point}"
 
     def values(self) -> dict[str, Any]:
-        """All numbers, for JSON: none where a threshold is infinite."""
+        """All numbers, for JSON: none where one is infinite or NaN."""
 
         def plain(value: Any) -> Any:
-            if isinstance(value, tuple):
+            if isinstance(value, (tuple, list)):
                 return [plain(v) for v in value]
             return value if math.isfinite(value) else None
 
-        found = {name: value for name, value in vars(self).items() if name != "point"}
+        found = {name: plain(value) for name, value in vars(self).items() if name != "point"}
         if self.point is not None:
             names = (*self.point._fields, "rate_khz", "rate_interval_khz")
             found["working_point"] = {name: plain(getattr(self.point, name)) for name in names}
@@ -114,7 +115,7 @@ class Study:
             decisions=None if self.decisions is None else self.decisions.values(),
         )
         if path is not None:
-            Path(path).write_text(text)
+            Path(path).write_text(text, encoding="utf-8")
         return text
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
@@ -138,7 +139,7 @@ class Study:
             told, picture = _report.preformatted(str(self.decisions)), _report.figure(self.decisions.picture())
             parts.append(_report.section("Decisions", told, picture))
         parts.append(_report.section("Where and how", _report.listing(self.provenance)))
-        Path(path).write_text(_report.page("Latency", *parts))
+        Path(path).write_text(_report.page("Latency", *parts), encoding="utf-8")
 
 
 EXPLAINED = (
@@ -213,6 +214,14 @@ def study(
     if isinstance(model, Predictor) and options:
         raise ValueError(f"[study] got {', '.join(options)} with a Predictor, which is made already")
     one = model if isinstance(model, Predictor) else Predictor(model, **options)
+    if x.shape[1] != one.inputs:
+        raise ValueError(f"[study] X has shape {x.shape}, expected events as rows: (N, {one.inputs})")
+    if output is not None and not -one.outputs <= output < one.outputs:
+        raise IndexError(f"[study] output is {output}, expected one of the {one.outputs} outputs")
+    if not all(1 <= rows <= MOST_ROWS for rows in batches):
+        raise ValueError(f"[study] batches are {tuple(batches)}, expected 1 to {MOST_ROWS} rows each")
+    if y is None and trigger_rate_khz is not None:
+        raise ValueError("[study] got trigger_rate_khz without labels y, which say what passes")
     content = one.to_bytes()
     decisions = None
     if y is not None:
@@ -281,7 +290,7 @@ def _eager(model: Module) -> Call:
 
 def _answers(content: bytes, x: Array) -> Array:
     """Of all events: (N, outputs)."""
-    many = Predictor.from_bytes(content, min(len(x), 262_144))
+    many = Predictor.from_bytes(content, min(len(x), MOST_ROWS))
     return numpy.concatenate([many(x[i : i + many.batch]) for i in range(0, len(x), many.batch)])
 
 

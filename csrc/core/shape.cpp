@@ -18,9 +18,9 @@ int64_t count(const Dims& shape) {
     if (v == 0) zero = true;
     else overflow |= __builtin_mul_overflow(n, v, &n);
   }
-  if (zero) return 0;
+  // Beside a 0 too, as PyTorch and NumPy: every partial product of a tensor's lengths then fits.
   if (overflow) fail(ErrorKind::Memory, "shape ", shape, " has more elements than a 64-bit integer can count");
-  return n;
+  return zero ? 0 : n;
 }
 
 Dims contiguous_strides(const Dims& shape) {

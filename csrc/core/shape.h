@@ -63,7 +63,7 @@ class Dims {
 std::string to_string(const Dims& d);  // "(64, 12)", "(5,)", "()"
 inline std::ostream& operator<<(std::ostream& s, const Dims& d) { return s << to_string(d); }
 
-// Product of the lengths; throws Value/Memory errors on negative lengths and on overflow of int64.
+// Product of the lengths; throws Runtime/Memory errors on negative lengths and where it overflows int64 but for a 0.
 int64_t count(const Dims& shape);
 Dims contiguous_strides(const Dims& shape);
 

@@ -78,6 +78,7 @@ Tensor scalar(double value, Dtype dtype) { return make_scalar(value, dtype); }
 Tensor scalar(int64_t value, Dtype dtype) { return make_scalar(value, dtype); }
 
 Tensor as_strided(const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset) {
+  count(shape);  // no tensor has a shape whose lengths do not multiply
   Tensor v = t;
   v.shape = shape;
   v.strides = strides;
@@ -105,7 +106,6 @@ Tensor expand(const char* op, const Tensor& t, const Dims& target) {
       fail(ErrorKind::Runtime, "[", op, "] cannot expand ", t.shape, " to ", target, ": dimension ", i, " has length ",
            have, ", expected ", shape[i], " or 1");
   }
-  count(shape);
   return as_strided(t, shape, strides, t.offset);
 }
 

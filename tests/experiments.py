@@ -1,0 +1,23 @@
+"""The scripts of examples/lectures as modules: each has `experiment()`, which gives numbers, and `picture(result)`."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+FOLDER = Path(__file__).resolve().parent.parent / "examples" / "lectures"
+
+
+def load(name: str) -> ModuleType:
+    """The script of that name, without running what it does as a program."""
+    if str(FOLDER) not in sys.path:
+        sys.path.append(str(FOLDER))  # for `shown`, which they share
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module

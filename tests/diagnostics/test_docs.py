@@ -12,7 +12,7 @@ import pytest
 from trigrad import diagnostics
 
 
-@pytest.mark.parametrize("name", [m.name for m in pkgutil.iter_modules(diagnostics.__path__)])
+@pytest.mark.parametrize("name", [m.name for m in pkgutil.iter_modules(diagnostics.__path__) if m.name[0] != "_"])
 def test_examples_run(name: str) -> None:
     module = importlib.import_module(f"trigrad.diagnostics.{name}")
     assert doctest.testmod(module).failed == 0

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from trigrad import ops
 from trigrad._autograd import enable_grad, grad, no_grad
 from trigrad._core import Tensor
+from trigrad.diagnostics._columns import columns
 from trigrad.nn.activations import PReLU, RReLU, _Pointwise
 from trigrad.nn.linear import Lambda
 from trigrad.nn.module import Module
@@ -44,13 +45,7 @@ class SaturationReport(NamedTuple):
         for layer in self.layers:
             shares = (f"{share:.1%}" for share in (layer.saturated, layer.stuck, layer.zeros))
             rows.append([layer.name or "(itself)", layer.activation, str(layer.units), *shares])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(
-                cell.ljust(n) if i < 2 else cell.rjust(n) for i, (cell, n) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in rows
-        )
+        return columns(rows)
 
 
 def saturation(

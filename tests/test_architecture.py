@@ -179,7 +179,7 @@ MODULE_MAY_IMPORT = {
     },
     "realtime": {"_core", "_autograd", "_creation", "_report", "export", "metrics", "nn"},
     "export": {"_core", "nn"},
-    "diagnostics": {"_core", "ops", "_autograd", "_creation", "_random", "nn"},
+    "diagnostics": {"_core", "ops", "_autograd", "_creation", "_losses", "_random", "metrics", "nn", "optim"},
     "_switches": set(),
     "accelerator": {"_device", "cuda"},
     "backends": set(),

@@ -23,6 +23,7 @@ from trigrad.train import (
     CSVLogger,
     EarlyStopping,
     GradientMonitor,
+    HistogramMonitor,
     JSONLLogger,
     LRSchedule,
     OfflineRun,
@@ -250,6 +251,45 @@ def test_saturation() -> None:
 def rows(path: Path) -> list[list[str]]:
     with open(path, newline="") as file:
         return list(csv.reader(file))
+
+
+def test_histograms_are_those_of_the_network_after_each_epoch(tmp_path: Path) -> None:
+    """Of a fit that stops half way and goes on as well, and the training is the one without them."""
+    seen: list[Any] = []
+
+    class Look(Callback):
+        def on_epoch_end(self, trainer: Any, numbers: Any) -> None:
+            grads = {name: p.grad.numpy().copy() for name, p in trainer.model.named_parameters()}
+            trainer.model.eval()
+            seen.append((trainer.model[0](X).detach().numpy(), grads))
+
+    watch = HistogramMonitor(X, bins=7)
+    whole = trained([Look(), watch], epochs=4)
+    silent = trained([], epochs=4)
+    assert_same(whole.model, silent.model, whole.optimizer, silent.optimizer)
+    assert watch.epochs == [1, 2, 3, 4]
+    assert list(watch.activations) == [name for name, m in whole.model.named_modules() if not list(m.children())]
+    for epoch, (output, grads) in enumerate(seen):
+        found = watch.activations["0"][epoch]
+        counts, edges = np.histogram(output.astype(np.float64), 7)
+        np.testing.assert_array_equal(found.counts, counts)
+        np.testing.assert_array_equal(found.edges, edges)
+        assert set(watch.gradients) == set(grads)
+        for name, held in grads.items():
+            assert watch.gradients[name][epoch].mean == pytest.approx(held.astype(np.float64).mean(), abs=1e-12)
+    path = tmp_path / "run.safetensors"
+    trained([HistogramMonitor(X, bins=7), tg.train.Checkpoint(path)], epochs=2)
+    other = HistogramMonitor(X, bins=7)
+    trained([other, tg.train.Checkpoint(path)], epochs=4, resume=path)
+    assert other.epochs == watch.epochs
+    for kind in ("activations", "gradients"):
+        for name, expected in getattr(watch, kind).items():
+            for a, b in zip(getattr(other, kind)[name], expected, strict=True):
+                np.testing.assert_array_equal(a.edges, b.edges)
+                np.testing.assert_array_equal(a.counts, b.counts)
+                assert a[2:] == b[2:]
+    trained([watch], epochs=1)
+    assert watch.epochs == [1]  # each fit begins anew
 
 
 def test_csv(tmp_path: Path) -> None:

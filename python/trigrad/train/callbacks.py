@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from trigrad import ops
 from trigrad._core import Tensor
 from trigrad._warnings import warn
-from trigrad.diagnostics import saturation
+from trigrad.diagnostics import Histogram, histogram, record, saturation
 from trigrad.nn.module import Module
 from trigrad.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from trigrad.optim.lr_scheduler.base import set_rate
@@ -23,7 +25,15 @@ from trigrad.train.measures import rises
 if TYPE_CHECKING:
     from trigrad.train.trainer import Trainer
 
-__all__ = ["Callback", "Checkpoint", "EarlyStopping", "GradientMonitor", "LRSchedule", "SaturationMonitor"]
+__all__ = [
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "GradientMonitor",
+    "HistogramMonitor",
+    "LRSchedule",
+    "SaturationMonitor",
+]
 
 Numbers = dict[str, float]
 
@@ -303,6 +313,14 @@ class LRSchedule(Callback):
         self.schedule.load_state_dict(state["schedule"])
 
 
+def _gradients(trainer: Trainer) -> dict[str, Tensor]:
+    """Of the last step, by the paths of the parameters, or their numbers where the model is a function."""
+    held = {str(i): p for i, p in enumerate(p for g in trainer.optimizer.param_groups for p in g["params"])}
+    if isinstance(trainer.model, Module):
+        held = dict(trainer.model.named_parameters())
+    return {name: p.grad for name, p in held.items() if p.grad is not None}
+
+
 class GradientMonitor(Callback):
     """The norm of the gradient in the last step of each epoch, as "grad_norm" in the history, with `each_parameter` also
     that of each parameter. If it is infinite or NaN, the training ends with a warning that names the first such parameter.
@@ -319,10 +337,7 @@ class GradientMonitor(Callback):
         self.each_parameter, self.stop = each_parameter, stop
 
     def on_epoch_end(self, trainer: Trainer, numbers: Numbers) -> None:
-        held = {str(i): p for i, p in enumerate(p for g in trainer.optimizer.param_groups for p in g["params"])}
-        if isinstance(trainer.model, Module):
-            held = dict(trainer.model.named_parameters())
-        squares = {n: float(ops.sum(ops.square(p.grad.double()))) for n, p in held.items() if p.grad is not None}
+        squares = {name: float(ops.sum(ops.square(g.double()))) for name, g in _gradients(trainer).items()}
         numbers["grad_norm"] = math.sqrt(sum(squares.values()))
         if self.each_parameter:
             numbers |= {f"grad_norm/{name}": math.sqrt(square) for name, square in squares.items()}
@@ -354,3 +369,58 @@ class SaturationMonitor(Callback):
             return
         for layer in saturation(trainer.model, *self.inputs, threshold=self.threshold, also=self.also).layers:
             numbers[f"saturated/{layer.name}"], numbers[f"stuck/{layer.name}"] = layer.saturated, layer.stuck
+
+
+class HistogramMonitor(Callback):
+    """Histograms after every `every` epochs: of what each layer gives out for the events `X` (see `diagnostics.record`, also
+    for `only`), in `activations`, and of the gradient of each parameter in the last step, in `gradients`: by name a
+    `diagnostics.Histogram` for each of `epochs`, `bins` wide, from the least to the greatest number.
+
+    >>> import trigrad as tg
+    >>> model = tg.nn.Sequential(tg.nn.Linear(2, 8), tg.nn.Tanh(), tg.nn.Linear(8, 1))
+    >>> X = tg.ones(10, 2)
+    >>> trainer = tg.Trainer(model, tg.nn.MSELoss(), tg.optim.SGD(model.parameters(), lr=0.1))
+    >>> watch = tg.train.HistogramMonitor(X, every=2)
+    >>> _ = trainer.fit(X, X[:, :1], epochs=4, batch_size=5, callbacks=[watch])
+    >>> watch.epochs, sorted(watch.activations), sorted(watch.gradients)
+    ([2, 4], ['0', '1', '2'], ['0.bias', '0.weight', '2.bias', '2.weight'])
+    >>> watch.activations["1"][-1].counts.sum()
+    80
+    """
+
+    def __init__(self, X: Any, *, every: int = 1, bins: int = 50, only: tuple[type[Module], ...] = ()) -> None:
+        self.inputs = X if isinstance(X, tuple) else (X,)
+        self.every, self.bins = whole("HistogramMonitor", "every", every), whole("HistogramMonitor", "bins", bins)
+        self.only = only
+        self._clear()
+
+    def _clear(self) -> None:
+        self.epochs: list[int] = []
+        self.activations: dict[str, list[Histogram]] = {}
+        self.gradients: dict[str, list[Histogram]] = {}
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        if trainer.epoch == 0:
+            self._clear()
+
+    def on_epoch_end(self, trainer: Trainer, numbers: Numbers) -> None:
+        if trainer.epoch % self.every:
+            return
+        self.epochs.append(trainer.epoch)
+        for layer in record(trainer.model, *self.inputs, only=self.only):
+            self.activations.setdefault(layer.name, []).append(histogram(layer.output, self.bins))
+        for name, gradient in _gradients(trainer).items():
+            self.gradients.setdefault(name, []).append(histogram(gradient, self.bins))
+
+    def state_dict(self) -> dict[str, Any]:
+        kept: dict[str, Any] = {"epochs": list(self.epochs)}
+        for kind in ("activations", "gradients"):
+            held = getattr(self, kind)
+            kept[kind] = {n: [[h[0].tolist(), h[1].tolist(), *h[2:]] for h in all_of] for n, all_of in held.items()}
+        return kept
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epochs = list(state["epochs"])
+        for kind in ("activations", "gradients"):
+            held = {n: [Histogram(np.array(h[0]), np.array(h[1]), *h[2:]) for h in v] for n, v in state[kind].items()}
+            setattr(self, kind, held)

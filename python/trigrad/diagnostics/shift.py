@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 from trigrad import ops
-from trigrad._autograd import enable_grad, grad, no_grad
+from trigrad._autograd import enable_grad, no_grad
 from trigrad._core import Tensor
 from trigrad._creation import zeros_like
-from trigrad._random import get_rng_state, set_rng_state
+from trigrad._random import default_generator
+from trigrad.diagnostics._probe import Loss, Probe, flat, length
 from trigrad.nn.module import Module
 from trigrad.optim.optimizer import Optimizer
 
@@ -33,7 +33,7 @@ class LayerShift(NamedTuple):
 
 
 def covariate_shift(
-    model: Module, loss: Callable[[], Tensor], optimizer: Optimizer, *, only: tuple[type[Module], ...] = ()
+    model: Module, loss: Loss, optimizer: Optimizer, *, only: tuple[type[Module], ...] = ()
 ) -> tuple[LayerShift, ...]:
     """Makes one step, `optimizer.zero_grad(); loss().backward(); optimizer.step()`, and measures for each layer the change
     that the steps of the layers before it make in its gradient, as Santurkar et al. (2018, definition 2.1) do:
@@ -53,65 +53,54 @@ def covariate_shift(
     >>> first.distance, first.cosine, second.distance > 0
     (0.0, 1.0, True)
     """
-    layers: list[tuple[str, Module, list[Tensor]]] = []
-    known: set[Tensor] = set()
-    for name, part in model.named_modules():
-        own = [p for p in part.parameters(recurse=False) if p.requires_grad and p not in known]
-        known.update(own)
-        if own:
-            layers.append((name, part, own))
+    probe = Probe("covariate_shift", model, loss)
+    parameters, place = probe.parameters, {id(p): k for k, p in enumerate(probe.parameters)}
+    layers = [
+        (name, part, [place.pop(id(p)) for p in part.parameters(recurse=False) if id(p) in place])
+        for name, part in model.named_modules()
+    ]
     kinds = only or (Module,)
-    if not any(isinstance(part, kinds) for _, part, _ in layers):
+    if not any(isinstance(part, kinds) and own for _, part, own in layers):
         raise ValueError(
             f"[covariate_shift] {type(model).__name__} has no "
             f"{' or '.join(kind.__name__ for kind in only) or 'module'} with parameters that learn"
         )
-    start = get_rng_state()
+    optimizer.zero_grad()
     with enable_grad():
-        optimizer.zero_grad()
-        loss().backward()
-    end = get_rng_state()
-    before = {p: p.detach().clone() for p in known}
-    first = {p: _or_zero(p, p.grad).clone() for p in known}
-    buffers = {b: b.detach().clone() for b in model.buffers()}
+        probe.value().backward()
+    before = _copies(parameters)
+    first = [zeros_like(p) if p.grad is None else p.grad.clone() for p in parameters]
+    buffers = list(model.buffers())
+    seen, draws = _copies(buffers), default_generator.get_state()
     optimizer.step()
-    after = {p: p.detach().clone() for p in known}
+    after = _copies(parameters)
     found = []
     try:
-        _put(before)
+        _put(parameters, before)
         for name, part, own in layers:
-            if isinstance(part, kinds):
-                set_rng_state(start)
-                with enable_grad():
-                    seen = grad(loss(), own, allow_unused=True)
-                again = [_or_zero(p, g) for p, g in zip(own, seen, strict=True)]
-                _put(buffers)
-                found.append(_compare(name, type(part).__name__, [first[p] for p in own], again))
-            _put({p: after[p] for p in own})
+            if isinstance(part, kinds) and own:
+                again = probe.slopes()[1]
+                found.append(_compare(name, type(part).__name__, *(flat([g[k] for k in own]) for g in (first, again))))
+            _put([parameters[k] for k in own], [after[k] for k in own])
     finally:
-        _put(after)
-        _put(buffers)
-        set_rng_state(end)
+        _put(parameters, after)
+        _put(buffers, seen)
+        default_generator.set_state(draws)
     return tuple(found)
 
 
-def _or_zero(p: Tensor, gradient: Tensor | None) -> Tensor:
-    return zeros_like(p) if gradient is None else gradient
+def _copies(tensors: list[Tensor]) -> list[Tensor]:
+    return [t.detach().clone() for t in tensors]
 
 
-def _put(values: dict[Tensor, Tensor]) -> None:
+def _put(tensors: list[Tensor], values: list[Tensor]) -> None:
     with no_grad():
-        for p, value in values.items():
-            p.copy_(value)
+        for t, value in zip(tensors, values, strict=True):
+            t.copy_(value)
 
 
-def _dot(a: list[Tensor], b: list[Tensor]) -> float:
-    return sum(float(ops.sum(x.double() * y.double())) for x, y in zip(a, b, strict=True))
-
-
-def _compare(name: str, layer: str, g: list[Tensor], again: list[Tensor]) -> LayerShift:
-    change = [x.double() - y.double() for x, y in zip(g, again, strict=True)]
-    size, other, distance = (math.sqrt(_dot(v, v)) for v in (g, again, change))
-    same = distance == 0
-    cosine = 1.0 if same else math.nan if size * other == 0 else _dot(g, again) / (size * other)
-    return LayerShift(name, layer, size, distance, cosine)
+def _compare(name: str, layer: str, g: Tensor, again: Tensor) -> LayerShift:
+    g, again = g.double(), again.double()
+    size, other, distance = length(g), length(again), length(g - again)
+    straight = 1.0 if distance == 0 else math.nan if size * other == 0 else float(ops.sum(g * again)) / (size * other)
+    return LayerShift(name, layer, size, distance, straight)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+os.environ.setdefault("MPLBACKEND", "Agg")  # no windows
 
 import golden
 import trigrad as tg
@@ -44,10 +45,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def _same_process() -> Iterator[None]:
-    """ISA and threads belong to the process: a test that changes them may not change the next test."""
+    """ISA, threads and open figures belong to the process: a test that changes them may not change the next test."""
     isa, threads = _core.build_info()["isa"], tg.get_num_threads()
     yield
     if _core.build_info()["isa"] != isa:
         _core.set_isa(isa)
     if tg.get_num_threads() != threads:
         tg.set_num_threads(threads)
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

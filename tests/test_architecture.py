@@ -192,6 +192,7 @@ MODULE_MAY_IMPORT = {
     "sklearn": {"_core", "ops", "_autograd", "_compile", "_losses", "nn", "optim"},
     "metrics": {"_core", "ops", "_indexing", "_ordering"},
     "_report": {"_core"},
+    "plot": {"_core", "_autograd", "_creation", "_report", "diagnostics", "metrics", "nn", "realtime", "train"},
     "trigrad": {
         "_legacy",
         "_switches",
@@ -205,6 +206,7 @@ MODULE_MAY_IMPORT = {
         "realtime",
         "sklearn",
         "optim",
+        "plot",
         "train",
         "utils",
         "_autograd",

@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from trigrad import metrics as metrics
     from trigrad import nn as nn
     from trigrad import optim as optim
+    from trigrad import plot as plot
     from trigrad import realtime as realtime
     from trigrad import sklearn as sklearn
     from trigrad import testing as testing
@@ -109,6 +110,7 @@ _LAZY = frozenset(
         "metrics",
         "nn",
         "optim",
+        "plot",
         "realtime",
         "sklearn",
         "testing",

@@ -166,8 +166,9 @@ def page(title: str, *parts: str) -> str:
 # ---- pictures
 
 Floats: TypeAlias = NDArray[np.float64]
-# Distinguishable with any colour vision (Okabe and Ito), black for the first.
-COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a7a00")
+# Told apart by any colour vision, after Okabe and Ito; all but black, the first, stand out from white and from black
+# (tests/plot/test_looks.py measures both).
+COLOURS = ("#000000", "#0072b2", "#d55e00", "#50a070", "#d078a8", "#a89040", "#08a0d0", "#706818")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

@@ -6,10 +6,8 @@ import doctest
 import importlib
 import inspect
 import pkgutil
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -30,16 +28,6 @@ def test_what_is_public_has_an_example(name: str) -> None:
     text = inspect.getdoc(getattr(data, name)) or ""
     assert text
     assert name in DOWNLOADS or ">>>" in text
-
-
-def test_the_page_runs() -> None:
-    pytest.importorskip("sklearn")
-    page = Path(__file__).resolve().parents[2] / "docs" / "data.md"
-    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-    assert float(done.stdout.split()[0]) > 0.65
-    assert "<toy jets, seed 0, part 1 of 0.75:0.25 by seed 0: 1000 events" in done.stdout
 
 
 def test_it_is_loaded_when_asked_for_and_needs_numpy_alone() -> None:

@@ -26,6 +26,7 @@ MAKERS: dict[str, Maker] = {
     "jets": data.toy_jets,
     "showers": data.toy_showers,
     "particles": data.toy_particles,
+    "susy": data.toy_susy,
     "red/blue": lambda n, seed: data.red_blue(n, 3, 1.5, seed),
     **{kind: ground(kind) for kind in ("circle", "xor", "gauss", "spiral", "plane", "bumps")},
 }
@@ -33,6 +34,7 @@ DIGESTS = {  # of 1500 events from seed 3
     "jets": "930b727bb0113946f0a6e070b48f19df15a534859601d173d6af79c9dbe55f06",
     "showers": "da949237b8e1dd2845b8de63b91690210eab5a5c9bef7a9f23c553aa6608414f",
     "particles": "f30e75eeba232f8821c6ad169e27d556ebd2204a42ba6a06ee37f1bf68e48377",
+    "susy": "0c0a01f432b2149d24d1b9ded1128db8a4bb3b76da147e3dfef2203c804b9f8b",
     "red/blue": "d2f24eb881c9e0e385b5c4c485123c76e4ab33b2c6e4ff08314a1598cc7c6999",
     "circle": "473136dff8ec0645dcc12fb13d18f4b96df665979a4d4aaf6723823dd233516b",
     "xor": "c3b37c2979ffe7b04e733929bcb8b1f42ef37631a4425784a7591bf5c3ba74e1",

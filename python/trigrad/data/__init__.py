@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from trigrad.data._download import folder_of_data as folder_of_data
 from trigrad.data._jets import toy_jets as toy_jets
+from trigrad.data._pairs import toy_susy as toy_susy
 from trigrad.data._points import playground as playground
 from trigrad.data._points import red_blue as red_blue
 from trigrad.data._public import ecal as ecal
@@ -50,4 +51,5 @@ __all__ = [
     "toy_jets",
     "toy_particles",
     "toy_showers",
+    "toy_susy",
 ]

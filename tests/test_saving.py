@@ -207,6 +207,15 @@ def test_a_file_that_cannot_seek() -> None:
     assert same(tg.load(Pipe()), [tg.arange(5), 2.5])  # type: ignore[arg-type]
 
 
+def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
+    """It is written into, not replaced by a file."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE)
+    tg.save([tg.arange(3)], tmp_path / "pipe")
+    assert same(tg.load(io.BytesIO(reader.communicate()[0])), [tg.arange(3)])
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_from_where_a_file_stands() -> None:
     file = io.BytesIO()
     file.write(b"before")

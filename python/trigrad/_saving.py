@@ -158,6 +158,11 @@ def save(obj: Any, f: Path | IO[bytes], *, provenance: Mapping[str, Any] | None 
             f.write(piece)
         return
     target = os.path.realpath(f)
+    if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
+        with open(target, "wb") as pipe:  # or a device: not to be replaced by a file
+            for piece in content:
+                pipe.write(piece)
+        return
     # Beside the file, so that renaming it is one step; under a name that no other writer takes.
     beside = f"{target}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
     first = next(content)  # what cannot be saved is refused before a file is made
@@ -249,7 +254,7 @@ def _opened(f: Path | IO[bytes]) -> Iterator[tuple[IO[bytes], int]]:
         return
     if not hasattr(f, "read"):
         raise TypeError(f"[load] f is a {type(f).__name__}, expected a path or a file opened for reading bytes")
-    if hasattr(f, "seekable") and f.seekable():
+    if hasattr(f, "readinto") and hasattr(f, "seekable") and f.seekable():
         here = f.tell()
         size = f.seek(0, os.SEEK_END) - here
         f.seek(here)

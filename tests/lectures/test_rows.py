@@ -8,7 +8,7 @@ from pathlib import Path
 # Models, activations, losses, autograd, training practice, initialisation, blocks, diagnostics, data and physics tasks, real
 # time, PyTorch.
 PROMISED = {*range(1, 20), *range(24, 75), 76, 84, 85, 86, *range(88, 102), 112, *range(120, 125), *range(141, 145)}
-PROMISED |= {146, 147, 148, 150, 156, 157, 160}
+PROMISED |= {146, 147, 148, 150, 156, 157, 160, 166}
 PROMISED |= {21, 22, 23, 149, 151, 155}  # fits, and what is fitted with networks
 NAME = re.compile(r"^def test_row((?:_\d{3})+)_[a-z]", re.MULTILINE)  # test_row_070_071_... is of two rows
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import socket
 from collections import OrderedDict
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -196,3 +198,44 @@ def test_row_160_a_wrong_state_is_refused_whole(torch: Any) -> None:
         ours.load_state_dict(state)
     for name, value in arrays(ours.state_dict()).items():
         np.testing.assert_array_equal(value, before[name])
+
+
+class Recorded:
+    """A service with the methods of Comet's `Experiment`, which keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def log_parameters(self, parameters: Any) -> None:
+        self.told += [("parameter", name, value) for name, value in parameters.items()]
+
+    def log_metrics(self, metrics: Any, step: int) -> None:
+        self.told += [("metric", name, value, step) for name, value in metrics.items()]
+
+    def end(self) -> None:
+        self.told.append(("end",))
+
+
+def test_row_166_runs_are_tracked_in_a_file_unless_a_service_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(socket, "socket", lambda *_: pytest.fail("a run left the machine"))
+    X = tg.randn(64, 3, generator=tg.Generator().manual_seed(1))
+    service = Recorded()
+    for run in (
+        tg.train.RunLogger(parameters={"data": "toy"}),
+        tg.train.RunLogger(service, parameters={"data": "toy"}),
+    ):
+        tg.manual_seed(2)
+        model = tg.nn.Linear(3, 1)
+        trainer = tg.Trainer(model, tg.nn.MSELoss(), tg.optim.SGD(model.parameters(), lr=0.1), metrics=["r2"])
+        history = trainer.fit(X, X[:, :1], epochs=3, batch_size=16, validation_split=0.25, callbacks=[run])
+    lines = tg.train.OfflineRun.read("run.jsonl")
+    found = [(line["kind"], line["name"], line["value"], *([line["step"]] if "step" in line else [])) for line in lines]
+    assert [line for line in found if line[0] == "metric"] == [
+        ("metric", name, numbers[k], k + 1) for k in range(3) for name, numbers in history.items()
+    ]
+    assert {("parameter", "data", "toy"), ("parameter", "optimizer.lr", 0.1), ("parameter", "seed", 2)} <= set(found)
+    assert [line[:1] if line[0] == "end" else line for line in found] == service.told
+    assert list(history) == ["loss", "val_loss", "val_r2"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import math
 import warnings
 from typing import Any
 
@@ -59,6 +60,53 @@ def test_one_output() -> None:
     signs = y * 2 - 1
     hinge = trainer_of(1, tg.nn.HingeLoss(), ["accuracy"], make)
     assert hinge.measure(X, signs.reshape(N, 1))["accuracy"] == found["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "squashed"),
+    [
+        (tg.nn.MSELoss(), False),  # towards 0 and 1: above a half
+        (tg.nn.MSELoss(), True),
+        (lambda p, t: F.binary_cross_entropy(p, t), True),  # the model says what its outputs are
+        (F.binary_cross_entropy_with_logits, False),
+    ],
+)
+def test_what_a_single_output_stands_for(loss: Any, squashed: bool) -> None:
+    y = (X[:, :1] > 0).float()
+    make = lambda: tg.nn.Sequential(tg.nn.Linear(6, 1), *([tg.nn.Sigmoid()] if squashed else []))
+    trainer = trainer_of(1, loss, ["accuracy"], make)
+    trainer.fit(X, y, epochs=30, batch_size=8)
+    logits = loss is F.binary_cross_entropy_with_logits
+    expected = metrics.accuracy_score(y[:, 0], trainer.predict(X)[:, 0] > (0.0 if logits else 0.5))
+    assert trainer.measure(X, y)["accuracy"] == expected
+    assert expected > 0.8
+    signs = trainer_of(1, tg.nn.MSELoss(), ["accuracy"], lambda: tg.nn.Linear(6, 1))
+    found = signs.measure(X, y * 2 - 1)["accuracy"]
+    assert found == metrics.accuracy_score(y[:, 0], signs.predict(X)[:, 0] > 0)
+
+
+def test_outputs_that_are_no_logits() -> None:
+    """Probabilities of a function that the trainer cannot look into are told from logits by nothing but a warning."""
+
+    class Squashed(tg.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = tg.nn.Linear(6, 1)
+
+        def forward(self, x: Any) -> Any:
+            return tg.sigmoid(self.layer(x))
+
+    y = (Y == 1).float()[:, None]
+    trainer = trainer_of(1, lambda p, t: F.binary_cross_entropy(p, t), ["accuracy"], Squashed)
+    with pytest.warns(UserWarning, match="takes the outputs for logits, but they are all from 0 to 1"):
+        trainer.measure(X, y)
+    several = trainer_of(3, F.binary_cross_entropy_with_logits, ["accuracy"])
+    with pytest.raises(
+        ValueError, match=r"one class per event, but the targets \(53, 3\) have rows of several or none"
+    ):
+        several.measure(X, (X[:, :3] > 0).float())
+    of_one = (Y[:, None] == tg.arange(3)).float()
+    assert several.measure(X, of_one)["accuracy"] == several.measure(X, of_one * 2 - 1)["accuracy"]
 
 
 def test_values() -> None:
@@ -184,6 +232,9 @@ def test_balanced_classes() -> None:
         ([1.0, 2.0], "has 2 classes, but y has others than 0 to 1"),
         ("equal", "class_weight is 'equal'"),
         (3, "class_weight is 3"),
+        ({0: math.nan}, "gives 0 the weight nan, expected finite numbers"),
+        ({"signal": 1.0}, "gives 'signal' the weight 1.0, expected finite numbers"),
+        ([1.0, None, 2.0], "gives 1 the weight None, expected finite numbers"),
     ],
 )
 def test_refused_weights(given: Any, words: str) -> None:

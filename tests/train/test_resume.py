@@ -308,6 +308,61 @@ def test_callbacks_go_on(tmp_path: Path) -> None:
         made(metrics=["accuracy"]).fit(X, y, resume=tmp_path / "b", **options)
 
 
+def test_after_the_best_numbers_were_put_back(tmp_path: Path) -> None:
+    """The file has the best numbers, and the training goes on from the last ones; what the loss learns goes with them."""
+
+    class Scaled(tg.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = tg.nn.Parameter(tg.ones(3))
+
+        def forward(self, p: Any, t: Any) -> Any:
+            return F.cross_entropy(p * self.scale, t)
+
+    X, y, _ = events(200)
+    options: dict[str, Any] = {"batch_size": 16, "validation_split": 0.3}
+
+    def trainer(seed: int) -> tg.Trainer:
+        tg.manual_seed(seed)
+        model, loss = noisy(), Scaled()
+        return tg.Trainer(model, loss, tg.optim.Adam([*model.parameters(), *loss.parameters()], lr=0.2))
+
+    whole = trainer(1)
+    whole.fit(X, y, epochs=8, callbacks=[EarlyStopping(patience=50)], **options)
+    first = trainer(1)
+    stop = EarlyStopping(patience=50)
+    first.fit(X, y, epochs=4, callbacks=[stop], **options)
+    assert stop.best_epoch < 4
+    assert first.evaluate(*_held(first, X, y), batch_size=16) == stop.best
+    first.save_checkpoint(tmp_path / "c")
+    second = trainer(2)
+    second.load_checkpoint(tmp_path / "c")
+    assert second.evaluate(*_held(first, X, y), batch_size=16) == stop.best
+    second.fit(X, y, epochs=8, callbacks=[EarlyStopping(patience=50)], resume=tmp_path / "c", **options)
+    assert_same_trainers_but_gradients(whole, second)
+    assert same_bits(whole.loss.scale, second.loss.scale)
+    state = tg.load(tmp_path / "c")
+    state["callbacks"][0][1]["kept"].pop("0.weight")
+    tg.save(state, tmp_path / "c")
+    with pytest.raises(
+        ValueError, match=r"\[EarlyStopping\] the checkpoint does not fit: its best epoch has other tensors"
+    ):
+        trainer(3).fit(X, y, epochs=8, callbacks=[EarlyStopping(patience=50)], resume=tmp_path / "c", **options)
+
+
+def _held(trainer: tg.Trainer, X: Any, y: Any) -> tuple[Any, Any]:
+    """The events that a fit of this trainer with validation_split=0.3 left out."""
+    order = tg.randperm(len(X), generator=_generator(trainer._running.position.split))
+    rows = tg.sort(order[: round(0.3 * len(X))]).values
+    return X[rows], y[rows]
+
+
+def _generator(state: Any) -> tg.Generator:
+    generator = tg.Generator()
+    generator.set_state(state)
+    return generator
+
+
 def test_between_an_epoch_and_its_end(tmp_path: Path) -> None:
     """Schedules have not gone on, and the history lacks the epoch."""
 
@@ -347,8 +402,24 @@ DAMAGE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "0.bias of its model is .* of trigrad.float64": lambda s: s["model"]["tensors"].update(
         {"0.bias": tg.zeros(16, dtype=tg.float64)}
     ),
-    "was written with a scheduler": lambda s: s.update(schedulers=[{}, None]),
-    "parameter group": lambda s: s["optimizer"]["param_groups"].append({"params": []}),
+    "written with the scheduler StepLR, but this trainer is without a": lambda s: s["made_with"].update(
+        scheduler="StepLR"
+    ),
+    "written with the optimizer AdamW, but this trainer is with the optimizer Adam;": lambda s: s["made_with"].update(
+        optimizer="AdamW"
+    ),
+    r"its scheduler has the state \['a'\]": lambda s: s.update(schedulers=[{"a": 1}, None]),
+    "its optimizer numbers the parameters otherwise": lambda s: s["optimizer"]["param_groups"].append({"params": []}),
+    "its optimizer numbers .* otherwise": lambda s: s["optimizer"]["state"].update({99: {}}),
+    "no step can be made with the options of a group: .*beta1 is a str": lambda s: s["optimizer"]["param_groups"][
+        0
+    ].update(betas="ab"),
+    "could not convert string to float: 'x'": lambda s: s["optimizer"]["param_groups"][0].update(lr="x"),
+    "exp_avg of parameter 0 is of trigrad.int64, expected trigrad.float32": lambda s: s["optimizer"]["state"][0].update(
+        exp_avg=tg.zeros(16, 6, dtype=tg.int64)
+    ),
+    "parameter 1 has no exp_avg_sq": lambda s: s["optimizer"]["state"][1].pop("exp_avg_sq"),
+    "step of parameter 0 is -3": lambda s: s["optimizer"]["state"][0].update(step=tg.tensor(-3.0)),
 }
 
 
@@ -367,6 +438,36 @@ def test_a_checkpoint_that_does_not_fit(words: str, tmp_path: Path) -> None:
     assert all(same_bits(before[name], t) for name, t in trainer.model.state_dict().items())
     assert tg.equal(rng, tg.get_rng_state())
     assert history == trainer.history
+
+
+def test_a_schedule_that_cannot_go_on_changes_nothing(tmp_path: Path) -> None:
+    X, y, _ = events()
+    two: Any = lambda o: S.SequentialLR(o, [S.LinearLR(o), S.ExponentialLR(o, 0.9)], [3])
+    first = made(schedule=two)
+    first.fit(X, y, epochs=2, batch_size=16)
+    first.save_checkpoint(tmp_path / "c")
+    state = tg.load(tmp_path / "c")
+    assert state["made_with"]["scheduler"] == "SequentialLR(LinearLR, ExponentialLR)"
+    state["schedulers"][0]["_schedulers"].pop()
+    tg.save(state, tmp_path / "c")
+    second = made(schedule=two, seed=5)
+    before = str(second._scheduler.state_dict())
+    numbers = {name: t.clone() for name, t in second.model.state_dict().items()}
+    with pytest.raises(ValueError, match="the state of a schedule does not fit"):
+        second.load_checkpoint(tmp_path / "c")
+    assert str(second._scheduler.state_dict()) == before
+    assert all(same_bits(numbers[name], t) for name, t in second.model.state_dict().items())
+
+
+def test_the_schedule_of_a_callback_is_of_one_kind(tmp_path: Path) -> None:
+    X, y, _ = events()
+    first = made()
+    first.fit(X, y, epochs=2, batch_size=16, callbacks=[LRSchedule(S.StepLR(first.optimizer, 1, 0.5))])
+    first.save_checkpoint(tmp_path / "c")
+    second = made()
+    other = LRSchedule(S.ExponentialLR(second.optimizer, 0.9))
+    with pytest.raises(ValueError, match="it is of StepLR, this schedule is ExponentialLR"):
+        second.fit(X, y, epochs=4, batch_size=16, callbacks=[other], resume=tmp_path / "c")
 
 
 def test_other_data(tmp_path: Path) -> None:
@@ -407,8 +508,13 @@ def test_leftovers_are_taken_away(tmp_path: Path) -> None:
 
 def test_paths_with_epochs(tmp_path: Path) -> None:
     X, y, _ = events()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / f"e07.{gone.pid}.0123abcd.tmp").write_bytes(b"")  # what an epoch of a killed process left
     made().fit(X, y, epochs=5, batch_size=16, callbacks=[Checkpoint(tmp_path / "e{epoch:02d}", every=2)])
     assert sorted(os.listdir(tmp_path)) == ["e02", "e04", "e05"]
+    with pytest.raises(ValueError, match=r"path is 'run\{x\}', expected no braces but \{epoch\}"):
+        Checkpoint("run{x}")
     with pytest.raises(FileNotFoundError, match=r"\[Checkpoint\] there is no folder"):
         made().fit(X, y, epochs=5, batch_size=16, callbacks=[Checkpoint(tmp_path / "no" / "c")])
 

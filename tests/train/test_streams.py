@@ -127,7 +127,9 @@ def test_validation_and_metrics_of_a_loader() -> None:
     assert trainer.measure(loader(10, shuffle=False)) == expected | {"loss": history["val_loss"][-1]}
 
 
-def test_it_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", [None, 5])  # of a generator of the loader's own
+@pytest.mark.parametrize("at", [0, 1, 3])  # 4 batches make an epoch
+def test_it_goes_on(at: int, seed: int | None, tmp_path: Path) -> None:
     def trainer(seed: int) -> tg.Trainer:
         tg.manual_seed(seed)
         model = noisy()
@@ -135,19 +137,51 @@ def test_it_goes_on(tmp_path: Path) -> None:
 
     class Stop(tg.train.Callback):
         def on_batch_end(self, trainer: Any, batch: int, loss: float) -> None:
-            if (trainer.epoch, batch) == (3, 1):
+            if (trainer.epoch, batch) == (3, at):
                 trainer.save_checkpoint(tmp_path / "c")
                 raise KeyboardInterrupt
 
     whole = trainer(1)
-    whole.fit(loader(), epochs=5)
+    whole.fit(loader(seed=seed), epochs=5)
     first = trainer(1)
     with pytest.raises(KeyboardInterrupt):
-        first.fit(loader(), epochs=5, callbacks=[Stop()])
+        first.fit(loader(seed=seed), epochs=5, callbacks=[Stop()])
     second = trainer(2)
-    second.fit(loader(), epochs=5, resume=tmp_path / "c")
+    second.fit(loader(seed=seed), epochs=5, resume=tmp_path / "c")
     assert_same(whole.model, second.model, whole.optimizer, second.optimizer)
     assert whole.history == second.history
+
+
+def test_draws_of_batches_go_on(tmp_path: Path) -> None:
+    """Noise on each batch, from the generator that dropout draws from: the skipped batches leave no trace in it."""
+
+    def noise() -> Iterator[Any]:
+        for x, y in in_order():
+            yield x + tg.randn(*x.shape), y
+
+    def trainer(seed: int) -> tg.Trainer:
+        tg.manual_seed(seed)
+        model = noisy()
+        return tg.Trainer(model, F.cross_entropy, adam(model))
+
+    class Save(tg.train.Callback):
+        def on_batch_end(self, trainer: Any, batch: int, loss: float) -> None:
+            if (trainer.epoch, batch) == (2, 1):
+                trainer.save_checkpoint(tmp_path / "c")
+
+    whole, second = trainer(1), trainer(2)
+    whole.fit(noise, epochs=3, prefetch=0, callbacks=[Save()])
+    second.fit(noise, epochs=3, prefetch=0, resume=tmp_path / "c")
+    assert_same(whole.model, second.model, whole.optimizer, second.optimizer)
+    assert whole.history == second.history
+
+
+def test_a_loader_has_one_generator() -> None:
+    model = plain()
+    trainer = tg.Trainer(model, F.cross_entropy, adam(model))
+    with pytest.raises(ValueError, match="the loader draws from a generator of its own"):
+        trainer.fit(loader(seed=5), epochs=1, generator=tg.Generator())
+    assert tg.equal(trainer.predict(loader(shuffle=False)), trainer.predict(X))
 
 
 # ---- the thread
@@ -234,7 +268,7 @@ def test_nothing_is_lost_between_epochs_of_one_iterator() -> None:
 @pytest.mark.parametrize(
     ("source", "options", "error", "words"),
     [
-        (lambda: in_order(), {}, ValueError, "X is an iterator, which can be gone through once"),
+        (lambda: in_order(), {}, ValueError, "got an iterator, which can be gone through once"),
         (lambda: in_order, {"batch_size": 3}, ValueError, "batch_size and sample_weight belong to arrays"),
         (lambda: in_order, {"prefetch": -1}, ValueError, "prefetch is -1"),
         (lambda: in_order, {"class_weight": "balanced"}, ValueError, "wants all events in memory"),

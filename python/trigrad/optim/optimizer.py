@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from functools import wraps
 from itertools import chain
@@ -11,7 +13,7 @@ from typing import Any, TypeAlias
 
 from trigrad import _core
 from trigrad._core import Tensor
-from trigrad._creation import tensor, zeros_like
+from trigrad._creation import tensor, zeros, zeros_like
 from trigrad._hooks import RemovableHandle, witness
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
@@ -235,11 +237,13 @@ class Optimizer:
         state: defaultdict[Any, State] = defaultdict(dict)
         problems: list[str] = []
         for k, v in given["state"].items():
-            if k in of_number:
-                state[of_number[k]] = {n: _taken_over(n, x, of_number[k]) for n, x in v.items()}
-                problems += self._misfits(k, of_number[k], state[of_number[k]])
-            else:
-                state[k] = v
+            state[of_number.get(k, k)] = (
+                {n: _taken_over(n, x, of_number[k]) for n, x in v.items()} if k in of_number else v
+            )
+        for group in groups if hasattr(self, "_row") else ():  # one of yours may keep what it likes
+            problems += self._refusals(group)
+            for k in group["params"] if not problems else ():
+                problems += self._misfits(k, of_number[k], state.get(of_number[k], {}), group)
         if problems:
             raise ValueError(
                 f"[load_state_dict] the state does not fit this {type(self).__name__}:\n\t" + "\n\t".join(problems)
@@ -281,10 +285,18 @@ class Optimizer:
             raise ValueError(f"[load_state_dict] the groups do not fit this {name}: " + "\n\t".join(problems))
         return groups
 
-    def _misfits(self, number: int, parameter: Tensor, state: State) -> Iterator[str]:
+    def _refusals(self, group: Group) -> Iterator[str]:
+        """What the row of the step says of the options of a group: it is tried on one number."""
+        one = zeros((1,))
+        try:
+            state = self._fresh(group, one)
+            names = (*self._kept(group), *self._single)
+            type(self)._row([one, zeros_like(one), *(state[name] for name in names)], *self._numbers(group))
+        except (TypeError, ValueError, KeyError, RuntimeError) as error:
+            yield f"no step can be made with the options of a group: {error}"
+
+    def _misfits(self, number: int, parameter: Tensor, state: State, group: Group) -> Iterator[str]:
         """What of a loaded state the row of the step would refuse."""
-        if not hasattr(self, "_row"):
-            return
         wanted = dict.fromkeys(self._single, ()) | dict.fromkeys(
             (*self._shaped, *self._optional), tuple(parameter.shape)
         )
@@ -292,12 +304,23 @@ class Optimizer:
             value, shape = state[name], wanted[name]
             if value is None:
                 del state[name]  # PyTorch's SGD without momentum
-            elif isinstance(value, (int, float)) and name in self._single:
-                state[name] = tensor(float(value))  # as PyTorch once kept counts of steps
-            elif not isinstance(value, Tensor):
+                continue
+            if name in self._single and not (
+                isinstance(value, Tensor) and (value.numel() != 1 or value.is_floating_point())
+            ):
+                with suppress(TypeError, ValueError):
+                    value = state[name] = tensor(float(value))  # as PyTorch once kept counts of steps
+            if not isinstance(value, Tensor):
                 yield f"{name} of parameter {number} is a {type(value).__name__}, expected a tensor"
             elif tuple(value.shape) != shape and (shape or value.numel() != 1):
                 yield f"{name} of parameter {number} has shape {tuple(value.shape)}, expected {shape}"
+            elif shape and value.dtype is not parameter.dtype:
+                yield f"{name} of parameter {number} is of {value.dtype}, expected {parameter.dtype}"
+            elif name == "step" and not 0 <= float(value) < math.inf:
+                yield f"step of parameter {number} is {float(value)}, expected how many were made"
+        lost = [name for name in (*self._kept(group), *self._single) if state and name not in state]
+        if lost:
+            yield f"parameter {number} has no {', '.join(lost)}"
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of all parameters, or fill them with zeros."""

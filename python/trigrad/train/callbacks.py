@@ -120,7 +120,8 @@ class _Watching(Callback):
 
 class EarlyStopping(_Watching):
     """Ends the training when `monitor` has not become better (by more than `min_delta`) for `patience` epochs, and gives the
-    model the numbers of its best epoch back, bit for bit, also where no end came early.
+    model the numbers of its best epoch back, bit for bit, also where no end came early. A checkpoint of that moment goes on
+    from the last epoch all the same.
 
     >>> import trigrad as tg
     >>> _ = tg.manual_seed(0)
@@ -146,22 +147,30 @@ class EarlyStopping(_Watching):
         super().__init__(monitor, mode, min_delta)
         self.patience, self.restore_best = whole("EarlyStopping", "patience", patience), restore_best
         self.waited = 0
-        self._kept: dict[str, Tensor] = {}
+        self._kept: dict[str, Tensor] = {}  # the numbers of the best epoch
+        self._last: dict[str, Tensor] = {}  # and those that they took the place of
 
     def on_fit_begin(self, trainer: Trainer) -> None:
-        if self.restore_best:
-            checkpoint.contents(trainer)  # what cannot be kept is told before the first epoch
+        held = (
+            checkpoint.everything(trainer) if self.restore_best else {}
+        )  # what cannot be kept is told before the first epoch
         if trainer.epoch == 0:
-            self.best, self.best_epoch, self.waited, self._kept = math.nan, 0, 0, {}
-        elif self.waited >= self.patience:
+            self.best, self.best_epoch, self.waited, self._kept, self._last = math.nan, 0, 0, {}, {}
+            return
+        for given in (self._kept, self._last):
+            if given and (wrong := checkpoint.misfit("best epoch", held, given)):
+                raise ValueError(f"[EarlyStopping] the checkpoint does not fit: {wrong}")
+        if self._last:
+            checkpoint.put_back(held, self._last)
+            self._last = {}
+        if self.waited >= self.patience:
             trainer.stop()  # it was over
 
     def on_epoch_end(self, trainer: Trainer, numbers: Numbers) -> None:
         if self.is_better(trainer, numbers):
             self.waited = 0
             if self.restore_best:
-                held = checkpoint.contents(trainer)
-                self._kept = {name: t.detach().clone() for name, t in held.items()}
+                self._kept = checkpoint.copies(trainer)
             return
         self.waited += 1
         if self.waited >= self.patience:
@@ -169,14 +178,16 @@ class EarlyStopping(_Watching):
 
     def on_fit_end(self, trainer: Trainer) -> None:
         if self._kept:
-            checkpoint.put_back(checkpoint.contents(trainer), self._kept)
+            self._last = checkpoint.copies(trainer)
+            checkpoint.put_back(checkpoint.everything(trainer), self._kept)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited, "kept": self._kept}
+        found = {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited}
+        return found | {"kept": self._kept, "last": self._last}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.best_epoch, self.waited = state["best"], state["best_epoch"], state["waited"]
-        self._kept = state["kept"]
+        self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
+        self.waited, self._kept, self._last = int(state["waited"]), dict(state["kept"]), dict(state["last"])
 
 
 class Checkpoint(_Watching):
@@ -210,6 +221,10 @@ class Checkpoint(_Watching):
     ) -> None:
         super().__init__(monitor or "", mode, 0.0)
         self.path, self.every = os.fspath(path), whole("Checkpoint", "every", every)
+        try:
+            self.path.format(epoch=1)
+        except (KeyError, IndexError, ValueError):
+            raise ValueError(f"[Checkpoint] path is {self.path!r}, expected no braces but {{epoch}}") from None
         self.every_batches = None if every_batches is None else whole("Checkpoint", "every_batches", every_batches)
         self._is_due = False
 
@@ -218,7 +233,6 @@ class Checkpoint(_Watching):
 
     def on_fit_begin(self, trainer: Trainer) -> None:
         checkpoint.contents(trainer)  # what cannot be saved is told before the first epoch
-        self.path.format(epoch=1)
         _sweep(self.path)
         trainer.remember_data()
 
@@ -237,16 +251,17 @@ class Checkpoint(_Watching):
         return {"best": self.best, "best_epoch": self.best_epoch} if self.monitor else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
 
 
 def _sweep(path: str) -> None:
-    """Takes away what writers of this file left beside it when they were killed."""
-    folder, name = os.path.split(os.path.realpath(path))
+    """Takes away what writers of this file, of any epoch, left beside it when they were killed."""
+    folder, name = os.path.dirname(os.path.realpath(path.format(epoch=1))), os.path.basename(os.path.realpath(path))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"[Checkpoint] there is no folder {folder!r}, expected one to write {name!r} into")
+    names = re.sub(r"\\\{epoch.*?\\\}", ".+", re.escape(name))
     for found in os.listdir(folder):
-        left = re.fullmatch(re.escape(name) + r"\.(\d+)\.[0-9a-f]{8}\.tmp", found)
+        left = re.fullmatch(names + r"\.(\d+)\.[0-9a-f]{8}\.tmp", found)
         if left is None:
             continue
         try:
@@ -307,9 +322,11 @@ class LRSchedule(Callback):
                 self.schedule.step()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"schedule": self.schedule.state_dict()} if self._steps else {}
+        return {"kind": checkpoint.kind(self.schedule), "schedule": self.schedule.state_dict()} if self._steps else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state["kind"] != checkpoint.kind(self.schedule):
+            raise ValueError(f"it is of {state['kind']}, this schedule is {checkpoint.kind(self.schedule)}")
         self.schedule.load_state_dict(state["schedule"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
     from trigrad.train.trainer import Trainer
 
 KIND = "trigrad.train.checkpoint"
-KEYS = {"kind", "model", "loss", "optimizer", "schedulers", "callbacks", "history", "position", "rng", "data"}
+KEYS = {"kind", "made_with", "model", "loss", "optimizer", "schedulers", "callbacks"} | {
+    "history",
+    "position",
+    "rng",
+    "data",
+}
 
 
 @dataclass
@@ -79,6 +85,16 @@ def contents(trainer: Trainer) -> dict[str, Tensor]:
     return found | {f"optimizer {i}": p for i, p in enumerate(others)}
 
 
+def everything(trainer: Trainer) -> dict[str, Tensor]:
+    """That, and the numbers of the loss."""
+    return contents(trainer) | {f"loss {name}": t for name, t in _tensors(trainer.loss)}
+
+
+def copies(trainer: Trainer) -> dict[str, Tensor]:
+    """What `everything` gives, as it is now."""
+    return {name: t.detach().clone() for name, t in everything(trainer).items()}
+
+
 def put_back(held: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
     """The same numbers in the same memory."""
     with no_grad():
@@ -86,7 +102,19 @@ def put_back(held: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
             tensor.copy_(given[name])
 
 
-def _misfit(what: str, held: Mapping[str, Tensor], given: Any) -> str | None:
+def kind(part: Any) -> str:
+    """The class of an optimizer or a schedule, with those that it is made of."""
+    inner = ", ".join(kind(schedule) for schedule in getattr(part, "_schedulers", ()))
+    return f"{type(part).__name__}({inner})" if inner else type(part).__name__
+
+
+def _made_with(trainer: Trainer) -> dict[str, str | None]:
+    """What has states that no other class can go on with."""
+    parts = zip(("optimizer", "scheduler", "step_scheduler"), (trainer.optimizer, *trainer._schedulers), strict=True)
+    return {name: None if part is None else kind(part) for name, part in parts}
+
+
+def misfit(what: str, held: Mapping[str, Tensor], given: Any) -> str | None:
     if not isinstance(given, dict) or set(given) != set(held):
         odd = sorted(set(given) ^ set(held))[:3] if isinstance(given, dict) else given
         return f"its {what} has other tensors: {odd!r:.200}"
@@ -109,6 +137,7 @@ def gather(trainer: Trainer) -> dict[str, Any]:
     rng = {name: position.pop(name) for name in ("default", "generator", "order", "split")}
     return {
         "kind": KIND,
+        "made_with": _made_with(trainer),
         "model": {
             "tensors": {name: t.detach() for name, t in held.items()},
             "learned": [name for name, t in held.items() if t.requires_grad],
@@ -174,30 +203,51 @@ def check(trainer: Trainer, state: Any) -> None:
         ("model", contents(trainer), tensors),
         ("loss", dict(_tensors(trainer.loss)), state["loss"]),
     ):
-        if (wrong := _misfit(what, held, given)) is not None:
+        if (wrong := misfit(what, held, given)) is not None:
             fail(f"the checkpoint does not fit: {wrong}")
+    for name, mine in _made_with(trainer).items():
+        theirs = state["made_with"].get(name) if isinstance(state["made_with"], dict) else "nothing known"
+        if mine != theirs:
+            got, expected = (f"with the {name} {x}" if x else f"without a {name}" for x in (theirs, mine))
+            fail(f"the checkpoint was written {got}, but this trainer is {expected}; expected the same trainer")
+    if not _same_numbering(trainer.optimizer.state_dict(), state["optimizer"]):
+        fail("the checkpoint does not fit: its optimizer numbers the parameters otherwise")
     for name, schedule, given in zip(("scheduler", "step_scheduler"), trainer._schedulers, schedules, strict=True):
-        if (schedule is None) != (given is None):
-            fail(
-                f"the checkpoint was written {'without' if given is None else 'with'} a {name}, expected the same trainer"
-            )
+        if set(given or ()) != (set() if schedule is None else set(schedule.state_dict())):
+            fail(f"the checkpoint does not fit: its {name} has the state {sorted(given or ())}")
+
+
+def _same_numbering(own: dict[str, Any], given: Any) -> bool:
+    try:
+        numbers = {n for group in own["param_groups"] for n in group["params"]}
+        same = [g["params"] for g in own["param_groups"]] == [g["params"] for g in given["param_groups"]]
+        return same and {n for n in given["state"] if isinstance(n, int)} <= numbers
+    except (TypeError, KeyError):
+        return False
 
 
 def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     """Go back to a state that was checked; callbacks get theirs when fit() knows them."""
+    schedules = [
+        (own, given) for own, given in zip(trainer._schedulers, state["schedulers"], strict=True) if own is not None
+    ]
+    before = [deepcopy(own.state_dict()) for own, _ in schedules]
+    what = "a schedule"
     try:
-        trainer.optimizer.load_state_dict(state["optimizer"])  # refuses by itself what does not fit
+        for own, given in schedules:
+            own.load_state_dict(given)
+        what = "the optimizer"
+        trainer.optimizer.load_state_dict(state["optimizer"])  # whole or not at all
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, IndexError) as error:
-        raise ValueError(f"[load_checkpoint] the state of the optimizer does not fit: {error}") from None
+        for (own, _), old in zip(schedules, before, strict=True):
+            own.load_state_dict(old)
+        raise ValueError(f"[load_checkpoint] the state of {what} does not fit: {error}") from None
     held = contents(trainer)
     put_back(held, state["model"]["tensors"])
     for name, tensor in held.items():
         if tensor.requires_grad != (name in state["model"]["learned"]):
             tensor.requires_grad_(not tensor.requires_grad)
     put_back(dict(_tensors(trainer.loss)), state["loss"])
-    for schedule, given in zip(trainer._schedulers, state["schedulers"], strict=True):
-        if schedule is not None:
-            schedule.load_state_dict(given)
     trainer.history = History(state["history"])
     default_generator.set_state(state["rng"]["default"])
     trainer._running = Running(Position(**state["position"], **state["rng"]), Facts(**state["data"]))
@@ -216,5 +266,7 @@ def restore_callbacks(callbacks: list[Any], saved: list[Any]) -> None:
     for callback, (name, state) in zip(wanted, with_state, strict=True):
         try:
             callback.load_state_dict(state)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"[fit] the state of {name} in the checkpoint is damaged: {error!r}") from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"[fit] the state of {name} in the checkpoint is damaged or of another one: {error!r}"
+            ) from None

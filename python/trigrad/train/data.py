@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,7 +18,12 @@ def _rows_of(what: str, name: str, value: Any) -> Tensor:
     """A tensor or array whose first axis counts events, contiguous."""
     if value is None:
         raise TypeError(f"[{what}] {name} is None, expected a tensor or an array with one row per event")
-    rows = (value if isinstance(value, Tensor) else as_tensor(value)).detach()
+    try:
+        rows = (value if isinstance(value, Tensor) else as_tensor(value)).detach()
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"[{what}] {name} is a {type(value).__name__}, expected a tensor or an array: {error}"
+        ) from None
     if rows.ndim == 0:
         raise ValueError(f"[{what}] {name} is a single number, expected one row per event")
     return rows.contiguous()
@@ -107,8 +113,8 @@ def class_weights(y: Tensor, class_weight: Any, dtype: _core.dtype) -> Tensor:
         given = {c: labels.shape[0] / (len(found) * n) for c, n in zip(found.tolist(), counts.tolist(), strict=True)}
     elif isinstance(class_weight, Mapping):
         given = dict(class_weight)
-    elif isinstance(class_weight, (Tensor, Sequence)) and not isinstance(class_weight, str):
-        given = dict(enumerate(class_weight.tolist() if isinstance(class_weight, Tensor) else class_weight))
+    elif hasattr(class_weight, "tolist") or (isinstance(class_weight, Sequence) and not isinstance(class_weight, str)):
+        given = dict(enumerate(class_weight.tolist() if hasattr(class_weight, "tolist") else class_weight))
         if bool((labels >= len(given)).any()) or bool((labels < 0).any()):
             raise ValueError(
                 f"[fit] class_weight has {len(given)} classes, but y has others than 0 to {len(given) - 1}"
@@ -117,7 +123,9 @@ def class_weights(y: Tensor, class_weight: Any, dtype: _core.dtype) -> Tensor:
         raise ValueError(f"[fit] class_weight is {class_weight!r:.100}, expected a dict, a list, or 'balanced'")
     weights = full((labels.shape[0],), 1.0, dtype=dtype)
     for label, weight in given.items():
-        at = ops.eq(labels, label)
+        if not all(hasattr(x, "__float__") and math.isfinite(x) for x in (label, weight)):
+            raise ValueError(f"[fit] class_weight gives {label!r} the weight {weight!r}, expected finite numbers")
+        at = ops.eq(labels, label.item() if hasattr(label, "item") else label)
         if isinstance(class_weight, Mapping) and not bool(at.any()):
             raise ValueError(f"[fit] class_weight names the class {label!r}, which y does not have")
         weights = ops.where(at, full((), float(weight), dtype=dtype), weights)

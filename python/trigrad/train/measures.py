@@ -8,8 +8,11 @@ from typing import Any
 
 from trigrad import _core, ops
 from trigrad._core import Tensor
+from trigrad._warnings import warn
 from trigrad.nn import functional as F
-from trigrad.nn.losses import BCELoss
+from trigrad.nn.activations import Hardsigmoid, Sigmoid, Softmax
+from trigrad.nn.containers import Sequential
+from trigrad.nn.losses import BCELoss, HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 
 Measure = Callable[[Tensor, Tensor, "Tensor | None"], float]
 
@@ -23,6 +26,8 @@ VALUES = (
 )
 SHORT = {"auc": "roc_auc", "brier": "brier_score_loss", "mse": "mean_squared_error", "rmse": "root_mean_squared_error"}
 SHORT |= {"mae": "mean_absolute_error"}
+DIRECT = (BCELoss, MSELoss, L1Loss, SmoothL1Loss, HuberLoss)  # losses that compare an output with the target as it is
+DIRECT_FUNCTIONS = ("binary_cross_entropy", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 RISES = {*LABELS, *SCORES, "r2", "explained_variance"}  # the more the better
 
 
@@ -30,6 +35,17 @@ def rises(name: str) -> bool:
     """Is more of this better?"""
     name = name.removeprefix("val_")
     return SHORT.get(name, name) in RISES
+
+
+def _is_direct(model: Any, loss: Any) -> bool:
+    """Are outputs probabilities, or what is to be the target, rather than logits?"""
+    last = getattr(model, "__wrapped__", model)  # of a compiled one
+    while isinstance(last, Sequential) and len(last):
+        last = last[-1]
+    named = (vars(F).get(name) for name in DIRECT_FUNCTIONS)
+    return (
+        isinstance(last, (Sigmoid, Hardsigmoid, Softmax)) or isinstance(loss, DIRECT) or any(loss is f for f in named)
+    )
 
 
 def _single(output: Tensor) -> bool:
@@ -49,15 +65,22 @@ def _probabilities(output: Tensor, are: bool) -> Tensor:
     return ops.sigmoid(output.double().reshape(-1)) if _single(output) else ops.softmax(output.double(), 1)
 
 
-def _truth(target: Tensor) -> Tensor:
+def _truth(name: str, target: Tensor) -> Tensor:
     """Classes (N,), also of one-hot or soft targets (N, C)."""
     if target.ndim == 2 and target.shape[1] > 1:
+        parts = target.double()
+        is_one = ((parts.sum(1) - 1).abs() < 1e-3) | ((parts > 0).sum(1) == 1)
+        if not bool(is_one.all()):
+            raise ValueError(
+                f"[Trainer] {name} wants one class per event, but the targets {tuple(target.shape)} have rows of several or none; "
+                "give a function of (y_true, output) instead"
+            )
         return ops.argmax(target, 1)
     flat = target.reshape(-1)
     return flat.to(_core.int64) if flat.is_floating_point() and bool(ops.eq(flat, ops.floor(flat)).all()) else flat
 
 
-def _named(name: str, probabilities: bool) -> Measure:
+def _named(name: str, direct: bool) -> Measure:
     from trigrad import metrics  # loaded when it is wanted
 
     full = SHORT.get(name, name).removesuffix("_score")
@@ -72,15 +95,21 @@ def _named(name: str, probabilities: bool) -> Measure:
         if full in VALUES:
             shape = output.shape if output.numel() == target.numel() else target.shape
             return float(function(target.reshape(*shape), output, **more))
-        truth = _truth(target)
+        truth = _truth(name, target)
+        signs = _single(output) and bool((truth < 0).any())  # -1 and 1
+        if not direct and full not in SCORES and _single(output) and bool(((output >= 0) & (output <= 1)).all()):
+            warn(
+                f"[Trainer] {name} takes the outputs for logits, but they are all from 0 to 1; if they are probabilities, let the "
+                "model end in nn.Sigmoid() or take nn.BCELoss(), or give a function of (y_true, output) instead"
+            )
         if full in LABELS:
-            predicted = _classes(output, 0.5 if probabilities else 0.0)
+            predicted = _classes(output, 0.5 if direct and not signs else 0.0)
             if full in ("f1", "precision", "recall") and not _single(output) and output.shape[1] > 2:
                 more["average"] = "macro"
-            if bool((truth < 0).any()) and _single(output):  # -1 and 1
+            if signs:
                 predicted = predicted * 2 - 1
             return float(function(truth, predicted, **more))
-        chance = _probabilities(output, probabilities)
+        chance = _probabilities(output, direct)
         if full == "roc_auc" and chance.ndim == 2 and chance.shape[1] > 2:
             more |= {"multi_class": "ovr", "labels": list(range(chance.shape[1]))}
         elif full in PROBABILITIES and chance.ndim == 2:
@@ -106,9 +135,9 @@ def _own(name: str, function: Callable[..., Any]) -> Measure:
     return measure
 
 
-def measures_of(given: Any, loss: Any) -> dict[str, Measure]:
+def measures_of(given: Any, model: Any, loss: Any) -> dict[str, Measure]:
     """Functions by name. `given` is a list of names and functions f(y_true, output), or a dict of them by name."""
-    probabilities = isinstance(loss, BCELoss) or loss is vars(F).get("binary_cross_entropy")
+    direct = _is_direct(model, loss)
     if isinstance(given, str) or not isinstance(given, (Mapping, Sequence)):
         raise TypeError(
             f"[Trainer] metrics is a {type(given).__name__}, expected a list of names and functions, or a dict"
@@ -121,5 +150,5 @@ def measures_of(given: Any, loss: Any) -> dict[str, Measure]:
             raise TypeError(
                 f"[Trainer] the metric {name!r} is a {type(metric).__name__}, expected a name or a function"
             )
-        found[str(name)] = _named(metric, probabilities) if isinstance(metric, str) else _own(name, metric)
+        found[str(name)] = _named(metric, direct) if isinstance(metric, str) else _own(name, metric)
     return found

@@ -148,19 +148,23 @@ class Passes:
         """One epoch, or what is left of it."""
         position = self._running.position
         drawn = generator or default_generator
-        after: tuple[Tensor, Tensor] | None = None
-        if position.batch and isinstance(position.order, Tensor):
-            after = drawn.get_state(), default_generator.get_state()
-            drawn.set_state(position.order)
+        before = position.order if position.batch and isinstance(position.order, Tensor) else None
+        here, default = drawn.get_state(), default_generator.get_state()
+
+        def back() -> None:
+            drawn.set_state(here)
+            default_generator.set_state(default)
+
+        if before is not None:
+            drawn.set_state(before)
         watched = any(c.wants_batches() for c in self._callbacks)
         position.order = drawn._seed, drawn._step
         where = f"of epoch {self.epoch}"
         if isinstance(data, Stream):
-            return self._stream(data, where, after=after)
+            return self._stream(data, where, skipped=back)
         order = randperm(data.n, generator=generator) if shuffle else None
-        if after is not None:
-            drawn.set_state(after[0])
-            default_generator.set_state(after[1])
+        if before is not None:
+            back()
         if data.rows is not None:
             order = data.rows if order is None else data.rows[order]
         return self._pass(data, order, where, watched=watched)
@@ -221,9 +225,10 @@ class Passes:
         error.add_note(f"[Trainer] in batch {where}; the steps before it were made{remedy}")
 
     def _stream(
-        self, data: Stream, where: str, training: bool = True, after: tuple[Tensor, Tensor] | None = None
+        self, data: Stream, where: str, training: bool = True, skipped: Callable[[], None] | None = None
     ) -> float:
-        """Once over batches that come as they come."""
+        """Once over batches that come as they come. Of an epoch that goes on those that were used are left out, and `skipped`
+        puts the generators where they were."""
         now, position = self._running, self._running.position
         watched = training and any(c.wants_batches() for c in self._callbacks)
         done = position.batch if training else 0
@@ -234,12 +239,9 @@ class Passes:
             for batch, n_inputs in data.batches():
                 seen += 1
                 if seen <= done:
+                    if seen == done and skipped is not None:
+                        skipped()
                     continue
-                if after is not None:
-                    if now.generator is not None:
-                        now.generator.set_state(after[0])
-                    default_generator.set_state(after[1])
-                    after = None
                 weighted = len(batch) > n_inputs + 1
                 self._check_weights(data.what, weighted)
                 now.is_torn = training  # until all of the step is done

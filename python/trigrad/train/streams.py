@@ -9,6 +9,7 @@ from typing import Any
 
 from trigrad import _random
 from trigrad._core import Tensor
+from trigrad._random import Generator
 from trigrad.train.data import class_weights, tables_of
 
 Batch = tuple[Tensor, ...]
@@ -19,6 +20,12 @@ def is_stream(X: Any) -> bool:
     if isinstance(X, (Tensor, tuple, list, str, dict)) or hasattr(X, "__array__"):
         return False
     return callable(X) or hasattr(X, "__iter__")
+
+
+def generator_of(X: Any) -> Generator | None:
+    """What a loader draws its permutations from, if it has a generator of its own."""
+    held = (getattr(holder, "generator", None) for holder in (X, getattr(X, "sampler", None)))
+    return next((g for g in held if isinstance(g, Generator)), None)
 
 
 class Stream:
@@ -33,8 +40,8 @@ class Stream:
         self.once = not callable(source) and iter(source) is source
         if self.once and steps is None:
             raise ValueError(
-                f"[{what}] X is an iterator, which can be gone through once; give a loader, a function that makes an "
-                "iterator for each epoch, or steps_per_epoch="
+                f"[{what}] got an iterator, which can be gone through once; give a loader, or a function that makes an iterator "
+                "for each pass (or fit(X, steps_per_epoch=…))"
             )
 
     def batches(self) -> Iterator[tuple[Batch, int]]:
@@ -69,7 +76,11 @@ class Stream:
 
     def _batch(self, given: Any) -> tuple[Batch, int]:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-            got = f"{len(given)} parts" if isinstance(given, (tuple, list)) else f"a {type(given).__name__}"
+            got = (
+                f"{len(given)} part{'s' * (len(given) != 1)}"
+                if isinstance(given, (tuple, list))
+                else f"a {type(given).__name__}"
+            )
             raise ValueError(
                 f"[{self.what}] a batch of the iterator is {got}, expected (X, y) or (X, y, sample_weight)"
             )

@@ -13,6 +13,7 @@ from trigrad._ordering import sort
 from trigrad._random import Generator, default_generator, randperm
 from trigrad._saving import load as load_file
 from trigrad._saving import save as save_file
+from trigrad.nn.module import Module
 from trigrad.optim.lbfgs import LBFGS
 from trigrad.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from trigrad.optim.optimizer import Optimizer, real
@@ -22,7 +23,7 @@ from trigrad.train.data import Data, class_weights, fingerprint, held_out, table
 from trigrad.train.history import History
 from trigrad.train.measures import measures_of
 from trigrad.train.passes import Passes, Source
-from trigrad.train.streams import Stream, is_stream
+from trigrad.train.streams import Stream, generator_of, is_stream
 
 __all__ = ["Trainer"]
 
@@ -45,8 +46,9 @@ class Trainer(Passes):
 
     `metrics` are found after each epoch on the validation data ("val_accuracy"), or without any on the training data, in
     eval() mode: names of `trigrad.metrics` ("accuracy", "roc_auc", "mean_squared_error", … with or without "_score"), functions
-    f(y_true, output), or a dict of either. A single output is the positive class above 0, or above ½ where the loss takes
-    probabilities (BCELoss); several outputs are one per class.
+    f(y_true, output), or a dict of either. A single output is the positive class above 0; above ½ where the model ends in a
+    Sigmoid, or the loss takes probabilities (BCELoss) or compares values (MSELoss), unless the classes are -1 and 1. Several
+    outputs are one per class.
 
     Steps are compiled (see `trigrad.compile`, which also says what a model or loss may not do); `compile=False` calls the
     model in Python at each step instead, with the same results.
@@ -77,9 +79,18 @@ class Trainer(Passes):
         for name, schedule in (("scheduler", scheduler), ("step_scheduler", step_scheduler)):
             if schedule is not None and not callable(getattr(schedule, "step", None)):
                 raise TypeError(f"[Trainer] {name} is a {type(schedule).__name__}, expected a schedule with step()")
+        mine = {p for part in called.values() if isinstance(part, Module) for p in part.parameters()}
+        if (
+            isinstance(model, Module)
+            and mine
+            and mine.isdisjoint(p for g in optimizer.param_groups for p in g["params"])
+        ):
+            raise ValueError(
+                "[Trainer] the optimizer has no parameter of the model, expected one of model.parameters()"
+            )
         self._model, self._loss, self._optimizer = model, loss, optimizer
         self._scheduler, self._step_scheduler, self._compile = scheduler, step_scheduler, compile
-        self._metrics = measures_of(metrics, loss)
+        self._metrics = measures_of(metrics, model, loss)
         self._functions = {}
         self._callbacks = []
         self._running = checkpoint.Running()
@@ -163,7 +174,8 @@ class Trainer(Passes):
 
         Instead of arrays X may make batches (X, y) or (X, y, sample_weight): a DataLoader or another iterable that starts anew
         for each epoch, a function that makes an iterator, or an iterator, of which each epoch takes `steps_per_epoch`. A
-        thread fetches `prefetch` of them ahead.
+        thread fetches `prefetch` of them ahead. A loader that draws from a generator of its own is held in checkpoints as if it
+        were given as `generator`.
 
         `callbacks` are called between epochs (`trigrad.train.Callback`). `resume` goes on from a checkpoint up to `epochs` in all:
         with the same trainer, data and options the result has the bits of a training that was not interrupted.
@@ -181,6 +193,8 @@ class Trainer(Passes):
             )
         if generator is not None and not isinstance(generator, Generator):
             raise TypeError(f"[fit] generator is a {type(generator).__name__}, expected a trigrad.Generator")
+        if isinstance(callbacks, Callback):
+            raise TypeError(f"[fit] callbacks is a {type(callbacks).__name__}, expected a list of callbacks")
         every = int(verbose)
         for callback in callbacks:
             if not isinstance(callback, Callback):
@@ -188,6 +202,12 @@ class Trainer(Passes):
                     f"[fit] a callback is a {type(callback).__name__}, expected one derived from train.Callback"
                 )
         data = self._training_data(X, y, batch_size, sample_weight, class_weight, prefetch, steps_per_epoch)
+        if isinstance(data, Stream) and (drawn := generator_of(X)) is not None:
+            if generator is not None and generator is not drawn:
+                raise ValueError(
+                    "[fit] the loader draws from a generator of its own, expected no other one; leave generator= out"
+                )
+            generator = drawn  # which checkpoints hold
         held = self._held_data(validation_data, batch_size)
         if not 0 <= validation_split < 1 or (validation_split and (held is not None or not isinstance(data, Data))):
             raise ValueError(
@@ -299,7 +319,7 @@ class Trainer(Passes):
         return {"loss": self._judged(data)} | self._measured(data, "")
 
     def predict(self, X: Any, *, batch_size: int = 1024) -> Tensor:
-        """What the model gives out for the events X (N, ...), in eval() mode.
+        """What the model gives out for the events X (N, ...), or those of the batches (X, y) of a loader, in eval() mode.
 
         >>> import trigrad as tg
         >>> model = tg.nn.Linear(3, 2)
@@ -307,6 +327,8 @@ class Trainer(Passes):
         >>> trainer.predict(tg.ones(5, 3)).shape
         trigrad.Size([5, 2])
         """
+        if is_stream(X):
+            return self._outputs(Stream("predict", X, None, 0))[0]
         first = X[0] if isinstance(X, tuple) and X else X
         n = len(first) if hasattr(first, "__len__") else 0
         tables, n_inputs = tables_of("predict", X, _core.empty((n,), _core.float32), None)

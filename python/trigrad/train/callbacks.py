@@ -401,7 +401,7 @@ class HistogramMonitor(Callback):
     >>> _ = trainer.fit(X, X[:, :1], epochs=4, batch_size=5, callbacks=[watch])
     >>> watch.epochs, sorted(watch.activations), sorted(watch.gradients)
     ([2, 4], ['0', '1', '2'], ['0.bias', '0.weight', '2.bias', '2.weight'])
-    >>> watch.activations["1"][-1].counts.sum()
+    >>> int(watch.activations["1"][-1].counts.sum())
     80
     """
 

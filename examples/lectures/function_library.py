@@ -1,5 +1,6 @@
-"""A library of functions thrown at a spectrum (deck "Deep Learning Lecture 1", row 22): "we can try a whole library of functions;
-the likelihood we get translates to our fit".
+"""A library of functions for a spectrum, ranked by their likelihood
+
+From the deck "Deep Learning Lecture 1": "We can try a whole library of functions. The likelihood we get translates to our fit."
 
 Counts in 80 bins from 100 to 180 GeV fall as the product of a power of m and one of exp(ln² m), the form of dijet spectra. Each
 candidate is fitted by the Poisson likelihood, its gradient by trigrad's autograd, its minimum by L-BFGS. Deviance is twice the

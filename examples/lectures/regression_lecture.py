@@ -1,4 +1,6 @@
-"""Regression by networks, as the lecture that follows "Deep Learning Lecture 1" does it (row 155; MIT 8.S50, lesson 15).
+"""Curves learned by networks: too shallow, deep enough, too wide
+
+The lecture that follows the deck "Deep Learning Lecture 1" (MIT 8.S50, lesson 15: deep learning regression).
 
 A noisy parabola, y = x² + 0.2 r with r from 0 to 1 at 100 points, by 1-10-1 of ReLU and 200 steps of SGD at 0.2: straight pieces
 that come near the noise, 0.2²/12 = .0033. Then sin x + 0.2 r from -10 to 10 at 1000 points, Adam at 0.01: layers without an

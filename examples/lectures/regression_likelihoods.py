@@ -1,4 +1,4 @@
-"""What the losses of a regression assume, and errors that a network gives with its answer (deck "Deep Learning Lecture 1", row 155).
+"""What the losses of a regression assume, and errors that a network gives with its answer
 
 A loss is -ln of a likelihood, so it decides what is fitted. Times that are 1 + x/2 on average and fall exponentially: the square
 (normal errors) finds the mean 1 + x/2, the absolute value (Laplace's) the median, ln 2 = .693 of it. Counts of mean e^(1 + x): the
@@ -22,7 +22,7 @@ from trigrad.nn.functional import gaussian_nll_loss
 
 
 def trained(loss: Callable[..., Any], x: Any, y: Any, epochs: int, outputs: int = 1, seed: int = 0) -> Any:
-    """The outputs (n, outputs) of 1-24-outputs at the points of `grid`."""
+    """A network 1-24-outputs that has learned y (n,) from x (n,)."""
     tg.manual_seed(seed)
     net = nn.Sequential(nn.Linear(1, 24), nn.Tanh(), nn.Linear(24, outputs))
     for lr in (0.01, 0.001):
@@ -32,6 +32,7 @@ def trained(loss: Callable[..., Any], x: Any, y: Any, epochs: int, outputs: int 
 
 
 def at(net: Any, x: Any) -> Any:
+    """Its outputs (n, outputs)."""
     with tg.no_grad():
         return net(tg.tensor(x[:, None].astype("float32"))).numpy()
 

@@ -76,6 +76,23 @@ def test_row_022_gradient_and_minimum() -> None:
         assert loss(function)(found) <= best.fun + 1e-3
 
 
+@pytest.mark.proof
+def test_row_022_deviance_is_chi_squared(full: bool) -> None:
+    """Over spectra of the true form its deviance is χ² of 80 - 3 degrees of freedom, and what a needless parameter gains that of 1."""
+    script = experiments.load("function_library")
+    toys = 200 if full else 25
+    deviances, gains = [], []
+    script.LIBRARY = {name: script.LIBRARY[name] for name in ("power and ln²", "power, ln² and ln³")}
+    for seed in range(toys):
+        fits = script.experiment(seed=100 + seed)["fits"]
+        right, wider = (fits[name]["deviance"] for name in script.LIBRARY)
+        deviances.append(right)
+        gains.append(right - wider)
+    assert abs(np.mean(deviances) - 77) < 4 * math.sqrt(2 * 77 / toys)
+    assert abs(np.mean(gains) - 1) < 4 * math.sqrt(2 / toys)
+    assert min(gains) > -1e-6
+
+
 def test_row_023_clusters_of_a_latent_space() -> None:
     pytest.importorskip("sklearn")
     script = experiments.load("latent_clusters")

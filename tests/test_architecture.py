@@ -192,7 +192,7 @@ MODULE_MAY_IMPORT = {
     "sklearn": {"_core", "ops", "_autograd", "_compile", "_losses", "nn", "optim"},
     "metrics": {"_core", "ops", "_indexing", "_ordering"},
     "_report": {"_core"},
-    "plot": {"_core", "_autograd", "_creation", "_report", "diagnostics", "metrics", "nn", "realtime", "train"},
+    "plot": {"_core", "ops", "_autograd", "_report", "diagnostics", "metrics", "nn", "realtime", "train"},
     "trigrad": {
         "_legacy",
         "_switches",

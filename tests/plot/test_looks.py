@@ -33,8 +33,11 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "first_layer": lambda: plot.first_layer(NET, names=["a", "b"], ax=canvas()),
     "gradient_histograms": lambda: plot.gradient_histograms({"a": A, "b": A**3}, ax=canvas(2)),
     "history": lambda: plot.history({"a": CURVES, "b": {"loss": [2, 1.2, 2.5]}}, ax=canvas()),
+    "latency": lambda: plot.latency({"a": [100.0, 200.0], "b": [300.0]}, deadline=250, ax=canvas()),
     "loss_surface": lambda: plot.loss_surface(A, A, A[:, None] ** 2 + A**2, ax=canvas()),
+    "network_diagram": lambda: plot.network_diagram(NET, inputs=["a", "b"], most=3, ax=canvas()),
     "neuron_field": lambda: plot.neuron_field(NET[:2], limits=BOX, ax=canvas(2)),
+    "phase_diagram": lambda: plot.phase_diagram({"a": (1.0, 0.1), "b": (2.0, 0.1)}, points=3, ax=canvas()),
     "roc": lambda: plot.roc(TRUTH, SCORES, ax=canvas()),
     "scores": lambda: plot.scores(TRUTH, SCORES[:, 0], threshold=0.5, ax=canvas()),
 }
@@ -59,8 +62,8 @@ def test_what_is_drawn_stands_out(name: str, style: str) -> None:
             legend = ax.get_legend()
             words = [*ax.texts, legend, ax.xaxis, ax.yaxis]
             for part in filter(None, [*parts, legend, ax.xaxis, ax.yaxis]):
-                if name == "loss_surface" and part in ax.collections:
-                    continue  # thin lines between shades
+                if name in ("loss_surface", "phase_diagram") and part in ax.collections:
+                    continue  # shades
                 if part in (ax.xaxis, ax.yaxis) and not ax.axison:
                     continue
                 assert stands_out(part, seen) >= (4.5 if part in words else 3), part

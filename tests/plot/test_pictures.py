@@ -285,9 +285,10 @@ def test_histograms_have_a_panel_for_each_layer() -> None:
     values = {"one": np.array([[0.0, 1.0], [1.0, 3.0]]), "two": tg.tensor([5.0, 5.0, np.nan])}
     axes = plot.activation_histograms(values, bins=3, ax=canvas(2))
     assert [one.get_title() for one in axes] == ["one", "two"]
-    assert axes[0].patches[0].get_data().values.tolist() == [0.25, 0.5, 0.25]
-    assert axes[1].patches[0].get_data().values.sum() == pytest.approx(2 / 3)
-    plot.activation_histograms(values, bins=3, label="later", ax=axes)
+    assert axes[0].patches[0].get_data().values.tolist() == [0.25, 0.5, 0.25]  # bins of 1
+    density = axes[1].patches[0].get_data()
+    assert (density.values * np.diff(density.edges)).sum() == pytest.approx(2 / 3)
+    plot.activation_histograms({"one": tg.diagnostics.histogram(tg.ones(3)), "two": [1.0]}, label="later", ax=axes)
     first, second = axes[0].patches
     assert near(first.get_edgecolor()[:3], COLOURS[1])
     assert near(second.get_edgecolor()[:3], COLOURS[2])
@@ -301,8 +302,8 @@ def test_gradient_histograms_are_of_the_weights() -> None:
     axes = plot.gradient_histograms(net, bins=5, ax=canvas(2))
     assert [one.get_title() for one in axes] == ["0.weight", "2.weight"]
     for one, layer in zip(axes, (net[0], net[2]), strict=True):
-        counts, edges = np.histogram(layer.weight.grad.numpy(), 5)
-        assert one.patches[0].get_data().values.tolist() == (counts / counts.sum()).tolist()
+        density, edges = np.histogram(layer.weight.grad.double().numpy(), 5, density=True)
+        assert one.patches[0].get_data().values.tolist() == pytest.approx(density.tolist())
         assert one.patches[0].get_data().edges.tolist() == pytest.approx(edges.tolist())
 
 
@@ -321,6 +322,69 @@ def test_first_layer_images_lie_side_by_side() -> None:
     matrix = plot.first_layer(net, names=["pt", "eta", "phi", "m"], ax=canvas())
     assert np.array_equal(np.asarray(matrix.images[0].get_array()), net[1].weight.detach().double().numpy().T)
     assert [t.get_text() for t in matrix.get_yticklabels()] == ["pt", "eta", "phi", "m"]
+
+
+def test_histograms_of_what_was_recorded() -> None:
+    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh())
+    seen = tg.diagnostics.record(net, tg.randn(50, 3), loss=lambda y: y.sum())
+    forth, back = plot.activation_histograms(seen, ax=canvas(2)), plot.gradient_histograms(seen, ax=canvas(2))
+    assert [one.get_title() for one in forth] == [one.get_title() for one in back] == ["0 Linear", "1 Tanh"]
+    edges = forth[1].patches[0].get_data().edges
+    assert (edges[0], edges[-1]) == (float(seen[1].output.min()), float(seen[1].output.max()))
+    assert back[1].patches[0].get_data().edges.mean() == pytest.approx(1)  # the sum's gradient
+
+
+# ---- latencies and diagrams
+
+
+def test_latencies_are_shares_of_calls() -> None:
+    times = {"fast": np.repeat([100.0, 900.0], [999, 1]), "slow": tg.full((30,), 5000.0)}
+    ax = plot.latency(times, deadline=1000, ax=canvas())
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    fast, slow = (patch.get_data() for patch in ax.patches)
+    at = np.searchsorted(fast.edges, [100, 900], "right") - 1
+    assert fast.values[at].tolist() == [0.999, 0.001]
+    assert fast.values.sum() == pytest.approx(1)
+    assert slow.edges[0] <= 5000 < slow.edges[1]
+    assert ax.get_lines()[0].get_xdata() == [1000, 1000]
+    study = [tg.realtime._latency.summarize("one", [50.0, 60.0])]
+    assert plot.latency(study, ax=canvas()).get_legend().get_texts()[0].get_text() == "one: median 50"
+
+
+def test_network_diagram_has_each_unit_and_each_weight() -> None:
+    net = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1), nn.Softmax(-1))
+    with tg.no_grad():
+        net[0].weight.copy_(tg.tensor([[1.0, -2.0, 0.0], [0.5, 0.0, 2.0]]))
+        net[2].weight.copy_(tg.tensor([[-3.0, 1.5]]))
+    ax = plot.network_diagram(net, inputs=["a", "b", "c"], outputs=["y"], ax=canvas())
+    first, second, *units = ax.collections
+    assert [len(u.get_offsets()) for u in units] == [3, 2, 1]
+    assert [t.get_text() for t in ax.texts] == ["3", "2\nReLU", "1\nSoftmax", "a", "b", "c", "y"]
+    heights = {t.get_text(): t.get_position()[1] for t in ax.texts[3:6]}
+    assert heights["a"] > heights["b"] > heights["c"]  # from the top
+    by_ends = {tuple(map(tuple, s)): k for k, s in enumerate(first.get_segments())}
+    top, bottom = units[1].get_offsets().tolist()
+    thick = by_ends[((0.0, heights["c"]), tuple(bottom))]
+    assert first.get_linewidths()[thick] == max(first.get_linewidths())
+    assert near(first.get_colors()[thick][:3], COLOURS[2])
+    assert near(first.get_colors()[by_ends[((0.0, heights["b"]), tuple(top))]][:3], COLOURS[1])
+    assert near(second.get_colors()[0][:3], COLOURS[1])
+    large = plot.network_diagram([2, 100], most=6, ax=canvas())
+    assert [len(c.get_offsets()) for c in large.collections[1:]] == [2, 5, 3]  # five of 100, and dots
+    assert len(large.collections[0].get_segments()) == 10
+    assert [t.get_text() for t in large.texts] == ["2", "100"]
+
+
+def test_phase_diagram_has_the_critical_line() -> None:
+    ax = plot.phase_diagram({"deep": (2.5, 0.2)}, points=4, ax=canvas())
+    line = ax.get_lines()[0].get_xydata()
+    assert line[0].tolist() == pytest.approx([1, 0], abs=1e-6)
+    assert line[-1].tolist() == pytest.approx([2.505, 0.3], abs=1e-3)
+    blue, red = (0.8 + 0.2 * np.asarray(matplotlib.colors.to_rgb(c)) for c in COLOURS[1:3])
+    assert near(colour_at(ax, 0.3, 0.02), blue)
+    assert near(colour_at(ax, 3.3, 0.02), red)
+    assert ax.get_lines()[1].get_xydata().tolist() == [[2.5, 0.2]]
+    assert plot.phase_diagram({"biased": (1.0, 1.0)}, points=3, ax=canvas()).get_ylim() == (0, pytest.approx(1.1))
 
 
 # ---- what is refused
@@ -364,6 +428,19 @@ def test_first_layer_images_lie_side_by_side() -> None:
         (lambda: plot.activation_histograms({}), ValueError, "no activation of any layer"),
         (lambda: plot.activation_histograms({"a": [1.0], "b": [2.0]}, ax=canvas()), ValueError, "1 Axes for 2 panels"),
         (lambda: plot.activation_histograms({"a": [1.0]}, ax="b"), TypeError, "ax holds str"),
+        (lambda: plot.latency({}), TypeError, "got nothing, expected latencies of a realtime.study"),
+        (lambda: plot.latency([1.0]), TypeError, "got float"),
+        (lambda: plot.network_diagram(nn.ReLU()), ValueError, r"ReLU has no Linear layer; give numbers of units"),
+        (lambda: plot.network_diagram([3]), ValueError, r"layers of \[3\] units"),
+        (lambda: plot.network_diagram([3, 2], most=2), ValueError, "most is 2"),
+        (
+            lambda: plot.network_diagram(nn.Sequential(nn.Linear(2, 3), nn.Linear(4, 1))),
+            ValueError,
+            "takes 4 numbers behind one that gives 3",
+        ),
+        (lambda: plot.network_diagram([3, 2], inputs=["a"]), ValueError, "1 names for 3 units"),
+        (lambda: plot.phase_diagram(points=1), ValueError, "1 points up to"),
+        (lambda: plot.phase_diagram(activation=tg.relu), ValueError, r"no σ_w² is critical"),
         (lambda: plot.activation_histograms({"a": ["x"]}), TypeError, "a holds <U1, expected numbers"),
     ],
 )

@@ -15,6 +15,8 @@ they should.
 from __future__ import annotations
 
 from trigrad.plot.decisions import *
+from trigrad.plot.diagrams import *
 from trigrad.plot.layers import *
 from trigrad.plot.planes import *
+from trigrad.plot.timing import *
 from trigrad.plot.trainings import *

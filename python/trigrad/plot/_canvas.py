@@ -74,13 +74,13 @@ def signs(op: str) -> Any:
 
 
 def array(op: str, what: str, data: Data, *ndims: int) -> Array:
-    """Numbers in so many dimensions, NaN and infinities among them."""
+    """Numbers in so many dimensions, or in any, NaN and infinities among them."""
     values = _inputs.array(data)
     if values.dtype.kind not in "biuf":
         raise TypeError(f"[{op}] {what} holds {values.dtype}, expected numbers")
-    if values.ndim not in ndims or values.size == 0:
-        wanted = " or ".join(f"{n}" for n in ndims)
-        raise ValueError(f"[{op}] {what} has shape {values.shape}, expected {wanted} dimension{'s' * (ndims != (1,))}")
+    if values.size == 0 or (ndims and values.ndim not in ndims):
+        wanted = f" in {' or '.join(map(str, ndims))} dimension{'s' * (ndims != (1,))}" * bool(ndims)
+        raise ValueError(f"[{op}] {what} has shape {values.shape}, expected numbers{wanted}")
     return np.asarray(values, dtype=np.float64)
 
 
@@ -92,10 +92,11 @@ def names_of(op: str, names: Any, count: int, what: str) -> list[str]:
     return found
 
 
-def heat(op: str, image: Any, label: str, ax: Axes) -> None:
+def heat(op: str, image: Any, label: str, ax: Axes, log: bool = False) -> None:
     """The scale beside it."""
-    bar = ax.figure.colorbar(image, ax=ax)
-    bar.set_label(label)
+    ticker = matplotlib(op, "ticker")
+    ticks = ticker.LogLocator(subs=(1, 2, 5)) if log else ticker.MaxNLocator(6)
+    ax.figure.colorbar(image, ax=ax, ticks=ticks, format=ticker.FormatStrFormatter("%.4g"), label=label)
 
 
 def numbers(op: str, image: Any, texts: list[list[str]], ax: Axes) -> None:
@@ -115,6 +116,11 @@ def luminance(rgba: Any) -> float:
 def dashes(k: int) -> str:
     """Of the k-th line, beside its colour: others once the colours begin anew."""
     return ("-", "--", "-.", ":")[k // (len(COLOURS) - 1) % 4]
+
+
+def marker(k: int) -> str:
+    """Of the k-th kind of points, beside its colour."""
+    return "osD^vP*"[k % 7]
 
 
 def histogram(ax: Axes, counts: Array, edges: Array, k: int, label: str) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trigrad._core import from_numpy
+from trigrad.diagnostics import Histogram, histogram
 from trigrad.nn.module import Module
 from trigrad.plot import _canvas
 from trigrad.plot._canvas import Array, Data, Panels
@@ -18,7 +20,7 @@ __all__ = ["activation_histograms", "first_layer", "gradient_histograms"]
 
 
 def activation_histograms(
-    layers: Mapping[str, Data] | Iterable[Any],
+    layers: Mapping[str, Data | Histogram] | Iterable[Any],
     *,
     bins: int = 50,
     range: tuple[float, float] | None = None,
@@ -27,10 +29,11 @@ def activation_histograms(
     columns: int = 4,
     ax: Any = None,
 ) -> Panels:
-    """What each layer gives out, as shares of its numbers per bin: a panel for each, from the first layer to the last, with
-    the range of its numbers unless one is given. Called again with the same Axes it draws over them, another epoch, say.
+    """How what each layer gives out is distributed: a panel for each, from the first layer to the last, with the range of its
+    numbers unless one is given. Called again with the same Axes it draws over them, another epoch, say.
 
-    layers: numbers of any shape by name, or what `diagnostics.record` found -> (layers,) Axes, in rows of `columns`
+    layers: by name numbers of any shape or a `diagnostics.Histogram`, as a `train.HistogramMonitor` keeps them for each
+    epoch; or what `diagnostics.record` found -> (layers,) Axes, in rows of `columns`
 
     >>> import trigrad as tg
     >>> x = tg.linspace(-3, 3, 1000)
@@ -45,7 +48,7 @@ def activation_histograms(
 
 
 def gradient_histograms(
-    layers: Module | Mapping[str, Data] | Iterable[Any],
+    layers: Module | Mapping[str, Data | Histogram] | Iterable[Any],
     *,
     bins: int = 50,
     range: tuple[float, float] | None = None,
@@ -57,8 +60,8 @@ def gradient_histograms(
     """The gradients in each layer, as `activation_histograms`: where the panels' ranges shrink from the last to the first,
     gradients vanish.
 
-    layers: a network behind `backward()`, whose weights' gradients are drawn (parameters of two axes and more), numbers by
-    name, or what `diagnostics.record` found for a loss -> (layers,) Axes
+    layers: a network behind `backward()`, whose weights' gradients are drawn (parameters of two axes and more); numbers or
+    histograms by name, or what `diagnostics.record` found for a loss -> (layers,) Axes
 
     >>> import trigrad as tg
     >>> net = tg.nn.Sequential(tg.nn.Linear(3, 8), tg.nn.Tanh(), tg.nn.Linear(8, 1))
@@ -95,15 +98,15 @@ def _histograms(
         raise ValueError(f"[{op}] got no {what} of any layer, expected numbers by the layers' names")
     grid = _canvas.panels(op, ax, len(found), columns, (2.6, 2.2))
     for one, (name, numbers) in zip(grid, found.items(), strict=True):
-        values = _canvas.array(op, name, numbers, *np.arange(33)).reshape(-1)
-        there = values[np.isfinite(values)]
-        low, high = range or ((float(there.min()), float(there.max())) if there.size else (0.0, 1.0))
-        counts, edges = np.histogram(there, bins, (low, high))
-        _canvas.histogram(one, counts / values.size, edges, len(one.patches), label)
+        if not isinstance(numbers, Histogram):
+            numbers = histogram(from_numpy(_canvas.array(op, name, numbers)), bins, range)
+        size = numbers.counts.sum() + numbers.outside
+        density = numbers.counts / (size * np.diff(numbers.edges))
+        _canvas.histogram(one, density, numbers.edges, len(one.patches), label)
         one.set_title(name, fontsize="small")
         if log:
             one.set_yscale("log")
-    grid[0].set_ylabel("share")
+    grid[0].set_ylabel("density")
     grid[-1].set_xlabel(what)
     if label:
         grid[0].legend(framealpha=0.0, fontsize="small")

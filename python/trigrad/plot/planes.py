@@ -160,7 +160,7 @@ def decision_boundary(
                 there[:, 1],
                 s=14,
                 color=_canvas.colour(k) if truth is not None else _canvas.ink(op),
-                marker="osD^vP*"[k % 7],
+                marker=_canvas.marker(k),
                 edgecolors=_canvas.ink(op),
                 linewidths=0.3,
                 label=word,

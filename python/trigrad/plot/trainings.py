@@ -159,5 +159,5 @@ def loss_surface(
     ax.contour(across, up, shown, heights_of[1:-1], colors="white", linewidths=0.4, alpha=0.6)
     ax.plot(0, 0, "+", color="white", markersize=12, markeredgewidth=2)
     ax.set(xlabel="first direction", ylabel="second direction", xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
-    _canvas.heat(op, image, label, ax)
+    _canvas.heat(op, image, label, ax, log)
     return ax

@@ -62,9 +62,8 @@ class LinkNet(nn.Module):
         ends = [tg.tensor(hit) for hit in graph.links]
         e = self.first(tg.tensor(graph.slope[:, None] * 10).float())  # (links, width)
         for row in self.rounds:
-            at_hits = [
-                tg.zeros(len(graph.phi), e.shape[1]).index_add(0, hit, e) for hit in ends
-            ]  # what leaves, what comes
+            # (hits, width) twice: what leaves each hit, and what comes to it
+            at_hits = [tg.zeros(len(graph.phi), e.shape[1]).index_add(0, hit, e) for hit in ends]
             e = e + row(tg.cat([e, *(sums[hit] for sums in at_hits for hit in ends)], 1))
         return self.last(e)[:, 0]
 
@@ -84,7 +83,7 @@ def trained(graph: Hits, rounds: int, steps: int) -> LinkNet:
 def clusters(graph: Hits, kept: Any) -> Any:
     """The cluster of each hit (hits,): the first hit that kept links lead to."""
     found, (a, b) = np.arange(len(graph.phi)), graph.links[:, kept]
-    for _ in range(2 * LAYERS):
+    while (found[a] != found[b]).any():
         np.minimum.at(found, a, found[b])
         np.minimum.at(found, b, found[a])
     return found
@@ -98,10 +97,9 @@ def judged(graph: Hits, kept: Any) -> tuple[float, float]:
     main = np.zeros(len(graph.phi), int)
     np.maximum.at(main, owner, shared)
     large = np.flatnonzero(np.bincount(cluster) >= 3)
+    purity = main[large].sum() / np.bincount(cluster)[large].sum()
     found = (2 * shared > LAYERS) & (2 * shared > size)
-    return float(main[large].sum() / np.bincount(cluster)[large].sum()), float(
-        found.sum() / (np.bincount(graph.particle) > 1).sum()
-    )
+    return float(purity), float(found.sum() / (np.bincount(graph.particle) > 1).sum())
 
 
 def experiment(events: int = 60, steps: int = 150, seed: int = 0) -> dict[str, Any]:

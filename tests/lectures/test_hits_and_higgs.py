@@ -35,12 +35,16 @@ def test_row_149_clusters_are_the_connected_parts() -> None:
     sparse = pytest.importorskip("scipy.sparse")
     script = experiments.load("hits_to_clusters")
     graph = script.hits(events=3, seed=1)
-    kept = graph.particle[graph.links[0]] == graph.particle[graph.links[1]]
-    n, (a, b) = len(graph.phi), graph.links[:, kept]
-    count, truth = csgraph.connected_components(sparse.coo_matrix((np.ones(len(a)), (a, b)), (n, n)), directed=False)
-    found = script.clusters(graph, kept)
-    assert len(np.unique(found)) == count
-    assert len(np.unique(np.stack([found, truth]), axis=1).T) == count
+    true = graph.particle[graph.links[0]] == graph.particle[graph.links[1]]
+    n = len(graph.phi)
+    for kept in (true, np.full(len(true), True), np.full(len(true), False)):
+        a, b = graph.links[:, kept]
+        count, truth = csgraph.connected_components(
+            sparse.coo_matrix((np.ones(len(a)), (a, b)), (n, n)), directed=False
+        )
+        found = script.clusters(graph, kept)
+        assert len(np.unique(found)) == count
+        assert len(np.unique(np.stack([found, truth]), axis=1).T) == count
 
 
 def test_row_149_messages_find_the_particles() -> None:

@@ -250,6 +250,7 @@ MODULE_MAY_IMPORT = {
             "optim",
             "realtime",
         },
+        "plot",
         "train",
     },
     "cli": {

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", "benchmarks/README.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
-NEEDS = {"docs/data.md": "sklearn"}  # extras
+NEEDS = {"docs/data.md": "sklearn", "docs/plot.md": "matplotlib"}  # extras
 SAYS = {  # what a page's examples print
     "README.md": r"0\.[67]\d*\ntensor\(True\)\nTrue\n",
     "docs/getting_started.md": r"<toy jets.*\nAUC, top against all: 0\.9\d+\n.*\nTrue\n",

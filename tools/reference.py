@@ -34,7 +34,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
 # Every other place with public names; a name that several places have is described in the first.
 PLACES = (
     *("nn", "nn.functional", "nn.init", "nn.utils", "optim", "optim.lr_scheduler", "utils.data", "autograd"),
-    *("autograd.functional", "train", "data", "metrics", "diagnostics", "realtime", "export", "sklearn", "testing"),
+    *(
+        "autograd.functional",
+        "train",
+        "data",
+        "metrics",
+        "diagnostics",
+        "plot",
+        "realtime",
+        "export",
+        "sklearn",
+        "testing",
+    ),
     *("cuda", "accelerator", "backends.cudnn", "backends.mps"),
 )
 NOT_OURS = ("annotations", "TYPE_CHECKING")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from trigrad._report import COLOURS, Curve, Html, Mark
+from trigrad.plot import _canvas
 
 __all__ = ["Pdf", "need_matplotlib"]
 
@@ -20,11 +20,9 @@ INCH = 110  # pixels of a picture in the report
 def need_matplotlib() -> None:
     """Raises unless it is here, before there is something to lose."""
     try:
-        importlib.import_module("matplotlib.figure")
-    except ImportError:
-        raise ImportError(
-            "[study] pictures.pdf is drawn by matplotlib: pip install 'trigrad[plot]'; report.html has all pictures without it"
-        ) from None
+        _canvas.matplotlib("study", "figure")
+    except ImportError as error:
+        raise ImportError(f"{error}; report.html has all pictures without it") from None
 
 
 class Pdf:
@@ -37,15 +35,12 @@ class Pdf:
     @contextmanager
     def of_file(path: Path) -> Iterator[Pdf]:
         # Without a date, so that the same pictures are the same bytes.
-        with importlib.import_module("matplotlib.backends.backend_pdf").PdfPages(
-            path, metadata={"CreationDate": None}
-        ) as pages:
+        book = _canvas.matplotlib("study", "backends.backend_pdf").PdfPages
+        with book(path, metadata={"CreationDate": None}) as pages:
             yield Pdf(pages)
 
     def _axes(self, width: int, height: float) -> tuple[Any, Any]:
-        figure = importlib.import_module("matplotlib.figure").Figure(
-            (width / INCH, height / INCH), layout="constrained"
-        )
+        figure = _canvas.matplotlib("study", "figure").Figure((width / INCH, height / INCH), layout="constrained")
         return figure, figure.add_subplot()
 
     def chart(
@@ -104,7 +99,7 @@ class Pdf:
     ) -> Html:
         v = np.asarray(values, dtype=np.float64)
         figure, axes = self._axes(width, max(300.0, 22.0 * len(rows) + 80))
-        picture = axes.imshow(v, cmap="RdBu_r" if low < 0 else "Oranges", vmin=low, vmax=high, aspect="auto")
+        picture = axes.imshow(v, cmap=_canvas.shades("study", low < 0), vmin=low, vmax=high, aspect="auto")
         for ticks, labels, names in (
             (axes.set_xticks, axes.set_xticklabels, columns),
             (axes.set_yticks, axes.set_yticklabels, rows),
@@ -113,8 +108,7 @@ class Pdf:
             ticks(there)
             labels([names[k] for k in there])
         if numbers:
-            for (i, j), value in np.ndenumerate(v):
-                axes.text(j, i, f"{value:.2f}", ha="center", va="center")
+            _canvas.numbers(picture, [[f"{value:.2f}" for value in line] for line in v.tolist()], axes)
         axes.set(xlabel=x, ylabel=y)
         figure.colorbar(picture)
         self._pages.savefig(figure)

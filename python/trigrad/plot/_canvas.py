@@ -68,9 +68,10 @@ def colour(k: int) -> str:
     return COLOURS[1:][k % (len(COLOURS) - 1)]
 
 
-def signs(op: str) -> Any:
-    """The colours from negative over 0 to positive."""
-    return matplotlib(op, "colors").LinearSegmentedColormap.from_list("signs", [shade(k / 2) for k in range(3)])
+def shades(op: str, signed: bool = True) -> Any:
+    """The colours from negative, blue, over 0, white, to positive, red, or of the latter half alone."""
+    ends = (0.0, 0.5, 1.0) if signed else (0.5, 1.0)
+    return matplotlib(op, "colors").LinearSegmentedColormap.from_list("shades", [shade(share) for share in ends])
 
 
 def array(op: str, what: str, data: Data, *ndims: int) -> Array:
@@ -99,7 +100,7 @@ def heat(op: str, image: Any, label: str, ax: Axes, log: bool = False) -> None:
     ax.figure.colorbar(image, ax=ax, ticks=ticks, format=ticker.FormatStrFormatter("%.4g"), label=label)
 
 
-def numbers(op: str, image: Any, texts: list[list[str]], ax: Axes) -> None:
+def numbers(image: Any, texts: list[list[str]], ax: Axes) -> None:
     """A text on each cell, in whichever of black and white stands out from the cell's colour."""
     for (i, j), value in np.ndenumerate(image.get_array()):
         light = luminance(image.cmap(image.norm(value))) > 0.18  # equally far from black and white

@@ -119,7 +119,7 @@ def confusion(
     ax = _canvas.axes(op, ax)
     image = ax.imshow(counts, cmap=_canvas.HEAT, vmin=0, vmax=1 if normalize else None)
     texts = [[f"{v:.2f}" if normalize else f"{v:.6g}" for v in row] for row in counts.tolist()]
-    _canvas.numbers(op, image, texts, ax)
+    _canvas.numbers(image, texts, ax)
     ax.set_xticks(range(len(words)), words)
     ax.set_yticks(range(len(words)), words)
     ax.set(xlabel="taken for", ylabel="true class")

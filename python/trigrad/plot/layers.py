@@ -154,7 +154,7 @@ def first_layer(
         ax.set_axis_off()
     image = ax.imshow(
         np.ma.masked_invalid(picture),
-        cmap=_canvas.signs(op),
+        cmap=_canvas.shades(op),
         vmin=-reach,
         vmax=reach,
         interpolation="nearest",

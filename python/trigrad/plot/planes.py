@@ -207,7 +207,7 @@ def neuron_field(
             extent=(*box[0], *box[1]),
             origin="lower",
             aspect="auto",
-            cmap=_canvas.signs(op),
+            cmap=_canvas.shades(op),
             vmin=-reach,
             vmax=reach,
         )

@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from trigrad import optim as optim
     from trigrad import plot as plot
     from trigrad import realtime as realtime
+    from trigrad import search as search
     from trigrad import sklearn as sklearn
     from trigrad import testing as testing
     from trigrad import train as train
@@ -112,6 +113,7 @@ _LAZY = frozenset(
         "optim",
         "plot",
         "realtime",
+        "search",
         "sklearn",
         "testing",
         "train",

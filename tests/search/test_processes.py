@@ -33,6 +33,11 @@ def started(code: str, **more: Any) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", lines], text=True, start_new_session=True, **more)
 
 
+def written(path: Path) -> int:
+    """Whole lines of a file."""
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
 # ---- any number of processes
 
 
@@ -120,21 +125,20 @@ def test_killed_at_any_time(tmp_path: Path, full: bool, record: dict[str, str]) 
     chance = random.Random(1)
     for n in range(runs):
         path = tmp_path / f"{n}.jsonl"
-        code = f"print('go', flush=True); found = judges.search({str(path)!r}, n_jobs=2, start_method='fork')"
         while True:
-            child = started(code, stdout=subprocess.PIPE)
+            child = started(f"judges.search({str(path)!r}, n_jobs=2)", stdout=subprocess.PIPE)
             assert child.stdout is not None
-            assert child.stdout.readline() == "go\n"
-            try:
-                assert child.wait(chance.uniform(0.02, 0.35)) == 0
+            lines = written(path) + chance.randint(0, 25)
+            while child.poll() is None and written(path) < lines:
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0, 0.01))
+            child.kill()
+            code = child.wait()
+            assert child.stdout.read() == ""  # until its processes, which have this too, saw that nobody listens
+            child.stdout.close()
+            if code == 0:
                 break
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-                assert child.stdout.read() == ""  # until its processes, which have this too, saw that nobody listens
-                kills += 1
-            finally:
-                child.stdout.close()
+            kills += 1
         assert len(path.read_text().splitlines()) == 1 + 36  # nothing twice
         done = [0]
 
@@ -183,7 +187,7 @@ def test_interrupt(tmp_path: Path, n_jobs: int) -> None:
     assert child.stdout is not None
     assert child.stdout.readline() == "go\n"
     end = time.monotonic() + 60
-    while time.monotonic() < end and (not path.exists() or path.read_bytes().count(b"\n") < 4):
+    while time.monotonic() < end and written(path) < 4:
         time.sleep(0.005)
     os.killpg(child.pid, signal.SIGINT)
     said, errors = child.communicate(timeout=60)
@@ -267,7 +271,7 @@ def test_two_that_write_one_file(tmp_path: Path) -> None:
     path = tmp_path / "search.jsonl"
     child = started(f"judges.search({str(path)!r}, n_jobs=2); input()", stdin=subprocess.PIPE)
     end = time.monotonic() + 60
-    while time.monotonic() < end and (not path.exists() or not path.stat().st_size):
+    while time.monotonic() < end and not written(path):
         time.sleep(0.005)
     with pytest.raises(RuntimeError, match=r"another process writes .*search\.jsonl; wait for it"):
         judges.search(path)

@@ -17,6 +17,7 @@ events of a longer sample are those of a shorter one.
 from __future__ import annotations
 
 from trigrad.data._download import folder_of_data as folder_of_data
+from trigrad.data._ising import ising as ising
 from trigrad.data._jets import toy_jets as toy_jets
 from trigrad.data._pairs import toy_susy as toy_susy
 from trigrad.data._points import playground as playground
@@ -42,6 +43,7 @@ __all__ = [
     "folds",
     "higgs",
     "hls4ml_jets",
+    "ising",
     "mnist",
     "playground",
     "read",

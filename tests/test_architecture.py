@@ -190,7 +190,7 @@ MODULE_MAY_IMPORT = {
     },
     "data": {"_core", "ops", "_random", "_creation", "_indexing", "_shaping", "nn", "realtime"},
     "sklearn": {"_core", "ops", "_autograd", "_compile", "_losses", "nn", "optim"},
-    "search": {"_core", "_random", "_warnings", "data"},
+    "search": {"_core", "_random", "_warnings", "data", "plot"},
     "metrics": {"_core", "ops", "_indexing", "_ordering"},
     "_report": {"_core"},
     "plot": {"_core", "ops", "_autograd", "_report", "diagnostics", "metrics", "nn", "realtime", "train"},

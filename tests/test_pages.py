@@ -21,12 +21,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", "benchmarks/README.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
-NEEDS = {"docs/data.md": "sklearn", "docs/plot.md": "matplotlib"}  # extras
+NEEDS = {"docs/data.md": "sklearn", "docs/plot.md": "matplotlib", "docs/search.md": "sklearn"}  # extras
 SAYS = {  # what a page's examples print
     "README.md": r"0\.[67]\d*\ntensor\(True\)\nTrue\n",
     "docs/getting_started.md": r"<toy jets.*\nAUC, top against all: 0\.9\d+\n.*\nTrue\n",
     "docs/data.md": r"0\.[67]\d* <toy jets, seed 0, part 1 of 0\.75:0\.25 by seed 0: 1000 events.*",
     "docs/realtime.md": r".*C\+\+ library, hot.*",
+    "docs/search.md": r"rank  learning_rate_init  alpha  score .*{'learning_rate_init': 0\.01, 'alpha': .*} 0\.[78]\d*\n",
     "docs/training.md": r"20 epochs\n",
 }
 # .ci/run takes the first from README, and runs the tests.

@@ -43,6 +43,7 @@ PLACES = (
         "plot",
         "realtime",
         "export",
+        "search",
         "sklearn",
         "testing",
     ),

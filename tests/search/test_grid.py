@@ -192,6 +192,36 @@ def test_table() -> None:
     assert found.table(2).splitlines()[-1] == "... and 10 more"
 
 
+# ---- the picture
+
+
+def test_heatmap() -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    def judge(settings: dict[str, Any], train: Any, validation: Any) -> float:
+        return settings["a"] * 100 + settings["b"] * 10 + settings["c"]
+
+    values: dict[str, Any] = {"a": [1, 2], "one": ["x"], "b": [3, 1, 2], "c": [0, 5]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        found = grid(judge, values, judges.X, cv=2)
+        alone = grid(judges.broken, {"a": ["fine", "raises"]}, judges.X, cv=2)
+    ax = found.heatmap(ax=Figure().add_subplot())
+    shown = np.array(ax.images[0].get_array())  # from below: a row for each b
+    assert shown.tolist() == [[135, 235], [115, 215], [125, 225]]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["3", "1", "2"]
+    ax = found.heatmap("c", "one", ax=Figure().add_subplot())
+    assert np.array(ax.images[0].get_array()).tolist() == [[230, 235]]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("c", "one")
+    assert found.heatmap("b", ax=Figure().add_subplot()).get_ylabel() == "a"
+    ax = alone.heatmap(ax=Figure().add_subplot())
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["fine", "raises"]
+    assert np.ma.getmaskarray(ax.images[0].get_array()).tolist() == [[False, True]]
+    with pytest.raises(ValueError, match=r"\[heatmap\] there is no setting 'd', expected one of a, one, b, c"):
+        found.heatmap("d")
+
+
 # ---- what is refused
 
 

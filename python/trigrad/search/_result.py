@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trigrad.search._record import Outcome
 from trigrad.search._settings import Point
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["GridResult", "results"]
 
@@ -20,7 +23,13 @@ class GridResult:
     """What `grid` found, under scikit-learn's names. `cv_results_` has a number for each point: "params", "param_<name>",
     "split<k>_test_score", "mean_test_score", "std_test_score", "rank_test_score" (1 is the best; NaN where a fold failed), and
     "error" (None, or why it failed); pandas.DataFrame takes it as it is. `best_estimator_` has learned from all events with
-    `best_params_`; it is None without refit, or where a function gave the numbers."""
+    `best_params_`; it is None without refit, or where a function gave the numbers.
+
+    >>> import trigrad as tg
+    >>> found = tg.search.grid(lambda settings, train, held: -((settings["n"] - 2) ** 2), {"n": [1, 2, 4]}, range(9), cv=3)
+    >>> found.best_params_, found.cv_results_["mean_test_score"].tolist()
+    ({'n': 2}, [-1.0, 0.0, -4.0])
+    """
 
     param_grid: Mapping[str, Sequence[Any]]
     cv_results_: dict[str, Any]
@@ -55,8 +64,46 @@ class GridResult:
         more = len(order) - len(rows) + 1
         return "\n".join([*lines, *([f"... and {more} more"] if more else [])])
 
+    def heatmap(self, x: str | None = None, y: str | None = None, *, ax: Axes | None = None) -> Axes:
+        """The mean scores as a picture (`pip install 'trigrad[plot]'`) over two settings, the first two of several values if they
+        are not named; of all other settings the best is shown.
+
+        >>> import trigrad as tg
+        >>> def judge(settings, train, held):
+        ...     return -abs(settings["lr"] - 0.01) - abs(settings["n"] - 2)
+        >>> found = tg.search.grid(judge, {"lr": [0.001, 0.01, 0.1], "n": [1, 2, 3]}, range(9), cv=3)
+        >>> ax = found.heatmap()
+        >>> ax.get_xlabel(), ax.get_ylabel()
+        ('lr', 'n')
+        """
+        from trigrad import plot
+
+        several = [name for name, values in self.param_grid.items() if len(values) > 1 and name not in (x, y)]
+        x = x or (several.pop(0) if several else next(iter(self.param_grid)))
+        y = y or (several.pop(0) if several else None)
+        for name in (x, y):
+            if name is not None and name not in self.param_grid:
+                raise ValueError(
+                    f"[heatmap] there is no setting {name!r}, expected one of {', '.join(self.param_grid)}"
+                )
+        columns, rows = self.param_grid[x], [None] if y is None else self.param_grid[y]
+        best = np.full((len(columns), len(rows)), np.nan)
+        for point, score in zip(self.cv_results_["params"], self.cv_results_["mean_test_score"], strict=True):
+            at = columns.index(point[x]), 0 if y is None else rows.index(point[y])
+            best[at] = np.fmax(best[at], score)
+        return plot.accuracy_grid(
+            _places(columns), _places(rows), best, label="mean score", xlabel=x, ylabel=y or "", ax=ax
+        )
+
     def __repr__(self) -> str:
         return self.table(20)
+
+
+def _places(values: Sequence[Any]) -> list[Any]:
+    """Numbers as they are, others as words."""
+    if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+        return list(values)
+    return ["" if v is None else str(v) for v in values] if len(values) == 1 else [str(v) for v in values]
 
 
 def results(points: Sequence[Point], splits: int, done: Mapping[tuple[int, int], Outcome]) -> dict[str, Any]:

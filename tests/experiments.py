@@ -6,6 +6,9 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "lectures"
 
@@ -21,3 +24,14 @@ def load(name: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+def drawn(script: ModuleType, result: Any, axes: int) -> None:
+    """The picture has so many axes, each with something in it."""
+    pytest.importorskip("matplotlib")
+    figure = script.picture(result)
+    figure.canvas.draw()
+    assert len(figure.axes) == axes
+    for ax in figure.axes:
+        assert ax.has_data()
+        assert ax.get_xlabel() or ax.get_label() == "<colorbar>"

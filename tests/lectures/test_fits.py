@@ -13,17 +13,6 @@ import experiments
 import trigrad as tg
 
 
-def drawn(script: Any, result: dict[str, Any], axes: int) -> None:
-    """The picture has so many axes, each with something in it."""
-    pytest.importorskip("matplotlib")
-    figure = script.picture(result)
-    figure.canvas.draw()
-    assert len(figure.axes) == axes
-    for ax in figure.axes:
-        assert ax.has_data()
-        assert ax.get_xlabel()
-
-
 def test_row_021_splines_and_gaussian_processes() -> None:
     pytest.importorskip("scipy")
     pytest.importorskip("sklearn")
@@ -37,7 +26,7 @@ def test_row_021_splines_and_gaussian_processes() -> None:
     assert off["network of x as it is"] > script.NOISE  # worse than the points
     assert abs(result["noise"] / script.NOISE - 1) < 0.15
     assert 10 < result["length"] < 40  # the bump's width is 20
-    drawn(script, result, 1)
+    experiments.drawn(script, result, 1)
 
 
 def test_row_022_library_of_functions() -> None:
@@ -53,7 +42,7 @@ def test_row_022_library_of_functions() -> None:
         assert order == sorted(fits, key=lambda name: fits[name]["deviance"])
     wider, right = fits["power, ln² and ln³"], fits["power and ln²"]
     assert 0 <= right["deviance"] - wider["deviance"] + 1e-6 < 9  # χ² of one degree of freedom
-    drawn(script, result, 1)
+    experiments.drawn(script, result, 1)
 
 
 def test_row_022_gradient_and_minimum() -> None:
@@ -104,7 +93,7 @@ def test_row_023_clusters_of_a_latent_space() -> None:
     # Each cluster is of one kind: counted by hand, without the library.
     pairs = np.unique(np.stack([result["cluster"], result["kind"]]), axis=1, return_counts=True)[1]
     assert np.sort(pairs)[-3:].sum() > 0.97 * 900
-    drawn(script, result, 2)
+    experiments.drawn(script, result, 2)
 
 
 def test_row_155_regression_lecture() -> None:
@@ -122,7 +111,7 @@ def test_row_155_regression_lecture() -> None:
     training, curve = zip(*result["widths"].values(), strict=True)
     assert list(training) == sorted(training, reverse=True)
     assert curve[1] < 0.6 * min(curve[0], curve[2])  # too few units, enough, too many
-    drawn(script, result, 2)
+    experiments.drawn(script, result, 2)
 
 
 def test_row_155_losses_are_likelihoods() -> None:
@@ -138,7 +127,7 @@ def test_row_155_losses_are_likelihoods() -> None:
     assert near < 0.6
     assert far > 1.3
     assert result["error off"] < 0.15
-    drawn(script, result, 2)
+    experiments.drawn(script, result, 2)
 
 
 def test_row_155_momentum_of_taus() -> None:
@@ -153,7 +142,7 @@ def test_row_155_momentum_of_taus() -> None:
     for name in ("network: p_T of visible p_T", "network: ratio of visible p_T"):
         assert width["network: whole event"] < 0.7 * width[name] < 0.7 * 0.8 * width["visible"]
         assert result["p_T"]["network: whole event"] < 0.5 * result["p_T"][name]
-    drawn(script, result, 1)
+    experiments.drawn(script, result, 1)
 
 
 @pytest.mark.parametrize("file", ["", "Zmumu_Run2011A.csv.gz", "Zee_Run2011A.csv.gz"])
@@ -170,4 +159,4 @@ def test_row_155_mass_of_the_z(file: str, record: dict[str, str]) -> None:
     assert off["p, η, φ"] < 0.7 * result["always the mean"]
     assert abs(result["median"]["symmetric"] - result["median"]["formula"]) < 0.2
     assert abs(result["median"]["formula"] - 91.19) < 1.5
-    drawn(script, result, 1)
+    experiments.drawn(script, result, 1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import math
 from typing import Any
 
@@ -11,15 +9,6 @@ import numpy as np
 import pytest
 
 import trigrad as tg
-
-MODULES = "_legacy _switches accelerator autograd.variable backends.cudnn backends.mps cuda".split()  # noqa: SIM905
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_examples_run(module: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"trigrad.{module}"))
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 def test_constants() -> None:

@@ -10,7 +10,7 @@ import importlib
 import inspect
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,8 +74,17 @@ def public(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
                 yield name, thing
 
 
-def pages() -> list[Page]:
-    """All pages. A place whose extra is not installed raises ImportError."""
+def imported(places: Iterable[str], skip_missing: bool) -> Iterator[Page]:
+    for place in places:
+        try:
+            yield Page(f"trigrad.{place}", importlib.import_module(f"trigrad.{place}"))
+        except ImportError:
+            if not skip_missing:
+                raise
+
+
+def pages(skip_missing: bool = False) -> list[Page]:
+    """All pages; those of a place whose extra is not installed are left out, or an ImportError."""
     documented = {id(getattr(ops, name)): room.__name__ for room in _docs.ROOMS for name in room.DOCS}
     rooms = [Page(title, trigrad) for title in ROOMS]
     titles = {room: page for page, names in zip(rooms, ROOMS.values(), strict=True) for room in names}
@@ -85,7 +94,7 @@ def pages() -> list[Page]:
             continue  # Trainer and History, which are described there
         titles[home.removeprefix("trigrad").removeprefix(".")].names[name] = thing
     known = {id(thing) for page in rooms for thing in page.names.values() if callable(thing)}
-    places = [Page(f"trigrad.{place}", importlib.import_module(f"trigrad.{place}")) for place in PLACES]
+    places = list(imported(PLACES, skip_missing))
     for page in places:
         page.names = {name: thing for name, thing in public(page.module) if id(thing) not in known}
         known |= {id(thing) for thing in page.names.values() if callable(thing)}
@@ -194,12 +203,19 @@ def own(thing: type) -> Iterator[tuple[str, Any]]:
                 yield name, found
 
 
+def in_place(name: str, thing: Any) -> bool:
+    """Is it a method such as `Tensor.relu_`, by itself?"""
+    return name.endswith("_") and getattr(trigrad.Tensor, name, None) is thing
+
+
 def entry(module: str, name: str, thing: Any) -> str:
     full = f"{module}.{name}"
     head = f"## {name} {{ #{full} }}\n\n"
     if not callable(thing):
         kind = type(thing).__name__
         return head + f"`{full}`: " + (f"{kind}" if "object at" in repr(thing) else f"`{thing!r}`")
+    if in_place(name, thing):
+        return head + f"What `{name[:-1]}` does, written over its input."
     kind = "class " if isinstance(thing, type) else ""
     parts = [head + fenced("python", [kind + signature(name, thing)]), markdown(description(thing))]
     if isinstance(thing, type):

@@ -103,7 +103,7 @@ def loads_from_elsewhere() -> list[str]:
 
 if __name__ == "__main__":
     write()
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", str(CONFIG)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", str(CONFIG)]
     if subprocess.run(command, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=False).returncode:
         sys.exit("the site was not built")
     if found := loads_from_elsewhere():

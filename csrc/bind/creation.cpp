@@ -152,7 +152,13 @@ PyMethodDef creation_functions[] = {
     {"filled", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(filled_function)), METH_FASTCALL,
      "filled(op, size, value, dtype)\n\nA tensor full of one number; errors name `op`."},
     {"get_default_dtype", get_default_dtype_function, METH_NOARGS,
-     "get_default_dtype()\n\nWhat Python floats become: float32 unless set otherwise."},
+     R"(get_default_dtype()
+
+What Python floats become: float32 unless set otherwise.
+
+>>> import trigrad as tg
+>>> tg.get_default_dtype()
+trigrad.float32)"},
     {},
 };
 

@@ -41,7 +41,13 @@ PyGetSetDef attributes[] = {
     {},
 };
 PyType_Slot slots[] = {
-    {Py_tp_doc, const_cast<char*>("An element type, such as ``trigrad.float32``.")},
+    {Py_tp_doc, const_cast<char*>(R"(What the elements of a tensor are, such as `trigrad.float32`.
+
+>>> import trigrad as tg
+>>> tg.float32.itemsize, tg.float32.is_floating_point
+(4, True)
+>>> tg.tensor([1, 2]).dtype
+trigrad.int64)")},
     {Py_tp_new, reinterpret_cast<void*>(refuse_new)},
     {Py_tp_repr, reinterpret_cast<void*>(repr)},
     {Py_tp_methods, methods},

@@ -163,8 +163,19 @@ void add_functions(py::module_& m) {
   m.def("op_table", op_table, "The rows of the op table, as dictionaries.");
   m.def("call", raw_call, py::arg("name"), py::arg("tensors"), py::arg("attributes") = py::tuple(),
         "Call a row of the op table by name.");
-  m.def("get_num_threads", num_threads, "How many threads a kernel may use.");
-  m.def("set_num_threads", set_num_threads, py::arg("n"), "Let kernels use n threads. Results do not depend on it.");
+  m.def("get_num_threads", num_threads, R"(How many threads a kernel may use.
+
+>>> import trigrad as tg
+>>> tg.get_num_threads() >= 1
+True)");
+  m.def("set_num_threads", set_num_threads, py::arg("n"), R"(Let kernels use n threads. Results do not depend on it.
+
+>>> import trigrad as tg
+>>> before = tg.get_num_threads()
+>>> tg.set_num_threads(1)
+>>> tg.get_num_threads()
+1
+>>> tg.set_num_threads(before))");
   m.def("available_isas", isa_names, "The instruction sets that this build has and this machine runs, lowest first.");
   m.def(
       "set_isa", [](const std::string& name) { set_isa(name.c_str()); }, py::arg("name"),
@@ -176,11 +187,27 @@ void add_functions(py::module_& m) {
         return py::dict(py::arg("in_use") = s.in_use, py::arg("peak") = s.peak, py::arg("cached") = s.cached,
                         py::arg("cache_limit") = s.cache_limit, py::arg("allocations") = s.allocations);
       },
-      "Bytes that tensors hold now (in_use) and held at most (peak), bytes kept for reuse (cached) and the most that "
-      "are "
-      "kept (cache_limit), and how many blocks were handed out so far (allocations).");
-  m.def("reset_peak_memory_stats", reset_peak, "Count the peak of memory_stats() anew.");
-  m.def("empty_cache", empty_cache, "Give kept memory back to the system.");
+      R"(Bytes that tensors hold now (in_use) and held at most (peak), bytes kept for reuse (cached) and the most that are
+kept (cache_limit), and how many blocks were handed out so far (allocations).
+
+>>> import trigrad as tg
+>>> before = tg.memory_stats()["in_use"]
+>>> x = tg.zeros(1000, 1000)
+>>> tg.memory_stats()["in_use"] - before >= 4_000_000
+True)");
+  m.def("reset_peak_memory_stats", reset_peak, R"(Count the peak of memory_stats() anew.
+
+>>> import trigrad as tg
+>>> tg.reset_peak_memory_stats()
+>>> stats = tg.memory_stats()
+>>> stats["peak"] == stats["in_use"]
+True)");
+  m.def("empty_cache", empty_cache, R"(Give kept memory back to the system.
+
+>>> import trigrad as tg
+>>> tg.empty_cache()
+>>> tg.memory_stats()["cached"]
+0)");
 
   m.def("from_bytes", from_bytes, py::arg("bytes"), py::arg("dtype"), py::arg("shape"), "A tensor of raw elements.");
   m.def(
@@ -203,20 +230,47 @@ void add_functions(py::module_& m) {
         return py::reinterpret_borrow<py::object>(dtype_object(
             promote(to_dtype("promote_types", "type1", a.ptr()), to_dtype("promote_types", "type2", b.ptr()))));
       },
-      py::arg("type1"), py::arg("type2"), "The dtype that holds both.");
+      py::arg("type1"), py::arg("type2"), R"(The dtype that holds both.
+
+>>> import trigrad as tg
+>>> tg.promote_types(tg.int64, tg.float32)
+trigrad.float32)");
   m.def(
       "set_default_dtype",
       [](py::handle d) {
         set_default_dtype(to_dtype("set_default_dtype", "d", d.ptr()));
         structure_changed();
       },
-      py::arg("d"), "Let Python floats become float32 or float64.");
+      py::arg("d"), R"(Let Python floats become float32 or float64.
+
+>>> import trigrad as tg
+>>> tg.set_default_dtype(tg.float64)
+>>> tg.tensor([1.5]).dtype
+trigrad.float64
+>>> tg.set_default_dtype(tg.float32))");
   m.def(
       "from_numpy", [](py::handle array) { return as_object(from_buffer("from_numpy", array.ptr())); },
-      py::arg("array"), "A tensor on the array's memory.");
+      py::arg("array"), R"(A tensor on the array's memory.
+
+array (...) -> (...)
+
+>>> import numpy as np
+>>> import trigrad as tg
+>>> array = np.zeros(2)
+>>> x = tg.from_numpy(array)
+>>> x += 1
+>>> array
+array([1., 1.]))");
   m.def(
       "from_dlpack", [](py::handle source) { return as_object(from_dlpack(source.ptr())); }, py::arg("source"),
-      "A tensor on the memory of another library's.");
+      R"(A tensor on the memory of another library's.
+
+source (...) -> (...)
+
+>>> import numpy as np
+>>> import trigrad as tg
+>>> tg.from_dlpack(np.arange(3))
+tensor([0, 1, 2]))");
 }
 
 // Python's view of what C++ throws, for the functions above; the C slots go through guarded().

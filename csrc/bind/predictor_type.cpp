@@ -459,7 +459,14 @@ needed: typical events (N, features), whose ranges are taken. `error` tells how 
 
 raw_logits leaves out the softmax or sigmoid at the end. A `scaler` prepares the event. `inputs` is needed only where no layer
 says how many features there are. flush_denormals=True takes denormal numbers for zero: faster where they occur, and no
-longer the bits of the model. lock_memory=True keeps the packed block from being swapped out.)";
+longer the bits of the model. lock_memory=True keeps the packed block from being swapped out.
+
+>>> import numpy as np
+>>> import trigrad as tg
+>>> model = tg.nn.Sequential(tg.nn.Linear(16, 64), tg.nn.ReLU(), tg.nn.Linear(64, 5))
+>>> p = tg.realtime.Predictor(model)
+>>> p(np.zeros(16, "float32")).shape
+(5,))";
 
 PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>(kDoc)},

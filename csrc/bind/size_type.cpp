@@ -59,7 +59,13 @@ PyMethodDef methods[] = {
     {},
 };
 PyType_Slot slots[] = {
-    {Py_tp_doc, const_cast<char*>("A shape: a tuple of lengths.")},
+    {Py_tp_doc, const_cast<char*>(R"(A shape: a tuple of lengths.
+
+>>> import trigrad as tg
+>>> tg.zeros(2, 3).shape
+trigrad.Size([2, 3])
+>>> tg.Size((2, 3)).numel()
+6)")},
     {Py_tp_repr, reinterpret_cast<void*>(repr)},
     {Py_mp_subscript, reinterpret_cast<void*>(subscript)},
     {Py_sq_concat, reinterpret_cast<void*>(concat)},

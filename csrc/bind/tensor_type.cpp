@@ -69,7 +69,16 @@ void init_tensor_type(PyObject* module) {
     for (; part->name; part++) attributes.push_back(*part);
   attributes.push_back({});
   std::vector<PyType_Slot> slots = {
-      {Py_tp_doc, const_cast<char*>("An n-dimensional array of one element type. Make one with ``trigrad.tensor``.")},
+      {Py_tp_doc, const_cast<char*>(R"(An array of numbers of one dtype, of 0 to 8 axes. Make one with `trigrad.tensor`.
+
+>>> import trigrad as tg
+>>> x = tg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+>>> (x @ x).sum().backward()
+>>> x.shape, x.dtype
+(trigrad.Size([2, 2]), trigrad.float32)
+>>> x.grad
+tensor([[ 7., 11.],
+        [ 9., 13.]]))")},
       {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
       {Py_tp_new, reinterpret_cast<void*>(refuse_new)},
       {Py_tp_hash, reinterpret_cast<void*>(hash)},

@@ -67,6 +67,7 @@ class _Recording:
         return made(function)  # @no_grad without parentheses
 
     def switch(self) -> None:
+        """Set the mode, which leaving the block sets back."""
         _core.set_grad_enabled(self.mode)
 
     def __enter__(self) -> None:
@@ -166,6 +167,7 @@ class inference_mode(_Recording):
         super().__init__()
 
     def switch(self) -> None:
+        """Set the mode, which leaving the block sets back."""
         _core.set_inference_mode(not self.mode)
         _core.set_grad_enabled(self.mode)
 
@@ -224,6 +226,8 @@ def is_inference_mode_enabled() -> bool:
 
 def is_inference(input: Tensor) -> bool:
     """Was the tensor made in `inference_mode`?
+
+    input (...) -> a bool, whatever the shape
 
     >>> import trigrad as tg
     >>> tg.is_inference(tg.ones(2))
@@ -366,6 +370,8 @@ def backward(
 ) -> None:
     """Add the gradients of `tensors` to the .grad of the leaves that they were made of (of `inputs` alone, if given).
 
+    tensors of any shapes, grad_tensors of the same; scalars need none
+
     >>> import trigrad as tg
     >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
     >>> tg.autograd.backward((x * x).sum())
@@ -423,6 +429,8 @@ def grad(
 ) -> tuple[Tensor, ...]:
     """The gradients of `outputs` with respect to `inputs`; no .grad is touched. With `create_graph` they can be
     differentiated again.
+
+    outputs of any shapes, grad_outputs of the same; scalars need none -> gradients of the shapes of `inputs`
 
     >>> import trigrad as tg
     >>> x = tg.tensor(3.0, requires_grad=True)
@@ -498,7 +506,17 @@ def is_anomaly_enabled() -> bool:
 
 class set_detect_anomaly:
     """Name the op whose backward pass made the first NaN, and where it was called, from now on; as a `with` block, for
-    its length. It costs time. With check_nan=False gradients are not looked at."""
+    its length. It costs time. With check_nan=False gradients are not looked at.
+
+    >>> import trigrad as tg
+    >>> with tg.autograd.set_detect_anomaly(True):
+    ...     x = tg.tensor([0.0], requires_grad=True)
+    ...     y = (x * 2).sum()
+    ...     y.backward()
+    ...
+    >>> x.grad
+    tensor([2.])
+    """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         self.before = _traced, _anomaly

@@ -96,6 +96,8 @@ class iinfo:
 def is_floating_point(input: Tensor) -> bool:
     """Has `input` a floating dtype?
 
+    input (...) -> a bool, whatever the shape
+
     >>> import trigrad as tg
     >>> tg.is_floating_point(tg.ones(1)), tg.is_floating_point(tg.arange(1))
     (True, False)
@@ -120,6 +122,8 @@ def can_cast(from_: dtype, to: dtype) -> bool:
 
 def result_type(tensor1: Tensor | Number, tensor2: Tensor | Number) -> dtype:
     """The dtype in which two operands are combined.
+
+    tensors (...) of any shapes, which do not count, or numbers -> a dtype
 
     >>> import trigrad as tg
     >>> tg.result_type(tg.ones(2, dtype=tg.int32), 1.5)

@@ -241,6 +241,8 @@ def cheapest(terms: Sequence[Term], lengths: dict[Hashable, int]) -> tuple[int, 
 def tensordot(a: Tensor, b: Tensor, dims: int | Sequence[Any] = 2) -> Tensor:
     """The sum of products over the last `dims` axes of a and the first of b, or over the axes dims = (of a, of b).
 
+    a (..., k, l), b (k, l, ...) -> (..., ...) for dims = 2
+
     >>> import trigrad as tg
     >>> tg.tensordot(tg.ones(2, 3, 4), tg.ones(3, 4, 5)).shape
     trigrad.Size([2, 5])

@@ -41,6 +41,8 @@ def _axis_of(op: str, input: Tensor) -> int:
 def softmax(input: Tensor, dim: int | None = None, dtype: DTypeArgument | None = None) -> Tensor:
     """exp(input) divided by its sum along `dim`; `dtype` casts first. Without dim the rank says which, with a warning.
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.softmax(tg.tensor([0.0, 0.0]), 0)
     tensor([0.5000, 0.5000])
@@ -53,6 +55,8 @@ def softmax(input: Tensor, dim: int | None = None, dtype: DTypeArgument | None =
 def log_softmax(input: Tensor, dim: int | None = None, dtype: DTypeArgument | None = None) -> Tensor:
     """The logarithm of `softmax`, computed without loss of digits; `dtype` casts first.
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.log_softmax(tg.tensor([0.0, 0.0]), 0)
     tensor([-0.6931, -0.6931])
@@ -64,6 +68,8 @@ def log_softmax(input: Tensor, dim: int | None = None, dtype: DTypeArgument | No
 @takes_axis
 def softmin(input: Tensor, dim: int | None = None, dtype: DTypeArgument | None = None) -> Tensor:
     """`softmax` of -input.
+
+    input (...) -> (...)
 
     >>> import trigrad as tg
     >>> tg.softmin(tg.tensor([0.0, 0.0]), 0)
@@ -193,6 +199,8 @@ def rms_norm(
     """x / sqrt(mean x^2 + eps) * weight with the mean over the last axes, whose lengths are `normalized_shape`; eps is the
     smallest step from 1 unless given.
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.rms_norm(tg.tensor([[3.0, 3.0], [-5.0, 5.0]]), (2,))
     tensor([[ 1.,  1.],
@@ -215,6 +223,8 @@ def dropout(
 ) -> Tensor:
     """Zero each element with probability `p` and divide the others by 1 - p; nothing happens unless `training`. With
     `inplace` the input is overwritten.
+
+    input (...) -> (...)
 
     >>> import trigrad as tg
     >>> x = tg.ones(1000)

@@ -176,6 +176,8 @@ def index_fill_(self: Tensor, dim: int, index: Tensor, value: float | Tensor) ->
 def index_put(input: Tensor, indices: Sequence[Tensor], values: Tensor | float, accumulate: bool = False) -> Tensor:
     """A copy of `input` with `values` written to input[indices], or added in the order of the indices.
 
+    input (...), values of the shape of input[indices] or broadcast to it -> (...)
+
     >>> import trigrad as tg
     >>> tg.index_put(tg.zeros(3), (tg.tensor([0, 0]),), tg.tensor([1.0, 2.0]), accumulate=True)
     tensor([3., 0., 0.])
@@ -261,6 +263,8 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
 
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements at the places `index` of the flat tensor.
+
+    input of any shape, index (...) -> (...)
 
     >>> import trigrad as tg
     >>> tg.take(tg.tensor([[1, 2], [3, 4]]), tg.tensor([0, -1]))
@@ -357,6 +361,8 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy of `input` with the elements of `source`, in order, where `mask` is true.
 
+    input (...), mask broadcast to it, source of at least as many elements as are true -> (...)
+
     >>> import trigrad as tg
     >>> tg.masked_scatter(tg.zeros(3), tg.tensor([True, False, True]), tg.tensor([1.0, 2.0]))
     tensor([1., 0., 2.])
@@ -437,6 +443,8 @@ def argwhere(input: Tensor) -> Tensor:
 @takes_axis
 def count_nonzero(input: Tensor, dim: Axes = None) -> Tensor:
     """How many elements (along `dim`) are not 0?
+
+    input (..., n, ...) -> (..., ...) of int64
 
     >>> import trigrad as tg
     >>> tg.count_nonzero(tg.tensor([[0, 7], [8, 9]]), 0)

@@ -73,7 +73,12 @@ class TypeOfTensor(type):
 
 
 def _type(name: str, of: dtype) -> TypeOfTensor:
-    doc = f"{name}(data) is a tensor of {of} with these numbers, {name}(2, 3) one without particular numbers."
+    doc = f"""{name}(data) is a tensor of {of} with these numbers, {name}(2, 3) one without particular numbers.
+
+    >>> import trigrad as tg
+    >>> tg.{name}([1, 0]).dtype, tg.{name}(2, 3).shape
+    ({of}, trigrad.Size([2, 3]))
+    """
     return TypeOfTensor(name, (), {"dtype": of, "__doc__": doc, "__module__": "trigrad"})
 
 

@@ -105,6 +105,8 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
 def vdot(input: Tensor, other: Tensor) -> Tensor:
     """`dot`: real numbers are their own conjugates.
 
+    input (n,), other (n,) -> ()
+
     >>> import trigrad as tg
     >>> tg.vdot(tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0]))
     tensor(11.)
@@ -150,6 +152,8 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 def ger(input: Tensor, vec2: Tensor) -> Tensor:
     """`outer` under its old name.
+
+    input (m,), vec2 (n,) -> (m, n)
 
     >>> import trigrad as tg
     >>> tg.ger(tg.tensor([1.0, 2.0]), tg.tensor([3.0]))

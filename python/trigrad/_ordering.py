@@ -63,6 +63,8 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
 def msort(input: Tensor) -> Tensor:
     """The elements along the first axis in order.
 
+    input (n, ...) -> (n, ...)
+
     >>> import trigrad as tg
     >>> tg.msort(tg.tensor([[3, 1], [2, 4]]))
     tensor([[2, 1],
@@ -122,6 +124,8 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 @takes_axis
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesAndIndices:
     """The median of what is not NaN; see `median`.
+
+    input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
 
     >>> import trigrad as tg
     >>> tg.nanmedian(tg.tensor([5.0, float("nan"), 4.0]))

@@ -17,10 +17,22 @@ def _part(name: str) -> str:
 
 
 def get_include() -> str:
-    """The folder of the C and C++ headers: `#include <trigrad/predictor.h>`."""
+    """The folder of the C and C++ headers: `#include <trigrad/predictor.h>`.
+
+    >>> from pathlib import Path
+    >>> import trigrad as tg
+    >>> sorted(p.name for p in Path(tg.get_include(), "trigrad").iterdir())
+    ['predictor.h', 'predictor_c.h']
+    """
     return _part("include")
 
 
 def get_cmake_dir() -> str:
-    """The folder of the CMake package: `find_package(trigrad)` finds it by -Dtrigrad_DIR=..."""
+    """The folder of the CMake package: `find_package(trigrad)` finds it by -Dtrigrad_DIR=...
+
+    >>> from pathlib import Path
+    >>> import trigrad as tg
+    >>> Path(tg.get_cmake_dir(), "trigradConfig.cmake").is_file()
+    True
+    """
     return _part("cmake")

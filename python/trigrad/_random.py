@@ -212,6 +212,8 @@ def get_rng_state() -> Tensor:
 def set_rng_state(new_state: Tensor) -> None:
     """Let the default generator go on from what `get_rng_state` returned.
 
+    new_state: (n,) of uint8, the whole state
+
     >>> import trigrad as tg
     >>> tg.set_rng_state(tg.get_rng_state())
     """
@@ -385,6 +387,8 @@ def randperm(
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
     """0 or 1 for each element of `input`, 1 with the probability that the element gives (or with probability `p`).
+
+    input (...) of probabilities -> (...)
 
     >>> import trigrad as tg
     >>> tg.bernoulli(tg.tensor([0.0, 1.0]))

@@ -152,6 +152,8 @@ def std(
 ) -> Tensor:
     """The standard deviation: the square root of `var`.
 
+    input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
+
     >>> import trigrad as tg
     >>> tg.std(tg.tensor([1.0, 3.0, 5.0]))
     tensor(2.)
@@ -174,6 +176,8 @@ def var_mean(
 ) -> tuple[Tensor, Tensor]:
     """`var` and `mean` over the axes `dim`.
 
+    input (..., n, ...) -> two tensors (..., ...), with keepdim (..., 1, ...)
+
     >>> import trigrad as tg
     >>> tg.var_mean(tg.tensor([1.0, 2.0, 3.0]))
     (tensor(1.), tensor(2.))
@@ -191,6 +195,8 @@ def std_mean(
     correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`std` and `mean` over the axes `dim`.
+
+    input (..., n, ...) -> two tensors (..., ...), with keepdim (..., 1, ...)
 
     >>> import trigrad as tg
     >>> tg.std_mean(tg.tensor([1.0, 3.0, 5.0]))
@@ -210,6 +216,8 @@ class Extrema(NamedTuple):
 def aminmax(input: Tensor, *, dim: Axes = None, keepdim: bool = False) -> Extrema:
     """The least and the greatest element over the axes `dim`; NaN wins both.
 
+    input (..., n, ...) -> min and max (..., ...), with keepdim (..., 1, ...)
+
     >>> import trigrad as tg
     >>> tg.aminmax(tg.tensor([3.0, 1.0, 2.0]))
     Extrema(min=tensor(1.), max=tensor(3.))
@@ -220,6 +228,8 @@ def aminmax(input: Tensor, *, dim: Axes = None, keepdim: bool = False) -> Extrem
 @takes_axis
 def nanmean(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DTypeArgument | None = None) -> Tensor:
     """The mean of what is not NaN.
+
+    input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
 
     >>> import trigrad as tg
     >>> tg.nanmean(tg.tensor([1.0, float("nan"), 2.0]))
@@ -241,6 +251,8 @@ def norm(
 ) -> Tensor:
     """The p-norm (sum of |x|^p)^(1/p) over the axes `dim` as of one vector: "fro" is p = 2, inf and -inf the greatest and
     least |x|, 0 the number of elements other than 0. `dtype` casts first.
+
+    input (..., n, ...) -> (..., ...), with keepdim (..., 1, ...)
 
     >>> import trigrad as tg
     >>> tg.norm(tg.tensor([3.0, -4.0]))
@@ -293,6 +305,8 @@ def equal(input: Tensor, other: Tensor) -> bool:
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Elementwise |input - other| <= atol + rtol |other|; infinities are close to themselves.
 
+    input and other (...), broadcast -> (...) of bool
+
     >>> import trigrad as tg
     >>> tg.isclose(tg.tensor([1.0, 2.0]), tg.tensor([1.0, 2.1]))
     tensor([ True, False])
@@ -306,6 +320,8 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8
 
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Are all elements close, as `isclose` says?
+
+    input and other (...), broadcast -> a bool
 
     >>> import trigrad as tg
     >>> tg.allclose(tg.tensor([1.0]), tg.tensor([1.0 + 1e-7]))

@@ -62,6 +62,8 @@ def _three(x: Tensor) -> Tensor:
 def atleast_1d(*tensors: Tensor | Sequence[Tensor]) -> Tensor | tuple[Tensor, ...]:
     """With an axis of length 1 where there is none.
 
+    () -> (1,); all others as they are
+
     >>> import trigrad as tg
     >>> tg.atleast_1d(tg.tensor(5.0))
     tensor([5.])
@@ -72,6 +74,8 @@ def atleast_1d(*tensors: Tensor | Sequence[Tensor]) -> Tensor | tuple[Tensor, ..
 def atleast_2d(*tensors: Tensor | Sequence[Tensor]) -> Tensor | tuple[Tensor, ...]:
     """With axes of length 1 in front, up to two dimensions.
 
+    () -> (1, 1), (n,) -> (1, n); all others as they are
+
     >>> import trigrad as tg
     >>> tg.atleast_2d(tg.zeros(3)).shape
     trigrad.Size([1, 3])
@@ -81,6 +85,8 @@ def atleast_2d(*tensors: Tensor | Sequence[Tensor]) -> Tensor | tuple[Tensor, ..
 
 def atleast_3d(*tensors: Tensor | Sequence[Tensor]) -> Tensor | tuple[Tensor, ...]:
     """With axes of length 1 in front and behind, up to three dimensions.
+
+    () -> (1, 1, 1), (n,) -> (1, n, 1), (m, n) -> (m, n, 1); all others as they are
 
     >>> import trigrad as tg
     >>> tg.atleast_3d(tg.zeros(3)).shape
@@ -231,6 +237,8 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
 def clone(input: Tensor) -> Tensor:
     """A copy with its own memory.
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> x = tg.zeros(1); y = tg.clone(x); y += 1; x
     tensor([0.])
@@ -246,6 +254,8 @@ def _backwards(input: Tensor, axis: int) -> Tensor:
 def flip(input: Tensor, *dims: int | Sequence[int]) -> Tensor:
     """The axes `dims` in reverse, as a copy.
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.flip(tg.tensor([[1, 2], [3, 4]]), (0,))
     tensor([[3, 4],
@@ -256,6 +266,8 @@ def flip(input: Tensor, *dims: int | Sequence[int]) -> Tensor:
 
 def fliplr(input: Tensor) -> Tensor:
     """The second axis in reverse, as a copy.
+
+    input (m, n, ...) -> (m, n, ...)
 
     >>> import trigrad as tg
     >>> tg.fliplr(tg.tensor([[1, 2], [3, 4]]))
@@ -270,6 +282,8 @@ def fliplr(input: Tensor) -> Tensor:
 def flipud(input: Tensor) -> Tensor:
     """The first axis in reverse, as a copy.
 
+    input (m, ...) -> (m, ...)
+
     >>> import trigrad as tg
     >>> tg.flipud(tg.tensor([[1, 2], [3, 4]]))
     tensor([[3, 4],
@@ -283,6 +297,8 @@ def flipud(input: Tensor) -> Tensor:
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """Elements moved on by `shifts` along `dims`; what leaves at the end comes in at the front. Without `dims` the tensor
     is rolled as if it were flat.
+
+    input (...) -> (...)
 
     >>> import trigrad as tg
     >>> tg.roll(tg.tensor([1, 2, 3, 4]), 1)
@@ -308,6 +324,8 @@ def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] |
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """Turned by k quarters of a circle, from the first of `dims` towards the second; a copy.
 
+    input (m, n) -> (n, m) for an odd k, (m, n) for an even one
+
     >>> import trigrad as tg
     >>> tg.rot90(tg.tensor([[1, 2], [3, 4]]))
     tensor([[2, 4],
@@ -330,6 +348,8 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 
 def tile(input: Tensor, *dims: int | Sequence[int]) -> Tensor:
     """The tensor so many times behind itself along each axis; the last of `dims` belongs to the last axis.
+
+    input (m, n), dims (a, b) -> (a m, b n)
 
     >>> import trigrad as tg
     >>> tg.tile(tg.tensor([1, 2]), (2, 2))
@@ -378,6 +398,8 @@ def repeat_interleave(
 ) -> Tensor:
     """Each element `repeats` times behind itself along `dim` (of the flat tensor if None). repeat_interleave(repeats)
     repeats the indices.
+
+    input (..., n, ...) -> (..., n repeats, ...)
 
     >>> import trigrad as tg
     >>> tg.repeat_interleave(tg.tensor([1, 2]), 2)
@@ -436,6 +458,8 @@ def pad(
     """`input` with elements added before and behind its last axis (the first two entries of `pad`), the last but one (the
     next two), and so on; negative entries cut elements off. What is added is `value`, or in the other modes taken from the
     tensor: mirrored without its edge, the edge repeated, or the other end.
+
+    input (..., n) -> (..., left + n + right) for pad = (left, right)
 
     >>> import trigrad as tg
     >>> tg.pad(tg.tensor([1, 2, 3]), (1, 2))
@@ -539,6 +563,8 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """The diagonal of a matrix, or the matrix with a given diagonal.
 
+    input (m, n) -> (min(m, n),) for the main diagonal; (n,) -> (n, n)
+
     >>> import trigrad as tg
     >>> tg.diag(tg.tensor([[1, 2], [3, 4]]))
     tensor([1, 4])
@@ -553,6 +579,8 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     """The matrix with the elements of `input` on its diagonal.
+
+    input of n elements -> (m, m) with m = n + |offset|
 
     >>> import trigrad as tg
     >>> tg.diagflat(tg.tensor([[1, 2]]))

@@ -86,6 +86,8 @@ def reshape(input: Tensor, shape: int | Sequence[int]) -> Tensor:
 def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
     """The axes in another order, as a view.
 
+    input (a, b, c) -> with dims (2, 0, 1) (c, a, b)
+
     >>> import trigrad as tg
     >>> tg.permute(tg.zeros(2, 3, 4), (2, 0, 1)).shape
     trigrad.Size([4, 2, 3])
@@ -95,6 +97,8 @@ def permute(input: Tensor, dims: Sequence[int]) -> Tensor:
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two axes swapped, as a view.
+
+    input (..., m, ..., n, ...) -> (..., n, ..., m, ...)
 
     >>> import trigrad as tg
     >>> tg.transpose(tg.zeros(2, 3), 0, 1).shape
@@ -106,6 +110,8 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
     """The same as `transpose`.
 
+    input (..., m, ..., n, ...) -> (..., n, ..., m, ...)
+
     >>> import trigrad as tg
     >>> tg.swapaxes(tg.zeros(2, 3), 0, 1).shape
     trigrad.Size([3, 2])
@@ -115,6 +121,8 @@ def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
 
 def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """The same as `transpose`.
+
+    input (..., m, ..., n, ...) -> (..., n, ..., m, ...)
 
     >>> import trigrad as tg
     >>> tg.swapdims(tg.zeros(2, 3), 0, 1).shape
@@ -126,6 +134,8 @@ def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
 def t(input: Tensor) -> Tensor:
     """The transposed matrix, as a view.
 
+    input (m, n) -> (n, m); (n,) and () as they are
+
     >>> import trigrad as tg
     >>> tg.t(tg.zeros(2, 3)).shape
     trigrad.Size([3, 2])
@@ -136,6 +146,8 @@ def t(input: Tensor) -> Tensor:
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """The axes `source` moved to the places `destination`, as a view; the others keep their order.
 
+    input (a, b, c) -> with source 0 and destination -1 (b, c, a)
+
     >>> import trigrad as tg
     >>> tg.movedim(tg.zeros(2, 3, 4), 0, -1).shape
     trigrad.Size([3, 4, 2])
@@ -145,6 +157,8 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
 
 def moveaxis(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """The same as `movedim`.
+
+    input (a, b, c) -> with source 0 and destination -1 (b, c, a)
 
     >>> import trigrad as tg
     >>> tg.moveaxis(tg.zeros(2, 3, 4), 0, -1).shape
@@ -157,6 +171,8 @@ def moveaxis(input: Tensor, source: int | Sequence[int], destination: int | Sequ
 def squeeze(input: Tensor, dim: Axes = None) -> Tensor:
     """Without axes of length 1 (those in `dim`), as a view.
 
+    input (a, 1, b) -> (a, b)
+
     >>> import trigrad as tg
     >>> tg.squeeze(tg.zeros(2, 1, 3)).shape
     trigrad.Size([2, 3])
@@ -168,6 +184,8 @@ def squeeze(input: Tensor, dim: Axes = None) -> Tensor:
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a new axis of length 1 at `dim`, as a view.
 
+    input (..., ...) -> (..., 1, ...)
+
     >>> import trigrad as tg
     >>> tg.unsqueeze(tg.zeros(2, 3), 0).shape
     trigrad.Size([1, 2, 3])
@@ -177,6 +195,8 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The axes from `start_dim` to `end_dim` joined into one.
+
+    input (a, b, c) -> (a b c,); with start_dim=1 (a, b c)
 
     >>> import trigrad as tg
     >>> tg.flatten(tg.zeros(2, 3, 4), 1).shape
@@ -188,6 +208,8 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def ravel(input: Tensor) -> Tensor:
     """All axes joined into one.
 
+    input (a, b, c) -> (a b c,)
+
     >>> import trigrad as tg
     >>> tg.ravel(tg.zeros(2, 3)).shape
     trigrad.Size([6])
@@ -198,6 +220,8 @@ def ravel(input: Tensor) -> Tensor:
 @takes_axis
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """The axis `dim` cut into several of lengths `sizes`, of which one may be -1; as a view.
+
+    input (..., a b, ...), sizes (a, b) -> (..., a, b, ...)
 
     >>> import trigrad as tg
     >>> tg.unflatten(tg.zeros(2, 12), 1, (3, -1)).shape
@@ -223,6 +247,8 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     """`length` elements from `start` on along `dim`, as a view.
 
+    input (..., n, ...) -> (..., length, ...)
+
     >>> import trigrad as tg
     >>> tg.narrow(tg.arange(5), 0, 1, 3)
     tensor([1, 2, 3])
@@ -233,6 +259,8 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
 @takes_axis
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """What lies at `index` along `dim`, as a view without that axis.
+
+    input (..., n, ...) -> (..., ...)
 
     >>> import trigrad as tg
     >>> tg.select(tg.tensor([[1, 2], [3, 4]]), 1, 0)
@@ -264,6 +292,8 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
 
 def detach(input: Tensor) -> Tensor:
     """The same memory, apart from any history.
+
+    input (...) -> (...)
 
     >>> import trigrad as tg
     >>> tg.detach(tg.ones(2))
@@ -321,6 +351,8 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of so many elements along `dim` (the last one may be shorter), or of the lengths in a list.
 
+    tensor (..., n, ...) -> views (..., size, ...)
+
     >>> import trigrad as tg
     >>> tg.split(tg.arange(5), 2)
     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
@@ -334,6 +366,8 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of one length along `dim`; the last one may be shorter.
 
+    input (..., n, ...) -> views (..., m, ...) with m = ceil(n / chunks)
+
     >>> import trigrad as tg
     >>> tg.chunk(tg.arange(5), 2)
     (tensor([0, 1, 2]), tensor([3, 4]))
@@ -344,6 +378,8 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 @takes_axis
 def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int] | Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Exactly so many views along `dim`, of lengths that differ by 1 at most; or views cut at the indices in a list.
+
+    input (..., n, ...) -> views (..., m, ...)
 
     >>> import trigrad as tg
     >>> tg.tensor_split(tg.arange(5), 3)
@@ -373,6 +409,8 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int] | Tenso
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """A view for each index of `dim`.
 
+    input (..., n, ...) -> n views (..., ...)
+
     >>> import trigrad as tg
     >>> tg.unbind(tg.tensor([[1, 2], [3, 4]]))
     (tensor([1, 2]), tensor([3, 4]))
@@ -385,6 +423,8 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 def numel(input: Tensor) -> int:
     """The number of elements.
+
+    input of any shape -> an int
 
     >>> import trigrad as tg
     >>> tg.numel(tg.zeros(2, 3))

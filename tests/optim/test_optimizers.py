@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import doctest
-import importlib
 import itertools
 import math
 import pickle
@@ -670,14 +668,3 @@ def test_a_quadratic_of_curvature_4_converges_below_a_half(lr: float, converges:
 def test_what_holds_no_parameters_is_named(given: Any) -> None:
     with pytest.raises(TypeError, match=f"is a {type(given).__name__}, expected .* model.parameters"):
         optim.SGD(given, lr=0.1)
-
-
-@pytest.mark.parametrize("module", [
-    *("optim.adam", "optim.adagrad", "optim.sgd", "optim.lbfgs", "optim.descent"),
-    *(f"optim.lr_scheduler.{name}" for name in ("factors", "cosines", "cycles", "several", "plateau")),
-    *("utils.data.dataset", "utils.data.sampler", "utils.data.dataloader"),
-])  # fmt: skip
-def test_examples(module: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"trigrad.{module}"))
-    assert result.attempted > 3
-    assert not result.failed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 import json
 import xml.etree.ElementTree as ET
@@ -18,10 +17,6 @@ from trigrad.realtime._latency import histogram, summarize
 def times(n: int = 100_000) -> np.ndarray:
     rng = np.random.default_rng(1)
     return 140 + rng.exponential(20, n) + (rng.random(n) < 1e-3) * rng.exponential(2000, n)
-
-
-def test_examples_run() -> None:
-    assert doctest.testmod(_latency) == (0, 10)
 
 
 @pytest.mark.parametrize("n", [1, 2, 9, 10, 11, 100, 999, 1000, 1_000_000])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import doctest
 import io
 import json
 import re
@@ -18,7 +17,7 @@ import pytest
 
 import trigrad as tg
 from trigrad import cli, metrics
-from trigrad._study import Saved, Settings, progress, settings
+from trigrad._study import Saved, Settings
 from trigrad._study.folder import beside, whole_file
 from trigrad._study.progress import Log, Progress
 
@@ -54,12 +53,6 @@ def jets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("jets") / "study"
     assert cli.main(["study", "--events", "3000", "--seed", "5", "--output", str(folder), "--quiet", *QUICK]) == 0
     return folder
-
-
-def test_examples_run() -> None:
-    for module in (settings, progress):
-        found = doctest.testmod(module)
-        assert (found.failed, found.attempted > 0) == (0, True)
 
 
 def test_without_a_file_it_studies_toy_jets(jets: Path) -> None:

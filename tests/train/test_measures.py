@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -253,12 +250,3 @@ def test_a_history_of_numbers_that_come_and_go() -> None:
     history.append(loss=2.0, more=3.0)
     history.append(loss=4.0)
     assert str(dict(history)) == "{'loss': [1.0, 2.0, 4.0], 'more': [nan, 3.0, nan]}"
-
-
-@pytest.mark.parametrize("module", ["trainer", "callbacks", "loggers", "data"])
-def test_examples(module: str) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        result = doctest.testmod(importlib.import_module(f"trigrad.train.{module}"))
-    assert result.attempted > 2
-    assert result.failed == 0

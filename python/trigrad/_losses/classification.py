@@ -65,6 +65,8 @@ def binary_cross_entropy(
     """-(t log p + (1 - t) log(1 - p)) for probabilities p = input; from logits, `binary_cross_entropy_with_logits` has
     more digits.
 
+    input and target (...) -> a scalar, or (...) with reduction="none"
+
     >>> import trigrad as tg
     >>> tg.nn.functional.binary_cross_entropy(tg.tensor([0.5, 0.5]), tg.tensor([0.0, 1.0]))
     tensor(0.6931)
@@ -251,6 +253,8 @@ def kl_div(
 ) -> Tensor:
     """target (log target - input): the divergence of `target` from the distribution with log-probabilities `input`.
     reduction="batchmean" divides the sum by N, which is the mean divergence.
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
 
     >>> import trigrad as tg
     >>> p = tg.tensor([[0.25, 0.75]])

@@ -39,6 +39,8 @@ __all__ = [
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of x1 - x2 + eps along the last axis.
 
+    x1 and x2 (..., D) -> (...)
+
     >>> import trigrad as tg
     >>> tg.nn.functional.pairwise_distance(tg.tensor([3.0, 4.0]), tg.zeros(2))
     tensor(5.0000)
@@ -48,6 +50,8 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between the vectors along `dim`, whose lengths count as eps at least.
+
+    x1 and x2 (..., n, ...) and (..., n, ...) -> (..., ...), without the axis `dim`
 
     >>> import trigrad as tg
     >>> tg.nn.functional.cosine_similarity(tg.tensor([1.0, 0.0]), tg.tensor([1.0, 1.0]), dim=0)
@@ -77,6 +81,8 @@ def triplet_margin_loss(
 ) -> Tensor:
     """max(0, margin + |anchor - positive| - |anchor - negative|), in the p-norm; `swap` takes |positive - negative| where
     that is less.
+
+    anchor, positive, negative (N, D) -> a scalar, or (N,) with reduction="none"
 
     >>> import trigrad as tg
     >>> tg.nn.functional.triplet_margin_loss(tg.zeros(1, 2), tg.ones(1, 2), 2 * tg.ones(1, 2), margin=1.5)
@@ -109,6 +115,8 @@ def triplet_margin_with_distance_loss(
     sample_weight: Tensor | None = None,
 ) -> Tensor:
     """`triplet_margin_loss` with any distance.
+
+    anchor, positive, negative (N, D) -> a scalar, or (N,) with reduction="none"
 
     >>> import trigrad as tg
     >>> def squares(x, y): return ((x - y) ** 2).sum(-1)
@@ -186,6 +194,8 @@ def hinge_loss(
 ) -> Tensor:
     """max(0, margin - target input) for targets of ±1: the loss of a support vector machine.
 
+    input and target (...) -> a scalar, or (...) with reduction="none"
+
     >>> import trigrad as tg
     >>> tg.nn.functional.hinge_loss(tg.tensor([0.25]), tg.tensor([1.0]))
     tensor(0.7500)
@@ -206,6 +216,8 @@ def hinge_embedding_loss(
     sample_weight: Tensor | None = None,
 ) -> Tensor:
     """input where target is 1, max(0, margin - input) where it is -1.
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
 
     >>> import trigrad as tg
     >>> tg.nn.functional.hinge_embedding_loss(tg.tensor([0.25, 0.25]), tg.tensor([1, -1]), reduction="none")
@@ -229,6 +241,8 @@ def margin_ranking_loss(
     sample_weight: Tensor | None = None,
 ) -> Tensor:
     """max(0, margin - target (input1 - input2)): target 1 wants the first to be greater, -1 the second.
+
+    input1, input2 and target (...) -> a scalar, or (...) with reduction="none"
 
     >>> import trigrad as tg
     >>> tg.nn.functional.margin_ranking_loss(tg.tensor([1.0]), tg.tensor([2.0]), tg.tensor([1.0]))
@@ -254,6 +268,8 @@ def soft_margin_loss(
     sample_weight: Tensor | None = None,
 ) -> Tensor:
     """log(1 + exp(-target input)) for targets of ±1: the logistic loss.
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
 
     >>> import trigrad as tg
     >>> tg.nn.functional.soft_margin_loss(tg.tensor([0.0]), tg.tensor([1.0]))
@@ -354,6 +370,8 @@ def multilabel_soft_margin_loss(
     sample_weight: Tensor | None = None,
 ) -> Tensor:
     """The binary cross-entropy from logits, averaged over the classes.
+
+    input (N, C), target (N, C) of 0 and 1 -> a scalar, or (N,) with reduction="none"
 
     >>> import trigrad as tg
     >>> tg.nn.functional.multilabel_soft_margin_loss(tg.zeros(1, 2), tg.tensor([[1.0, 0.0]]))

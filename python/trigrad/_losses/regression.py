@@ -24,6 +24,8 @@ def l1_loss(
 ) -> Tensor:
     """|input - target|
 
+    input and target (...) -> a scalar, or (...) with reduction="none"
+
     >>> import trigrad as tg
     >>> tg.nn.functional.l1_loss(tg.tensor([1.0, 2.0]), tg.tensor([0.0, 4.0]))
     tensor(1.5000)
@@ -44,6 +46,8 @@ def mse_loss(
     sample_weight: Tensor | None = None,
 ) -> Tensor:
     """(input - target)²
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
 
     >>> import trigrad as tg
     >>> tg.nn.functional.mse_loss(tg.tensor([1.0, 2.0]), tg.tensor([0.0, 4.0]))
@@ -67,6 +71,8 @@ def smooth_l1_loss(
     sample_weight: Tensor | None = None,
 ) -> Tensor:
     """½ d² / beta where d = |input - target| is below beta, d - ½ beta elsewhere.
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
 
     >>> import trigrad as tg
     >>> tg.nn.functional.smooth_l1_loss(tg.tensor([1.0, 3.0]), tg.tensor([0.5, 0.0]), reduction="none")
@@ -94,6 +100,8 @@ def huber_loss(
     sample_weight: Tensor | None = None,
 ) -> Tensor:
     """½ d² where d = |input - target| is at most delta, delta (d - ½ delta) elsewhere.
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
 
     >>> import trigrad as tg
     >>> tg.nn.functional.huber_loss(tg.tensor([1.0, 3.0]), tg.tensor([0.5, 0.0]), reduction="none")
@@ -123,6 +131,8 @@ def poisson_nll_loss(
     """-log of the Poisson probability of `target` for the mean exp(input), or input without `log_input`, up to log target!,
     which `full` adds by Stirling's formula.
 
+    input and target (...) -> a scalar, or (...) with reduction="none"
+
     >>> import trigrad as tg
     >>> tg.nn.functional.poisson_nll_loss(tg.tensor([0.0]), tg.tensor([3.0]))
     tensor(1.)
@@ -150,6 +160,8 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """-log of the normal density of `target` for mean `input` and variance `var` (at least eps), up to ½ log 2π, which
     `full` adds. A var of one dimension less has one variance per row.
+
+    input and target (...), var (...), one dimension less or a number -> a scalar, or (...) with reduction="none"
 
     >>> import trigrad as tg
     >>> tg.nn.functional.gaussian_nll_loss(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1.0]))

@@ -42,6 +42,8 @@ def gradcheck(
     """Do the gradients of `func` agree with central differences, for every input that requires one? Inputs must be
     float64 for the default tolerances.
 
+    inputs of any shapes -> a bool
+
     >>> import trigrad as tg
     >>> x = tg.tensor([0.3, -0.7], dtype=tg.float64, requires_grad=True)
     >>> tg.autograd.gradcheck(tg.tanh, x)
@@ -155,6 +157,8 @@ def gradgradcheck(
     fast_mode: bool = False,
 ) -> bool:
     """Do the second derivatives of `func` agree with differences of the first?
+
+    inputs of any shapes -> a bool
 
     >>> import trigrad as tg
     >>> x = tg.tensor([0.3, -0.7], dtype=tg.float64, requires_grad=True)

@@ -183,6 +183,7 @@ class Function:
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
+        """forward(ctx, ...): the function, which every subclass has."""
         raise NotImplementedError("[Function] write a static method forward(ctx, ...)")
 
     @staticmethod
@@ -192,6 +193,7 @@ class Function:
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
+        """backward(ctx, *grads): the gradients of what `forward` took, from those of what it gave."""
         raise NotImplementedError("[Function] write a static method backward(ctx, *grads)")
 
     @classmethod

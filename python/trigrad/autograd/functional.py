@@ -232,6 +232,10 @@ def vhp(
 ) -> tuple[Any, Any]:
     """func(inputs) of one element, and `v` times its Hessian.
 
+    inputs and v of any shapes, the same -> a scalar, and tensors of the shapes of v
+
+    inputs and v of any shapes, the same -> a scalar, and tensors of the shapes of v
+
     >>> import trigrad as tg
     >>> tg.autograd.functional.vhp(lambda x: (x**3).sum(), tg.tensor([1.0, 2.0]), tg.ones(2))[1]
     tensor([ 6., 12.])

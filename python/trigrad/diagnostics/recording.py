@@ -37,6 +37,8 @@ class Histogram(NamedTuple):
 def histogram(values: Tensor, bins: int = 50, range: tuple[float, float] | None = None) -> Histogram:
     """The histogram of all numbers of a tensor: from the least to the greatest finite one, or over `range`.
 
+    values of any shape -> counts (bins,), edges (bins + 1,)
+
     >>> import trigrad as tg
     >>> h = tg.diagnostics.histogram(tg.tensor([0.0, 1.0, 1.0, 4.0]), bins=4)
     >>> h.counts.tolist(), h.edges.tolist(), h.mean

@@ -48,6 +48,7 @@ class WorkingPoint(NamedTuple):
 
     @property
     def rate_interval_khz(self) -> Interval:
+        """The interval of the rate, from that of the background's efficiency."""
         low, high = self.background_interval
         return Interval(low * self.input_rate_khz, high * self.input_rate_khz)
 

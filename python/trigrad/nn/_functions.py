@@ -35,6 +35,8 @@ def alpha_dropout(
     """Elements take SELU's lowest value with probability `p`, then all are scaled and moved so that mean 0 and variance 1
     stay.
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.nn.functional.alpha_dropout(tg.ones(2), 0.5, training=False)
     tensor([1., 1.])
@@ -101,6 +103,8 @@ def gumbel_softmax(
     """A random choice that can be differentiated: the softmax of (logits + Gumbel noise) / tau along `dim`. With `hard` the
     greatest entry is 1 and the others are 0, and the gradients are those of the softmax. (eps has no effect.)
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.nn.functional.gumbel_softmax(tg.zeros(2, 3), hard=True).sum(-1)
     tensor([1., 1.])
@@ -116,6 +120,8 @@ def gumbel_softmax(
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """Vectors along `dim` divided by their p-norm, which counts as eps at least.
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.nn.functional.normalize(tg.tensor([3.0, 4.0]), dim=0)
     tensor([0.6000, 0.8000])
@@ -125,6 +131,8 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """input where it is positive, weight input elsewhere; one weight, or one per channel (axis 1).
+
+    input (...) or (N, C, ...), weight (1,) or (C,) -> like the input
 
     >>> import trigrad as tg
     >>> tg.nn.functional.prelu(tg.tensor([-2.0, 2.0]), tg.tensor([0.5]))
@@ -156,6 +164,8 @@ def rrelu(
 ) -> Tensor:
     """input where it is positive; elsewhere times a slope drawn from lower ... upper, or their mean unless `training`.
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.nn.functional.rrelu(tg.tensor([-2.0, 2.0]), 0.25, 0.75)
     tensor([-1.,  2.])
@@ -181,6 +191,8 @@ def rrelu_(
     generator: Generator | None = None,
 ) -> Tensor:
     """`rrelu` that overwrites its input.
+
+    input (...) -> (...)
 
     >>> import trigrad as tg
     >>> tg.nn.functional.rrelu_(tg.tensor([-2.0, 2.0]), 0.25, 0.75)

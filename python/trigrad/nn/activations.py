@@ -82,6 +82,8 @@ class _Pointwise(Module):
 class ReLU(_Pointwise):
     """max(0, x)
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.nn.ReLU()(tg.tensor([-1.0, 2.0]))
     tensor([0., 2.])
@@ -97,7 +99,14 @@ class ReLU(_Pointwise):
 
 
 class ReLU6(_Pointwise):
-    """min(max(0, x), 6)"""
+    """min(max(0, x), 6)
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.ReLU6()(tg.tensor([-1.0, 9.0]))
+    tensor([0., 6.])
+    """
 
     function = "relu6"
 
@@ -110,6 +119,8 @@ class ReLU6(_Pointwise):
 
 class LeakyReLU(_Pointwise):
     """x where it is positive, negative_slope x elsewhere
+
+    input (...) -> (...)
 
     >>> import trigrad as tg
     >>> tg.nn.LeakyReLU(0.1)(tg.tensor([-1.0, 2.0]))
@@ -125,7 +136,14 @@ class LeakyReLU(_Pointwise):
 
 
 class ELU(_Pointwise):
-    """x where it is positive, alpha (exp(x) - 1) elsewhere"""
+    """x where it is positive, alpha (exp(x) - 1) elsewhere
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.ELU()(tg.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
 
     alpha: float
     function = "elu"
@@ -136,7 +154,14 @@ class ELU(_Pointwise):
 
 
 class CELU(_Pointwise):
-    """x where it is positive, alpha (exp(x / alpha) - 1) elsewhere"""
+    """x where it is positive, alpha (exp(x / alpha) - 1) elsewhere
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.CELU()(tg.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
 
     alpha: float
     function = "celu"
@@ -147,7 +172,14 @@ class CELU(_Pointwise):
 
 
 class SELU(_Pointwise):
-    """ELU, scaled so that activations of mean 0 and variance 1 stay so"""
+    """ELU, scaled so that activations of mean 0 and variance 1 stay so
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.SELU()(tg.tensor([-1.0, 2.0]))
+    tensor([-1.1113,  2.1014])
+    """
 
     function = "selu"
 
@@ -156,7 +188,14 @@ class SELU(_Pointwise):
 
 
 class SiLU(_Pointwise):
-    """x sigmoid(x), the swish"""
+    """x sigmoid(x), the swish
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.SiLU()(tg.tensor([-1.0, 2.0]))
+    tensor([-0.2689,  1.7616])
+    """
 
     function = "silu"
 
@@ -165,7 +204,14 @@ class SiLU(_Pointwise):
 
 
 class Mish(_Pointwise):
-    """x tanh(softplus(x))"""
+    """x tanh(softplus(x))
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Mish()(tg.tensor([-1.0, 2.0]))
+    tensor([-0.3034,  1.9440])
+    """
 
     function = "mish"
 
@@ -175,6 +221,8 @@ class Mish(_Pointwise):
 
 class GELU(_Pointwise):
     """x Φ(x), with the normal distribution function; approximate="tanh" is nearly that.
+
+    input (...) -> (...)
 
     >>> import trigrad as tg
     >>> tg.nn.GELU()(tg.tensor([0.0, 100.0]))
@@ -198,6 +246,8 @@ class GELU(_Pointwise):
 class Sigmoid(_Pointwise):
     """1 / (1 + exp(-x))
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.nn.Sigmoid()(tg.zeros(1))
     tensor([0.5000])
@@ -213,7 +263,14 @@ class Sigmoid(_Pointwise):
 
 
 class Tanh(_Pointwise):
-    """tanh(x)"""
+    """tanh(x)
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Tanh()(tg.tensor([-1.0, 2.0]))
+    tensor([-0.7616,  0.9640])
+    """
 
     function = "tanh"
 
@@ -225,7 +282,14 @@ class Tanh(_Pointwise):
 
 
 class LogSigmoid(_Pointwise):
-    """log(sigmoid(x))"""
+    """log(sigmoid(x))
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.LogSigmoid()(tg.tensor([-100.0, 0.0]))
+    tensor([-100.0000,   -0.6931])
+    """
 
     function = "logsigmoid"
 
@@ -234,7 +298,14 @@ class LogSigmoid(_Pointwise):
 
 
 class Softsign(_Pointwise):
-    """x / (1 + |x|)"""
+    """x / (1 + |x|)
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Softsign()(tg.tensor([-1.0, 3.0]))
+    tensor([-0.5000,  0.7500])
+    """
 
     function = "softsign"
 
@@ -243,7 +314,14 @@ class Softsign(_Pointwise):
 
 
 class Tanhshrink(_Pointwise):
-    """x - tanh(x)"""
+    """x - tanh(x)
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Tanhshrink()(tg.tensor([-1.0, 2.0]))
+    tensor([-0.2384,  1.0360])
+    """
 
     function = "tanhshrink"
 
@@ -252,7 +330,14 @@ class Tanhshrink(_Pointwise):
 
 
 class Softplus(_Pointwise):
-    """log(1 + exp(beta x)) / beta, and x where beta x is beyond the threshold"""
+    """log(1 + exp(beta x)) / beta, and x where beta x is beyond the threshold
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Softplus()(tg.tensor([0.0, 50.0]))
+    tensor([ 0.6931, 50.0000])
+    """
 
     beta: float
     threshold: float
@@ -264,7 +349,14 @@ class Softplus(_Pointwise):
 
 
 class Hardshrink(_Pointwise):
-    """x where |x| > lambd, 0 elsewhere"""
+    """x where |x| > lambd, 0 elsewhere
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Hardshrink()(tg.tensor([-1.0, 0.2]))
+    tensor([-1.,  0.])
+    """
 
     lambd: float
     function = "hardshrink"
@@ -276,7 +368,14 @@ class Hardshrink(_Pointwise):
 
 
 class Softshrink(_Pointwise):
-    """x moved by lambd towards 0, where it stops"""
+    """x moved by lambd towards 0, where it stops
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Softshrink()(tg.tensor([-1.0, 0.2]))
+    tensor([-0.5000,  0.0000])
+    """
 
     lambd: float
     function = "softshrink"
@@ -288,7 +387,14 @@ class Softshrink(_Pointwise):
 
 
 class Hardsigmoid(_Pointwise):
-    """x / 6 + ½, from 0 to 1"""
+    """x / 6 + ½, from 0 to 1
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Hardsigmoid()(tg.tensor([-4.0, 1.5]))
+    tensor([0.0000, 0.7500])
+    """
 
     function = "hardsigmoid"
 
@@ -300,7 +406,14 @@ class Hardsigmoid(_Pointwise):
 
 
 class Hardswish(_Pointwise):
-    """x hardsigmoid(x)"""
+    """x hardsigmoid(x)
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Hardswish()(tg.tensor([-4.0, 1.5]))
+    tensor([-0.0000, 1.1250])
+    """
 
     function = "hardswish"
 
@@ -312,7 +425,14 @@ class Hardswish(_Pointwise):
 
 
 class Hardtanh(_Pointwise):
-    """x, from min_val to max_val"""
+    """x, from min_val to max_val
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Hardtanh()(tg.tensor([-4.0, 0.5]))
+    tensor([-1.0000,  0.5000])
+    """
 
     min_val: float
     max_val: float
@@ -326,7 +446,14 @@ class Hardtanh(_Pointwise):
 
 
 class Threshold(_Pointwise):
-    """x where it is beyond the threshold, value elsewhere"""
+    """x where it is beyond the threshold, value elsewhere
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Threshold(0.5, 9.0)(tg.tensor([0.0, 1.0]))
+    tensor([9., 1.])
+    """
 
     threshold: float
     value: float
@@ -339,6 +466,8 @@ class Threshold(_Pointwise):
 
 class Square(_Pointwise):
     """x²
+
+    input (...) -> (...)
 
     >>> import trigrad as tg
     >>> tg.nn.Square()(tg.tensor([3.0]))
@@ -372,6 +501,8 @@ class _Stepping(Function):
 class Step(Module):
     """1 where the input is at least 0, else 0. Training through it is refused.
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.nn.Step()(tg.tensor([-1.0, 0.0, 2.0]))
     tensor([0., 1., 1.])
@@ -383,7 +514,14 @@ class Step(Module):
 
 
 class RReLU(Module):
-    """x where it is positive; elsewhere x times a slope drawn anew from lower … upper, in evaluation the mean of the two"""
+    """x where it is positive; elsewhere x times a slope drawn anew from lower … upper, in evaluation the mean of the two
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.RReLU().eval()(tg.tensor([-1.0, 2.0]))
+    tensor([-0.2292,  2.0000])
+    """
 
     lower: float
     upper: float
@@ -406,6 +544,8 @@ class RReLU(Module):
 class Softmax(Module):
     """exp(x) divided by its sum along `dim`
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.nn.Softmax(dim=0)(tg.tensor([0.0, 0.0]))
     tensor([0.5000, 0.5000])
@@ -425,7 +565,14 @@ class Softmax(Module):
 
 
 class LogSoftmax(Module):
-    """The logarithm of the softmax along `dim`"""
+    """The logarithm of the softmax along `dim`
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.LogSoftmax(-1)(tg.tensor([0.0, 0.0]))
+    tensor([-0.6931, -0.6931])
+    """
 
     dim: int | None
 
@@ -441,7 +588,14 @@ class LogSoftmax(Module):
 
 
 class Softmin(Module):
-    """The softmax of -x along `dim`"""
+    """The softmax of -x along `dim`
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Softmin(-1)(tg.tensor([0.0, 1.0]))
+    tensor([0.7311, 0.2689])
+    """
 
     dim: int | None
 
@@ -457,7 +611,13 @@ class Softmin(Module):
 
 
 class Softmax2d(Module):
-    """The softmax over the channels of (N, C, H, W) or (C, H, W)"""
+    """The softmax over the channels of (N, C, H, W) or (C, H, W)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Softmax2d()(tg.zeros(4, 2, 2))[0]
+    tensor([[0.2500, 0.2500],
+            [0.2500, 0.2500]])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in (3, 4):
@@ -466,7 +626,14 @@ class Softmax2d(Module):
 
 
 class GLU(Module):
-    """a sigmoid(b), where a and b are the halves of the input along `dim`"""
+    """a sigmoid(b), where a and b are the halves of the input along `dim`
+
+    input (..., 2 n, ...) -> (..., n, ...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.GLU()(tg.tensor([1.0, 2.0, 0.0, 9.0]))
+    tensor([0.5000, 1.9998])
+    """
 
     dim: int
 
@@ -486,6 +653,8 @@ class GLU(Module):
 
 class PReLU(Module):
     """x where it is positive; elsewhere x times a slope that is learned, one for all or one per channel
+
+    input (...), or (N, C, ...) where there is a slope per channel -> the same shape
 
     >>> import trigrad as tg
     >>> tg.nn.PReLU()(tg.tensor([-1.0, 2.0])).tolist()

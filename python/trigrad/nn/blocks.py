@@ -51,6 +51,8 @@ class Highway(Module):
     """t f(x) + (1 - t) x, where f is a layer of the same width and the gate t = sigmoid(W x + b) is learned. The gate's bias
     is negative at first, so that a deep network begins by handing on.
 
+    input (..., features) -> (..., features)
+
     >>> import trigrad as tg
     >>> tg.nn.Highway(4)(tg.zeros(5, 4)).shape
     trigrad.Size([5, 4])
@@ -83,6 +85,8 @@ class Highway(Module):
 
 class DenseConcat(Module):
     """x and f(x) side by side along the last axis: each block sees what all before it made.
+
+    input (..., n) -> (..., n + m), where f gives m features
 
     >>> import trigrad as tg
     >>> tg.nn.DenseConcat(tg.nn.Linear(4, 3))(tg.zeros(5, 4)).shape

@@ -57,6 +57,8 @@ class _Unit(Module):
 class Perceptron(_Unit):
     """+1 where w·x + b ≥ 0, else -1, with Rosenblatt's rule: an example that is answered wrongly adds y x to w and y to b.
 
+    input (..., in_features) -> (...)
+
     >>> import trigrad as tg
     >>> x = tg.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     >>> y = tg.tensor([-1.0, -1.0, -1.0, 1.0])
@@ -87,6 +89,8 @@ class Perceptron(_Unit):
 class Hebbian(_Unit):
     """What fires together wires together: each example adds lr y x to w and lr y to b, whatever the answer was.
 
+    input (..., in_features) -> (...)
+
     >>> import trigrad as tg
     >>> unit = tg.nn.Hebbian(2)
     >>> unit.learn(tg.tensor([[1.0, -2.0]]), tg.tensor([1.0]), lr=0.5)
@@ -104,6 +108,8 @@ class Hebbian(_Unit):
 
 class LinearSVM(Module):
     """The score w·x + b of a linear support vector machine; minimise its `loss` with any optimizer.
+
+    input (..., in_features) -> (...)
 
     >>> import trigrad as tg
     >>> svm = tg.nn.LinearSVM(2)

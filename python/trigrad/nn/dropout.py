@@ -27,6 +27,8 @@ class _Dropping(Module):
 class Dropout(_Dropping):
     """In training each element is 0 with probability `p`, and the others are divided by 1 - p. Evaluation changes nothing.
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> sorted(set(tg.nn.Dropout(0.5)(tg.ones(1000)).tolist()))
     [0.0, 2.0]
@@ -41,6 +43,8 @@ class Dropout(_Dropping):
 
 class AlphaDropout(_Dropping):
     """Dropout for SELU: what is left out takes SELU's lowest value, then all are scaled so that mean and variance stay.
+
+    input (...) -> (...)
 
     >>> import trigrad as tg
     >>> len(set(tg.nn.AlphaDropout(0.5)(tg.ones(1000)).tolist()))

@@ -128,6 +128,8 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
     With inplace=True `input` is overwritten.
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.nn.functional.relu6(tg.tensor([-1.0, 3.0, 8.0]))
     tensor([0., 3., 6.])

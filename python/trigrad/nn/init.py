@@ -100,6 +100,8 @@ def _empty(op: str, tensor: Tensor) -> bool:
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform numbers, a <= x < b.
 
+    tensor of any shape, which is returned
+
     >>> import trigrad as tg
     >>> x = tg.nn.init.uniform_(tg.empty(100), -1.0, 1.0)
     >>> bool((x >= -1).all() and (x < 1).all())
@@ -111,6 +113,8 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
 @_unrecorded
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal numbers.
+
+    tensor of any shape, which is returned
 
     >>> import trigrad as tg
     >>> tg.nn.init.normal_(tg.empty(2), 3.0, 0.0)
@@ -129,6 +133,8 @@ def trunc_normal_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Normal numbers, of those between a and b.
+
+    tensor of any shape, which is returned
 
     >>> import trigrad as tg
     >>> bool((tg.nn.init.trunc_normal_(tg.empty(1000)).abs() <= 2).all())
@@ -154,6 +160,8 @@ def trunc_normal_(
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """One number everywhere.
 
+    tensor of any shape, which is returned
+
     >>> import trigrad as tg
     >>> tg.nn.init.constant_(tg.empty(2), 0.5)
     tensor([0.5000, 0.5000])
@@ -163,6 +171,8 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 def ones_(tensor: Tensor) -> Tensor:
     """1 everywhere.
+
+    tensor of any shape, which is returned
 
     >>> import trigrad as tg
     >>> tg.nn.init.ones_(tg.empty(2))
@@ -174,6 +184,8 @@ def ones_(tensor: Tensor) -> Tensor:
 def zeros_(tensor: Tensor) -> Tensor:
     """0 everywhere.
 
+    tensor of any shape, which is returned
+
     >>> import trigrad as tg
     >>> tg.nn.init.zeros_(tg.empty(2))
     tensor([0., 0.])
@@ -184,6 +196,8 @@ def zeros_(tensor: Tensor) -> Tensor:
 @_unrecorded
 def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix: a layer that hands on as many inputs as it can.
+
+    tensor (n, m), which is returned
 
     >>> import trigrad as tg
     >>> tg.nn.init.eye_(tg.empty(2, 3))
@@ -198,6 +212,8 @@ def eye_(tensor: Tensor) -> Tensor:
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform numbers of variance gain² 2 / (fan_in + fan_out).
 
+    tensor (fan_out, fan_in), which is returned
+
     >>> import trigrad as tg
     >>> bool((tg.nn.init.xavier_uniform_(tg.empty(3, 3)).abs() <= 1).all())
     True
@@ -208,6 +224,8 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal numbers of variance gain² 2 / (fan_in + fan_out).
+
+    tensor (fan_out, fan_in), which is returned
 
     >>> import trigrad as tg
     >>> tg.nn.init.xavier_normal_(tg.empty(3, 5)).shape
@@ -245,6 +263,8 @@ def kaiming_normal_(
 ) -> Tensor:
     """Normal numbers of variance gain² / fan, as `kaiming_uniform_`.
 
+    tensor (fan_out, fan_in), which is returned
+
     >>> import trigrad as tg
     >>> tg.nn.init.kaiming_normal_(tg.empty(3, 5), mode="fan_out", nonlinearity="relu").shape
     trigrad.Size([3, 5])
@@ -259,6 +279,8 @@ def kaiming_normal_(
 def lecun_uniform_(tensor: Tensor, generator: Generator | None = None) -> Tensor:
     """Uniform numbers of variance 1 / fan_in.
 
+    tensor (fan_out, fan_in), which is returned
+
     >>> import trigrad as tg
     >>> bool((tg.nn.init.lecun_uniform_(tg.empty(2, 3)).abs() <= 1).all())
     True
@@ -269,6 +291,8 @@ def lecun_uniform_(tensor: Tensor, generator: Generator | None = None) -> Tensor
 
 def lecun_normal_(tensor: Tensor, generator: Generator | None = None) -> Tensor:
     """Normal numbers of variance 1 / fan_in: what SELU asks for.
+
+    tensor (fan_out, fan_in), which is returned
 
     >>> import trigrad as tg
     >>> tg.nn.init.lecun_normal_(tg.empty(2, 3)).shape
@@ -281,6 +305,8 @@ def lecun_normal_(tensor: Tensor, generator: Generator | None = None) -> Tensor:
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """A random matrix whose rows (or columns, if they are fewer) are orthogonal and of length `gain`; further axes count
     as columns.
+
+    tensor (n, m, ...), which is returned
 
     >>> import trigrad as tg
     >>> w = tg.nn.init.orthogonal_(tg.empty(2, 3))
@@ -314,6 +340,8 @@ def _orthonormal_rows(a: Tensor) -> Tensor:
 @_unrecorded
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
     """Normal numbers, of which the fraction `sparsity` of each column (rounded up) is 0.
+
+    tensor (n, m), which is returned
 
     >>> import trigrad as tg
     >>> int((tg.nn.init.sparse_(tg.empty(10, 3), 0.25) == 0).sum())

@@ -57,6 +57,8 @@ class _Lazy(Module):
 class LazyLinear(_Lazy, Linear):
     """`Linear` with as many inputs as the first input has features.
 
+    input (..., in_features) -> (..., out_features)
+
     >>> import trigrad as tg
     >>> layer = tg.nn.LazyLinear(3)
     >>> layer(tg.zeros(5, 2)).shape, layer
@@ -80,6 +82,8 @@ class LazyLinear(_Lazy, Linear):
 
 class LazyBatchNorm1d(_Lazy, BatchNorm1d):
     """`BatchNorm1d` with as many channels as the first input has.
+
+    input (N, C) or (N, C, L) -> the same shape
 
     >>> import trigrad as tg
     >>> layer = tg.nn.LazyBatchNorm1d()

@@ -21,7 +21,14 @@ __all__ = ["Bilinear", "DropConnect", "Embedding", "Flatten", "Identity", "Lambd
 
 
 class Identity(Module):
-    """The input as it is; arguments of any kind are taken and forgotten."""
+    """The input as it is; arguments of any kind are taken and forgotten.
+
+    input (...) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.Identity()(tg.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -56,6 +63,8 @@ class Lambda(Module):
 class Flatten(Module):
     """The axes from `start_dim` to `end_dim` joined into one: by default all but the first.
 
+    input (N, a, b, ...) -> (N, a b ...)
+
     >>> import trigrad as tg
     >>> tg.nn.Flatten()(tg.zeros(5, 2, 3)).shape
     trigrad.Size([5, 6])
@@ -77,6 +86,8 @@ class Flatten(Module):
 
 class Unflatten(Module):
     """The axis `dim` as several.
+
+    input (..., a b, ...), unflattened_size (a, b) -> (..., a, b, ...)
 
     >>> import trigrad as tg
     >>> tg.nn.Unflatten(1, (2, 3))(tg.zeros(5, 6)).shape
@@ -164,6 +175,8 @@ class Linear(Module):
 class DropConnect(Linear):
     """A linear layer that in training sets each weight to 0 with probability `p`, anew for each call, and divides the others
     by 1 - p. (Dropout does that to units.)
+
+    input (..., in_features) -> (..., out_features)
 
     >>> import trigrad as tg
     >>> tg.nn.DropConnect(4, 2, p=0.5)

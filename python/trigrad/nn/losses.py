@@ -61,7 +61,14 @@ class _Loss(Module):
 
 
 class L1Loss(_Loss):
-    """|input - target|"""
+    """|input - target|
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.L1Loss()(tg.tensor([1.0, 3.0]), tg.zeros(2))
+    tensor(2.)
+    """
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__(size_average, reduce, reduction)
@@ -72,6 +79,8 @@ class L1Loss(_Loss):
 
 class MSELoss(_Loss):
     """(input - target)²
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
 
     >>> import trigrad as tg
     >>> tg.nn.MSELoss()(tg.tensor([1.0, 2.0]), tg.tensor([0.0, 4.0]))
@@ -86,7 +95,14 @@ class MSELoss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """½ d² / beta where d = |input - target| is below beta, d - ½ beta elsewhere"""
+    """½ d² / beta where d = |input - target| is below beta, d - ½ beta elsewhere
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.SmoothL1Loss()(tg.tensor([0.5, 3.0]), tg.zeros(2))
+    tensor(1.3125)
+    """
 
     beta: float
 
@@ -106,7 +122,14 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """½ d² where d = |input - target| is at most delta, delta (d - ½ delta) elsewhere"""
+    """½ d² where d = |input - target| is at most delta, delta (d - ½ delta) elsewhere
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.HuberLoss()(tg.tensor([0.5, 3.0]), tg.zeros(2))
+    tensor(1.3125)
+    """
 
     delta: float
 
@@ -118,7 +141,14 @@ class HuberLoss(_Loss):
 
 
 class PoissonNLLLoss(_Loss):
-    """The negative log-likelihood of counts, for the logarithm of their mean (or the mean, with log_input=False)"""
+    """The negative log-likelihood of counts, for the logarithm of their mean (or the mean, with log_input=False)
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.PoissonNLLLoss()(tg.tensor([0.0]), tg.tensor([2.0]))
+    tensor(1.)
+    """
 
     log_input: bool
     full: bool
@@ -148,7 +178,14 @@ class PoissonNLLLoss(_Loss):
 
 
 class GaussianNLLLoss(_Loss):
-    """The negative log-likelihood of normal targets, for their mean and variance"""
+    """The negative log-likelihood of normal targets, for their mean and variance
+
+    input and target (...), var (...) or one dimension less -> a scalar, or (...) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.GaussianNLLLoss()(tg.tensor([0.0]), tg.tensor([2.0]), tg.tensor([4.0]))
+    tensor(1.1931)
+    """
 
     full: bool
     eps: float
@@ -165,7 +202,14 @@ class GaussianNLLLoss(_Loss):
 
 
 class BCELoss(_Loss):
-    """The binary cross-entropy of probabilities"""
+    """The binary cross-entropy of probabilities
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.BCELoss()(tg.tensor([0.9, 0.2]), tg.tensor([1.0, 0.0]))
+    tensor(0.1643)
+    """
 
     weight: Tensor | None
 
@@ -186,6 +230,8 @@ class BCELoss(_Loss):
 
 class BCEWithLogitsLoss(_Loss):
     """The binary cross-entropy of the sigmoid of logits
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
 
     >>> import trigrad as tg
     >>> tg.nn.BCEWithLogitsLoss()(tg.zeros(2), tg.tensor([0.0, 1.0]))
@@ -218,6 +264,9 @@ class BCEWithLogitsLoss(_Loss):
 
 class CrossEntropyLoss(_Loss):
     """-log softmax(input)[target]
+
+    input (C,), (N, C) or (N, C, d1, ...), target without the axis of the classes -> a scalar, or like the target with
+    reduction="none"
 
     >>> import trigrad as tg
     >>> tg.nn.CrossEntropyLoss()(tg.tensor([[1.0, 2.0, 3.0]]), tg.tensor([2]))
@@ -259,7 +308,15 @@ class CrossEntropyLoss(_Loss):
 
 
 class NLLLoss(_Loss):
-    """-input[target] for log-probabilities"""
+    """-input[target] for log-probabilities
+
+    input (C,), (N, C) or (N, C, d1, ...), target without the axis of the classes -> a scalar, or like the target with
+    reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.NLLLoss()(tg.tensor([[0.25, 0.75]]).log(), tg.tensor([1]))
+    tensor(0.2877)
+    """
 
     weight: Tensor | None
     ignore_index: int
@@ -286,7 +343,15 @@ class NLLLoss(_Loss):
 
 
 class KLDivLoss(_Loss):
-    """The divergence of a target distribution from log-probabilities; reduction="batchmean" is the mathematical one"""
+    """The divergence of a target distribution from log-probabilities; reduction="batchmean" is the mathematical one
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> p, q = tg.tensor([[0.5, 0.5]]), tg.tensor([[0.9, 0.1]])
+    >>> tg.nn.KLDivLoss(reduction="batchmean")(q.log(), p)
+    tensor(0.5108)
+    """
 
     log_target: bool
 
@@ -306,7 +371,14 @@ class KLDivLoss(_Loss):
 
 
 class HingeLoss(_Loss):
-    """max(0, margin - target input) for targets of ±1"""
+    """max(0, margin - target input) for targets of ±1
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.HingeLoss()(tg.tensor([0.5, -2.0]), tg.tensor([1.0, -1.0]))
+    tensor(0.2500)
+    """
 
     margin: float
 
@@ -318,7 +390,14 @@ class HingeLoss(_Loss):
 
 
 class HingeEmbeddingLoss(_Loss):
-    """input where target is 1, max(0, margin - input) where it is -1"""
+    """input where target is 1, max(0, margin - input) where it is -1
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.HingeEmbeddingLoss()(tg.tensor([0.3, 0.4]), tg.tensor([1, -1]))
+    tensor(0.4500)
+    """
 
     margin: float
 
@@ -338,7 +417,14 @@ class HingeEmbeddingLoss(_Loss):
 
 
 class MarginRankingLoss(_Loss):
-    """max(0, margin - target (input1 - input2))"""
+    """max(0, margin - target (input1 - input2))
+
+    input1, input2 and target (...) -> a scalar, or (...) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.MarginRankingLoss()(tg.tensor([1.0]), tg.tensor([3.0]), tg.tensor([1]))
+    tensor(2.)
+    """
 
     margin: float
 
@@ -358,7 +444,14 @@ class MarginRankingLoss(_Loss):
 
 
 class SoftMarginLoss(_Loss):
-    """log(1 + exp(-target input)) for targets of ±1"""
+    """log(1 + exp(-target input)) for targets of ±1
+
+    input and target (...) -> a scalar, or (...) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.SoftMarginLoss()(tg.tensor([0.0]), tg.tensor([1.0]))
+    tensor(0.6931)
+    """
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__(size_average, reduce, reduction)
@@ -368,7 +461,14 @@ class SoftMarginLoss(_Loss):
 
 
 class MultiMarginLoss(_Loss):
-    """Σ max(0, margin - input[target] + input[j])**p / C over the wrong classes j"""
+    """Σ max(0, margin - input[target] + input[j])**p / C over the wrong classes j
+
+    input (N, C), target (N,) -> a scalar, or (N,) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.MultiMarginLoss()(tg.tensor([[0.1, 0.2, 0.4]]), tg.tensor([2]))
+    tensor(0.5000)
+    """
 
     p: int
     margin: float
@@ -400,7 +500,14 @@ class MultiMarginLoss(_Loss):
 
 
 class MultiLabelMarginLoss(_Loss):
-    """Σ max(0, 1 - input[t] + input[j]) / C over the right classes t and the wrong ones j"""
+    """Σ max(0, 1 - input[t] + input[j]) / C over the right classes t and the wrong ones j
+
+    input (N, C), target (N, C) of classes, ended by -1 -> a scalar, or (N,) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.MultiLabelMarginLoss()(tg.tensor([[0.1, 0.2, 0.4]]), tg.tensor([[2, -1, -1]]))
+    tensor(0.5000)
+    """
 
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__(size_average, reduce, reduction)
@@ -410,7 +517,14 @@ class MultiLabelMarginLoss(_Loss):
 
 
 class MultiLabelSoftMarginLoss(_Loss):
-    """The binary cross-entropy from logits, averaged over the classes"""
+    """The binary cross-entropy from logits, averaged over the classes
+
+    input (N, C), target (N, C) of 0 and 1 -> a scalar, or (N,) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> tg.nn.MultiLabelSoftMarginLoss()(tg.tensor([[0.0, 2.0]]), tg.tensor([[1.0, 1.0]]))
+    tensor(0.4100)
+    """
 
     weight: Tensor | None
 
@@ -430,7 +544,15 @@ class MultiLabelSoftMarginLoss(_Loss):
 
 
 class TripletMarginLoss(_Loss):
-    """max(0, margin + |anchor - positive| - |anchor - negative|)"""
+    """max(0, margin + |anchor - positive| - |anchor - negative|)
+
+    anchor, positive, negative (N, D) -> a scalar, or (N,) with reduction="none"
+
+    >>> import trigrad as tg
+    >>> x = tg.tensor([[0.0, 0.0]])
+    >>> tg.nn.TripletMarginLoss()(x, x + 1, x + 2)
+    tensor(0.)
+    """
 
     margin: float
     p: float
@@ -468,7 +590,16 @@ class TripletMarginLoss(_Loss):
 
 
 class TripletMarginWithDistanceLoss(_Loss):
-    """max(0, margin + d(anchor, positive) - d(anchor, negative)) for any distance d"""
+    """max(0, margin + d(anchor, positive) - d(anchor, negative)) for any distance d
+
+    >>> import trigrad as tg
+    >>> def cityblock(x, y):
+    ...     return (x - y).abs().sum(-1)
+    ...
+    >>> x = tg.tensor([[0.0, 0.0]])
+    >>> tg.nn.TripletMarginWithDistanceLoss(distance_function=cityblock)(x, x + 1, x + 1)
+    tensor(1.)
+    """
 
     distance_function: Callable[[Tensor, Tensor], Tensor]
     margin: float
@@ -505,7 +636,13 @@ class TripletMarginWithDistanceLoss(_Loss):
 
 
 class CosineEmbeddingLoss(_Loss):
-    """1 - cos(input1, input2) where target is 1, max(0, cos - margin) where it is -1"""
+    """1 - cos(input1, input2) where target is 1, max(0, cos - margin) where it is -1
+
+    >>> import trigrad as tg
+    >>> x, y = tg.tensor([[1.0, 0.0]]), tg.tensor([[0.0, 2.0]])
+    >>> tg.nn.CosineEmbeddingLoss()(x, y, tg.tensor([1]))
+    tensor(1.)
+    """
 
     margin: float
 
@@ -528,7 +665,14 @@ class CosineEmbeddingLoss(_Loss):
 
 
 class CosineSimilarity(Module):
-    """The cosine of the angle between vectors along `dim`"""
+    """The cosine of the angle between vectors along `dim`
+
+    x1 and x2 (..., n, ...) and (..., n, ...) -> (..., ...), without the axis `dim`
+
+    >>> import trigrad as tg
+    >>> tg.nn.CosineSimilarity()(tg.tensor([[3.0, 4.0]]), tg.tensor([[1.0, 0.0]]))
+    tensor([0.6000])
+    """
 
     dim: int
     eps: float
@@ -542,7 +686,14 @@ class CosineSimilarity(Module):
 
 
 class PairwiseDistance(Module):
-    """The p-norm of x1 - x2 + eps along the last axis"""
+    """The p-norm of x1 - x2 + eps along the last axis
+
+    x1 and x2 (..., D) -> (...)
+
+    >>> import trigrad as tg
+    >>> tg.nn.PairwiseDistance()(tg.tensor([[3.0, 4.0]]), tg.zeros(1, 2))
+    tensor([5.0000])
+    """
 
     norm: float
     eps: float

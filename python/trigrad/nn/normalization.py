@@ -145,6 +145,8 @@ class BatchNorm1d(Module):
 class LayerNorm(Module):
     """(x - mean) / √(var + eps) · weight + bias over the last axes, of lengths `normalized_shape`, for each row by itself.
 
+    input (...) -> (...)
+
     >>> import trigrad as tg
     >>> tg.nn.LayerNorm(2)(tg.tensor([[1.0, 3.0]])).detach().round(decimals=3)
     tensor([[-1.,  1.]])
@@ -196,6 +198,8 @@ class LayerNorm(Module):
 class RMSNorm(Module):
     """x / √(mean x² + eps) · weight over the last axes, of lengths `normalized_shape`, for each row by itself; eps is the
     smallest step from 1 unless given.
+
+    input (...) -> (...)
 
     >>> import trigrad as tg
     >>> tg.nn.RMSNorm(2)(tg.tensor([[3.0, -3.0]])).detach()

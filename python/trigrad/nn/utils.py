@@ -54,6 +54,8 @@ def get_total_norm(
 ) -> Tensor:
     """The norm of all tensors, as if they were one vector.
 
+    tensors of any shapes -> ()
+
     >>> import trigrad as tg
     >>> tg.nn.utils.get_total_norm([tg.tensor([3.0]), tg.tensor([4.0])])
     tensor(5.)
@@ -76,7 +78,17 @@ def get_total_norm(
 def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
-    """Scale the gradients by max_norm / total_norm, if that is less than 1."""
+    """Scale the gradients by max_norm / total_norm, if that is less than 1.
+
+    parameters of any shapes, total_norm ()
+
+    >>> import trigrad as tg
+    >>> w = tg.nn.Parameter(tg.zeros(2))
+    >>> w.grad = tg.tensor([3.0, 4.0])
+    >>> tg.nn.utils.clip_grads_with_norm_([w], 1.0, tg.nn.utils.get_total_norm([w.grad]))
+    >>> w.grad
+    tensor([0.6000, 0.8000])
+    """
     scale = ops.clamp(float(max_norm) / (total_norm + 1e-6), max=1.0)
     for grad in _gradients(parameters):
         grad.mul_(scale.to(grad.dtype))
@@ -92,6 +104,8 @@ def clip_grad_norm_(
 ) -> Tensor:
     """Scale the gradients so that the norm of all together is at most `max_norm`; returns what it was.
 
+    parameters of any shapes -> ()
+
     >>> import trigrad as tg
     >>> p = tg.nn.Parameter(tg.zeros(2)); p.grad = tg.tensor([3.0, 4.0])
     >>> tg.nn.utils.clip_grad_norm_([p], 1.0), p.grad
@@ -106,6 +120,8 @@ def clip_grad_norm_(
 @_autograd.no_grad()
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Clip every entry of the gradients to -clip_value … clip_value.
+
+    parameters of any shapes, which stay
 
     >>> import trigrad as tg
     >>> p = tg.nn.Parameter(tg.zeros(2)); p.grad = tg.tensor([3.0, -4.0])
@@ -129,6 +145,8 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Copy a vector into the parameters, one after the other.
+
+    vec (n,), parameters of n elements in all
 
     >>> import trigrad as tg
     >>> layer = tg.nn.Linear(2, 1)

@@ -111,6 +111,23 @@ class Optimizer:
     numbers that it takes; one of yours may define `step` as it likes.
 
     `param_groups` are dicts of options with the parameters under "params"; `state` holds a dict per parameter.
+
+    >>> import trigrad as tg
+    >>> class Descent(tg.optim.Optimizer):
+    ...     def __init__(self, params, lr):
+    ...         super().__init__(params, {"lr": lr})
+    ...
+    ...     @tg.no_grad()
+    ...     def step(self):
+    ...         for group in self.param_groups:
+    ...             for p in group["params"]:
+    ...                 p -= group["lr"] * p.grad
+    ...
+    >>> w = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> Descent([w], lr=0.25).step()
+    >>> w.detach()
+    tensor([0.5000, 1.0000])
     """
 
     _row: Any  # the row of the table that a step calls, once per group

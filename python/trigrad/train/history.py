@@ -8,6 +8,13 @@ import math
 class History(dict[str, list[float]]):
     """One number per epoch under each name: "loss"; "val_loss" if there was something to validate on; "lr", the learning rate
     of the first group, if there was a schedule.
+
+    >>> import trigrad as tg
+    >>> history = tg.History()
+    >>> history.append(loss=0.5)
+    >>> history.append(loss=0.25)
+    >>> history["loss"]
+    [0.5, 0.25]
     """
 
     def append(self, **numbers: float) -> None:

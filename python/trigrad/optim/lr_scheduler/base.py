@@ -49,6 +49,18 @@ def state_of(function: Any) -> dict[str, Any] | None:
 class LRScheduler:
     """What all schedules share. A subclass defines get_lr(): the rates of the groups for `last_epoch`, from the present
     ones; and, if it can, _get_closed_form_lr(), from `base_lrs` alone.
+
+    >>> import trigrad as tg
+    >>> class Halves(tg.optim.lr_scheduler.LRScheduler):
+    ...     def get_lr(self):
+    ...         return [rate * 0.5**self.last_epoch for rate in self.base_lrs]
+    ...
+    >>> optimizer = tg.optim.SGD([tg.zeros(1, requires_grad=True)], lr=1.0)
+    >>> schedule = Halves(optimizer)
+    >>> optimizer.step()
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
     """
 
     _not_saved: ClassVar[tuple[str, ...]] = ("optimizer",)

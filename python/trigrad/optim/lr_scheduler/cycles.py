@@ -27,7 +27,20 @@ def _set_momentum(group: dict[str, Any], momentum: float, beta1: bool) -> None:
 
 
 class CyclicLR(LRScheduler):
-    """Up from base_lr to max_lr and back, again and again; the momentum goes the other way."""
+    """Up from base_lr to max_lr and back, again and again; the momentum goes the other way.
+
+    >>> import trigrad as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1, requires_grad=True)], lr=1.0, momentum=0.9)
+    >>> schedule = tg.optim.lr_scheduler.CyclicLR(optimizer, base_lr=0.1, max_lr=0.5, step_size_up=2)
+    >>> rates = []
+    >>> for _ in range(6):
+    ...     rates += schedule.get_last_lr()
+    ...     optimizer.step()
+    ...     schedule.step()
+    ...
+    >>> [round(rate, 4) for rate in rates]
+    [0.1, 0.3, 0.5, 0.3, 0.1, 0.3]
+    """
 
     _not_saved = ("optimizer", "_scale_fn_custom")
 

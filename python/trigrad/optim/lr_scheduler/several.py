@@ -110,7 +110,22 @@ class SequentialLR(_Several):
 
 
 class ChainedScheduler(_Several):
-    """Several schedules at once, each acting on what the one before it left."""
+    """Several schedules at once, each acting on what the one before it left.
+
+    >>> import trigrad as tg
+    >>> optimizer = tg.optim.SGD([tg.zeros(1, requires_grad=True)], lr=1.0)
+    >>> schedule = tg.optim.lr_scheduler.ChainedScheduler(
+    ...     [tg.optim.lr_scheduler.ExponentialLR(optimizer, 0.5), tg.optim.lr_scheduler.ConstantLR(optimizer, 0.1, 2)]
+    ... )
+    >>> rates = []
+    >>> for _ in range(4):
+    ...     rates += schedule.get_last_lr()
+    ...     optimizer.step()
+    ...     schedule.step()
+    ...
+    >>> [round(rate, 4) for rate in rates]
+    [0.1, 0.05, 0.25, 0.125]
+    """
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
         if not schedulers:

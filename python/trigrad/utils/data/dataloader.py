@@ -70,7 +70,13 @@ def default_collate(batch: Any) -> Any:
 
 
 def default_convert(data: Any) -> Any:
-    """A sample with its arrays as tensors: what a loader without batches gives."""
+    """A sample with its arrays as tensors: what a loader without batches gives.
+
+    >>> import trigrad as tg
+    >>> import numpy as np
+    >>> tg.utils.data.default_convert(np.array([1, 2]))
+    tensor([1, 2])
+    """
     if _is_numeric_array(data):
         return tensor(data)
     if isinstance(data, Mapping):
@@ -83,7 +89,12 @@ def default_convert(data: Any) -> Any:
 
 
 def get_worker_info() -> None:
-    """Which worker this is: None, as everything happens in the process that asks."""
+    """Which worker this is: None, as everything happens in the process that asks.
+
+    >>> import trigrad as tg
+    >>> tg.utils.data.get_worker_info() is None
+    True
+    """
 
 
 class DataLoader(Generic[T_co]):

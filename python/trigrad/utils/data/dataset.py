@@ -31,6 +31,17 @@ Rows = Tensor | slice  # a batch's indices
 class Dataset(Generic[T_co]):
     """Samples by index: a subclass defines __getitem__ and __len__. One that can give many samples at once may define
     __getitems__(list of indices), which returns the list of samples.
+
+    >>> import trigrad as tg
+    >>> class Squares(tg.utils.data.Dataset):
+    ...     def __getitem__(self, index):
+    ...         return index * index
+    ...
+    ...     def __len__(self):
+    ...         return 5
+    ...
+    >>> next(iter(tg.utils.data.DataLoader(Squares(), batch_size=5)))
+    tensor([ 0,  1,  4,  9, 16])
     """
 
     def __getitem__(self, index: Any) -> T_co:
@@ -41,7 +52,16 @@ class Dataset(Generic[T_co]):
 
 
 class IterableDataset(Dataset[T_co]):
-    """Samples one after the other: a subclass defines __iter__."""
+    """Samples one after the other: a subclass defines __iter__.
+
+    >>> import trigrad as tg
+    >>> class Count(tg.utils.data.IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter(range(3))
+    ...
+    >>> next(iter(tg.utils.data.DataLoader(Count(), batch_size=3)))
+    tensor([0, 1, 2])
+    """
 
     def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError("Subclasses of IterableDataset should implement __iter__.")
@@ -51,7 +71,17 @@ class IterableDataset(Dataset[T_co]):
 
 
 class ChainDataset(IterableDataset[T_co]):
-    """Iterable data sets one after the other."""
+    """Iterable data sets one after the other.
+
+    >>> import trigrad as tg
+    >>> from trigrad.utils.data import ChainDataset, IterableDataset
+    >>> class Count(IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter(range(2))
+    ...
+    >>> list(ChainDataset([Count(), Count()]))
+    [0, 1, 0, 1]
+    """
 
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = datasets
@@ -95,7 +125,14 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 
 
 class ConcatDataset(Dataset[T_co]):
-    """Data sets one after the other."""
+    """Data sets one after the other.
+
+    >>> import trigrad as tg
+    >>> from trigrad.utils.data import ConcatDataset
+    >>> both = ConcatDataset([[1, 2], [3]])
+    >>> len(both), both[2]
+    (3, 3)
+    """
 
     datasets: list[Any]
     cumulative_sizes: list[int]

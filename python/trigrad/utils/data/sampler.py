@@ -31,14 +31,28 @@ def _positive(what: str, value: Any) -> int:
 
 
 class Sampler(Generic[T_co]):
-    """An order of the samples: a subclass defines __iter__, and __len__ if it can."""
+    """An order of the samples: a subclass defines __iter__, and __len__ if it can.
+
+    >>> import trigrad as tg
+    >>> class Backwards(tg.utils.data.Sampler):
+    ...     def __iter__(self):
+    ...         return iter([2, 1, 0])
+    ...
+    >>> list(tg.utils.data.DataLoader([1.0, 2.0, 3.0], sampler=Backwards(), batch_size=3))
+    [tensor([3., 2., 1.], dtype=trigrad.float64)]
+    """
 
     def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError("Subclasses of Sampler should implement __iter__.")
 
 
 class SequentialSampler(Sampler[int]):
-    """0, 1, 2, ..."""
+    """0, 1, 2, ...
+
+    >>> import trigrad as tg
+    >>> list(tg.utils.data.SequentialSampler([7, 8, 9]))
+    [0, 1, 2]
+    """
 
     def __init__(self, data_source: Sized) -> None:
         self.data_source = data_source
@@ -103,7 +117,12 @@ class RandomSampler(_Drawn):
 
 
 class SubsetRandomSampler(_Drawn):
-    """The given indices in random order."""
+    """The given indices in random order.
+
+    >>> import trigrad as tg
+    >>> sorted(tg.utils.data.SubsetRandomSampler([4, 1, 7]))
+    [1, 4, 7]
+    """
 
     def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
         self.indices, self.generator = indices, generator

@@ -33,21 +33,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 # Every other place with public names; a name that several places have is described in the first.
 PLACES = (
-    *("nn", "nn.functional", "nn.init", "nn.utils", "optim", "optim.lr_scheduler", "utils.data", "autograd"),
-    *(
-        "autograd.functional",
-        "train",
-        "data",
-        "metrics",
-        "diagnostics",
-        "plot",
-        "realtime",
-        "export",
-        "search",
-        "sklearn",
-        "testing",
-    ),
-    *("cuda", "accelerator", "backends.cudnn", "backends.mps"),
+    *("nn", "nn.functional", "nn.init", "nn.utils", "optim", "optim.lr_scheduler", "utils.data", "train", "data"),
+    *("metrics", "diagnostics", "plot", "search", "realtime", "export", "sklearn", "testing"),
+    *("autograd", "autograd.functional", "cuda", "accelerator", "backends.cudnn", "backends.mps"),
 )
 NOT_OURS = ("annotations", "TYPE_CHECKING")
 

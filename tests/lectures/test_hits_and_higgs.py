@@ -57,8 +57,7 @@ def test_row_149_messages_find_the_particles() -> None:
         assert links > alone[0] + 0.12
         assert purity > alone[1] + 0.2
         assert efficiency > alone[2] + 0.25
-    pytest.importorskip("matplotlib")
-    assert len(script.picture(result).axes) == 2
+    experiments.drawn(script, result, 2)
 
 
 def test_row_149_the_network_does_not_care_in_which_order_hits_come() -> None:
@@ -90,8 +89,7 @@ def test_row_151_signal_and_background(record: dict[str, str], full: bool) -> No
     assert 0.75 * known < result["Asimov Z"] < known
     # χ² of one degree of freedom, half of it at 0: 1 - Φ(1) = .1587 are above 1.
     assert abs(result["Z > 1 without signal"] - 0.1587) < 0.05
-    pytest.importorskip("matplotlib")
-    assert len(script.picture(result).axes) == 2
+    experiments.drawn(script, result, 2)
 
 
 def test_row_151_the_background_is_free_to_move() -> None:

@@ -97,7 +97,7 @@ class Draw:
         """Of `low` to `high` axes, each at least `least` long."""
         room, lengths = MOST_ELEMENTS, []
         for _ in range(self.integer(low, high)):
-            lengths.append(self._draw(st.sampled_from([n for n in LENGTHS if least <= n <= max(room, 1)])))
+            lengths.append(self._draw(st.sampled_from([n for n in LENGTHS if least <= n <= max(room, least, 1)])))
             room //= max(1, lengths[-1])
         return tuple(reversed(lengths)) if self.flag() else tuple(lengths)
 

@@ -327,6 +327,8 @@ class LRSchedule(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if state["kind"] != checkpoint.kind(self.schedule):
             raise ValueError(f"it is of {state['kind']}, this schedule is {checkpoint.kind(self.schedule)}")
+        if not checkpoint.alike(self.schedule.state_dict(), state["schedule"]):
+            raise ValueError(f"a {state['kind']} has no state {state['schedule']!r:.200}")
         self.schedule.load_state_dict(state["schedule"])
 
 

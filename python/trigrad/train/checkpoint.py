@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,6 +23,8 @@ KEYS = {"kind", "made_with", "model", "loss", "optimizer", "schedulers", "callba
     "rng",
     "data",
 }
+# What comes of parts that are not what they were.
+DAMAGES = (TypeError, ValueError, KeyError, AttributeError, RuntimeError, IndexError)
 
 
 @dataclass
@@ -114,6 +115,18 @@ def _made_with(trainer: Trainer) -> dict[str, str | None]:
     return {name: None if part is None else kind(part) for name, part in parts}
 
 
+def alike(own: Any, given: Any) -> bool:
+    """Are these states of the same kind? Numbers may differ, names and lengths may not."""
+    if isinstance(own, dict) and isinstance(given, dict):
+        words = [{key for key in state if isinstance(key, str)} for state in (own, given)]
+        return words[0] == words[1] and all(alike(own[key], given[key]) for key in own if key in given)
+    if isinstance(own, (list, tuple)) and isinstance(given, (list, tuple)):
+        return len(own) == len(given) and all(map(alike, own, given))
+    if isinstance(own, (int, float)):
+        return isinstance(given, (int, float))
+    return own is None or type(own) is type(given)
+
+
 def misfit(what: str, held: Mapping[str, Tensor], given: Any) -> str | None:
     if not isinstance(given, dict) or set(given) != set(held):
         odd = sorted(set(given) ^ set(held))[:3] if isinstance(given, dict) else given
@@ -195,7 +208,7 @@ def check(trainer: Trainer, state: Any) -> None:
             and position.epoch >= 0
             and position.batch == (len(position.losses) if position.losses is not None else 0)
         )
-    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, IndexError) as error:
+    except DAMAGES as error:
         fail(f"a part of the checkpoint is damaged: {error}")
     if not sound or len(schedules) != len(trainer._schedulers):
         fail("a part of the checkpoint is damaged")
@@ -206,15 +219,16 @@ def check(trainer: Trainer, state: Any) -> None:
         if (wrong := misfit(what, held, given)) is not None:
             fail(f"the checkpoint does not fit: {wrong}")
     for name, mine in _made_with(trainer).items():
-        theirs = state["made_with"].get(name) if isinstance(state["made_with"], dict) else "nothing known"
-        if mine != theirs:
+        theirs = state["made_with"].get(name) if isinstance(state["made_with"], dict) else "unknown"
+        if repr(mine) != repr(theirs):
             got, expected = (f"with the {name} {x}" if x else f"without a {name}" for x in (theirs, mine))
             fail(f"the checkpoint was written {got}, but this trainer is {expected}; expected the same trainer")
     if not _same_numbering(trainer.optimizer.state_dict(), state["optimizer"]):
         fail("the checkpoint does not fit: its optimizer numbers the parameters otherwise")
     for name, schedule, given in zip(("scheduler", "step_scheduler"), trainer._schedulers, schedules, strict=True):
-        if set(given or ()) != (set() if schedule is None else set(schedule.state_dict())):
-            fail(f"the checkpoint does not fit: its {name} has the state {sorted(given or ())}")
+        own = None if schedule is None else schedule.state_dict()
+        if type(own) is not type(given) or not alike(own, given):
+            fail(f"the checkpoint does not fit: its {name} has the state {given!r:.200}")
 
 
 def _same_numbering(own: dict[str, Any], given: Any) -> bool:
@@ -222,32 +236,25 @@ def _same_numbering(own: dict[str, Any], given: Any) -> bool:
         numbers = {n for group in own["param_groups"] for n in group["params"]}
         same = [g["params"] for g in own["param_groups"]] == [g["params"] for g in given["param_groups"]]
         return same and {n for n in given["state"] if isinstance(n, int)} <= numbers
-    except (TypeError, KeyError):
+    except DAMAGES:
         return False
 
 
 def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     """Go back to a state that was checked; callbacks get theirs when fit() knows them."""
-    schedules = [
-        (own, given) for own, given in zip(trainer._schedulers, state["schedulers"], strict=True) if own is not None
-    ]
-    before = [deepcopy(own.state_dict()) for own, _ in schedules]
-    what = "a schedule"
     try:
-        for own, given in schedules:
-            own.load_state_dict(given)
-        what = "the optimizer"
         trainer.optimizer.load_state_dict(state["optimizer"])  # whole or not at all
-    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, IndexError) as error:
-        for (own, _), old in zip(schedules, before, strict=True):
-            own.load_state_dict(old)
-        raise ValueError(f"[load_checkpoint] the state of {what} does not fit: {error}") from None
+    except DAMAGES as error:
+        raise ValueError(f"[load_checkpoint] the state of the optimizer does not fit: {error}") from None
     held = contents(trainer)
     put_back(held, state["model"]["tensors"])
     for name, tensor in held.items():
         if tensor.requires_grad != (name in state["model"]["learned"]):
             tensor.requires_grad_(not tensor.requires_grad)
     put_back(dict(_tensors(trainer.loss)), state["loss"])
+    for schedule, given in zip(trainer._schedulers, state["schedulers"], strict=True):
+        if schedule is not None:
+            schedule.load_state_dict(given)
     trainer.history = History(state["history"])
     default_generator.set_state(state["rng"]["default"])
     trainer._running = Running(Position(**state["position"], **state["rng"]), Facts(**state["data"]))
@@ -266,7 +273,7 @@ def restore_callbacks(callbacks: list[Any], saved: list[Any]) -> None:
     for callback, (name, state) in zip(wanted, with_state, strict=True):
         try:
             callback.load_state_dict(state)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except DAMAGES as error:
             raise ValueError(
                 f"[fit] the state of {name} in the checkpoint is damaged or of another one: {error!r}"
             ) from None

@@ -273,6 +273,38 @@ def test_what_cannot_be_saved(words: str) -> None:
     assert str(caught.value).startswith("[save]")
 
 
+@pytest.mark.parametrize("name", ["a\0b", "type", "a.b", ""])
+def test_what_could_not_be_read_again_is_not_saved(name: str) -> None:
+    layer = nn.Linear(2, 2)
+    layer.__dict__[name] = 3
+    with pytest.raises(
+        ValueError, match=r"\[save\] it could not be read again: the module '' has settings with the name"
+    ):
+        tg.save(layer, io.BytesIO())
+
+
+def test_code_in_an_instance_is_not_saved() -> None:
+    layer = nn.Linear(2, 2)
+    layer.forward = lambda x: x  # type: ignore[method-assign,assignment]
+    with pytest.raises(TypeError, match="has the attribute forward, a function"):
+        tg.save(nn.Sequential(layer), io.BytesIO())
+
+
+def test_a_class_of_ones_own_with_the_name_of_ours() -> None:
+    """Neither takes the place of the other."""
+    mine = type("ReLU", (nn.Module,), {"forward": lambda self, x: x})
+    assert_same(back(mine(), model=mine), mine())
+    with pytest.raises(ValueError, match=r"the model is a ReLU, but a .*test_models\.ReLU in the file"):
+        back(mine(), model=nn.ReLU)
+    with pytest.raises(ValueError, match=r"is a .*test_models\.ReLU, but a ReLU in the file"):
+        back(nn.ReLU(), model=mine)
+
+
+def test_a_file_of_pytorchs_own_form() -> None:
+    with pytest.raises(ValueError, match="it is a zip archive, as PyTorch writes"):
+        tg.load(io.BytesIO(b"PK\3\4" + bytes(100)))
+
+
 def test_a_function_of_ones_own() -> None:
     model = nn.Sequential(nn.Lambda(lambda x: x * x), nn.Linear(2, 1))
     with pytest.raises(ValueError, match="holds a Lambda"):

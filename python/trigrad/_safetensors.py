@@ -93,7 +93,10 @@ def read_header(file: IO[bytes], size: int) -> tuple[dict[str, str], dict[str, E
     """The metadata and the entries of a file of so many bytes: what is wrong with either is refused."""
     if size < 8:
         raise wrong(f"it has {size} bytes, expected at least 8")
-    length = int.from_bytes(_take(file, 8, "the length of its header"), "little")
+    begin = _take(file, 8, "the length of its header")
+    if begin.startswith(b"PK\3\4"):
+        raise wrong("it is a zip archive, as PyTorch writes; save the state_dict() with the safetensors package there")
+    length = int.from_bytes(begin, "little")
     if length > size - 8 or length > LONGEST_HEADER:
         raise wrong(f"its header claims {length} bytes, but at most {min(size - 8, LONGEST_HEADER)} can be there")
     header = parse(_take(file, length, "its header"), "its header")

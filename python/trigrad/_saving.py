@@ -111,6 +111,7 @@ def _pieces(obj: Any, more: Mapping[str, Any] | None) -> Iterator[bytes]:
 
     writer = _Writer()
     tree = writer.encode(obj, ())
+    _require_readable(tree, writer.tensors)
     if not isinstance(more, (Mapping, type(None))):
         raise TypeError(f"[save] provenance is a {type(more).__name__}, expected a dict")
     made = {"seed": initial_seed(), "python": platform.python_version(), "numpy": numpy.__version__, **(more or {})}
@@ -126,6 +127,17 @@ def _pieces(obj: Any, more: Mapping[str, Any] | None) -> Iterator[bytes]:
         "trigrad.provenance": said,
     }
     return pieces(writer.tensors, metadata)
+
+
+def _require_readable(tree: Any, tensors: Mapping[str, Tensor]) -> None:
+    """What would be refused when it is read is refused now."""
+    checker = _Checker({name: Entry(t.dtype, tuple(t.shape), 0, t.nbytes) for name, t in tensors.items()})
+    try:
+        checker.node(tree)
+        checker.finish()
+    except ValueError as error:
+        why = str(error).removeprefix(str(wrong("")))
+        raise ValueError(f"[save] it could not be read again: {why}; rename it, or save model.state_dict()") from None
 
 
 def save(obj: Any, f: Path | IO[bytes], *, provenance: Mapping[str, Any] | None = None) -> None:

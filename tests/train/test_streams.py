@@ -225,6 +225,17 @@ def test_an_error_of_the_iterator_arrives(prefetch: int) -> None:
     assert threading.active_count() == before
 
 
+def test_an_error_of_a_step_names_its_batch() -> None:
+    def of_two_kinds() -> Iterator[Any]:
+        yield X[:16], Y[:16]
+        yield X[:16, :3], Y[:16]
+
+    model = plain()
+    with pytest.raises(RuntimeError, match="x has 3 features") as caught:
+        tg.Trainer(model, F.cross_entropy, adam(model)).fit(of_two_kinds, epochs=1)
+    assert "in batch 2 of epoch 1; the steps before it were made" in caught.value.__notes__[0]
+
+
 def test_no_thread_is_left() -> None:
     before = threading.active_count()
 

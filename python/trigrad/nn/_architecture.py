@@ -22,6 +22,7 @@ from trigrad.nn.parameter import Buffer, Parameter
 
 KEYS = {"class", "settings", "parameters", "frozen", "buffers", "transient", "modules", "training", "extra", "same"}
 BOOKKEEPING = set(get_type_hints(Module))
+HELD = set(vars(Module()))  # what each instance has besides
 PLAIN = (bool, int, float, str, type(None), tuple, list, dict)
 DEEPEST = 20  # modules in modules
 
@@ -202,14 +203,14 @@ class Writer:
 
     def _settings(self, module: Module, node: dict[str, Any], place: str) -> None:
         what = f"[save] {place} ({type(module).__name__})"
-        settings = {k: v for k, v in module.__dict__.items() if k not in BOOKKEEPING}
+        settings = {k: v for k, v in module.__dict__.items() if k not in HELD}
         tensors = {**module._parameters, **module._buffers}
         shapes = {name: None if t is None else tuple(t.shape) for name, t in tensors.items()}
         for fault in (*_faults(type(module), settings, tensors, module._modules), *_misshapen(module, shapes)):
             raise ValueError(f"{what} {fault}; save model.state_dict() instead")
         written = {}
         for name, value in settings.items():
-            if callable(value):
+            if callable(value) and name in fields(type(module)).settings:
                 written[name] = {"function": _function_name(value)}
             elif isinstance(value, PLAIN) or (hasattr(value, "item") and not isinstance(value, Tensor)):
                 written[name] = self._encode(value, (place, name), False)
@@ -418,13 +419,13 @@ def _pair(part: Part, module: Module, pairs: list[tuple[Part, Module]], tensors:
     def fail(what: str) -> NoReturn:
         raise ValueError(f"[load] the model does not fit the file: {part.path or 'the model'} {what}")
 
-    own, theirs = class_of(module).rpartition(".")[2], part.name.rpartition(".")[2]
-    if own != theirs:
-        fail(f"is a {own}, but a {theirs} in the file")
+    own, theirs = class_of(module).rpartition("."), part.name.rpartition(".")
+    if own[2] != theirs[2] or bool(own[0]) != bool(theirs[0]):  # a class of the user's own may have moved
+        fail(f"is a {class_of(module)}, but a {part.name} in the file")
     pairs.append((part, module))
     for name, value in part.settings.items():
         if repr(module.__dict__.get(name)) != repr(value):
-            fail(f"({own}) has {name} = {module.__dict__.get(name)!r:.100}, but {value!r:.100} in the file")
+            fail(f"({own[2]}) has {name} = {module.__dict__.get(name)!r:.100}, but {value!r:.100} in the file")
     for what, held, given in (
         ("parameters", module._parameters, part.parameters),
         ("buffers", module._buffers, part.buffers),
@@ -433,7 +434,7 @@ def _pair(part: Part, module: Module, pairs: list[tuple[Part, Module]], tensors:
         mine = {name for name, value in held.items() if value is not None}
         wanted = {name for name, value in given.items() if value is not None}
         if mine != wanted:
-            fail(f"({own}) has the {what} {sorted(mine)}, but {sorted(wanted)} in the file")
+            fail(f"({own[2]}) has the {what} {sorted(mine)}, but {sorted(wanted)} in the file")
     for name, tensor in part.tensors().items():
         held_tensor = module._parameters.get(name, module._buffers.get(name))
         if tensor is None or held_tensor is None:
@@ -441,7 +442,7 @@ def _pair(part: Part, module: Module, pairs: list[tuple[Part, Module]], tensors:
         found = tensors[tensor]
         if held_tensor.dtype is not found.dtype or not module._accepts(name, held_tensor, found):
             fail(
-                f"({own}) has a {name} {tuple(held_tensor.shape)} of {held_tensor.dtype}, but {tuple(found.shape)} of "
+                f"({own[2]}) has a {name} {tuple(held_tensor.shape)} of {held_tensor.dtype}, but {tuple(found.shape)} of "
                 f"{found.dtype} in the file"
             )
     for name, child in part.modules.items():

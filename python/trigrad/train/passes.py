@@ -257,7 +257,7 @@ class Passes:
         except BaseException as error:
             if training:
                 self._keep(losses, rows)
-            self._note(error, f"{seen + 1} {where}")
+            self._note(error, f"{len(losses) + 1} {where}")
             raise
         if seen < done:
             raise ValueError(f"[fit] the iterator has {seen} batches, but the checkpoint was written after {done}")

@@ -4,8 +4,8 @@ From the deck "Lecture 5: Neural networks".
 
 The loss over two random directions around the minimum that training found, each as long as the weights of the unit that it moves
 (Li et al., 2018). That of softmax regression is a bowl, convex everywhere. That of a network of 22 layers rises to 10⁵,
-and a quarter of its places are higher than the middle between two neighbours. With residual connections training comes much
-lower, the surface rises to a few hundreds only, and fewer places are like that.
+and at a quarter of its places it bends down: they are higher than the middle between two neighbours. With residual connections
+training comes much lower, and the surface rises to a few hundreds only.
 """
 
 from __future__ import annotations

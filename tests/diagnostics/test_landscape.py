@@ -172,6 +172,16 @@ def test_walk_on_a_quadratic() -> None:
     assert diagnostics.gradient_walk(w, lambda: (w * w).sum(), [1.0]).smoothness == 0.0
 
 
+def test_a_step_that_leads_out_of_the_domain_is_seen() -> None:
+    """The logarithm's argument is negative at the second of three steps, so it is NaN there."""
+    w = tg.ones(1, dtype=tg.float64, requires_grad=True)
+    walk = diagnostics.gradient_walk(w, lambda: (w.log() + w).sum(), [0.1, 0.6, 0.4])
+    assert [math.isnan(x) for x in walk.losses] == [False, True, False]
+    assert math.isnan(walk.loss_range)
+    finite = diagnostics.gradient_walk(w, lambda: (w.log() + w).sum(), [0.1, 0.4])
+    assert finite.loss_range == finite.losses[0] - finite.losses[1] > 0
+
+
 def test_flow_is_that_of_backward() -> None:
     tg.manual_seed(2)
     net = nn.Sequential(nn.Linear(3, 5), nn.Sequential(nn.Tanh(), nn.Linear(5, 5)), nn.Linear(5, 1))

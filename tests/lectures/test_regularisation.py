@@ -30,9 +30,10 @@ def test_row_102_sgd_from_zero_finds_the_shortest_solution(record: dict[str, str
     experiments.drawn(script, fits, 1)
 
 
-def test_row_103_constraints_and_noise() -> None:
+@pytest.mark.proof
+def test_row_103_constraints_and_noise(full: bool) -> None:
     script = experiments.load("weight_constraints_and_noise")
-    result = script.experiment(seeds=2)
+    result = script.experiment(seeds=6 if full else 2)
     by_way = {way: [fit for fit in result.fits if fit.way == way] for way in script.WAYS}
     for way in ("max-norm 1", "weight noise", "input noise"):
         for fit, free in zip(by_way[way], by_way["free"], strict=True):

@@ -13,16 +13,16 @@ import experiments
 import trigrad as tg
 
 
-def test_row_077_small_batches_end_in_flat_minima(record: dict[str, str]) -> None:
+@pytest.mark.proof
+def test_row_077_small_batches_end_in_flat_minima(record: dict[str, str], full: bool) -> None:
     script = experiments.load("flat_and_sharp_minima")
-    result = script.experiment(batches=(4, 16, 256), seeds=2)
+    result = script.experiment(batches=(4, 256), seeds=6 if full else 2)
     found: dict[Any, list[Any]] = {}
     for m in result.minima:
         found.setdefault((m.lr, m.batch), []).append(m)
     for lr in (0.1, 0.2):
-        for small, middle, whole in zip(found[lr, 4], found[lr, 16], found[lr, 256], strict=True):
+        for small, whole in zip(found[lr, 4], found[lr, 256], strict=True):
             assert small.sharpness < 0.5 * whole.sharpness
-            assert middle.sharpness < 0.75 * whole.sharpness
             assert small.sharpness < 0.6 * 2 / lr
             assert 0.7 * 2 / lr < whole.sharpness < 1.05 * 2 / lr, "where descent can just stay"
             assert small.loss < 0.2, "of 1 for a model that knows nothing"

@@ -29,12 +29,12 @@ class GradientWalk(NamedTuple):
     @property
     def loss_range(self) -> float:
         """How far the losses on the way are from each other: the range of the loss landscape."""
-        return max(self.losses) - min(self.losses)
+        return _largest(self.losses) - min(self.losses)
 
     @property
     def predictiveness(self) -> float:
         """By how much the gradient changes at most on the way; the less, the more it foretells."""
-        return max(self.changes)
+        return _largest(self.changes)
 
     @property
     def smoothness(self) -> float:
@@ -42,7 +42,12 @@ class GradientWalk(NamedTuple):
         largest modulus of an eigenvalue of the Hessian on the way."""
         if self.slope == 0:
             return 0.0
-        return max(change / (step * self.slope) for step, change in zip(self.steps, self.changes, strict=True))
+        return _largest([change / (step * self.slope) for step, change in zip(self.steps, self.changes, strict=True)])
+
+
+def _largest(numbers: Sequence[float]) -> float:
+    """NaN, if there is one: a step that led nowhere is not passed over."""
+    return max(numbers, key=lambda number: (math.isnan(number), number))
 
 
 def gradient_walk(model: Model, loss: Loss, steps: Sequence[float]) -> GradientWalk:

@@ -36,7 +36,7 @@ def jets(n: int, seed: int) -> tuple[Any, Any]:
     return tg.data.Standardizer().fit(table).transform(table.X), table.y
 
 
-def experiment(n: int = 4000, epochs: int = 10, lr: float = 0.01, seed: int = 0) -> dict[str, dict[str, Any]]:
+def experiment(n: int = 2000, epochs: int = 10, lr: float = 0.01, seed: int = 0) -> dict[str, dict[str, Any]]:
     X, y = jets(n, seed)
     result = {}
     for name, kind in (("plain", nn.Linear), ("batchnorm", nn.BatchNorm1d)):
@@ -44,7 +44,7 @@ def experiment(n: int = 4000, epochs: int = 10, lr: float = 0.01, seed: int = 0)
         net = network(kind is nn.BatchNorm1d)
         watch = tg.train.HistogramMonitor(tg.tensor(X), only=(kind,), bins=80)
         trainer = tg.Trainer(net, nn.CrossEntropyLoss(), tg.optim.SGD(net.parameters(), lr=lr, momentum=0.9))
-        history = trainer.fit(X, y, epochs=epochs, batch_size=100, callbacks=[watch])
+        history = trainer.fit(X, y, epochs=epochs, batch_size=50, callbacks=[watch])
         last = list(watch.activations)[DEPTH - 1]  # into the last tanh
         result[name] = {
             "loss": history["loss"],

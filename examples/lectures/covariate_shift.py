@@ -22,7 +22,7 @@ from trigrad.nn.functional import cross_entropy
 
 
 def steps(batchnorm: bool, lr: float, n_steps: int, seed: int) -> tuple[Any, Any, float]:
-    """|G − G′| / |G| and cosine of each layer but the first (n_steps, layers), and the loss over all events after it."""
+    """|G − G′| / |G| and cosine of each layer but the first (n_steps, layers), and then the loss on all events as one batch."""
     X, y = (tg.tensor(part) for part in jets(2000, seed))
     tg.manual_seed(seed)
     net = network(batchnorm, xavier=True)
@@ -35,7 +35,6 @@ def steps(batchnorm: bool, lr: float, n_steps: int, seed: int) -> tuple[Any, Any
                 net, lambda rows=rows: cross_entropy(net(X[rows]), y[rows]), optimizer, only=(nn.Linear,)
             )[1:]
         )
-    net.eval()
     distance = np.array([[layer.distance / layer.size for layer in layers] for layers in found])
     cosine = np.array([[layer.cosine for layer in layers] for layers in found])
     with tg.no_grad():

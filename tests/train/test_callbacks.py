@@ -152,6 +152,7 @@ STOPS: list[tuple[list[float], dict[str, Any], int, int]] = [  # values, options
 
 @pytest.mark.parametrize(("values", "options", "epochs", "best"), STOPS)
 def test_early_stopping(values: list[float], options: dict[str, Any], epochs: int, best: int) -> None:
+    options = {"mode": "min", **options}
     watch, stop = Weights(values), EarlyStopping("value", **options)
     trainer = trained([watch, stop], epochs=6, make=noisy)
     assert len(trainer.history["loss"]) == epochs
@@ -170,6 +171,31 @@ def test_accuracy_rises() -> None:
     stop = EarlyStopping("val_accuracy", patience=100)
     trainer.fit(X, Y, epochs=8, batch_size=50, validation_split=0.5, callbacks=[stop])
     assert stop.best == max(trainer.history["val_accuracy"])
+
+
+@pytest.mark.parametrize("name", ["accuracy_score", "auc", "r2_score", "hits", "log_loss", "brier_score", "rmse"])
+def test_what_is_better(name: str) -> None:
+    """By its own name, or by that of the metric that it stands for."""
+    y = (Y == 1).double()[:, None].float()
+    model = tg.nn.Linear(FEATURES, 1)
+    metrics: Any = {"hits": "accuracy"} if name == "hits" else [name]
+    trainer = tg.Trainer(model, F.binary_cross_entropy_with_logits, adam(model), metrics=metrics)
+    stop = EarlyStopping(f"val_{name}", patience=100)
+    values = trainer.fit(X, y, epochs=4, batch_size=50, validation_split=0.5, callbacks=[stop])[f"val_{name}"]
+    assert stop.best == (min if name in ("log_loss", "brier_score", "rmse") else max)(values)
+
+
+def test_a_number_of_ones_own_needs_a_direction() -> None:
+    with pytest.raises(ValueError, match=r"is more of 'value' better\? Say mode='max', or mode='min'"):
+        trained([Weights([3, 2, 1]), EarlyStopping("value")])
+    with pytest.raises(
+        ValueError, match=r"\[LRSchedule\] there is no 'val_acc' to monitor, this fit has \['loss', 'lr'\]"
+    ):
+        trained([LRSchedule(_plateau(), monitor="val_acc")])
+
+
+def _plateau() -> Any:
+    return tg.optim.lr_scheduler.ReduceLROnPlateau(tg.optim.SGD(plain().parameters(), lr=0.1))
 
 
 def test_refusals() -> None:

@@ -82,6 +82,16 @@ def test_what_a_single_output_stands_for(loss: Any, squashed: bool) -> None:
     assert found == metrics.accuracy_score(y[:, 0], signs.predict(X)[:, 0] > 0)
 
 
+def test_events_of_one_class() -> None:
+    """As the held-out share of a small table may be."""
+    trainer = trainer_of(1, F.binary_cross_entropy_with_logits, ["log_loss", "brier", "accuracy"])
+    for target in (tg.zeros(N, 1), tg.ones(N, 1)):
+        found, p = trainer.measure(X, target), tg.sigmoid(trainer.predict(X).double())
+        assert found["log_loss"] == pytest.approx(found["loss"], rel=1e-6)
+        assert found["brier"] == pytest.approx(float(((p - target) ** 2).mean()), rel=1e-6)
+        assert found["accuracy"] == float(((p > 0.5) == (target > 0)).double().mean())
+
+
 def test_outputs_that_are_no_logits() -> None:
     """Probabilities of a function that the trainer cannot look into are told from logits by nothing but a warning."""
 

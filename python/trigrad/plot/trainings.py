@@ -28,7 +28,7 @@ def history(
     ax: Axes | None = None,
 ) -> Axes:
     """The training and the validation curve of `name` over the epochs, as `Trainer.fit` gives them, and where the validation
-    is `best`: highest if it is an accuracy or the like, else lowest. Several trainings, `{"Adam": history, "SGD": history}`,
+    is `best`: highest of an accuracy or the like, lowest of a loss (of other numbers that is not known). Several trainings, `{"Adam": history, "SGD": history}`,
     have a colour each. Validation is dashed; epochs without a number are passed over.
 
     >>> import trigrad as tg
@@ -61,8 +61,9 @@ def history(
                 marker="." if len(there) < 30 else None,
                 label=" ".join(filter(None, (title, part))),
             )
-            if best and part == "validation" and len(there) and not several:
-                at = int(there[(np.argmax if rises(name) else np.argmin)(values[there])]) + 1
+            up = rises(name)
+            if best and part == "validation" and len(there) and not several and up is not None:
+                at = int(there[(np.argmax if up else np.argmin)(values[there])]) + 1
                 ax.axvline(at, color=_canvas.ink(op), linestyle=":", label=f"best epoch: {at}")
     ax.set(xlabel="epoch", ylabel=name)
     if log:

@@ -110,7 +110,11 @@ class _Watching(Callback):
                 "validation_data or validation_split, or another monitor"
             )
         value = numbers[self.monitor]
-        up = self.mode == "max" or (self.mode == "auto" and rises(self.monitor))
+        up = self.mode == "max" if self.mode != "auto" else rises(self.monitor, trainer._metrics)
+        if up is None:
+            raise ValueError(
+                f"[{type(self).__name__}] is more of {self.monitor!r} better? Say mode='max', or mode='min'"
+            )
         gain = (value - self.best) if up else (self.best - value)
         if math.isnan(value) or not (math.isnan(self.best) or gain > self.min_delta):
             return False
@@ -121,7 +125,8 @@ class _Watching(Callback):
 class EarlyStopping(_Watching):
     """Ends the training when `monitor` has not become better (by more than `min_delta`) for `patience` epochs, and gives the
     model the numbers of its best epoch back, bit for bit, also where no end came early. A checkpoint of that moment goes on
-    from the last epoch all the same.
+    from the last epoch all the same. Whether more of it is better is known of losses and of metrics of `trigrad.metrics`, and
+    said by `mode` ("min", "max") of other numbers.
 
     >>> import trigrad as tg
     >>> _ = tg.manual_seed(0)
@@ -274,7 +279,8 @@ def _sweep(path: str) -> None:
 
 class LRSchedule(Callback):
     """Sets the learning rate: by a schedule of `trigrad.optim.lr_scheduler`, which goes on after each epoch (or each "batch"),
-    or by a function that gives the rate of an epoch, counted from 0. The history has it as "lr".
+    or by a function that gives the rate of an epoch, counted from 0. The history has it as "lr". ReduceLROnPlateau looks at
+    `monitor`, by itself at "val_loss", or else "loss".
 
     >>> import trigrad as tg
     >>> model = tg.nn.Linear(1, 1)
@@ -289,7 +295,7 @@ class LRSchedule(Callback):
         schedule: LRScheduler | Callable[[int], float],
         *,
         each: Literal["epoch", "batch"] = "epoch",
-        monitor: str = "val_loss",
+        monitor: str | None = None,
     ) -> None:
         self._steps = hasattr(schedule, "step") and hasattr(schedule, "state_dict")
         if not self._steps and not callable(schedule):
@@ -317,7 +323,12 @@ class LRSchedule(Callback):
         numbers.setdefault("lr", self._rate)
         if self._steps and self.each == "epoch":
             if isinstance(self.schedule, ReduceLROnPlateau):
-                self.schedule.step(numbers.get(self.monitor, numbers["loss"]))
+                looked_at = self.monitor or ("val_loss" if "val_loss" in numbers else "loss")
+                if looked_at not in numbers:
+                    raise ValueError(
+                        f"[LRSchedule] there is no {looked_at!r} to monitor, this fit has {sorted(numbers)}"
+                    )
+                self.schedule.step(numbers[looked_at])
             else:
                 self.schedule.step()
 

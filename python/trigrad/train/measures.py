@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from trigrad import _core, ops
 from trigrad._core import Tensor
@@ -13,8 +13,6 @@ from trigrad.nn import functional as F
 from trigrad.nn.activations import Hardsigmoid, Sigmoid, Softmax
 from trigrad.nn.containers import Sequential
 from trigrad.nn.losses import BCELoss, HuberLoss, L1Loss, MSELoss, SmoothL1Loss
-
-Measure = Callable[[Tensor, Tensor, "Tensor | None"], float]
 
 # What a metric looks at: classes, one score per event, probabilities, or the output itself.
 LABELS = ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "matthews_corrcoef")
@@ -29,12 +27,29 @@ SHORT |= {"mae": "mean_absolute_error"}
 DIRECT = (BCELoss, MSELoss, L1Loss, SmoothL1Loss, HuberLoss)  # losses that compare an output with the target as it is
 DIRECT_FUNCTIONS = ("binary_cross_entropy", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 RISES = {*LABELS, *SCORES, "r2", "explained_variance"}  # the more the better
+FALLS = {"loss", *PROBABILITIES, *VALUES} - RISES
 
 
-def rises(name: str) -> bool:
-    """Is more of this better?"""
+class Measure(NamedTuple):
+    """A metric of a trainer: what finds it in outputs, targets and weights, and whether more of it is better, if that is
+    known."""
+
+    find: Callable[[Tensor, Tensor, Tensor | None], float]
+    rises: bool | None
+
+
+def _full(name: str) -> str:
+    """The name of a metric without what may be left out of it."""
+    short = SHORT.get(name, name).removesuffix("_score")
+    return SHORT.get(short, short)
+
+
+def rises(name: str, metrics: Mapping[str, Measure] | None = None) -> bool | None:
+    """Is more of this number of a history better? None of one that is not known."""
     name = name.removeprefix("val_")
-    return SHORT.get(name, name) in RISES
+    if metrics is not None and name in metrics:
+        return metrics[name].rises
+    return True if _full(name) in RISES else False if _full(name) in FALLS else None
 
 
 def _is_direct(model: Any, loss: Any) -> bool:
@@ -83,8 +98,7 @@ def _truth(name: str, target: Tensor) -> Tensor:
 def _named(name: str, direct: bool) -> Measure:
     from trigrad import metrics  # loaded when it is wanted
 
-    full = SHORT.get(name, name).removesuffix("_score")
-    full = full if full != "brier" else "brier_score_loss"
+    full = _full(name)
     function: Any = getattr(metrics, f"{full}_score", None) or getattr(metrics, full, None)
     if full not in (*LABELS, *SCORES, *PROBABILITIES, *VALUES) or function is None:
         known = sorted({*LABELS, *SCORES, *PROBABILITIES, *VALUES, *SHORT})
@@ -112,13 +126,13 @@ def _named(name: str, direct: bool) -> Measure:
         chance = _probabilities(output, direct)
         if full == "roc_auc" and chance.ndim == 2 and chance.shape[1] > 2:
             more |= {"multi_class": "ovr", "labels": list(range(chance.shape[1]))}
-        elif full in PROBABILITIES and chance.ndim == 2:
-            more |= {"labels": list(range(chance.shape[1]))}
+        elif full in PROBABILITIES:  # the events may not have all classes
+            more |= {"labels": list(range(chance.shape[1])) if chance.ndim == 2 else [-1 if signs else 0, 1]}
         if full in SCORES and chance.ndim == 2 and chance.shape[1] == 2:
             chance = chance[:, 1]
         return float(function(truth, chance, **more))
 
-    return measure
+    return Measure(measure, full in RISES)
 
 
 def _own(name: str, function: Callable[..., Any]) -> Measure:
@@ -132,7 +146,7 @@ def _own(name: str, function: Callable[..., Any]) -> Measure:
         more = {"sample_weight": weight} if weighted and weight is not None else {}
         return float(function(target, output, **more))
 
-    return measure
+    return Measure(measure, None)
 
 
 def measures_of(given: Any, model: Any, loss: Any) -> dict[str, Measure]:

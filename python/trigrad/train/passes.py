@@ -142,7 +142,7 @@ class Passes:
         if not self._metrics:
             return {}
         output, target, weight = self._outputs(data)
-        return {f"{prefix}{name}": measure(output, target, weight) for name, measure in self._metrics.items()}
+        return {f"{prefix}{name}": measure.find(output, target, weight) for name, measure in self._metrics.items()}
 
     def _epoch_of(self, data: Source, shuffle: bool, generator: Generator | None) -> float:
         """One epoch, or what is left of it."""

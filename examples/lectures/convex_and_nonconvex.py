@@ -17,7 +17,7 @@ import shown
 
 import trigrad as tg
 from trigrad import nn
-from trigrad.diagnostics import LossLine, curvature, loss_line
+from trigrad.diagnostics import LossLine, curvature, gradient_flow, loss_line
 from trigrad.nn.functional import binary_cross_entropy_with_logits
 from trigrad.nn.utils import parameters_to_vector
 
@@ -31,20 +31,14 @@ class End(NamedTuple):
     model: str
     start: int
     loss: float
-    gradient: float  # its largest component
+    gradient: float  # its length in the layer where it is longest
     smallest: float  # eigenvalue of the Hessian
     parameters: Any
 
 
 def descend(net: Any, loss: Any) -> None:
-    optimizer = tg.optim.LBFGS(
-        net.parameters(),
-        max_iter=3000,
-        max_eval=9000,
-        tolerance_grad=1e-9,
-        tolerance_change=1e-14,
-        line_search_fn="strong_wolfe",
-    )
+    end = {"max_iter": 3000, "max_eval": 9000, "tolerance_grad": 1e-9, "tolerance_change": 1e-14}
+    optimizer = tg.optim.LBFGS(net.parameters(), line_search_fn="strong_wolfe", **end)
 
     def closure() -> Any:
         optimizer.zero_grad()
@@ -63,9 +57,8 @@ def experiment(starts: int = 30, decay: float = 1e-3, scale: float = 3.0) -> tup
         net = make().double()
 
         def loss(net: Any = net) -> Any:  # a little weight decay, so that no minimum is at infinity
-            return binary_cross_entropy_with_logits(net(x), y) + decay / 2 * sum(
-                (p * p).sum() for p in net.parameters()
-            )
+            squares = sum((p * p).sum() for p in net.parameters())
+            return binary_cross_entropy_with_logits(net(x), y) + decay / 2 * squares
 
         for start in range(starts):
             tg.manual_seed(start)
@@ -73,11 +66,10 @@ def experiment(starts: int = 30, decay: float = 1e-3, scale: float = 3.0) -> tup
                 nn.init.normal_(p, 0, scale)
             first = parameters_to_vector(net.parameters()).detach()
             descend(net, loss)
-            value = loss()
-            slopes = tg.autograd.grad(value, list(net.parameters()))
+            slope = max(layer.gradient for layer in gradient_flow(net, loss).layers)
             least = curvature(net, loss, iterations=1000).smallest.value
             last = parameters_to_vector(net.parameters()).detach()
-            ends.append(End(name, start, float(value), max(float(g.abs().max()) for g in slopes), least, last))
+            ends.append(End(name, start, float(loss()), slope, least, last))
         mine = [e for e in ends if e.model == name]
         other = next((e for e in mine if abs(e.loss - mine[-1].loss) > 1e-4), None)
         lines[name] = loss_line(net, loss, first if other is None else other.parameters, reach=(-0.25, 1.25), points=61)
@@ -90,12 +82,7 @@ def picture(result: tuple[list[End], dict[str, LossLine]]) -> Any:
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for name, line in result[1].items():
-        left.plot(
-            [e.start for e in result[0] if e.model == name],
-            [e.loss for e in result[0] if e.model == name],
-            "o",
-            label=name,
-        )
+        left.plot([e.loss for e in result[0] if e.model == name], "o", label=name)
         right.plot(line.t.tolist(), line.loss.tolist(), label=name)
     left.set(xlabel="start", ylabel="loss of the minimum where descent ended")
     right.set(xlabel="from a minimum at 0 to another one, or to a start, at 1", ylabel="loss")
@@ -106,7 +93,6 @@ def picture(result: tuple[list[End], dict[str, LossLine]]) -> Any:
 if __name__ == "__main__":
     result = experiment()
     found = Counter((e.model, round(e.loss, 5)) for e in result[0])
-    shown.table(
-        ("model", "loss of the minimum", "starts that end there"), [(*key, n) for key, n in sorted(found.items())]
-    )
+    rows = [(*key, count) for key, count in sorted(found.items())]
+    shown.table(("model", "loss of the minimum", "starts that end there"), rows)
     shown.save(__file__, lambda: picture(result))

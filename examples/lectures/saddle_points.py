@@ -73,9 +73,8 @@ def experiment(steps: int = 2000) -> Result:
     ):
         w = tg.tensor([1.0, nudge], dtype=tg.float64, requires_grad=True)
         paths[name] = descend([w], lambda w=w: ridge(w), 300, 0.1, **options)
-    escapes = {
-        name: next((n for n, y in enumerate(path[:, 1].tolist()) if abs(y) > 0.5), None) for name, path in paths.items()
-    }
+    off = {name: (path[:, 1].abs() > 0.5).tolist() for name, path in paths.items()}
+    escapes = {name: there.index(True) if True in there else None for name, there in off.items()}
     w = tg.zeros(2, dtype=tg.float64, requires_grad=True)
     return Result(curvature(w, lambda: ridge(w)), paths, escapes, network(steps))
 
@@ -86,9 +85,8 @@ def picture(result: Result) -> Any:
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     x = tg.linspace(-1.4, 1.4, 57)
-    left.contour(
-        x.tolist(), x.tolist(), ridge(tg.stack(tg.meshgrid(x, x, indexing="xy"), -1)).tolist(), 20, cmap="viridis"
-    )
+    heights = ridge(tg.stack(tg.meshgrid(x, x, indexing="xy"), -1))
+    left.contour(x.tolist(), x.tolist(), heights.tolist(), 20, cmap="viridis")
     for (name, path), style in zip(result.paths.items(), ("-", "--", "-.", ":"), strict=True):
         left.plot(*path.T.tolist(), style, label=name)
         right.plot(path[:, 1].abs().tolist(), style)

@@ -21,13 +21,6 @@ import shown
 import trigrad as tg
 from trigrad import nn
 
-WAYS = {
-    "free": {},
-    "max-norm 1": {"longest": 1.0},
-    "weight noise": {"weight_noise": 0.05},
-    "input noise": {"input_noise": 0.15},
-}
-
 
 class Fit(NamedTuple):
     way: str
@@ -42,6 +35,14 @@ class Result(NamedTuple):
     fits: list[Fit]
     points: tuple[Any, Any]  # of the last seed
     linear: dict[str, Any]  # weights of a linear model by noise, and by ridge regression
+
+
+WAYS = {
+    "free": {},
+    "max-norm 1": {"longest": 1.0},
+    "weight noise": {"weight_noise": 0.05},
+    "input noise": {"input_noise": 0.15},
+}
 
 
 def train(
@@ -63,18 +64,13 @@ def train(
 
 
 def linear(copies: int, sigma: float = 1.0) -> dict[str, Any]:
-    """Many copies of 20 points, each with noise of its own."""
+    """Of y = x₁ + x₂ + x₃, from many copies of 20 points, each with noise of its own."""
     tg.manual_seed(0)
-    x = tg.randn(20, 3)
-    y = x.sum(1, keepdim=True)
-    model = nn.Linear(3, 1, bias=False)
-    train(model, x.repeat(copies, 1), y.repeat(copies, 1), 300, input_noise=sigma)
-    a, b = x.double().numpy(), y.double().numpy()
-    ways = {"ridge": sigma**2, "nothing": 0.0}
-    found = {
-        way: np.linalg.solve(a.T @ a / 20 + l2 * np.eye(3), a.T @ b / 20)[:, 0].tolist() for way, l2 in ways.items()
-    }
-    return {"noise": model.weight.detach()[0].tolist(), **found}
+    x, model = tg.randn(20, 3), nn.Linear(3, 1, bias=False)
+    train(model, x.repeat(copies, 1), x.sum(1, keepdim=True).repeat(copies, 1), 300, input_noise=sigma)
+    a = x.double().numpy()
+    ridge = np.linalg.solve(a.T @ a / 20 + sigma**2 * np.eye(3), a.T @ a.sum(1) / 20)
+    return {"noise": model.weight.detach()[0].tolist(), "ridge": ridge.tolist()}
 
 
 def experiment(seeds: int = 3, steps: int = 3000, copies: int = 1000) -> Result:

@@ -44,5 +44,5 @@ def test_row_103_constraints_and_noise(full: bool) -> None:
     assert all(fit.longest <= 1 + 1e-6 for fit in by_way["max-norm 1"])
     linear = result.linear
     assert linear["noise"] == pytest.approx(linear["ridge"], abs=0.01)
-    assert all(abs(a) < 0.7 * abs(b) for a, b in zip(linear["ridge"], linear["nothing"], strict=True))
+    assert max(linear["ridge"]) < 0.7, "without noise all are 1"
     experiments.drawn(script, result, 1)

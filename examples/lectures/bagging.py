@@ -1,5 +1,6 @@
-"""Bagging of MLPs (deck "Feedforward Neural Networks", row 20): an ensemble of networks, each trained on a bootstrap sample, has
-less variance than one of them.
+"""Bagging: an ensemble of networks varies less than one
+
+From the deck "Lecture 10: Feedforward Neural Networks". Each network of an ensemble is trained on a bootstrap sample.
 
 Of a noisy sin(2πx) 12 training sets of 40 points are drawn; on each, 10 networks 1-30-1 learn a bootstrap sample of it, and the
 bag answers with their mean. From training set to training set the answer of one network varies by σ², that of the bag by

@@ -1,8 +1,8 @@
 """Splines, Gaussian processes and a network, which need no formula, on the same points
 
 From the deck "Deep Learning Lecture 1": "Gaussian processes allow us to build function choice from the data ... How do we fully
-automate this whole procedure of approximation?" The data are the course's: a bump 10 exp(-½((x - 100)/20)²) on 5, with noise of 0 to
-5, at x = 0, 1, ..., 200. How far each fit is from the truth, where the points themselves are 1.443 away:
+automate this whole procedure of approximation?" The data are the course's: a bump 10 exp(-½((x - 100)/20)²) on 5, with noise of
+0 to 5, at x = 0, 1, ..., 200. How far each fit is from the truth, where the points themselves are 1.443 away:
 
 - a Gaussian process of the course's length 1.22 follows the noise; one that chooses its length from the data does not;
 - a smoothing spline that chooses its smoothness by cross-validation, and a network of standardised x, are about as good;

@@ -1,5 +1,7 @@
-"""Internal covariate shift (deck "Deep Learning Lecture 3", row 126): "but actually batch norm. does not seem to significantly
-reduce internal covariate shift: gradient difference before and after updating previous layers".
+"""Internal covariate shift, which batch norm does not reduce
+
+From the deck "Lecture 5: Neural networks": "but actually batch norm. does not seem to significantly reduce internal covariate
+shift: gradient difference before and after updating previous layers".
 
 As Santurkar et al. (2018) measure it: G is the gradient of a layer's weights, G′ that at the same batch when the layers before
 it have made their step. A layer that is not disturbed has |G − G′| = 0 and a cosine of 1. The two networks of

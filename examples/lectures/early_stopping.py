@@ -1,6 +1,6 @@
 """Early stopping: the best epoch's numbers are given back
 
-From the deck "Machine Learning in Fundamental Physics": "Divide training data into a training set (larger) and a validation set
+From the deck "Lecture 10: Feedforward Neural Networks": "Divide training data into a training set (larger) and a validation set
 (smaller)."
 
 A network with many parameters learns 120 points of overlapping classes. Its training loss falls to the end; the validation loss

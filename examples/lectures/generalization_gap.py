@@ -1,6 +1,7 @@
-"""The generalisation gap and its bound (deck "Deep Learning Lecture 3", row 131): "the generalization gap is bounded by the amount
-of information memorized by the network". For losses from 0 to 1 it is at most √(I/2N), I = I(W; S) in nats (the deck's √(I/N)
-lacks the factor 2σ², here ½).
+"""The generalisation gap and its bound
+
+From the deck "Lecture 5: Neural networks": "the generalization gap is bounded by the amount of information memorized by the
+network". For losses from 0 to 1 it is at most √(I/2N), I = I(W; S) in nats (the deck's √(I/N) lacks the factor 2σ², here ½).
 
 I(W; S) is known where W is one of K fixed models, chosen by their mistakes on the N events of S with probability
 exp(−β mistakes), as it is then that of a table of probabilities. Two such settings:

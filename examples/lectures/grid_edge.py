@@ -1,9 +1,11 @@
-"""The best setting lies at the edge of the grid (deck "Neural networks", row 82): "hyperparameter tuning: search for optimal values on
-a log scale" and "optimal performance at the edge of the grid, extend the grid size to obtain better results".
+"""The best setting lies at the edge of the grid
 
-The deck's SUSY network learns best at the largest of its rates. Here one of 18-32-2 with ReLU, by SGD with momentum .8 and batches
-of 1 % of the events as there, learns from `trigrad.data.toy_susy` at rates .00001, .0001 and .001. The search warns that the best
-is at the upper edge; the grid is extended by a decade on that side, twice, until the best, .01, lies inside.
+From the deck "Lecture 10: Feedforward Neural Networks": "hyperparameter tuning: search for optimal values on a log scale" and
+"optimal performance at the edge of the grid, extend the grid size to obtain better results".
+
+The deck's SUSY network learns best at the largest of its rates. Here one of 18-32-2 with ReLU, by SGD with momentum .8 and
+batches of 1 % of the events as there, learns from `trigrad.data.toy_susy` at rates .00001, .0001 and .001. The search warns
+that the best is at the upper edge; the grid is extended by a decade on that side, twice, until the best, .01, lies inside.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 From the deck "Deep Learning Lecture 1": "We need a signal model and a background model. How do we determine the right background
 model?"
 
-A spectrum of two photons' masses, 100 to 160 GeV in bins of 1 GeV: 20,000 background events that fall, and 200 of H → γγ at 125 GeV
-with a resolution of 1.7 GeV. Background is the exponential of a network 1-4-1, positive whatever its weights. It is learned from
-the sidebands; then its 13 weights (tied to those by a Gaussian of width 0.3) and the signal strength μ are fitted together to each
-of many spectra by the Poisson likelihood. Fisher scoring needs the slopes of each bin, which one backward pass through all spectra
-gives.
+A spectrum of two photons' masses, 100 to 160 GeV in bins of 1 GeV: 20,000 background events that fall, and 200 of H → γγ at 125
+GeV with a resolution of 1.7 GeV. Background is the exponential of a network 1-4-1, positive whatever its weights. It is learned
+from the sidebands; then its 13 weights (tied to those by a Gaussian of width 0.3) and the signal strength μ are fitted together
+to each of many spectra by the Poisson likelihood. Fisher scoring needs the slopes of each bin, which one backward pass through
+all spectra gives.
 
 Pulls (μ̂ - 1)/σ of mean 0 and width 1: the fit is unbiased and its error right. The discovery significance is √(2 Δln L) between
 μ = 0 and μ̂; its median is that of the spectrum without fluctuations (Asimov, 3.6), and without signal 15.9 % exceed 1.

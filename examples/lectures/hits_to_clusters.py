@@ -1,7 +1,7 @@
 """From the hits in a detector to clusters, by messages along links
 
-From the deck "Deep Learning Lecture 1": "Start with pattern of detector hits ... Associate each incident particle with a collection of
-hits", and of graph networks: "Make links between the neighbors. Iterate back and forth with the neighbors".
+From the deck "Deep Learning Lecture 1": "Start with pattern of detector hits ... Associate each incident particle with a
+collection of hits", and of graph networks: "Make links between the neighbors. Iterate back and forth with the neighbors".
 
 Twelve particles cross ten layers on φ = φ₀ + κ r, measured to 0.01; each layer has three hits of noise besides. Links join hits
 of successive layers less than 0.15 apart. A network says which links stay within a particle; clusters are what these hold

@@ -1,6 +1,6 @@
 """SGD alone regularises: of all curves through the points it finds the shortest
 
-From the deck "Machine Learning in Fundamental Physics": "Implicit regularization of SGD".
+From the deck "Lecture 10: Feedforward Neural Networks": "Implicit regularization of SGD".
 
 A Fourier series with 61 coefficients goes through 12 points in infinitely many ways. SGD only ever adds multiples of the
 features of the points it sees, so it ends in the way that is nearest to where it starts: from 0 in the shortest w of all,

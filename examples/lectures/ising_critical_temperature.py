@@ -1,4 +1,6 @@
-"""The phase transition of the Ising model, whose configurations networks of the deck "Neural networks" learn (row 145).
+"""The phase transition of the Ising model
+
+Networks of the deck "Lecture 10: Feedforward Neural Networks" learn its configurations.
 
 Configurations of 40 x 40 spins by `trigrad.data.ising` beside Onsager's exact energy and magnetisation (Yang 1952) of an infinite
 lattice, from which a finite one departs close to T_c = 2 / ln(1 + √2) = 2.26919 alone. There Binder's cumulants

@@ -1,9 +1,11 @@
-"""Phases of the Ising model, found by a network (deck "Neural networks", rows 82 and 145; Mehta et al. 2019, notebook 12).
+"""Phases of the Ising model, found by a network
 
-40 x 40 spins at T = 0.25, 0.5, ..., 4, without the critical region 2 <= T <= 2.5: ordered or disordered? A network 1600-N-2 with
-ReLU, weights N(0, 0.1), biases 0.1, learns by 100 SGD updates of 100 configurations each. The lecture's grid of N and learning rate
-has 75.6, 95.7 and 99.2 % for N = 10 and rates .001, .01, .1; published are 99.3 % for N = 10, .1 and 99.6 % for N = 100, .01. The
-best is in the corner, and the search says so: "optimal performance at the edge of the grid, extend the grid".
+From the deck "Lecture 10: Feedforward Neural Networks" (Mehta et al. 2019, notebook 12).
+
+40 x 40 spins at T = 0.25, 0.5, ..., 4, without the critical region 2 <= T <= 2.5: ordered or disordered? A network 1600-N-2
+with ReLU, weights N(0, 0.1), biases 0.1, learns by 100 SGD updates of 100 configurations each. The lecture's grid of N and
+learning rate has 75.6, 95.7 and 99.2 % for N = 10 and rates .001, .01, .1; published are 99.3 % for N = 10, .1 and 99.6 % for N
+= 100, .01. The best is in the corner, and the search says so: "optimal performance at the edge of the grid, extend the grid".
 
 There each temperature has 10,000 configurations, here 625, by `trigrad.data.ising`. Scores are accuracies on a fifth of them that
 was held out, means over three networks.

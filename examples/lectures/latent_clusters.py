@@ -1,7 +1,7 @@
 """Clusters in the latent space of an autoencoder
 
-From the deck "Deep Learning Lecture 1": "Unsupervised learning: clustering, dimensional reduction"; an autoencoder's "latent space can
-be used for clustering".
+From the deck "Deep Learning Lecture 1": "Unsupervised learning: clustering, dimensional reduction"; an autoencoder's "latent
+space can be used for clustering".
 
 Events of three kinds, blobs in a plane that is bent into 20 features. An autoencoder 20-32-2-32-20 that is told nothing of kinds
 squeezes them into two numbers; k-means finds three clusters there, which are the kinds, and the silhouette says that there are

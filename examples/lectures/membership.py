@@ -1,4 +1,6 @@
-"""What is learned by heart can be asked out (deck "Deep Learning Lecture 3", row 132): memorising "is also a privacy risk".
+"""What is learned by heart can be asked out
+
+From the deck "Lecture 5: Neural networks": memorising "is also a privacy risk".
 
 Membership inference: of each jet one asks how sure the network is of its label, and calls those with a loss of at most the mean
 training loss members. The advantage is the share of members found less that of others called members. One that has learned

@@ -1,11 +1,13 @@
-"""A recipe for machine learning in four steps (deck "Feed-forward neural networks", row 83).
+"""A recipe for machine learning in four steps
+
+From the deck "Lecture 11: Neural Networks".
 
 1. Given training data {x_i, y_i}. 2. Choose a decision function ŷ = f_θ(x_i) and a loss ℓ(ŷ, y_i). 3. Define the goal:
 θ* = argmin Σ ℓ(f_θ(x_i), y_i). 4. Train with SGD, "take small steps opposite the gradient": θ ← θ - η_t ∇ℓ(f_θ(x_i), y_i).
 
-The same lines learn with two decision functions of the deck. Red and blue points are normal clouds whose centres are two deviations
-apart: nothing can be right more often than Φ(1) = 84.13 %, logistic regression is, and its θ* is known, w = (√2, √2) and b = 0. On
-a circle it can be little better than guessing, a network 2-8-1 is right.
+The same lines learn with two decision functions of the deck. Red and blue points are normal clouds whose centres are two
+deviations apart: nothing can be right more often than Φ(1) = 84.13 %, logistic regression is, and its θ* is known, w = (√2, √2)
+and b = 0. On a circle it can be little better than guessing, a network 2-8-1 is right.
 """
 
 from __future__ import annotations

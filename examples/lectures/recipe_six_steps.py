@@ -1,12 +1,14 @@
-"""A recipe in six steps (deck "Neural networks", row 83).
+"""A recipe for machine learning in six steps
+
+From the deck "Lecture 10: Feedforward Neural Networks".
 
 1. Collect and pre-process the data. 2. Define the model and its architecture. 3. Choose the cost function and the optimizer.
 4. Train the model. 5. Evaluate and study the model performance on the test data. 6. Use the validation data to adjust the
 hyperparameters (and, if necessary, network architecture) to optimize performance for the specific data set.
 
-Toy jets of five kinds (`trigrad.data.toy_jets`), 16 features. The first guess is a layer of four units and a learning rate of .001;
-step 6 looks for rate and layers by cross-validation in the training data, and the test data, which took no part in that, say what
-was gained: from .50 to .70 of accuracy.
+Toy jets of five kinds (`trigrad.data.toy_jets`), 16 features. The first guess is a layer of four units and a learning rate of
+.001; step 6 looks for rate and layers by cross-validation in the training data, and the test data, which took no part in that,
+say what was gained: from .50 to .70 of accuracy.
 """
 
 from __future__ import annotations

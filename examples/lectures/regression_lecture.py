@@ -2,12 +2,12 @@
 
 The lecture that follows the deck "Deep Learning Lecture 1" (MIT 8.S50, lesson 15: deep learning regression).
 
-A noisy parabola, y = x² + 0.2 r with r from 0 to 1 at 100 points, by 1-10-1 of ReLU and 200 steps of SGD at 0.2: straight pieces
-that come near the noise, 0.2²/12 = .0033. Then sin x + 0.2 r from -10 to 10 at 1000 points, Adam at 0.01: layers without an
-activation remain a straight line, whatever their number; one layer of ReLU hardly bends, two follow some of the waves, and
-"something in the range of 3-4 ReLU functions seems to do the trick" (medians over first weights). Last, there can be too many units:
-of 1, 4 and 32 on 40 points of sin 2x with noise of 0.5 (means over draws), the training error falls from each to the next, and the
-curve is best with 4.
+A noisy parabola, y = x² + 0.2 r with r from 0 to 1 at 100 points, by 1-10-1 of ReLU and 200 steps of SGD at 0.2: straight
+pieces that come near the noise, 0.2²/12 = .0033. Then sin x + 0.2 r from -10 to 10 at 1000 points, Adam at 0.01: layers without
+an activation remain a straight line, whatever their number; one layer of ReLU hardly bends, two follow some of the waves, and
+"something in the range of 3-4 ReLU functions seems to do the trick" (medians over first weights). Last, there can be too many
+units: of 1, 4 and 32 on 40 points of sin 2x with noise of 0.5 (means over draws), the training error falls from each to the
+next, and the curve is best with 4.
 """
 
 from __future__ import annotations

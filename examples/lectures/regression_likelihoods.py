@@ -1,10 +1,10 @@
 """What the losses of a regression assume, and errors that a network gives with its answer
 
-A loss is -ln of a likelihood, so it decides what is fitted. Times that are 1 + x/2 on average and fall exponentially: the square
-(normal errors) finds the mean 1 + x/2, the absolute value (Laplace's) the median, ln 2 = .693 of it. Counts of mean e^(1 + x): the
-Poisson likelihood finds that curve with the smallest error. A network of two outputs, mean and ln variance, trained by the
-normal likelihood finds an error that varies with x: its pulls have width 1, where those of a single error for all are too narrow
-in one place and too wide in another.
+A loss is -ln of a likelihood, so it decides what is fitted. Times that are 1 + x/2 on average and fall exponentially: the
+square (normal errors) finds the mean 1 + x/2, the absolute value (Laplace's) the median, ln 2 = .693 of it. Counts of mean e^(1
++ x): the Poisson likelihood finds that curve with the smallest error. A network of two outputs, mean and ln variance, trained
+by the normal likelihood finds an error that varies with x: its pulls have width 1, where those of a single error for all are
+too narrow in one place and too wide in another.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Saddle points hold plain descent; momentum and noise leave them
 
-From the deck "Deep Learning Lecture 1": "Advanced estimates use memory, [are] able to handle complex surfaces (saddle points, local
-minima)."
+From the deck "Deep Learning Lecture 1": "Advanced estimates use memory, [are] able to handle complex surfaces (saddle points,
+local minima)."
 
 - At the saddle (0, 0) of x²/2 + (y² − 1)²/4 the Hessian has the eigenvalues 1 and −1. Descent from the ridge y = 0 ends there.
   A nudge of 10⁻⁶ off it grows by 1 + η per step, with momentum β by the larger root r of r² − (1 + β + η)r + β = 0; noise needs

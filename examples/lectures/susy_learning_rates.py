@@ -1,4 +1,6 @@
-"""Accuracy over learning rate and size of the data (deck "Feedforward Neural Networks", row 135; Mehta et al. 2019, notebook 13).
+"""Accuracy over learning rate and size of the data
+
+From the deck "Lecture 10: Feedforward Neural Networks" (Mehta et al. 2019, notebook 13).
 
 A network 18-200-100-2 of ReLU with dropout ½ learns SUSY events, unscaled, by SGD with momentum 0.8: ten epochs in batches of
 1 % of the events, of which 80 % are for training. The published test accuracies rise with the learning rate, and with the

@@ -1,15 +1,15 @@
 """The momentum that neutrinos take from τs, and the Higgs mass
 
-The deck "Deep Learning Lecture 1" promises: "Using ML for regressions. How can we solve for complex physical scenarios"; MIT 8.S50,
-lesson 16, does it for H → ττ.
+The deck "Deep Learning Lecture 1" promises: "Using ML for regressions. How can we solve for complex physical scenarios"; MIT
+8.S50, lesson 16, does it for H → ττ.
 
-Each τ loses a part of its momentum to neutrinos that fly along with it, and only the visible part is seen, so that the
-visible mass is low and wide. The lesson's steps: a network that gives p_T of the τ from its visible p_T alone, MSE, Adam; one whose
+Each τ loses a part of its momentum to neutrinos that fly along with it, and only the visible part is seen, so that the visible
+mass is low and wide. The lesson's steps: a network that gives p_T of the τ from its visible p_T alone, MSE, Adam; one whose
 target is the ratio of the two, which has no unit; and one that sees the whole event (both τs' visible momenta, the missing
-transverse energy). Each corrects both τs, and the mass is found from them. Bosons of 70 to 180 GeV are trained on, so that the mass
-is not learned by heart; those of 125 GeV are what is shown. With perfect measurement the missing energy fixes both momenta, as in
-the collinear approximation, which fails where the τs are back to back. The visible mass peaks at half of 125 GeV, 30 % wide; p_T
-alone makes that 20 %, the collinear approximation 15 %, the network that sees the event 10 %.
+transverse energy). Each corrects both τs, and the mass is found from them. Bosons of 70 to 180 GeV are trained on, so that the
+mass is not learned by heart; those of 125 GeV are what is shown. With perfect measurement the missing energy fixes both
+momenta, as in the collinear approximation, which fails where the τs are back to back. The visible mass peaks at half of 125
+GeV, 30 % wide; p_T alone makes that 20 %, the collinear approximation 15 %, the network that sees the event 10 %.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
 A regression with an exact answer.
 
-The mass of two leptons without mass of their own is m = √(2 p₁ p₂ (cosh Δη - cos Δφ)), p their transverse momenta: an exact answer to
-compare with. Networks see events that CMS recorded near the Z (python z_mass.py Zmumu_Run2011A.csv.gz, 10,583 of two muons of CERN
-Open Data), or as many toys without a file: one sees p, η, φ as they are, one the components of the two momenta, one ln p₁p₂, |Δη| and
-cos Δφ, which do not change when the event is turned or boosted along the beam. Resolution is half the width of the central 68 % of
-(network / formula - 1), on events that were not learned from: 0.1 % for the one that knows the symmetry, 1 to 2 % for the others.
-The peak of the Z, 91.19 GeV, is in the networks' masses as in the formula's.
+The mass of two leptons without mass of their own is m = √(2 p₁ p₂ (cosh Δη - cos Δφ)), p their transverse momenta: an exact
+answer to compare with. Networks see events that CMS recorded near the Z (python z_mass.py Zmumu_Run2011A.csv.gz, 10,583 of two
+muons of CERN Open Data), or as many toys without a file: one sees p, η, φ as they are, one the components of the two momenta,
+one ln p₁p₂, |Δη| and cos Δφ, which do not change when the event is turned or boosted along the beam. Resolution is half the
+width of the central 68 % of (network / formula - 1), on events that were not learned from: 0.1 % for the one that knows the
+symmetry, 1 to 2 % for the others. The peak of the Z, 91.19 GeV, is in the networks' masses as in the formula's.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def picture(slices: list[Slice]) -> Any:
     first = [found for found in slices if found.seed == 0]
     figure = Figure(figsize=(13, 4), layout="constrained")
     for axes, found in zip(figure.subplots(1, len(first)), first, strict=True):
-        tg.plot.loss_surface(*found.surface, log=True, ax=axes)
+        tg.plot.loss_surface(*found.surface, log=found.highest > 10 * found.loss, ax=axes)
         axes.set_title(found.model)
     return figure
 

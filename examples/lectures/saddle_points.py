@@ -88,11 +88,11 @@ def picture(result: Result) -> Any:
     heights = ridge(tg.stack(tg.meshgrid(x, x, indexing="xy"), -1))
     left.contour(x.tolist(), x.tolist(), heights.tolist(), 20, cmap="viridis")
     for (name, path), style in zip(result.paths.items(), ("-", "--", "-.", ":"), strict=True):
-        left.plot(*path.T.tolist(), style, label=name)
-        right.plot(path[:, 1].abs().tolist(), style)
+        left.plot(*path.T.tolist(), style)
+        right.plot(path[:, 1].abs().tolist(), style, label=name)
     left.set(xlabel="x", ylabel="y")
     right.set(xlabel="step", ylabel="distance from the ridge, |y|", yscale="log")
-    left.legend(framealpha=0.5)
+    right.legend(framealpha=0)
     return figure
 
 

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 
 def canvas(count: int = 1) -> Any:
     """Axes on a small figure of its own; several in a row."""
-    figure = Figure((3.2 * count, 2.4), dpi=60, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure.subplots(1, count)
+    return Figure((3.2 * count, 2.4), dpi=60, layout="constrained").subplots(1, count)
 
 
 def rendered(figure: Any) -> Any:
     """(height, width, 4), from the top, each from 0 to 1."""
+    if not isinstance(figure.canvas, FigureCanvasAgg):
+        FigureCanvasAgg(figure)
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba(), dtype=np.float64) / 255
 

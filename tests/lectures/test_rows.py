@@ -13,6 +13,7 @@ PROMISED |= {21, 22, 23, 149, 151, 155}  # fits, and what is fitted with network
 PROMISED |= {77, 78, 79, 80, 81, 102, 103, 127, 128, 129, 137}  # landscapes of the loss, and what keeps noise out
 PROMISED |= {20, 125, 126, 130, 131, 132, 135}  # ensembles, what goes on in a network, what it remembers
 PROMISED |= {82, 83, 145}  # grids, recipes, the Ising model
+PROMISED |= {133, 134, 136, 138, 139}  # what boundaries, features and curves look like
 NAME = re.compile(r"^def test_row((?:_\d{3})+)_[a-z]", re.MULTILINE)  # test_row_070_071_... is of two rows
 
 

@@ -2,8 +2,8 @@
 
 Each function draws on `ax`, or on a figure of its own, and gives the Axes back, for titles and whatever else is to be seen in
 the picture; one that draws several panels takes and gives an array of Axes. What goes in are tensors, arrays or lists. Text and
-reference lines are in the colours of `matplotlib.rcParams`, nothing paints a background, and the other colours stand out from
-black and from white, with any colour vision: `plt.style.use("dark_background")` and `savefig(..., transparent=True)` do as
+reference lines are in the colours of `matplotlib.rcParams`, nothing but legends paints a background, and the other colours stand
+out from black and from white, with any colour vision: `plt.style.use("dark_background")` and `savefig(..., transparent=True)` do as
 they should.
 
 >>> import trigrad as tg

@@ -87,7 +87,8 @@ def array(op: str, what: str, data: Data, *ndims: int) -> Array:
 
 def names_of(op: str, names: Any, count: int, what: str) -> list[str]:
     """A name for each, the numbers from 0 if there are none."""
-    found = [str(k) for k in range(count)] if names is None else [str(name) for name in names]
+    given = range(count) if names is None else names
+    found = [f"{name:g}" if isinstance(name, float) else str(name) for name in given]
     if len(found) != count:
         raise ValueError(f"[{op}] got {len(found)} names for {count} {what}, expected one for each")
     return found

@@ -54,7 +54,7 @@ def roc(
     if log:
         ax.set_xscale("log")
     ax.set_xlim(least if log and least < 1 else 0.1 if log else 0.0, 1.0)
-    ax.legend(framealpha=0.0)
+    ax.legend()
     return ax
 
 
@@ -175,5 +175,5 @@ def scores(
     ax.set(xlabel="score", ylabel="share of the class")
     if log:
         ax.set_yscale("log")
-    ax.legend(framealpha=0.0)
+    ax.legend()
     return ax

@@ -162,5 +162,5 @@ def phase_diagram(
         xlim=(0, right),
         ylim=(0, bias_variance),
     )
-    ax.legend(framealpha=0.0)
+    ax.legend()
     return ax

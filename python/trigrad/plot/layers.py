@@ -109,7 +109,7 @@ def _histograms(
     grid[0].set_ylabel("density")
     grid[-1].set_xlabel(what)
     if label:
-        grid[0].legend(framealpha=0.0, fontsize="small")
+        grid[0].legend(fontsize="small")
     return grid
 
 

@@ -166,7 +166,7 @@ def decision_boundary(
                 label=word,
             )
         if truth is not None:
-            ax.legend(framealpha=0.0)
+            ax.legend(loc="upper right", fontsize="small")
     ax.set(xlabel="x₁", ylabel="x₂", xlim=box[0], ylim=box[1])
     return ax
 
@@ -212,5 +212,6 @@ def neuron_field(
             vmax=reach,
         )
         one.set_title(words[k], fontsize="small")
+        one.set(xlabel="x₁", ylabel="x₂")
     grid[0].figure.colorbar(image, ax=list(grid))
     return grid

@@ -52,7 +52,7 @@ def latency(
     if deadline is not None:
         ax.axvline(deadline, color=_canvas.ink(op), linestyle=":", label=f"deadline {number(float(deadline))}")
     ax.set(xlabel="time of one call, ns", ylabel="share of the calls", xscale="log", yscale="log")
-    ax.legend(framealpha=0.0, fontsize="small", loc="lower left", bbox_to_anchor=(0, 1))
+    ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
 

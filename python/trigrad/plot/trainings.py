@@ -69,7 +69,7 @@ def history(
     if log:
         ax.set_yscale("log")
     ax.xaxis.set_major_locator(_canvas.matplotlib(op, "ticker").MaxNLocator(integer=True))
-    ax.legend(framealpha=0.0)
+    ax.legend()
     return ax
 
 

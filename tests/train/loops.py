@@ -207,3 +207,37 @@ def compare(
     assert history["loss"] == pytest.approx(expected, rel=1e-12)
     assert_same(a, b, of_a, of_b)
     return trainer
+
+
+class Scaled(tg.nn.Module):
+    """A loss with parameters of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = tg.nn.Parameter(tg.ones(3))
+
+    def forward(self, p: Any, t: Any) -> Any:
+        return F.cross_entropy(p * self.scale, t)
+
+
+def made(
+    make: Callable[[], Any] = noisy,
+    loss: Any = F.cross_entropy,
+    optimizer: Callable[[Any], Any] = adam,
+    seed: int = 1,
+    schedule: Callable[[Any], Any] | None = None,
+    step_schedule: Callable[[Any], Any] | None = None,
+    **options: Any,
+) -> tg.Trainer:
+    """A trainer from the start: another process would make the same one."""
+    tg.manual_seed(seed)
+    model = make()
+    of = optimizer(model)
+    return tg.Trainer(
+        model,
+        loss,
+        of,
+        scheduler=None if schedule is None else schedule(of),
+        step_scheduler=None if step_schedule is None else step_schedule(of),
+        **options,
+    )

@@ -117,6 +117,20 @@ def test_weights_and_several_inputs() -> None:
     assert found[0] == found[1]
 
 
+def test_weights_of_classes_that_a_batch_does_not_have() -> None:
+    found = []
+    for streamed in (False, True):
+        tg.manual_seed(1)
+        model, order = plain(), tg.argsort(Y)  # first batches of one class alone
+        trainer = tg.Trainer(model, F.cross_entropy, adam(model))
+        x, y = X[order], Y[order]
+        batches = [(x[k : k + 8], y[k : k + 8]) for k in range(0, len(X), 8)]
+        data = {"X": _Again(batches)} if streamed else {"X": x, "y": y, "batch_size": 8, "shuffle": False}
+        trainer.fit(**data, epochs=2, class_weight={0: 2.0, 2: 0.5})
+        found.append(model[0].weight.detach().numpy().tobytes())
+    assert found[0] == found[1]
+
+
 def test_validation_and_metrics_of_a_loader() -> None:
     model = plain()
     trainer = tg.Trainer(model, F.cross_entropy, adam(model), metrics=["accuracy"])

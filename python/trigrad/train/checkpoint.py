@@ -36,9 +36,7 @@ class Position:
     losses: Tensor | None = None  # of these batches
     lr: float | None = None  # the learning rate at the beginning of that epoch
     rows: Tensor | None = None  # how many events each had
-    order: Tensor | tuple[int, int] | None = (
-        None  # where the generator was before it drew the permutation of this epoch
-    )
+    order: Tensor | tuple[int, int] | None = None  # where the generator was before the permutation of this epoch
     split: Tensor | None = None  # and before it drew which events are held out
     generator: Tensor | None = None  # where the generator that fit() was given is now
     default: Tensor | None = None  # where the default generator is now

@@ -100,9 +100,9 @@ def held_out(validation_data: Any) -> Sequence[Any]:
     return validation_data if len(validation_data) == 3 else (*validation_data, None)
 
 
-def class_weights(y: Tensor, class_weight: Any, dtype: _core.dtype) -> Tensor:
+def class_weights(y: Tensor, class_weight: Any, dtype: _core.dtype, are_all: bool = True) -> Tensor:
     """A weight for each event, by its class: {class: weight}, one per class from 0 on, or "balanced": N / (classes · events
-    of the class). Classes that a dict does not name weigh 1."""
+    of the class). Classes that a dict does not name weigh 1; those that it names are to be there if these `are_all` events."""
     labels = y.reshape(-1) if y.numel() == y.shape[0] else None
     if labels is None:
         raise ValueError(f"[fit] class_weight wants one class per event, but y has shape {tuple(y.shape)}")
@@ -126,7 +126,7 @@ def class_weights(y: Tensor, class_weight: Any, dtype: _core.dtype) -> Tensor:
         if not all(hasattr(x, "__float__") and math.isfinite(x) for x in (label, weight)):
             raise ValueError(f"[fit] class_weight gives {label!r} the weight {weight!r}, expected finite numbers")
         at = ops.eq(labels, label.item() if hasattr(label, "item") else label)
-        if isinstance(class_weight, Mapping) and not bool(at.any()):
+        if are_all and isinstance(class_weight, Mapping) and not bool(at.any()):
             raise ValueError(f"[fit] class_weight names the class {label!r}, which y does not have")
         weights = ops.where(at, full((), float(weight), dtype=dtype), weights)
     return weights

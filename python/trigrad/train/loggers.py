@@ -237,7 +237,7 @@ class OfflineRun:
 
 
 class RunLogger(Callback):
-    """Keeps track of a run: settings at the beginning, the numbers of each epoch, and the end. `run` is a Comet `Experiment`,
+    """Keeps track of a run: settings at the beginning, the numbers of each epoch, and the end, also where an error was. `run` is a Comet `Experiment`,
     the module `mlflow`, or anything with their methods; without one it is an `OfflineRun`, so nothing leaves the machine.
 
     >>> import trigrad as tg, tempfile, os
@@ -291,6 +291,6 @@ class RunLogger(Callback):
     def on_epoch_complete(self, trainer: Trainer) -> None:
         self.run.log_metrics({name: held[-1] for name, held in trainer.history.items()}, step=trainer.epoch)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def close(self) -> None:
         if self.end:
             self._call(("end", "end_run"))

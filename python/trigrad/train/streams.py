@@ -88,7 +88,7 @@ class Stream:
         tables, n_inputs = tables_of(self.what, tuple(X) if isinstance(X, list) else X, y, weight)
         if self.class_weight is not None:
             dtype = tables[0].dtype if weight is None else tables[-1].dtype
-            of_class = class_weights(tables[n_inputs], self.class_weight, dtype)
+            of_class = class_weights(tables[n_inputs], self.class_weight, dtype, are_all=False)
             tables = (*tables[: n_inputs + 1], of_class if weight is None else tables[-1] * of_class)
         return tables, n_inputs
 

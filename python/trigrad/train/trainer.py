@@ -411,9 +411,9 @@ class Trainer(Passes):
             parts = (sort(order[:cut]).values, sort(order[cut:]).values)
             held = Data(data.tables, data.n_inputs, data.batch_size, parts[0])
             data = Data(data.tables, data.n_inputs, data.batch_size, parts[1])
-        if here is not None:
+        if here is not None and position.default is not None:
             drawn.set_state(here)
-            default_generator.set_state(position.default) if position.default is not None else None
+            default_generator.set_state(position.default)
         now.generator = generator
         self._check_same_data(data, shuffle, share)
         return data, held

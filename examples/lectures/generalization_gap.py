@@ -11,8 +11,8 @@ exp(−β mistakes), as it is then that of a table of probabilities. Two such se
 - networks: 64 networks 2-16-1 with random weights, thresholds such that half of the events are above; S is drawn from 20,000
   events of the playground's circle, whose mistakes are the true risk, 4,000 times.
 
-The best model of the training (β = ∞) knows most of its data and has the largest gap; noise in the choice (β small) takes both
-away, as do fewer models and more events: "stochasticity, constraints". The gap is always below the bound, if not far.
+The best model of the training (β = ∞) knows the most of its data; noise in the choice (β small) takes information and gap away,
+and so do more events. The gap is below the bound, and near it where the choice is noisy.
 """
 
 from __future__ import annotations

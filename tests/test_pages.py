@@ -26,6 +26,7 @@ SAYS = {  # what a page's examples print
     "README.md": r"0\.[67]\d*\ntensor\(True\)\nTrue\n",
     "docs/getting_started.md": r"<toy jets.*\nAUC, top against all: 0\.9\d+\n.*\nTrue\n",
     "docs/data.md": r"0\.[67]\d* <toy jets, seed 0, part 1 of 0\.75:0\.25 by seed 0: 1000 events.*",
+    "docs/diagnostics.md": r"critical\nlayer .*\nlayer .*MembershipAttack\(advantage=0\.[12].*\n",
     "docs/realtime.md": r".*C\+\+ library, hot.*",
     "docs/search.md": r"rank  learning_rate_init  alpha  score .*{'learning_rate_init': 0\.01, 'alpha': .*} 0\.[78]\d*\n",
     "docs/training.md": r"20 epochs\n",

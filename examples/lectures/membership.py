@@ -38,12 +38,12 @@ def experiment(n: int = 500, others: int = 4000) -> dict[str, dict[str, Any]]:
             z = trainer.predict(rows)
             losses.append(cross_entropy(z, tg.tensor(labels), reduction="none"))
             wrong.append((z.argmax(1).numpy() != labels).astype(float))
-            features.append(diagnostics.attack_features(z, labels))
+            features.append(diagnostics.membership_features(z, labels))
         result[name] = {
             "gap": float(wrong[1].mean() - wrong[0].mean()),
-            "by answer": diagnostics.attack_by_loss(*wrong, threshold=0.5),
-            "by loss": diagnostics.attack_by_loss(*losses),
-            "by model": diagnostics.attack_by_model(*features),
+            "by answer": diagnostics.membership_by_loss(*wrong, threshold=0.5),
+            "by loss": diagnostics.membership_by_loss(*losses),
+            "by model": diagnostics.membership_by_model(*features),
             "losses": [loss.numpy() for loss in losses],
         }
     return result

@@ -16,7 +16,7 @@ from trigrad.metrics import roc_auc_score
 from trigrad.metrics._inputs import Data, array, line
 from trigrad.optim import Adam
 
-__all__ = ["MembershipAttack", "attack_by_loss", "attack_by_model", "attack_features"]
+__all__ = ["MembershipAttack", "membership_by_loss", "membership_by_model", "membership_features"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ class MembershipAttack(NamedTuple):
     """where an event is called a member: at this loss or below it, at this output of the attack model or above it"""
 
 
-def attack_by_loss(members: Data, others: Data, threshold: float | None = None) -> MembershipAttack:
+def membership_by_loss(members: Data, others: Data, threshold: float | None = None) -> MembershipAttack:
     """Calls an event a member if its loss is at most `threshold`, which is the mean loss of members unless given: what one
     knows who knows how well the training went (Yeom et al. 2018). `members` (n,) and `others` (m,) are losses of events.
 
@@ -40,33 +40,33 @@ def attack_by_loss(members: Data, others: Data, threshold: float | None = None) 
     others.
 
     >>> import trigrad as tg
-    >>> attack = tg.diagnostics.attack_by_loss([0.0, 0.1, 0.2, 0.9], [0.2, 0.7, 0.8, 0.9])
+    >>> attack = tg.diagnostics.membership_by_loss([0.0, 0.1, 0.2, 0.9], [0.2, 0.7, 0.8, 0.9])
     >>> attack.advantage, attack.auc
     (0.5, 0.75)
     """
-    member, other = (_numbers("attack_by_loss", x) for x in (members, others))
+    member, other = (_numbers("membership_by_loss", x) for x in (members, others))
     level = float(member.mean()) if threshold is None else float(threshold)
     return _told(-member, -other, -level)._replace(threshold=level)
 
 
-def attack_features(output: Data, y: Data) -> Floats:
+def membership_features(output: Data, y: Data) -> Floats:
     """What an attack model sees of an event: its loss, the log-probabilities from the greatest down, and whether the answer is
     right. `output` (n, C) are a classifier's logits, or its log-probabilities; `y` (n,) numbers the classes. -> (n, C + 2)
 
     >>> import trigrad as tg
-    >>> tg.diagnostics.attack_features(tg.tensor([[0.0, 0.0], [5.0, 0.0]]), tg.tensor([0, 1])).round(3)
+    >>> tg.diagnostics.membership_features(tg.tensor([[0.0, 0.0], [5.0, 0.0]]), tg.tensor([0, 1])).round(3)
     array([[ 0.693, -0.693, -0.693,  1.   ],
            [ 5.007, -0.007, -5.007,  0.   ]])
     """
-    logits, labels = array(output), line("attack_features", "y", y)
+    logits, labels = array(output), line("membership_features", "y", y)
     if logits.ndim != 2 or len(logits) != len(labels) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"[attack_features] output is {logits.shape}, y {labels.shape} of {labels.dtype}, expected (n, classes) and (n,) of "
+            f"[membership_features] output is {logits.shape}, y {labels.shape} of {labels.dtype}, expected (n, classes) and (n,) of "
             "whole numbers"
         )
     if labels.size and not 0 <= labels.min() <= labels.max() < logits.shape[1]:
         raise ValueError(
-            f"[attack_features] y goes from {labels.min()} to {labels.max()}, expected 0 to {logits.shape[1] - 1}"
+            f"[membership_features] y goes from {labels.min()} to {labels.max()}, expected 0 to {logits.shape[1] - 1}"
         )
     log_p: Floats = ops.log_softmax(from_numpy(np.array(logits, np.float64)), 1).numpy()
     of_label = log_p[np.arange(len(labels)), labels]
@@ -74,11 +74,11 @@ def attack_features(output: Data, y: Data) -> Floats:
     return np.column_stack([-of_label, -np.sort(-log_p, axis=1), right])
 
 
-def attack_by_model(
+def membership_by_model(
     members: Data, others: Data, *, known: float = 0.5, hidden: int = 16, steps: int = 300, seed: int = 0
 ) -> MembershipAttack:
     """Trains a small network to tell members from others by their features (n, f) and (m, f), such as those of
-    `attack_features`, on the share `known` of both, and judges it on the rest: the attack of one who knows of some events
+    `membership_features`, on the share `known` of both, and judges it on the rest: the attack of one who knows of some events
     whether they were in the training, and needs no models of his own beside the attacked one ("shadows").
 
     It is a network f-`hidden`-1 of tanh on standardised features, trained by `steps` of Adam on all events at once, members
@@ -87,18 +87,18 @@ def attack_by_model(
     >>> import trigrad as tg
     >>> _ = tg.manual_seed(0)
     >>> x, z = tg.randn(400, 2), tg.randn(400, 2)
-    >>> tg.diagnostics.attack_by_model(3 * x, z).advantage > 0.4 > 0.2 > tg.diagnostics.attack_by_model(x, z).advantage
+    >>> tg.diagnostics.membership_by_model(3 * x, z).advantage > 0.4 > 0.2 > tg.diagnostics.membership_by_model(x, z).advantage
     True
     """
-    kinds = [_numbers("attack_by_model", x, 2) for x in (members, others)]
+    kinds = [_numbers("membership_by_model", x, 2) for x in (members, others)]
     if kinds[0].shape[1] != kinds[1].shape[1]:
         raise ValueError(
-            f"[attack_by_model] members are {kinds[0].shape}, others {kinds[1].shape}, expected as many features of both"
+            f"[membership_by_model] members are {kinds[0].shape}, others {kinds[1].shape}, expected as many features of both"
         )
     cuts = [round(len(x) * known) for x in kinds]
     if not all(0 < cut < len(x) for cut, x in zip(cuts, kinds, strict=True)):
         raise ValueError(
-            f"[attack_by_model] known is {known} of {len(kinds[0])} members and {len(kinds[1])} others, expected a share "
+            f"[membership_by_model] known is {known} of {len(kinds[0])} members and {len(kinds[1])} others, expected a share "
             "that leaves some of both to learn from and some to judge"
         )
     generator = Generator().manual_seed(seed)

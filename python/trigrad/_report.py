@@ -151,6 +151,10 @@ th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
 th:first-child, td:first-child { text-align: left; }
 figure { margin: 1rem 0; } figcaption { color: #555; } svg { max-width: 100%; height: auto; }
 dl { display: grid; grid-template-columns: max-content auto; gap: .1rem 1rem; font-size: .9rem; } dd { margin: 0; }
+@media (prefers-color-scheme: dark) {
+  body { color: #ddd; background: #161616; } caption, figcaption { color: #aaa; } th, td { border-color: #444; }
+  figure > svg { filter: invert(.88) hue-rotate(180deg); }
+}
 """
 
 

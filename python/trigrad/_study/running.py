@@ -8,15 +8,15 @@ import os
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from trigrad import _core, _random, _report, nn, realtime, train
 from trigrad._autograd import no_grad
-from trigrad._study.folder import beside
+from trigrad._study.folder import unfinished
 from trigrad._study.judging import judge
 from trigrad._study.page import page, pictures
 from trigrad._study.pdf import Pdf, need_matplotlib
@@ -30,7 +30,10 @@ from trigrad.optim.lr_scheduler import ReduceLROnPlateau
 __all__ = ["Result", "run"]
 
 SPLIT = (0.7, 0.1, 0.2)  # to learn from, to stop by, to judge by
-PERHAPS = ("model.h", "pictures.pdf")  # that a study may write or not
+FILES = (  # that a study writes; the last two perhaps
+    *("report.html", "metrics.json", "events.jsonl", "model.safetensors", "model.tgplan"),
+    *("model.h", "pictures.pdf"),
+)
 FEWEST = 10  # events of a class
 TIMED = 4096  # events
 
@@ -57,6 +60,12 @@ class Result:
         return "\n".join([*lines, "", f"{self.folder}/: {', '.join(self.files)}"])
 
 
+def _check_weights(part: Table, which: str) -> None:
+    total = 1.0 if part.weight is None else float(part.weight.sum(dtype=np.float64))
+    if not total > 0:
+        raise ValueError(f"[study] {which}: the weights add up to {total:g}, expected more than 0")
+
+
 @contextlib.contextmanager
 def _step(log: Log, name: str) -> Iterator[None]:
     begin = time.perf_counter()
@@ -65,7 +74,13 @@ def _step(log: Log, name: str) -> Iterator[None]:
 
 
 def run(
-    table: Table, settings: Settings, output: str | os.PathLike[str], *, quiet: bool = False, pdf: bool = False
+    table: Table,
+    settings: Settings,
+    output: str | os.PathLike[str],
+    *,
+    quiet: bool = False,
+    pdf: bool = False,
+    constant: Literal["refuse", "keep"] = "refuse",
 ) -> Result:
     """Standardize, split, train, judge, compile, time, export; all files are in `output` at the end, or none."""
     if table.y is None:
@@ -83,19 +98,31 @@ def run(
             f"[study] {table.name} has {counts[few[0]]} events{which}, expected {FEWEST} at least: they are split "
             f"{':'.join(f'{s:g}' for s in SPLIT)}"
         )
+    _check_weights(table, table.name)
+    for k, name in enumerate(table.classes):
+        _check_weights(table[table.y == k], f"{table.name}, class {name!r}")
     if pdf:
         need_matplotlib()
-    with beside(output, PERHAPS) as folder, warnings.catch_warnings():
+    with unfinished(output, FILES) as folder, warnings.catch_warnings():
         for kind in (NegativeWeightWarning, UndefinedMetricWarning):  # it is among the notes; a number is missing
             warnings.simplefilter("ignore", kind)
         log = Log(folder / "events.jsonl")
         try:
-            return _run(table, settings, folder, Path(output), log, quiet, pdf)
+            return _run(table, settings, folder, Path(output), log, quiet, pdf, constant)
         finally:
             log.close()
 
 
-def _run(table: Table, settings: Settings, folder: Path, output: Path, log: Log, quiet: bool, pdf: bool) -> Result:
+def _run(
+    table: Table,
+    settings: Settings,
+    folder: Path,
+    output: Path,
+    log: Log,
+    quiet: bool,
+    pdf: bool,
+    constant: Literal["refuse", "keep"],
+) -> Result:
     begin = time.perf_counter()
     described = {"data": table.describe(), "settings": settings.values()}
     log.write("start", **described)
@@ -103,7 +130,9 @@ def _run(table: Table, settings: Settings, folder: Path, output: Path, log: Log,
         print(f"{table!r}"[1:-1], flush=True)
     with _step(log, "split"):
         learned, held, test = table.split(*SPLIT, seed=settings.seed)
-        scaler = Standardizer().fit(learned)
+        for name, part in (("learn from", learned), ("stop by", held), ("judge by", test)):
+            _check_weights(part, f"the events to {name}")
+        scaler = Standardizer(constant).fit(replace(learned, weight=None))
     saved, trainer, stop, progress = _trained(learned, held, scaler, settings, log, quiet)
     trained = time.perf_counter()
     notes: dict[str, str] = {}
@@ -181,10 +210,10 @@ def _trained(
         assert learned.y is not None
         mean, size = float(learned.y.mean(dtype=np.float64)), float(learned.y.std(dtype=np.float64))
         if not size > 0:
-            raise ValueError(f"[study] the target is {mean:g} in all rows to learn from, expected numbers that differ")
+            raise ValueError(
+                f"[study] {learned.target!r} is {mean:g} in all rows to learn from, expected numbers that differ"
+            )
     unit = 1.0 if learned.weight is None else float(np.abs(learned.weight).mean(dtype=np.float64))
-    if not unit > 0:
-        raise ValueError("[study] the weights of all events to learn from are 0")
 
     def weights(part: Table) -> Any:
         """So that steps do not depend on the unit of weights, such as a cross section."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -33,20 +34,31 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
+def _words(error: BaseException) -> str:
+    """What went wrong, in one line, in the words of the command: features=[...] is --features."""
+    if isinstance(error, OSError) and error.strerror is not None:
+        text = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
+    else:
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    text = re.sub(r"\b(features|tree)=(\[\.\.\.\]|\.\.\.)", r"--\1", text)
+    return " ".join(re.sub(r"\b(constant|nan|task)='(\w+)'", r"--\1 \2", text).split())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    found = parse(arguments)
+    name = "trigrad"
     try:
+        found = parse(arguments)
+        name = f"trigrad {found.command}"
         said = found.run(found)
         if said is not None:
-            print(said)
+            print(said, flush=True)
     except BrokenPipeError:  # who reads has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (OSError, ValueError, RuntimeError, TypeError, LookupError, ImportError) as error:
-        words = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-        print(f"trigrad {found.command}: {words}", file=sys.stderr)
+    except (OSError, ValueError, RuntimeError, TypeError, LookupError, ImportError, MemoryError) as error:
+        print(f"{name}: {_words(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"trigrad {found.command}: interrupted", file=sys.stderr)
+        print(f"{chr(10) * sys.stdout.isatty()}{name}: interrupted", file=sys.stderr)
         return 130
     return 0

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,21 +33,15 @@ def run(given: argparse.Namespace) -> str:
     if given.plan is None and given.header is None:
         raise ValueError("[export] expected --plan FILE, --header FILE or both")
     predictor = _predictor(given)
-    lines = []
-    # Both are made before either is there.
-    header = None if given.header is None else Path(given.header)
-    if header is not None:
-        with whole_file(header) as part:
-            cpp_header(predictor, part, name=given.name or header.stem)
-            if given.plan is not None:
-                predictor.save(given.plan)
-        lines.append(f"{header}: {predictor.inputs} -> {predictor.outputs}, {header.stat().st_size:,} bytes")
-    elif given.plan is not None:
-        predictor.save(given.plan)
+    made: dict[str, Callable[[Path], object]] = {}
     if given.plan is not None:
-        lines.append(
-            f"{given.plan}: {predictor.inputs} -> {predictor.outputs}, {Path(given.plan).stat().st_size:,} bytes"
-        )
+        made[given.plan] = predictor.save
+    if given.header is not None:
+        made[given.header] = partial(cpp_header, predictor, name=given.name or Path(given.header).stem)
+    with contextlib.ExitStack() as files:  # both are made before either is there
+        for path, write in made.items():
+            write(files.enter_context(whole_file(Path(path))))
+    lines = [f"{path}: {predictor.inputs} -> {predictor.outputs}, {Path(path).stat().st_size:,} bytes" for path in made]
     if predictor.error is not None:
         lines += [f"{name}: {value:.4g}" for name, value in predictor.error.items()]
     return "\n".join(lines)

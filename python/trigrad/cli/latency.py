@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy
 
 from trigrad import realtime
+from trigrad._study.folder import whole_file
 
 
 def add_arguments(timing: argparse.ArgumentParser) -> None:
@@ -51,8 +52,8 @@ def run(given: argparse.Namespace) -> str:
         others=not given.no_others,
         seed=given.seed,
     )
-    if given.json is not None:
-        found.to_json(given.json)
-    if given.html is not None:
-        found.to_html(given.html)
+    for path, write in ((given.json, found.to_json), (given.html, found.to_html)):
+        if path is not None:
+            with whole_file(Path(path)) as part:
+                write(part)
     return str(found)

@@ -21,7 +21,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "data", help=".csv, .npz, .npy, .parquet, .h5 or .root with the features of the model, by name"
     )
-    add_data_arguments(command)
+    add_data_arguments(command, nan="keep")  # a row of answers for each row of the file
     command.add_argument(
         "--features", nargs="+", metavar="NAME", help="columns, in the order of a plan file, which knows no names"
     )
@@ -70,6 +70,6 @@ def _write(file: IO[str], names: list[str], found: np.ndarray, classes: tuple[st
     """Each number with as many digits as it takes to read the same float32 again."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([*([target] if classes else []), *names])
-    taken = found.argmax(1).tolist() if classes else []
-    for k, row in enumerate(found):
-        writer.writerow([*([classes[taken[k]]] if classes else []), *map(str, row)])
+    for row in found:
+        taken = ["" if np.isnan(row).any() else classes[row.argmax()]] if classes else []
+        writer.writerow([*taken, *map(str, row)])

@@ -12,11 +12,11 @@ from trigrad._study import Settings
 JETS = 200_000
 
 
-def add_data_arguments(command: argparse.ArgumentParser) -> None:
-    """How columns of a file are found."""
+def add_data_arguments(command: argparse.ArgumentParser, nan: str = "drop") -> None:
+    """How columns of a file are found, and what may be done about numbers that are not finite."""
     command.add_argument("--tree", help="tree of a ROOT file; group or data set of an HDF5 file")
     command.add_argument(
-        "--nan", choices=("refuse", "drop"), default="refuse", help="rows with numbers that are not finite"
+        "--nan", choices=("refuse", nan), default="refuse", help="rows with numbers that are not finite, or none"
     )
 
 
@@ -28,6 +28,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--target", help="column to learn: classes, or a number")
     command.add_argument("--weight", help="column with the weights of events")
     command.add_argument("--features", nargs="+", metavar="NAME", help="columns to learn from (default: all others)")
+    command.add_argument(
+        "--constant", choices=("refuse", "keep"), default="refuse", help="columns that are the same in all rows"
+    )
     command.add_argument("--task", choices=("auto", "classes", "numbers"), default="auto", help="what the target is")
     command.add_argument("--events", type=int, help=f"how many toy jets (default: {JETS:,})")
     command.add_argument("--model", metavar="TOML", help="file with [model] hidden, activation, … and [training] lr, …")
@@ -55,7 +58,8 @@ def run(given: argparse.Namespace) -> str:
     else:
         table = _table(given)
     settings = replace(settings, background=background or ())
-    return str(_study.run(table, settings, Path(given.output), quiet=given.quiet, pdf=given.pdf))
+    options = {name: getattr(given, name) for name in ("quiet", "pdf", "constant")}
+    return str(_study.run(table, settings, Path(given.output), **options))
 
 
 def _jets(given: argparse.Namespace) -> data.Table:
@@ -72,4 +76,5 @@ def _table(given: argparse.Namespace) -> data.Table:
         raise ValueError("[study] --events belongs to toy jets, but there is a file")
     if given.target is None:
         raise ValueError("[study] expected --target, the column of the file that is to be learned")
-    return data.read(given.data, given.target, given.weight, given.tree, given.features, task=given.task, nan=given.nan)
+    options = {name: getattr(given, name) for name in ("task", "nan", "constant")}
+    return data.read(given.data, given.target, given.weight, given.tree, given.features, **options)

@@ -202,7 +202,34 @@ BAD: dict[str, tuple[str, dict[str, Any], type[Exception], str]] = {
     "weights": ("x,w,y\n1,1,0\n2,nan,1\n", {"weight": "w", "nan": "keep"}, ValueError, r"column 'w' is nan in row 1"),
     "a text for a list": ("x,y\n1,0\n2,1\n", {"features": "x"}, TypeError, "expected a list of names"),
     "trees": ("x,y\n1,0\n2,1\n", {"tree": "Events"}, ValueError, "a .csv file has no trees"),
-    "blanks": ("x y\n1 0\n", {}, ValueError, "separated by blanks"),
+    "blanks": ("x y\n1 0\n", {}, ValueError, r"line 1 is 'x y', perhaps separated by blanks"),
+    "too many": ("x,y\n1,0\n2,1,5\n3,1\n", {}, ValueError, "line 3 has 3 values, expected 2"),
+    "no name": (",x,y\n0,1,0\n1,2,1\n", {}, ValueError, "column 0 has no name, perhaps it counts the rows"),
+    "behind lines in quotes": ('x,y\n1,"a\nb"\n\n\nbad,c\n', {}, ValueError, r"'x' holds 'bad' in row 1 \(line 6\)"),
+    "open quote": ('x,y\n1,0\n"2,1\n3,0\n', {}, ValueError, "line 3 has 1 values, expected 2"),
+    "underscores": ("x,y\n1,0\n1_0,1\n", {}, ValueError, r"'x' holds '1_0' in row 1 \(line 3\)"),
+    "long numbers of classes": (
+        "x,y\n1,100000000000000001\n2,100000000000000002\n",
+        {},
+        ValueError,
+        r"column 'y' \(target\) is 1e\+17 in row 0 \(line 2\): too large to tell classes apart",
+    ),
+    "too close": (
+        "x,y\n16777216,0\n16777217,1\n",
+        {},
+        ValueError,
+        "the numbers of x differ by less than float32 can tell",
+    ),
+    "large weights": ("x,w,y\n1,1,0\n2,1e300,1\n", {"weight": "w"}, ValueError, r"'w' is 1e\+300 in row 1 .*too large"),
+    "small weights": ("x,w,y\n1,1e-60,0\n2,1,1\n", {"weight": "w"}, ValueError, r"'w' is 1e-60 in row 0 .*too small"),
+    "weights are the target": ("x,y\n1,0\n2,1\n", {"weight": "y"}, ValueError, "'y' is target and weight"),
+    "empty text": ("x,y\n1,a\n2,\n3,b\n", {}, ValueError, r"column 'y' is empty in row 1 \(line 3\); expected text"),
+    "nothing is left": (
+        "x,y\nnan,0\n,1\n",
+        {"nan": "drop"},
+        ValueError,
+        "every row holds a number that is not finite, or none",
+    ),
 }
 
 
@@ -225,6 +252,18 @@ def test_rows_that_are_not_finite(tmp_path: Path) -> None:
         read(late, "y", features=["x"], nan="keep")
     with pytest.raises(ValueError, match=r"column 'y' \(target\) is 0 in all 2 rows"):
         read(write(tmp_path, "x,y\n1,0\nnan,1\n3,0\n", "c.csv"), "y", nan="drop")
+
+
+def test_rows_without_a_value(tmp_path: Path) -> None:
+    """Are like those whose number is not finite."""
+    t = read(write(tmp_path, "x,y\n1,a\n,b\n3,\n4,b\n"), "y", nan="drop")
+    assert (t.X.tolist(), t.y.tolist()) == ([[1], [4]], [0, 1])
+    assert np.isnan(read(write(tmp_path, "x,y\n1,a\n,b\n"), nan="keep", features=["x"]).X[1, 0])
+
+
+def test_odd_texts_that_are_whole(tmp_path: Path) -> None:
+    t = read(write(tmp_path, '\ufeff\n"a\nb",y\r\n\r\n1,"si\ng"\r\n2,"b,g"\r\n3,"si\ng"\r\n'), "y")
+    assert (t.features, t.classes, t.y.tolist()) == (("a\nb",), ("b,g", "si\ng"), [1, 0, 1])
 
 
 def test_constant_columns_may_be_kept(tmp_path: Path) -> None:
@@ -253,6 +292,18 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     np.savez(tmp_path / "l.npz", a=np.zeros(3), b=np.zeros(4))
     with pytest.raises(ValueError, match="'a' has 3 rows, but 'b' has 4"):
         read(tmp_path / "l.npz")
+    np.savez(tmp_path / "o.npz", a=np.zeros(3), b=np.array([{}, 1, 2], dtype=object))
+    with pytest.raises(ValueError, match=r"o.npz, 'b' holds objects, which cannot be read without running code"):
+        read(tmp_path / "o.npz")
+    np.save(tmp_path / "s.npy", 3.0)
+    with pytest.raises(ValueError, match="holds no arrays"):
+        read(tmp_path / "s.npy")
+    np.savez(tmp_path / "two.npz", x=np.zeros((3, 1)), **{"x[0]": np.zeros(3)})
+    with pytest.raises(ValueError, match=r"names two columns 'x\[0\]'"):
+        read(tmp_path / "two.npz")
+    for name in ("e.npz", "e.npy"):
+        with pytest.raises(ValueError, match="is no NumPy file"):
+            read(write(tmp_path, "", name))
     for name, package in (("p.parquet", "pyarrow"), ("h.h5", "h5py"), ("r.root", "uproot")):
         pytest.importorskip(package)
         with pytest.raises(ValueError, match=r"is no (Parquet|HDF5|ROOT) file"):
@@ -278,8 +329,21 @@ def test_parquet_with_holes_and_text(tmp_path: Path) -> None:
         read(file, "k", features=["n"])
     with pytest.raises(TypeError, match=r"l holds no single number per event"):
         read(file, "k")
-    pq.write_table(pa.table({"x": [1.0, 2.0, 3.0], "k": ["b", "a", "b"]}), file)
-    assert read(file, "k").y.tolist() == [1, 0, 1]
+    assert read(file, "n", features=["l[0]"], nan="drop").X.tolist() == [[1], [2]]
+    with pytest.raises(TypeError, match=r"column 'l' has several values per event; name one: l\[0\]"):
+        read(file, "k", features=["l"])
+    inner = [{"a": 1.5, "b": {"c": n}} for n in (7, 8, 7)]
+    odd = {
+        "s": inner,
+        "d": pa.array([1, 2, 3]).cast(pa.decimal128(21, 2)),
+        "k": pa.array(["b", None, "a"]).dictionary_encode(),
+    }
+    pq.write_table(pa.table(odd), file)
+    t = read(file, "k", nan="drop", features=["s.b.c", "d"], constant="keep")
+    assert (t.X.tolist(), t.classes, t.y.tolist()) == ([[7, 1], [7, 3]], ("a", "b"), [1, 0])
+    pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"]), file)
+    with pytest.raises(ValueError, match="names two columns 'x'"):
+        read(file)
 
 
 def test_groups_of_hdf5(tmp_path: Path) -> None:
@@ -291,6 +355,20 @@ def test_groups_of_hdf5(tmp_path: Path) -> None:
     assert read(tmp_path / "g.h5", "y", tree="table").X.tolist() == [[1.0], [2.0]]
     with pytest.raises(KeyError, match="has no 'test'; there are table, train"):
         read(tmp_path / "g.h5", "y", tree="test")
+    events = np.zeros(2, [("v", "f4", (2,)), ("of", [("pt", "f8")])])
+    events["v"], events["of"]["pt"] = [[1, 2], [3, 4]], [5, 6]
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        file["events"], file["version"], file["nothing"] = events, "a single text", h5py.Empty("f4")
+    t = read(tmp_path / "c.h5")
+    assert (t.features, t.X.tolist()) == (("v[0]", "v[1]", "of.pt"), [[1, 2, 5], [3, 4, 6]])
+    with h5py.File(tmp_path / "c.h5", "a") as file:
+        file["other"] = events
+    with pytest.raises(ValueError, match=r"names two columns 'v\[0\]'"):
+        read(tmp_path / "c.h5")
+    with h5py.File(tmp_path / "l.h5", "w") as file:
+        file["x"] = h5py.ExternalLink("gone.h5", "/x")
+    with pytest.raises(ValueError, match="'x' is a link to what is not there"):
+        read(tmp_path / "l.h5")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -313,6 +391,28 @@ def test_jagged_branches_of_root(tmp_path: Path) -> None:
     assert read(file_name, "y", tree="Events", features=["jet_pt[0]"]).X[:, 0].tolist() == [3, 5, 2]
     with pytest.raises(ValueError, match=r"column 'jet_pt\[1\]': row 1 has 1 values of 'jet_pt'"):
         read(file_name, "y", tree="Events", features=["jet_pt[1]"])
+
+
+@pytest.mark.proof
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", WRITERS)
+def test_damaged_files_are_read_or_refused(name: str, tmp_path: Path, full: bool) -> None:
+    """Cut off, bytes changed, bytes in place of others: never another error than one of `read`, and no crash."""
+    file, chance = tmp_path / name, np.random.default_rng(len(name))
+    WRITERS[name](file)
+    whole, refused = file.read_bytes(), []
+    for k in range(300 if full else 9):
+        at, to = sorted(chance.integers(0, len(whole), 2).tolist())
+        some = chance.bytes(int(chance.integers(0, 200)))
+        file.write_bytes(
+            [whole[:at], whole[:at] + some + whole[at + len(some) :], whole[:at] + some + whole[to:]][k % 3]
+        )
+        try:
+            read(file, "kind", "w")
+        except (KeyError, TypeError, ValueError) as error:
+            refused.append(str(error.args[0]))
+    assert refused
+    assert all(text.startswith("[read] ") for text in refused)
 
 
 # ---- real files

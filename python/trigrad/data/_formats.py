@@ -94,11 +94,8 @@ class Parquet(Columns):
     def read(self, names: list[str]) -> dict[str, Array]:
         if not names:
             return {}
-        try:
-            table = self._without_structs(self._table.read(columns=names))
-            return {name: self._values(name, table.column(name)) for name in names}
-        except (self._pa.ArrowException, OSError) as error:
-            raise ValueError(f"[read] {self.where} cannot be read: {error}") from None
+        table = self._without_structs(self._table.read(columns=names))
+        return {name: self._values(name, table.column(name)) for name in names}
 
     def _values(self, name: str, column: Any) -> Array:
         types = self._pa.types
@@ -148,13 +145,10 @@ class Hdf5(Arrays):
                 raise ValueError(
                     f"[read] {where} has no data sets of events" + (f"; say tree=..., one of {inner}" * bool(inner))
                 )
-            try:
-                arrays = {
-                    name: item.asstr()[()].astype(str) if h5py.check_string_dtype(item.dtype) else item[()]
-                    for name, item in sets.items()
-                }
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"[read] {where} cannot be read: {error}") from None
+            arrays = {
+                name: item.asstr()[()].astype(str) if h5py.check_string_dtype(item.dtype) else item[()]
+                for name, item in sets.items()
+            }
         only = next(iter(arrays.items()))
         super().__init__(where, arrays, {only[0]: _numbered(only[1])} if len(arrays) == 1 else None)
 
@@ -168,25 +162,24 @@ class Root(Columns):
             self._file = uproot.open(file)
         except Exception as error:  # noqa: BLE001
             raise ValueError(f"[read] {file} is no ROOT file: {error}") from None
+        try:
+            self._tree = self._file[self._named(file, tree)]
+            super().__init__(f"{file}, {self._tree.name}", self._tree.num_entries, self._tree.keys())
+        except BaseException:
+            self.close()
+            raise
+
+    def _named(self, file: Path, tree: str | None) -> str:
         classes = self._file.classnames(cycle=False)
         trees = [name for name, kind in classes.items() if kind == "TTree" or "RNTuple" in kind]
-        if tree is None and len(trees) != 1:
-            self.close()
-            raise ValueError(
-                f"[read] {file} has {len(trees)} trees; say tree=..., one of {', '.join(trees)}"
-                if trees
-                else f"[read] {file} has no tree; there are {', '.join(classes) or 'no objects'}"
-            )
-        name = trees[0] if tree is None else tree
-        if name not in trees:
-            self.close()
-            raise KeyError(f"[read] {file} has no tree {name!r}; there are {', '.join(trees) or 'none'}")
-        try:
-            self._tree = self._file[name]
-        except Exception as error:  # noqa: BLE001
-            self.close()
-            raise ValueError(f"[read] {file}, {name} cannot be read: {error}") from None
-        super().__init__(f"{file}, {name}", self._tree.num_entries, self._tree.keys())
+        known = ", ".join(trees)
+        if not trees:
+            raise ValueError(f"[read] {file} has no tree; there are {', '.join(classes) or 'no objects'}")
+        if tree is None and len(trees) > 1:
+            raise ValueError(f"[read] {file} has {len(trees)} trees; say tree=..., one of {known}")
+        if tree is not None and tree not in trees:
+            raise KeyError(f"[read] {file} has no tree {tree!r}; there are {known}")
+        return trees[0] if tree is None else tree
 
     def flat(self, name: str) -> bool:
         column = self._tree[name]
@@ -202,10 +195,7 @@ class Root(Columns):
     def read(self, names: list[str]) -> dict[str, Array]:
         made: dict[str, Array] = {}
         for name in names:
-            try:
-                values = self._tree[name].array(library="np")
-            except Exception as error:  # noqa: BLE001
-                raise ValueError(f"[read] {self.where}, column {name!r} cannot be read: {error}") from None
+            values = self._tree[name].array(library="np")
             made[name] = values.astype(str) if self._words(name) else values
         return made
 
@@ -234,9 +224,15 @@ def columns_of(file: Path, tree: str | None) -> Iterator[Columns]:
         )
     if tree is not None and ending not in WITH_TREES:
         raise ValueError(f"[read] tree={tree!r}: a {ending} file has no trees, only {', '.join(WITH_TREES)} have")
-    columns = reader(file, tree)
+    columns: Columns | None = None
     try:
+        columns = reader(file, tree)
         yield columns
+    except Exception as error:
+        if str(error.args[0] if error.args else "").startswith("[read]"):
+            raise
+        # What libraries raise about damaged files is of all kinds.
+        raise ValueError(f"[read] {file} cannot be read: {type(error).__name__}: {error}") from error
     finally:
         if isinstance(columns, (Parquet, Root)):
             columns.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
+import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,8 +32,13 @@ class Text(Columns):
     def __init__(self, file: Path) -> None:
         self._file, self._separator = file, ","
         try:
+            number, first = 0, ""
             with self._opened() as text:
-                number, first = next(((k, line) for k, line in enumerate(text, 1) if line.strip()), (0, ""))
+                for part in text:
+                    number += 0 if first else 1
+                    first += part if first or part.strip() else ""
+                    if first and first.count('"') % 2 == 0:
+                        break
             self._separator = max("\t;,", key=first.count)  # the last of those that are equally frequent
             if not first.count(self._separator) and len(first.split()) > 1:
                 raise ValueError(
@@ -98,7 +104,8 @@ class Text(Columns):
         return made
 
     def _loaded(self, names: list[str], kind: Any) -> Array:
-        with self._opened() as text:
+        with self._opened() as text, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that blank lines are no rows
             if self._headed:
                 reader = csv.reader(text, delimiter=self._separator)
                 while not any(value.strip() for value in next(reader)):

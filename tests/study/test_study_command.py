@@ -180,6 +180,27 @@ def test_predictions_name_classes(jets: Path, tmp_path: Path, capsys: pytest.Cap
     assert [row["class"] for row in rows] == ["gqwzt"[k] for k in answer.argmax(1)]
 
 
+def test_predictions_of_rows_without_a_number(jets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    some = tg.data.toy_jets(3, seed=9)
+    some.X[1, 4] = np.nan
+    np.savez(tmp_path / "jets.npz", **{name: some.X[:, k] for k, name in enumerate(some.features)})
+    command = ["predict", str(jets / "model.safetensors"), str(tmp_path / "jets.npz")]
+    assert cli.main(command) == 2
+    assert f"column {some.features[4]!r} is nan in row 1" in capsys.readouterr().err
+    assert cli.main([*command, "--nan", "keep"]) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert rows[1] == ",nan,nan,nan,nan,nan"
+    assert all(row[0] in "gqwzt" and "nan" not in row for row in (rows[0], rows[2]))
+
+
+def test_a_constant_column_may_be_kept(tmp_path: Path) -> None:
+    rows = "".join(f"{k % 7},1.5,{'uv'[k % 2]}\n" for k in range(60))
+    (tmp_path / "d.csv").write_text(f"x,c,t\n{rows}")
+    command = ["study", str(tmp_path / "d.csv"), "--target", "t", "--output", str(tmp_path / "o"), "--quiet", *QUICK]
+    assert cli.main([*command, "--constant", "keep"]) == 0
+    assert np.isfinite(Saved.load(tmp_path / "o" / "model.safetensors").answers(np.array([[3, 1.5]]))).all()
+
+
 def test_export(jets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, plan = str(jets / "model.safetensors"), tmp_path / "m.tgplan"
     assert cli.main(["export", model, "--plan", str(plan), "--raw-logits"]) == 0
@@ -247,7 +268,15 @@ WRONG = {
     "no column": (["d.csv", "--target", "kin"], "no column 'kin'"),
     "text": (["d.csv", "--target", "value"], "column 'kind' (feature) holds"),
     "NaN": (["nan.csv", "--target", "t"], "column 'a' is nan in row 2 (line 4)"),
-    "constant": (["flat.csv", "--target", "t"], "'a' (1) is the same in all"),
+    "constant": (["flat.csv", "--target", "t"], "leave it out of --features, or say --constant keep"),
+    "no value": (
+        ["gap.csv", "--target", "t"],
+        "column 'a' is empty in row 1 (line 3); expected finite numbers. --nan drop",
+    ),
+    "weights": (
+        ["weights.csv", "--target", "t", "--weight", "a"],
+        "class 'v': the weights add up to -3, expected more than 0",
+    ),
     "one class": (["one.csv", "--target", "t"], "is u in all 3 rows"),
     "too few": (["few.csv", "--target", "t"], "few.csv has 3 events of class 'u', expected 10 at least"),
     "no model file": (["d.csv", "--target", "kind", "--model", "m.toml"], "m.toml"),
@@ -261,16 +290,27 @@ WRONG = {
 }
 
 
+BROKEN = {  # numbers a; kinds of t are u and v in turn
+    "nan": "1 2 nan 3",
+    "flat": "1 1 1 1",
+    "gap": "1  3 4",
+    "one": "1 2 3",
+    "few": "1 2 3 4 5",
+}
+
+
 @pytest.mark.parametrize("case", WRONG)
 def test_refusals_leave_nothing(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     events(tmp_path / "d.csv", 60)
-    for name, column in {"nan": "1 2 nan 3", "flat": "1 1 1 1", "one": "1 2 3", "few": "1 2 3 4 5"}.items():
+    for name, column in BROKEN.items():
         kinds = "uuu" if name == "one" else "uvuvuv"
-        lines = [f"{a},{t}" for a, t in zip(column.split(), kinds, strict=False)]
+        lines = [f"{a},{t}" for a, t in zip(column.split(" "), kinds, strict=False)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["a,t", *lines]) + "\n")
+    rows = "".join(f"{k},{[2, -0.25][k % 2]},{'uv'[k % 2]}\n" for k in range(24))
+    (tmp_path / "weights.csv").write_text(f"x,a,t\n{rows}")
     (tmp_path / "odd.toml").write_text("[model]\nhiden = [3]\n")
     before = {p.name for p in tmp_path.iterdir()}
     arguments, part = WRONG[case]

@@ -176,6 +176,9 @@ def test_the_best_epoch_alone(tmp_path: Path) -> None:
     values = trainer.history["val_loss"]
     assert keep.best == min(values)
     assert tg.provenance(tmp_path / "best")["epochs"] == values.index(min(values)) + 1 == keep.best_epoch
+    keep.best = -1.0  # of another training
+    trainer.fit(X, y, epochs=1, batch_size=16, validation_split=0.3, callbacks=[keep])
+    assert tg.provenance(tmp_path / "best")["epochs"] == 1
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

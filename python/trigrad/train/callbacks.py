@@ -238,6 +238,8 @@ class Checkpoint(_Watching):
 
     def on_fit_begin(self, trainer: Trainer) -> None:
         checkpoint.contents(trainer)  # what cannot be saved is told before the first epoch
+        if trainer.epoch == 0:
+            self.best, self.best_epoch = math.nan, 0
         _sweep(self.path)
         trainer.remember_data()
 

@@ -103,3 +103,5 @@ def test_bad_input() -> None:
         record(model, tg.ones(2, 5))
     assert not any(m._hooks.get("forward") for m in model.modules())
     assert model.training
+    with pytest.raises(TypeError, match=r"model is a function, expected a module"):
+        record(lambda x: x, tg.ones(2))  # type: ignore[arg-type]

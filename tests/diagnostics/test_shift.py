@@ -95,6 +95,8 @@ def test_choice_of_layers_and_what_has_no_gradient() -> None:
     assert math.isnan(second.cosine)
     with pytest.raises(ValueError, match=r"Sequential has no GELU with parameters that learn"):
         covariate_shift(net, lambda: net(x).sum(), optimizer, only=(nn.GELU,))
+    with pytest.raises(TypeError, match="model is a list, expected a module"):
+        covariate_shift(list(net.parameters()), lambda: net(x).sum(), optimizer)  # type: ignore[arg-type]
 
 
 def test_an_error_leaves_the_step_done() -> None:

@@ -91,6 +91,8 @@ def record(
     >>> tg.equal(seen[1].gradient[0], net[2].weight[0])
     True
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"[record] model is a {type(model).__name__}, expected a module: a function has no layers")
     seen: list[tuple[str, str, Tensor]] = []
 
     def watch(name: str) -> Callable[[Module, tuple[Any, ...], Any], Any]:
@@ -115,8 +117,7 @@ def record(
         with no_grad() if loss is None else enable_grad():
             result = model(*inputs)
             outputs = [output for _, _, output in seen]
-            wanted = loss is not None and bool(outputs)
-            found = grad(loss(result), outputs, allow_unused=True) if wanted and loss else [None] * len(outputs)
+            found = grad(loss(result), outputs, allow_unused=True) if loss and outputs else [None] * len(outputs)
     finally:
         for handle in handles:
             handle.remove()

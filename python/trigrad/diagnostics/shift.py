@@ -53,6 +53,8 @@ def covariate_shift(
     >>> first.distance, first.cosine, second.distance > 0
     (0.0, 1.0, True)
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"[covariate_shift] model is a {type(model).__name__}, expected a module")
     probe = Probe("covariate_shift", model, loss)
     parameters, place = probe.parameters, {id(p): k for k, p in enumerate(probe.parameters)}
     layers = [

@@ -82,6 +82,17 @@ def test_what_a_single_output_stands_for(loss: Any, squashed: bool) -> None:
     assert found == metrics.accuracy_score(y[:, 0], signs.predict(X)[:, 0] > 0)
 
 
+def test_functions_of_ours_are_their_names() -> None:
+    """They are given what they look at, classes or probabilities, not what the model gives out."""
+    names = ["accuracy_score", "roc_auc_score", "f1_score", "log_loss"]
+    for outputs, target, loss in (
+        (3, Y, F.cross_entropy),
+        (1, (Y == 1).float()[:, None], F.binary_cross_entropy_with_logits),
+    ):
+        functions = trainer_of(outputs, loss, [getattr(metrics, name) for name in names])
+        assert functions.measure(X, target) == trainer_of(outputs, loss, names).measure(X, target)
+
+
 def test_events_of_one_class() -> None:
     """As the held-out share of a small table may be."""
     trainer = trainer_of(1, F.binary_cross_entropy_with_logits, ["log_loss", "brier", "accuracy"])
@@ -147,6 +158,8 @@ def test_functions_of_ones_own() -> None:
     )
     with pytest.raises(ValueError, match="there is no metric 'speed', expected one of accuracy"):
         trainer_of(3, F.cross_entropy, ["speed"])
+    with pytest.raises(ValueError, match=r"metrics are called \['<lambda>', '<lambda>'\], expected one of a name"):
+        trainer_of(3, F.cross_entropy, [lambda t, o: 1.0, lambda t, o: 2.0])
     with pytest.raises(TypeError, match="metrics is a str"):
         trainer_of(3, F.cross_entropy, "accuracy")
     with pytest.raises(TypeError, match="the metric 'a' is a int"):

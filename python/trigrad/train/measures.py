@@ -28,6 +28,7 @@ DIRECT = (BCELoss, MSELoss, L1Loss, SmoothL1Loss, HuberLoss)  # losses that comp
 DIRECT_FUNCTIONS = ("binary_cross_entropy", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 RISES = {*LABELS, *SCORES, "r2", "explained_variance"}  # the more the better
 FALLS = {"loss", *PROBABILITIES, *VALUES} - RISES
+KNOWN = (*LABELS, *SCORES, *PROBABILITIES, *VALUES)
 
 
 class Measure(NamedTuple):
@@ -100,8 +101,8 @@ def _named(name: str, direct: bool) -> Measure:
 
     full = _full(name)
     function: Any = getattr(metrics, f"{full}_score", None) or getattr(metrics, full, None)
-    if full not in (*LABELS, *SCORES, *PROBABILITIES, *VALUES) or function is None:
-        known = sorted({*LABELS, *SCORES, *PROBABILITIES, *VALUES, *SHORT})
+    if full not in KNOWN or function is None:
+        known = sorted({*KNOWN, *SHORT})
         raise ValueError(f"[Trainer] there is no metric {name!r}, expected one of {', '.join(known)}, or a function")
 
     def measure(output: Tensor, target: Tensor, weight: Tensor | None) -> float:
@@ -157,12 +158,20 @@ def measures_of(given: Any, model: Any, loss: Any) -> dict[str, Measure]:
             f"[Trainer] metrics is a {type(given).__name__}, expected a list of names and functions, or a dict"
         )
     if not isinstance(given, Mapping):
-        given = {m if isinstance(m, str) else getattr(m, "__name__", type(m).__name__): m for m in given}
+        names = [m if isinstance(m, str) else getattr(m, "__name__", type(m).__name__) for m in given]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"[Trainer] metrics are called {names}, expected one of a name; give a dict of them by name"
+            )
+        given = dict(zip(names, given, strict=True))
     found = {}
     for name, metric in given.items():
         if not isinstance(metric, str) and not callable(metric):
             raise TypeError(
                 f"[Trainer] the metric {name!r} is a {type(metric).__name__}, expected a name or a function"
             )
+        own = getattr(metric, "__name__", "") if getattr(metric, "__module__", "").startswith("trigrad.metrics") else ""
+        if _full(own) in KNOWN:
+            metric = own  # which is told what it looks at
         found[str(name)] = _named(metric, direct) if isinstance(metric, str) else _own(name, metric)
     return found

@@ -45,8 +45,8 @@ class Trainer(Passes):
     or else the loss), `step_scheduler` after each step.
 
     `metrics` are found after each epoch on the validation data ("val_accuracy"), or without any on the training data, in
-    eval() mode: names of `trigrad.metrics` ("accuracy", "roc_auc", "mean_squared_error", … with or without "_score"), functions
-    f(y_true, output), or a dict of either. A single output is the positive class above 0; above ½ where the model ends in a
+    eval() mode: names of `trigrad.metrics` ("accuracy", "roc_auc", "mean_squared_error", … with or without "_score") or the functions
+    themselves, functions f(y_true, output) of yours, or a dict of these. A single output is the positive class above 0; above ½ where the model ends in a
     Sigmoid, or the loss takes probabilities (BCELoss) or compares values (MSELoss), unless the classes are -1 and 1. Several
     outputs are one per class.
 

@@ -21,7 +21,7 @@ def _kept_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.proof
 def test_row_145_ising_at_and_around_its_critical_temperature(full: bool, record: dict[str, str]) -> None:
     script = experiments.load("ising_critical_temperature")
-    result = script.experiment() if full else script.experiment((1.5, 2.0, 2.1, 2.5, 3.0, 3.5), n=768, near=1280)
+    result = script.experiment() if full else script.experiment((1.5, 2.0, 2.1, 2.5, 3.0, 3.5), n=768, near=1024)
     assert abs(script.EXACT - 2.26919) < 5e-6
     for T, energy, exact, m, exact_m in result["rows"]:
         if abs(T - script.EXACT) > 0.13:  # a lattice of 40 is infinite as well as another

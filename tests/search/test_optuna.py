@@ -13,9 +13,9 @@ SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "optuna_search.py"
 
 
 def test_example(tmp_path: Path) -> None:
-    for trials in (5, 8):
+    for trials in (3, 5):
         done = subprocess.run(
-            [sys.executable, str(SCRIPT), str(3 if trials == 8 else 5)],
+            [sys.executable, str(SCRIPT), str(3 if trials == 3 else 2)],
             cwd=tmp_path,
             capture_output=True,
             text=True,

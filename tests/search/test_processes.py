@@ -255,6 +255,21 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str) -> No
     assert path.read_text() == content
 
 
+def test_a_damaged_line_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "search.jsonl"
+    judges.search(path, judges.peak)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for damage in (
+        b"\x00" * 40 + b"\n",
+        lines[3][:30] + b"\n",
+        b'{"point": 1}\n',
+        lines[3].replace(b'"score": ', b'"score": "x", "s": '),
+    ):
+        path.write_bytes(b"".join([*lines[:3], damage, *lines[4:]]))
+        with pytest.raises(ValueError, match="is not the file of a search, or damaged"):
+            judges.search(path, judges.peak)
+
+
 def test_what_failed_is_tried_again(tmp_path: Path) -> None:
     flag, path = tmp_path / "flag", tmp_path / "search.jsonl"
     values = {"a": ["fine", flag]}

@@ -30,7 +30,7 @@ def grid(
     scoring: Callable[[Any, Any, Any], float] | None = None,
     n_jobs: int | None = None,
     refit: bool = True,
-    cv: int | Iterable[tuple[Any, Any]] = 5,
+    cv: Any = 5,
     seed: int = 0,
     path: str | os.PathLike[str] | None = None,
     threads: int = 1,
@@ -57,7 +57,7 @@ def grid(
         `best_estimator_` learns from all events.
     cv
         How many folds, drawn by `seed` and with classes (a `y` that is not of floats) shared out evenly; or pairs of rows
-        (train, validation).
+        (train, validation), or one of scikit-learn's splitters.
     seed
         Before each fold k of each point the default generators of trigrad, NumPy and Python are set to seed + k.
     path

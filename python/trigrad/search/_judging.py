@@ -80,9 +80,13 @@ def pairs_of(cv: Any, events: Events, seed: int) -> list[tuple[Rows, Rows]]:
     if isinstance(cv, (int, np.integer)) and not isinstance(cv, bool):
         return folds(n, int(cv), seed=seed, labels=events.labels())
     try:
+        if hasattr(cv, "split"):
+            cv = cv.split(events.X, events.y)
         pairs = [(np.asarray(train), np.asarray(held)) for train, held in cv]
     except (TypeError, ValueError):
-        raise TypeError(f"[grid] cv is {cv!r}, expected a number of folds or a list of pairs of rows") from None
+        raise TypeError(
+            f"[grid] cv is {cv!r}, expected a number of folds, a splitter, or a list of pairs of rows"
+        ) from None
     for rows in (rows for pair in pairs for rows in pair):
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows) or rows.min() < 0 or rows.max() >= n:
             raise ValueError(f"[grid] cv has rows {rows!r}, expected whole numbers from 0 to {n - 1}, at least one")

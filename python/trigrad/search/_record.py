@@ -70,6 +70,8 @@ class Record:
                     f"this one {_short(search[word])}; name another file, or delete it"
                 )
             done = {(r["point"], r["split"]): Outcome(r["score"], r["error"], r["seconds"]) for r in rest}
+            if odd := [o for o in done.values() if (type(o.score) is float) is not (o.error is None)]:
+                raise ValueError(f"a score of {odd[0].score!r}")
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"[grid] {self.path} is not the file of a search, or damaged ({error}); name another"

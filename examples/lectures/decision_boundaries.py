@@ -1,7 +1,6 @@
 """Decision boundaries for 0, 1 and 2 hidden layers
 
-From the lecture "Neural networks" of "Experimental Techniques in Physics Supported with AI/ML": "0 hidden layers: linear classifier,
-hyperplanes; 1 hidden layer: boundary of convex region (open or closed); 2 hidden layers: combinations of convex regions".
+From the deck "Lecture 11: Neural Networks": "0 hidden layers: linear classifier, hyperplanes; 1 hidden layer: boundary of convex region (open or closed); 2 hidden layers: combinations of convex regions".
 
 Signal is in two discs. Without a hidden layer a network cuts the plane by a line, with 3 hidden units it puts one convex region
 around both discs, with layers of 8 and 4 a region around each. Convex is the share of pairs of signal-like points whose middle is

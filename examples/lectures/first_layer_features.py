@@ -1,6 +1,6 @@
 """First-layer weights, and the hierarchy of features
 
-From the lecture "Neural networks" of "Experimental Techniques in Physics Supported with AI/ML": "We don't know the right levels of
+From the deck "Lecture 11: Neural Networks": "We don't know the right levels of
 abstraction, so let the model figure it out": pixels, "1st layer edges, 2nd layer object parts, 3rd layer objects".
 
 A network 784-64-32-10 learns MNIST's digits. Images of first-layer weights are noise at first; learned, they are strokes and their

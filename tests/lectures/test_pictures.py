@@ -55,6 +55,11 @@ def test_row_133_boundaries_of_0_1_and_2_hidden_layers() -> None:
     assert np.allclose(places @ w[0], -b, atol=1e-4)
 
 
+def test_row_133_many_units_of_one_layer_do_what_two_layers_do() -> None:
+    ((_, right, regions, *_),) = experiments.load("decision_boundaries").experiment(layers=((16,),))["rows"]
+    assert (right > 0.97, regions) == (True, 3)
+
+
 def test_row_133_regions_are_counted() -> None:
     script = experiments.load("decision_boundaries")
     ring = np.hypot(*np.mgrid[-5:6, -5:6]) // 2  # 0, 1, 2 and the corners

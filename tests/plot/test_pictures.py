@@ -6,9 +6,10 @@ import subprocess
 import sys
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pytest
+
+matplotlib = pytest.importorskip("matplotlib")
 
 import trigrad as tg
 from pictures import canvas, colour_at, contrast
@@ -80,6 +81,7 @@ def test_accuracy_grid_has_x_across_and_y_up() -> None:
         share = (values[i, j] - 0.1) / 0.8
         assert near(colour_at(ax, i - 0.35, j + 0.3), colour(share))
     assert near(colour_at(ax, 1 - 0.35, 2 + 0.3), "white")  # nothing there
+    assert [t.get_text() for t in ax.texts] == ["0.100", "0.400", "0.200", "0.900", "0.300"]
     assert ax.patches[-1].get_xy() == (0.5, 0.5)  # around (1, 1)
     best = plot.accuracy_grid(["a", "b"], ["c"], [[1.0], [0.5]], lowest=True, ax=canvas()).patches[-1]
     assert best.get_xy() == (0.5, -0.5)

@@ -104,8 +104,9 @@ def heat(op: str, image: Any, label: str, ax: Axes, log: bool = False) -> None:
 def numbers(image: Any, texts: list[list[str]], ax: Axes) -> None:
     """A text on each cell, in whichever of black and white stands out from the cell's colour."""
     for (i, j), value in np.ndenumerate(image.get_array()):
-        light = luminance(image.cmap(image.norm(value))) > 0.18  # equally far from black and white
-        ax.text(j, i, texts[i][j], ha="center", va="center", color="black" if light else "white")
+        if texts[i][j]:
+            light = luminance(image.cmap(image.norm(value))) > 0.18  # equally far from black and white
+            ax.text(j, i, texts[i][j], ha="center", va="center", color="black" if light else "white")
 
 
 def luminance(rgba: Any) -> float:

@@ -105,7 +105,8 @@ def accuracy_grid(
         raise ValueError(f"[{op}] values hold no finite number, expected one at least")
     ax = _canvas.axes(op, ax)
     image = ax.imshow(np.ma.masked_invalid(numbers.T), cmap=_canvas.HEAT, origin="lower", aspect="auto")
-    _canvas.numbers(image, [[f"{v:.3g}" for v in row] for row in numbers.T], ax)
+    texts = [[f"{v:#.3g}".rstrip(".") if np.isfinite(v) else "" for v in row] for row in numbers.T]
+    _canvas.numbers(image, texts, ax)
     ax.set_xticks(range(len(places[0])), places[0])
     ax.set_yticks(range(len(places[1])), places[1])
     ax.set(xlabel=xlabel, ylabel=ylabel)

@@ -163,6 +163,8 @@ def test_roc_of_classes_is_each_against_the_others() -> None:
         assert line.get_label().startswith("ABC"[k])
     two = plot.roc([0, 1, 1, 0], [[0.9, 0.1], [0.3, 0.7], [0.4, 0.6], [0.2, 0.8]], ax=canvas()).get_lines()
     assert len(two) == 2  # the second class, and the guess
+    named = plot.roc(["s", "b", "b"], [0.3, 0.2, 0.1], pos_label="s", ax=canvas())
+    assert named.get_lines()[0].get_label() == "AUC 1.0000"
     assert two[0].get_label() == "1, AUC 0.5000"
 
 
@@ -264,6 +266,34 @@ def test_boundaries_of_three_classes() -> None:
     for r, k in ((0.3, 0), (2.0, 1), (4.5, 2)):
         wanted = 0.75 + 0.25 * np.asarray(matplotlib.colors.to_rgb(COLOURS[1 + k]))
         assert near(colour_at(ax, r, 0.1), wanted)
+
+
+def test_points_have_the_colour_of_their_class() -> None:
+    """Also where not all classes have events, or are decided for."""
+
+    def colours(model: Any, y: Any, **more: Any) -> dict[str, int]:
+        X = np.zeros((len(y), 2)) + np.arange(len(y))[:, None]
+        ax = plot.decision_boundary(model, X, y, limits=((0, 5), (0, 5)), ax=canvas(), **more)
+        points = [c for c in ax.collections if type(c).__name__ == "PathCollection"]
+        found = {}
+        for c in points:
+            (found[c.get_label()],) = (k for k in range(7) if near(c.get_facecolor()[0][:3], COLOURS[1 + k], 0.001))
+        return found
+
+    def three(x: Any) -> Any:
+        return tg.stack([x[:, 0], 0 * x[:, 0] + 2, x[:, 1]], 1)
+
+    assert colours(three, [0, 2, 2]) == {"0": 0, "2": 2}
+    assert colours(three, [0.0, 2.0], names="abc") == {"a": 0, "c": 2}
+    assert colours(three, ["u", "v", "w"]) == {"u": 0, "v": 1, "w": 2}
+    assert colours(circle, [1, 1]) == {"1": 1}
+    assert colours(circle, [1, -1]) == {"-1": 0, "1": 1}
+    assert colours(circle, tg.tensor([-1, -1])) == {"-1": 0}
+    assert colours(lambda x: np.where(x[:, 0].numpy() > 2, "c", "a"), ["b", "c"]) == {"b": 1, "c": 2}
+    with pytest.raises(ValueError, match=r"tells 3 classes apart, y holds \['u', 'v'\]"):
+        colours(three, ["u", "v"])
+    with pytest.raises(ValueError, match="expected labels of one kind"):
+        colours(lambda x: np.where(x[:, 0].numpy() > 2, "c", "a"), [0, 1])
 
 
 def test_neuron_fields_change_across_the_units_line() -> None:
@@ -399,6 +429,7 @@ def test_phase_diagram_has_the_critical_line() -> None:
         (lambda: plot.history({"loss": [1.0]}, "auc"), KeyError, "no 'auc' and no 'val_auc' in 'loss'"),
         (lambda: plot.roc([0, 1], [0.1, 0.2], ax=3), TypeError, r"ax is int, expected Axes"),
         (lambda: plot.roc([0, 1], np.ones((2, 3))), ValueError, "3 columns, y_true 2 classes"),
+        (lambda: plot.roc(["s", "b"], [0.1, 0.2]), ValueError, "name the class of the signal by pos_label="),
         (lambda: plot.roc([0, 1], {}), ValueError, "empty dict"),
         (lambda: plot.roc([0, 1, 1], [0.1, 0.2]), ValueError, "y_true has 3, y_score has 2 events"),
         (lambda: plot.roc([0, 1], [0.1, np.nan]), ValueError, "y_score holds nan at index 1"),

@@ -23,13 +23,14 @@ def roc(
     y_score: Data | Mapping[str, Data],
     *,
     names: Sequence[object] | None = None,
+    pos_label: Any = None,
     sample_weight: Data | None = None,
     log: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """The signal's efficiency over the background's, with the areas below the curves, by `trigrad.metrics`; on a `log` axis
-    for backgrounds that are cut down by orders of magnitude. Of several classes each stands against all others; several
-    models are compared as `{"network": scores, "cuts": scores}`.
+    for backgrounds that are cut down by orders of magnitude. The signal is class 1, or `pos_label`; of several classes
+    each stands against all others; several models are compared as `{"network": scores, "cuts": scores}`.
 
     y_true (n,), y_score (n,) of the signal, or (n, C): column k is of the k-th class in sorted order
 
@@ -39,7 +40,7 @@ def roc(
     ['AUC 0.7500']
     """
     op = "plot.roc"
-    curves = _against(op, y_true, y_score, names)
+    curves = _against(op, y_true, y_score, names, pos_label)
     ax = _canvas.axes(op, ax)
     least = 1.0
     for k, (name, is_it, score) in enumerate(curves):
@@ -58,12 +59,14 @@ def roc(
     return ax
 
 
-def _against(op: str, y_true: Data, y_score: Any, names: Sequence[object] | None) -> list[tuple[str, Array, Array]]:
+def _against(
+    op: str, y_true: Data, y_score: Any, names: Sequence[object] | None, pos_label: Any
+) -> list[tuple[str, Array, Array]]:
     """Name, who belongs to the class, and scores, of each curve."""
     if isinstance(y_score, Mapping):
         if not y_score:
             raise ValueError(f"[{op}] y_score is an empty dict, expected names and scores")
-        positive = _inputs.positive(op, y_true, None)
+        positive = _inputs.positive(op, y_true, pos_label)
         models = [(str(name), positive, _inputs.scores(op, str(name), score)) for name, score in y_score.items()]
         for name, _, score in models:
             _inputs.same_length(op, y_true=positive, **{name: score})
@@ -84,7 +87,7 @@ def _against(op: str, y_true: Data, y_score: Any, names: Sequence[object] | None
             ]
         return found if len(found) > 2 else found[1:]
     only = "" if names is None else _canvas.names_of(op, names, 1, "curve")[0]
-    return [(only, _inputs.positive(op, y_true, None), _inputs.scores(op, "y_score", y_score))]
+    return [(only, _inputs.positive(op, y_true, pos_label), _inputs.scores(op, "y_score", y_score))]
 
 
 def confusion(

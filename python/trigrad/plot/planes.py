@@ -83,17 +83,32 @@ def _points(op: str, X: Data | None) -> Array | None:
     return found
 
 
-def _columns(op: str, said: Array, level: float | None) -> Array:
-    """(n, k) numbers of which the greatest is the class that is decided for: of hard decisions and single numbers too."""
+def _columns(op: str, said: Array, level: float | None, truth: Array | None) -> tuple[Array, Array]:
+    """Of answers (n,) or (n, k) numbers (n, classes), of which the greatest is the class that is decided for, and the classes:
+    those that a model says or events have, else those of the events if they are not numbers of columns."""
+    there = np.unique(truth) if truth is not None else np.empty(0, dtype=np.int64)
     if said.ndim == 2 and said.shape[1] > 1:
-        return np.asarray(said, dtype=np.float64)
-    said = said.reshape(-1)
-    if said.dtype.kind in "biuSUO" and level is None:
-        return np.asarray(said[:, None] == np.unique(said), dtype=np.float64)
-    score = said.astype(np.float64)
-    if level is None:
-        level = 0.5 if score.min() >= 0 and score.max() <= 1 else 0.0
-    return np.stack([level - score, score - level], 1)
+        columns = np.asarray(said, dtype=np.float64)
+    else:
+        said = said.reshape(-1)
+        if said.dtype.kind in "biuSUO" and level is None:
+            if len(there):
+                _inputs.one_kind(op, y=there, model=said)
+            classes = np.union1d(said, there) if len(there) else np.unique(said)
+            return np.asarray(said[:, None] == classes, dtype=np.float64), classes
+        score = said.astype(np.float64)
+        if level is None:
+            level = 0.5 if score.min() >= 0 and score.max() <= 1 else 0.0
+        columns = np.stack([level - score, score - level], 1)
+    numbers = np.arange(columns.shape[1])
+    if len(there) == len(numbers) or np.isin(there, numbers).all():
+        return columns, there if len(there) == len(numbers) else numbers
+    if set(there.tolist()) <= {-1, 1} and len(numbers) == 2:
+        return columns, np.array([-1, 1])
+    raise ValueError(
+        f"[{op}] the model tells {len(numbers)} classes apart, y holds {there[:5].tolist()}, expected as many classes, or the "
+        "numbers of the columns"
+    )
 
 
 def decision_boundary(
@@ -113,7 +128,7 @@ def decision_boundary(
     (points², 2). It says one number per point, whose boundary is `level` (0.5 if all are from 0 to 1, as probabilities,
     else 0), a number for each class, of which the greatest decides, or the class itself.
 
-    X (n, 2), y (n,): the k-th class in sorted order is that of the k-th number
+    X (n, 2), y (n,): numbers of columns, or as many classes, of which the k-th in sorted order is that of the k-th column
 
     >>> import trigrad as tg
     >>> X = tg.tensor([[0.0, 0.0], [1.0, 1.0], [0.2, 0.1]])
@@ -134,7 +149,8 @@ def decision_boundary(
                 f"[{op}] y has {len(truth)} events, X {0 if given is None else len(given)}, expected as many"
             )
     across, up, places = _grid(box, points)
-    columns = _columns(op, _answers(op, model, places), level)
+    columns, classes = _columns(op, _answers(op, model, places), level, truth)
+    words = _canvas.names_of(op, classes.tolist() if names is None else names, len(classes), "classes")
     if not np.isfinite(columns).all():
         raise ValueError(
             f"[{op}] the model says NaN or infinity at {(~np.isfinite(columns)).any(1).sum()} points of the plane"
@@ -151,20 +167,21 @@ def decision_boundary(
         if margin.min() < 0 < margin.max():
             ax.contour(across, up, margin, [0.0], colors=[_canvas.ink(op)], linewidths=1.2)
     if given is not None:
-        classes = np.unique(truth) if truth is not None else np.array([0])
-        words = _canvas.names_of(op, classes if names is None else names, len(classes), "classes")
-        for k, (which, word) in enumerate(zip(classes, words, strict=True)):
-            there = given if truth is None else given[truth == which]
-            ax.scatter(
-                there[:, 0],
-                there[:, 1],
-                s=14,
-                color=_canvas.colour(k) if truth is not None else _canvas.ink(op),
-                marker=_canvas.marker(k),
-                edgecolors=_canvas.ink(op),
-                linewidths=0.3,
-                label=word,
-            )
+        kinds = (
+            [(0, given, None)] if truth is None else [(k, given[truth == c], words[k]) for k, c in enumerate(classes)]
+        )
+        for k, events, word in kinds:
+            if len(events):
+                ax.scatter(
+                    events[:, 0],
+                    events[:, 1],
+                    s=14,
+                    color=_canvas.ink(op) if word is None else _canvas.colour(k),
+                    marker=_canvas.marker(k),
+                    edgecolors=_canvas.ink(op),
+                    linewidths=0.3,
+                    label=word,
+                )
         if truth is not None:
             ax.legend(loc="upper right", fontsize="small")
     ax.set(xlabel="x₁", ylabel="x₂", xlim=box[0], ylim=box[1])

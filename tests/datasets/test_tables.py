@@ -116,6 +116,11 @@ def test_mean_and_deviation() -> None:
     np.testing.assert_allclose(plain.inverse_transform(made), X, rtol=1e-4)
 
 
+def test_units_that_float32_cannot_scale() -> None:
+    with pytest.raises(ValueError, match=r"X\[:, 1\] has the deviation 5e-40, too small for float32"):
+        data.Standardizer().fit(np.array([[0.0, 0.0], [1.0, 1e-39]]))
+
+
 def test_one_arithmetic_in_predictor_layer_and_header() -> None:
     """transform, the layer in front of the model, and the scaler of a predictor give the same bits."""
     X, _ = numbers(64)

@@ -223,11 +223,11 @@ def test_export(jets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_pictures_as_pdf(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    command = ["study", "--events", "1000", "--output", str(tmp_path / "o"), "--quiet", "--pdf", *QUICK]
-    assert cli.main(command) == 0
+    data = [str(events(tmp_path / "d.csv")), "--target", "kind", "--features", "x", "y"]
+    assert cli.main(["study", *data, "--output", str(tmp_path / "o"), "--quiet", "--pdf", *QUICK]) == 0
     content = (tmp_path / "o" / "pictures.pdf").read_bytes()
     assert content.startswith(b"%PDF-")
-    assert len(re.findall(rb"/Type /Page\b(?!s)", content)) == 3 + 7 + 1
+    assert len(re.findall(rb"/Type /Page\b(?!s)", content)) == 3 + 3 + 1
 
 
 def test_without_matplotlib_the_way_to_pdf_is_told(

@@ -40,11 +40,12 @@ def page(
     )
     parts.append(_report.section("First layer", *_first_layer(model, table.features, _report)))
     if latency is not None:
+        shown = [each for each in latency.latencies if "header" not in each.name]  # as many as there are colours
         parts.append(
             _report.section(
                 "Latency",
                 _latency.table(latency.latencies),
-                _report.figure(_latency.picture(latency.latencies), "Single calls on this machine."),
+                _report.figure(_latency.picture(shown), "Single calls on this machine, of the library and from Python."),
                 _report.table(*latency._rates(), "Events per second"),
             )
         )

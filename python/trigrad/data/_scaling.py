@@ -102,6 +102,11 @@ class Standardizer:
                 "tells nothing; leave it out, or say constant='keep'"
             )
         deviation = np.where(constant, 1.0, np.sqrt(variance))
+        if (small := deviation < float(np.finfo(np.float32).tiny)).any():
+            k = int(np.argmax(small))
+            raise ValueError(
+                f"[Standardizer] {named[k]} has the deviation {deviation[k]:g}, too small for float32; expected it in another unit"
+            )
         self.features, self.mean, self.std = names, means, deviation
         self.offset, self.scale = means.astype(np.float32), (1 / deviation).astype(np.float32)
         return self

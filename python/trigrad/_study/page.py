@@ -45,7 +45,9 @@ def page(
             _report.section(
                 "Latency",
                 _latency.table(latency.latencies),
-                _report.figure(_latency.picture(shown), "Single calls on this machine, of the library and from Python."),
+                _report.figure(
+                    _latency.picture(shown), "Single calls on this machine, of the library and from Python."
+                ),
                 _report.table(*latency._rates(), "Events per second"),
             )
         )

@@ -7,6 +7,7 @@ import json
 import os
 import struct
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -57,7 +58,7 @@ def read_idx(path: Path) -> Array:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read()
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"[mnist] {path} is not a whole gzip file: {error}") from None
     if len(content) < 4 or content[:3] != b"\x00\x00\x08" or not 1 <= content[3] <= 4:
         raise ValueError(f"[mnist] {path} starts with {content[:4]!r}, expected an IDX file of bytes")
@@ -80,7 +81,7 @@ def mnist(part: Literal["train", "test"] = "train", folder: Folder = None, *, ur
     if (at / "mnist.npz").is_file():
         with np.load(at / "mnist.npz", allow_pickle=False) as file:
             images, labels = file[f"x_{part}"], file[f"y_{part}"]
-        source = _known_or_not(at / "mnist.npz")
+        source = f"sha256 {digest_of(at / 'mnist.npz', 'sha256')}"
     else:
         first = "train" if part == "train" else "t10k"
         names = f"{first}-images-idx3-ubyte.gz", f"{first}-labels-idx1-ubyte.gz"
@@ -102,10 +103,6 @@ def mnist(part: Literal["train", "test"] = "train", folder: Folder = None, *, ur
         target="digit",
         facts={"origin": "LeCun, Cortes, Burges, 1998", "licence": "CC BY-SA 3.0", "file": source},
     )
-
-
-def _known_or_not(path: Path) -> str:
-    return f"sha256 {digest_of(path, 'sha256')}"
 
 
 # ---- the two large tables of UCI: a label, then features, no header
@@ -130,7 +127,7 @@ def _lines(path: Path) -> Iterator[str]:
     try:
         with gzip.open(path, "rt", encoding="ascii") as file:
             yield from file
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"[data] {path} is not a whole gzip file: {error}; delete it to download it again") from None
 
 

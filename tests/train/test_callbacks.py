@@ -344,6 +344,30 @@ def test_csv(tmp_path: Path) -> None:
     assert float(found[2][2]) == late.history["saturated/1"][1]
 
 
+@pytest.mark.parametrize("logger", [CSVLogger, JSONLLogger])
+def test_a_file_of_several_fits_goes_on(logger: Any, tmp_path: Path) -> None:
+    """The lines of fits before stay; those after the checkpoint are written once."""
+    path, point = tmp_path / "log", tmp_path / "point"
+
+    def fit(epochs: int, **options: Any) -> Any:
+        keep = tg.train.Checkpoint(point, every=2)
+        return trained([logger(path, append=True), keep], epochs=epochs, **options).history["loss"]
+
+    fit(2)
+    other = path.read_text()
+    whole = fit(4)
+    expected = path.read_text()
+    assert expected.startswith(other)
+    path.write_text(other)
+    fit(2)
+    saved = point.read_bytes()
+    with open(path, "a") as file:
+        file.write("what a crashed run wrote after its checkpoint")
+    point.write_bytes(saved)
+    assert fit(4, resume=point) == whole
+    assert path.read_text() == expected
+
+
 def test_json_lines(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     watch = Weights([1.0, NAN, math.inf])

@@ -23,19 +23,23 @@ __all__ = ["CSVLogger", "JSONLLogger", "OfflineRun", "RunLogger", "TensorBoard"]
 
 class _Lines(Callback):
     """A file with a line per epoch. A training that goes on writes the epochs before its checkpoint first: what a crashed run
-    had written after it is gone."""
+    had written after it is gone, what other fits had written before stays."""
 
     def __init__(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
         self.path, self.append = os.fspath(path), append
         self._file: IO[str] | None = None
+        self._at = 0  # the byte where the lines of this fit begin
 
     def on_fit_begin(self, trainer: Trainer) -> None:
-        self._open(trainer, "a" if self.append and trainer.epoch == 0 else "w")
+        if trainer.epoch == 0:
+            self._at = os.path.getsize(self.path) if self.append and os.path.exists(self.path) else 0
+        self._open(trainer)
 
-    def _open(self, trainer: Trainer, mode: str) -> None:
+    def _open(self, trainer: Trainer) -> None:
         self.close()
-        self._file = open(self.path, mode, newline="", encoding="utf-8")  # noqa: SIM115 -- open as long as the fit
-        self._begin(trainer, mode)
+        self._file = open(self.path, "a", newline="", encoding="utf-8")  # noqa: SIM115 -- open as long as the fit
+        self._file.truncate(min(self._at, os.path.getsize(self.path)))
+        self._begin(trainer)
         for epoch in range(1, trainer.epoch + 1):
             self._write(epoch, self._numbers(trainer, epoch))
         self._file.flush()
@@ -53,7 +57,13 @@ class _Lines(Callback):
     def _numbers(self, trainer: Trainer, epoch: int) -> dict[str, float]:
         return {name: held[epoch - 1] for name, held in trainer.history.items()}
 
-    def _begin(self, trainer: Trainer, mode: str) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        return {"at": self._at} if self.append else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._at = int(state["at"])
+
+    def _begin(self, trainer: Trainer) -> None:
         """What stands before the lines."""
 
     def _line(self, trainer: Trainer, numbers: dict[str, float]) -> None:
@@ -79,9 +89,9 @@ class CSVLogger(_Lines):
     2,0.25
     """
 
-    def _begin(self, trainer: Trainer, mode: str) -> None:
+    def _begin(self, trainer: Trainer) -> None:
         self._columns: list[str] | None = None
-        if mode == "a" and os.path.getsize(self.path):
+        if os.path.getsize(self.path):
             with open(self.path, newline="", encoding="utf-8") as file:
                 self._columns = next(csv.reader(file))[1:]
         elif trainer.epoch:
@@ -101,7 +111,7 @@ class CSVLogger(_Lines):
                     f"[CSVLogger] {self.path} has the columns {self._columns}, but this fit also gives "
                     f"{sorted(set(numbers) - set(self._columns))}; choose another file"
                 )
-            self._open(trainer, "w")  # all lines once more, this one too
+            self._open(trainer)  # all lines once more, this one too
             return
         self._write(trainer.epoch, numbers)
 

@@ -18,7 +18,8 @@ def rendered(figure: Any) -> Any:
     """(height, width, 4), from the top, each from 0 to 1."""
     if not isinstance(figure.canvas, FigureCanvasAgg):
         FigureCanvasAgg(figure)
-    figure.canvas.draw()
+    if figure.stale or not hasattr(figure.canvas, "renderer"):  # else it is drawn as it is
+        figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba(), dtype=np.float64) / 255
 
 

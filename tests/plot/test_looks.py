@@ -29,7 +29,7 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "activation_histograms": lambda: plot.activation_histograms({"a": A, "b": A**3}, label="a", ax=canvas(2)),
     "confusion": lambda: plot.confusion(TRUTH, SCORES.argmax(1), ax=canvas()),
     "decision_boundary": lambda: plot.decision_boundary(
-        lambda x: SPLIT - x.norm(dim=1), SCORES[:, :2], TRUTH, limits=BOX, ax=canvas()
+        lambda x: SPLIT - x.norm(dim=1), SCORES[:, :2], TRUTH > 0, limits=BOX, ax=canvas()
     ),
     "first_layer": lambda: plot.first_layer(NET, names=["a", "b"], ax=canvas()),
     "gradient_histograms": lambda: plot.gradient_histograms({"a": A, "b": A**3}, ax=canvas(2)),

@@ -124,6 +124,21 @@ def test_the_stransverse_mass_of_two_leptons_alone() -> None:
     assert none.max() < 0.01
 
 
+def test_the_stransverse_mass_for_any_missing_momentum() -> None:
+    """Its bound from all normals of lines, on all around the circle."""
+    draw = chance(5)
+    a, b = (tuple(draw.normal(3, 200) * 40) for _ in range(2))
+    mx, my = draw.normal(2, 200) * 60
+    angle = np.linspace(-np.pi, np.pi, 20_001)[:, None]
+    one, two, m = (np.cos(angle) * x.numpy() + np.sin(angle) * y.numpy() for x, y in (a[:2], b[:2], (mx, my)))
+    apart = (one < 0) & (two < 0)
+    bound = np.where(apart, -4 * m * one * two / np.where(apart, one + two, 1), 0.0).max(0)
+    found = _pairs._stransverse(a, b, mx, my).numpy()
+    assert (bound > 100).mean() > 0.2
+    assert (found**2 > bound * (1 - 1e-7) - 1e-9).all()  # the scan passes by some narrow ones
+    np.testing.assert_allclose(found**2, bound, rtol=1e-3, atol=1e-6)
+
+
 def test_classes_differ_as_physics_says() -> None:
     """M_T2 of W pairs ends at the W mass, as far as missing energy is measured; signal has more of everything; neither angles
     around the beam nor the sign of η say anything."""

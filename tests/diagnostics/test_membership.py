@@ -60,6 +60,14 @@ def test_the_model_finds_what_a_threshold_cannot() -> None:
     assert membership_by_model(members[:, None], others[:, None]).advantage > 0.8
 
 
+def test_units_of_features_do_not_matter() -> None:
+    members, others = RNG.normal(1.0, 1.0, (800, 2)), RNG.normal(0.0, 1.0, (800, 2))
+    found = membership_by_model(members, others)
+    again = membership_by_model(members * [1e-4, 1e4] + [100.0, 0.0], others * [1e-4, 1e4] + [100.0, 0.0])
+    assert again.auc == pytest.approx(found.auc, abs=1e-3)
+    assert found.auc > 0.75
+
+
 def test_features_are_loss_and_sorted_probabilities() -> None:
     z, y = RNG.normal(size=(50, 4)), RNG.integers(0, 4, 50)
     log_p = z - np.log(np.exp(z).sum(1, keepdims=True))

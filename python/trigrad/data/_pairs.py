@@ -106,6 +106,11 @@ def _pairs(chance: Chance, n: int, signal: Tensor) -> tuple[list[Vector], Tensor
     return leptons, missing[0] + noise[0], missing[1] + noise[1]
 
 
+def _turned(angle: Tensor) -> Tensor:
+    """The same angle from −π to π."""
+    return ops.atan2(ops.sin(angle), ops.cos(angle))
+
+
 def _stransverse(a: Vector, b: Vector, mx: Tensor, my: Tensor) -> Tensor:
     """M_T2 without masses (n,): the least, over the ways to share the missing momentum m out between the two leptons, of the
     greater of the two transverse masses. Momenta that give one lepton a transverse mass of at most M fill a parabola; the two
@@ -115,12 +120,14 @@ def _stransverse(a: Vector, b: Vector, mx: Tensor, my: Tensor) -> Tensor:
 
     whose logarithm is concave in the angle of n.
     """
-    to_a, to_b = ops.atan2(a[1], a[0]), ops.atan2(b[1], b[0])
-    half = ops.atan2(ops.sin(to_a - to_b), ops.cos(to_a - to_b)) * 0.5  # of the angle between them, with its sign
-    middle, width = to_b + half + math.pi, 0.5 * math.pi - ops.abs(half)
-    pa, pb = _length(a[:2]), _length(b[:2])
-    met, to_met = ops.sqrt(mx * mx + my * my), ops.atan2(my, mx)
-    at, most = middle, ops.mul(middle, 0.0)
+    to_a, to_b, to_met = ops.atan2(a[1], a[0]), ops.atan2(b[1], b[0]), ops.atan2(my, mx)
+    half = _turned(to_a - to_b) * 0.5  # of the angle between them, with its sign
+    middle, width = to_b + half + math.pi, 0.5 * math.pi - ops.abs(half)  # where both n · a and n · b are negative
+    off = _turned(to_met - middle)  # and where n · m is positive
+    low, high = ops.maximum(off - 0.5 * math.pi, ops.neg(width)), ops.minimum(off + 0.5 * math.pi, width)
+    at, width = middle + 0.5 * (low + high), 0.5 * ops.maximum(high - low, 0.0)
+    pa, pb, met = _length(a[:2]), _length(b[:2]), ops.sqrt(mx * mx + my * my)
+    most = ops.mul(met, 0.0)
     for step in range(ZOOMS):
         angle = at.unsqueeze(1) + (width / FINER**step).unsqueeze(1) * _PLACES  # (n, places)
         one, two = (

@@ -193,6 +193,14 @@ def test_predictions_of_rows_without_a_number(jets: Path, tmp_path: Path, capsys
     assert all(row[0] in "gqwzt" and "nan" not in row for row in (rows[0], rows[2]))
 
 
+@pytest.mark.parametrize(
+    "command", [["predict", "{}", "d.csv"], ["export", "{}", "--plan", "p.tgplan"], ["info", "{}"]]
+)
+def test_files_that_are_no_models_are_named(command: list[str], jets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([word.format(jets / "metrics.json") for word in command]) == 2
+    assert f"{jets / 'metrics.json'}: [load] not a valid file" in capsys.readouterr().err
+
+
 def test_a_constant_column_may_be_kept(tmp_path: Path) -> None:
     rows = "".join(f"{k % 7},1.5,{'uv'[k % 2]}\n" for k in range(60))
     (tmp_path / "d.csv").write_text(f"x,c,t\n{rows}")
@@ -285,6 +293,7 @@ WRONG = {
     "class": (["--events", "200", "--background", "x"], "there is no class 'x' for the background"),
     "of a file": (["--target", "t"], "--target belongs to a file"),
     "epochs": (["--epochs", "0"], "epochs is 0"),
+    "seed": (["--seed", "-1"], "seed is -1, expected a whole number from 0"),
     "folder": (["--events", "200", "--output", "no/such"], "there is no folder no"),
     "file": (["--events", "200", "--output", "d.csv"], "d.csv is a file"),
 }

@@ -53,7 +53,7 @@ class Saved:
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Saved:
-        held = _saving.load(path)
+        held = loaded(path)
         if not isinstance(held, dict) or held.get("kind") != KIND or set(held) != PARTS:
             raise ValueError(f"[study] {path} holds something else, expected a model that `trigrad study` wrote")
         model, scaler, target = held["model"], held["scaler"], held["target"]
@@ -66,6 +66,14 @@ class Saved:
         ):
             raise ValueError(f"[study] {path} is of `trigrad study`, but its parts are not in order")
         return Saved(model.eval(), scaler, tuple(names[0]), tuple(names[1]), target)
+
+
+def loaded(path: str | os.PathLike[str]) -> Any:
+    """What `trigrad.load` gives; what is wrong with the file is said with its name."""
+    try:
+        return _saving.load(path)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{os.fspath(path)}: {error}") from None
 
 
 def answers(predictor: Predictor, X: Array) -> Array:

@@ -86,6 +86,8 @@ class Settings:
         for name in ("epochs", "batch_size", "patience"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 refuse(name, "a whole number, 1 at least")
+        if type(self.seed) is not int or not 0 <= self.seed < 2**63:
+            refuse("seed", "a whole number from 0 to below 2^63")
         if self.resamples < 2:
             refuse("resamples", "2 or more")
         for name in ("lr", "seconds", "input_rate_khz", "trigger_rate_khz"):

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trigrad import _core, _saving, _study, data, nn
+from trigrad import _core, _study, data, nn
 from trigrad._study.folder import whole_file
+from trigrad._study.saved import loaded
 from trigrad.cli.study import add_data_arguments
 from trigrad.export import cpp_header
 
@@ -54,7 +55,7 @@ def _predictor(given: argparse.Namespace) -> _core.Predictor:
                 "[export] a plan file is what it is; --precision, --calibration and --raw-logits want a model"
             )
         return _core.Predictor.load(given.model)
-    held = _saving.load(given.model)
+    held = loaded(given.model)
     saved = None if isinstance(held, nn.Module) else _study.Saved.load(given.model)
     events: np.ndarray | None = None
     if given.calibration is not None:

@@ -48,11 +48,13 @@ def of_plan(path: str) -> dict[str, str]:
 def of(path: str) -> dict[str, str]:
     """What a file of tensors or models holds, and where it comes from."""
     from trigrad import _saving
+    from trigrad._study.saved import loaded
 
+    held = loaded(path)
     rows = {
         name: value if isinstance(value, str) else json.dumps(value) for name, value in _flat(_saving.provenance(path))
     }
-    return rows | {name: str(value) for name, value in _parts(_saving.load(path))}
+    return rows | {name: str(value) for name, value in _parts(held)}
 
 
 def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:

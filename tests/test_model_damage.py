@@ -122,7 +122,7 @@ def mutated(content: bytes, draw: random.Random) -> bytes:
     length = int.from_bytes(raw[:8], "little")
     grown = 0
     for _ in range(draw.randint(1, 3)):
-        at = draw.randrange(8, 8 + length) if draw.random() < 0.8 else draw.randrange(len(raw))
+        at = draw.randrange(8, 8 + length) if draw.random() < 0.8 else draw.randrange(len(raw) + 1)
         kind = draw.randrange(6)
         before = len(raw)
         if kind == 0 and at < len(raw):

@@ -54,6 +54,8 @@ DAMAGE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "its scheduler has the state {'a': 1}": lambda s: s.update(schedulers=[{"a": 1}, None]),
     "its optimizer numbers the parameters otherwise": lambda s: s["optimizer"]["param_groups"].append({"params": []}),
     "its optimizer numbers .* otherwise": lambda s: s["optimizer"]["state"].update({99: {}}),
+    "its optimizer numbers the .* otherwise": lambda s: s["optimizer"].update(state={"a": 1}),
+    "written with the optimizer tensor": lambda s: s["made_with"].update(optimizer=tg.zeros(3)),
     "no step can be made with the options of a group: .*beta1 is a str": lambda s: s["optimizer"]["param_groups"][
         0
     ].update(betas="ab"),

@@ -166,6 +166,7 @@ def test_roc_of_classes_is_each_against_the_others() -> None:
     named = plot.roc(["s", "b", "b"], [0.3, 0.2, 0.1], pos_label="s", ax=canvas())
     assert named.get_lines()[0].get_label() == "AUC 1.0000"
     assert two[0].get_label() == "1, AUC 0.5000"
+    assert plot.roc(tg.tensor([0.0, 1.0, 1.0]), score[:3, :2], ax=canvas()).get_lines()[0].get_label()[:2] == "1,"
 
 
 def test_confusion_has_the_truth_from_top_to_bottom() -> None:
@@ -446,6 +447,8 @@ def test_phase_diagram_has_the_critical_line() -> None:
         (lambda: plot.decision_boundary(3, np.ones((3, 2))), TypeError, "model is int, expected a module"),
         (lambda: plot.decision_boundary(lambda x: x.sum(), np.ones((3, 2))), ValueError, r"the model made \(\)"),
         (lambda: plot.decision_boundary(lambda x: x[:, 0] / 0, np.ones((3, 2))), ValueError, "NaN or infinity at"),
+        (lambda: plot.neuron_field(lambda x: x / 0, limits=((0, 1), (0, 1))), ValueError, "infinity at 10000 points"),
+        (lambda: plot.neuron_field(circle, limits=((0, 1), (0, 1)), columns=0), ValueError, "columns is 0"),
         (lambda: plot.decision_boundary(circle, limits=((1, 0), (0, 1))), ValueError, "limits are"),
         (
             lambda: plot.neuron_field(circle, limits=((0, 1), (0, 1)), names=["a", "b"]),

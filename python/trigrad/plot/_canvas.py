@@ -43,6 +43,8 @@ def axes(op: str, ax: Any) -> Axes:
 def panels(op: str, ax: Any, count: int, columns: int, size: tuple[float, float]) -> Panels:
     """As many Axes, in a flat array: those that are given, or new ones in rows of `columns`, each of `size` in inches."""
     pyplot = matplotlib(op, "pyplot")
+    if columns < 1:
+        raise ValueError(f"[{op}] columns is {columns}, expected 1 at least")
     if ax is None:
         rows = -(-count // columns)
         shape = (min(columns, count) * size[0], rows * size[1])

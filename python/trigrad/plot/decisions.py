@@ -80,11 +80,8 @@ def _against(
                 f"[{op}] y_score has {score.shape[1]} columns, y_true {len(classes)} classes, expected equally many; draw the "
                 "classes that are there one by one: roc(y_true == c, y_score[:, c])"
             )
-        found = [(str(c), truth == c, score[:, k]) for k, c in enumerate(classes)]
-        if names is not None:
-            found = [
-                (n, *f[1:]) for n, f in zip(_canvas.names_of(op, names, len(found), "classes"), found, strict=True)
-            ]
+        words = _canvas.names_of(op, classes.tolist() if names is None else names, len(classes), "classes")
+        found = [(words[k], truth == c, score[:, k]) for k, c in enumerate(classes)]
         return found if len(found) > 2 else found[1:]
     only = "" if names is None else _canvas.names_of(op, names, 1, "curve")[0]
     return [(only, _inputs.positive(op, y_true, pos_label), _inputs.scores(op, "y_score", y_score))]
@@ -118,7 +115,7 @@ def confusion(
     counts = metrics.confusion_matrix(y_true, y_pred, labels=labels, sample_weight=sample_weight, normalize=normalize)
     there = np.unique(np.concatenate([_inputs.array(side).reshape(-1) for side in (y_true, y_pred)]))
     classes = there if labels is None else _inputs.array(labels)
-    words = _canvas.names_of(op, classes if names is None else names, len(counts), "classes")
+    words = _canvas.names_of(op, classes.tolist() if names is None else names, len(counts), "classes")
     ax = _canvas.axes(op, ax)
     image = ax.imshow(counts, cmap=_canvas.HEAT, vmin=0, vmax=1 if normalize else None)
     texts = [[f"{v:.2f}" if normalize else f"{v:.6g}" for v in row] for row in counts.tolist()]
@@ -162,7 +159,7 @@ def scores(
     _inputs.same_length(op, y_true=truth, y_score=score)
     weight = _inputs.weights(op, sample_weight, len(score))
     classes = np.unique(truth)
-    words = _canvas.names_of(op, classes if names is None else names, len(classes), "classes")
+    words = _canvas.names_of(op, classes.tolist() if names is None else names, len(classes), "classes")
     low, high = float(score.min()), float(score.max())
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0

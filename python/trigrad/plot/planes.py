@@ -50,6 +50,9 @@ def _answers(op: str, model: Model, points: Array) -> Array:
         raise ValueError(
             f"[{op}] the model made {found.shape} of {points.shape}, expected (points,) or (points, k): an answer for each row"
         )
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        wrong = int((~np.isfinite(found.reshape(len(found), -1))).any(1).sum())
+        raise ValueError(f"[{op}] the model says NaN or infinity at {wrong} points of the plane, expected numbers")
     return found
 
 
@@ -151,10 +154,6 @@ def decision_boundary(
     across, up, places = _grid(box, points)
     columns, classes = _columns(op, _answers(op, model, places), level, truth)
     words = _canvas.names_of(op, classes.tolist() if names is None else names, len(classes), "classes")
-    if not np.isfinite(columns).all():
-        raise ValueError(
-            f"[{op}] the model says NaN or infinity at {(~np.isfinite(columns)).any(1).sum()} points of the plane"
-        )
     ax = _canvas.axes(op, ax)
     taken = columns.argmax(1).reshape(points, points)
     colours = _canvas.matplotlib(op, "colors")
@@ -217,7 +216,7 @@ def neuron_field(
     said = said.reshape(points, points, -1)  # (up, across, units)
     words = _canvas.names_of(op, names, said.shape[2], "units")
     grid = _canvas.panels(op, ax, said.shape[2], columns, (2.4, 2.2))
-    reach = float(np.nanmax(np.abs(said))) or 1.0
+    reach = float(np.abs(said).max()) or 1.0
     for k, one in enumerate(grid):
         image = one.imshow(
             said[:, :, k],

@@ -40,6 +40,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[0])
+def docs(session: nox.Session) -> None:
+    """Build the site into build/site, broken links being errors."""
+    session.install(".[docs]")
+    session.run("python", "tools/site_pages.py")
+
+
+@nox.session(python=PYTHONS[0])
 @nox.parametrize("preset", ["dev", "release", "asan-ubsan", "tsan", "clang-tidy"])
 def cpp(session: nox.Session, preset: str) -> None:
     """Build the core without Python and run its tests."""

@@ -4,6 +4,7 @@ decisions is complete. With TRIGRAD_PROOFS=full long commands run whole, otherwi
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -121,6 +122,25 @@ def test_commands_of_benchmarks(tmp_path: Path, full: bool) -> None:
             assert re.search(rf"{option}\b", helps[script]), f"{script} has no option {option}"
         if full and "--quick" in helps[script]:
             run([sys.executable, str(ROOT / script), *options, "--quick"], tmp_path)
+
+
+def test_presets_are_there() -> None:
+    """Those that CONTRIBUTING names, in its commands and in its text."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    presets = {preset["name"] for preset in json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]}
+    named = {
+        *re.findall(r"--preset (\S+)", text),
+        *re.findall(r"`([\w-]+)`", text[text.index("The presets are") :].partition(";")[0]),
+    }
+    assert named == {name for name in presets if not name.startswith(("base", "common"))}
+
+
+def test_each_script_has_its_picture() -> None:
+    scripts = {p.stem for p in (ROOT / "examples" / "lectures").glob("*.py")} - {"shown"}
+    gallery = ROOT / "docs" / "gallery"
+    assert {p.stem for p in gallery.glob("*.webp")} == scripts, "python tools/gallery.py makes those that are missing"
+    assert {p.stem for p in gallery.glob("*.txt")} == scripts
+    assert [p.name for p in gallery.glob("*.webp") if p.stat().st_size > 40_000] == []
 
 
 # ---- links

@@ -167,6 +167,15 @@ def test_no_place_is_forgotten() -> None:
     assert {place.partition(".")[0] for place in reference.PLACES} == tg._LAZY | {"autograd"}
 
 
+def test_docstrings_become_markdown() -> None:
+    docstring = "a*b in `x*y`\n- <z>:\n\n    for i in x:\n        f(i)\n\n>>> 1  # doctest: +SKIP\n1"
+    assert reference.markdown(docstring).split("\n\n") == [
+        "a\\*b in `x*y`\n- \\<z\\>:",
+        "```python\nfor i in x:\n    f(i)\n```",
+        "```pycon\n>>> 1\n1\n```",
+    ]
+
+
 def test_pages_are_markdown() -> None:
     """Each name has its anchor; outside of code nothing reads as HTML or as emphasis."""
     for page in PAGES:

@@ -9,6 +9,7 @@ import enum
 import importlib
 import inspect
 import re
+import textwrap
 import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -150,7 +151,7 @@ def text(lines: list[str]) -> str:
 
 
 def fenced(language: str, lines: list[str]) -> str:
-    code = inspect.cleandoc("\n".join(lines)) if language != "pycon" else "\n".join(lines)
+    code = textwrap.dedent("\n".join(lines))
     return f"```{language}\n" + re.sub(r"\s+# doctest:.*", "", code) + "\n```"
 
 
@@ -215,7 +216,7 @@ def entry(module: str, name: str, thing: Any) -> str:
     return "\n\n".join(parts)
 
 
-def methods(page: Page) -> str:
+def methods() -> str:
     """Of `Tensor`: the methods that are functions too, which need no description of their own."""
     same = [name for name in dir(trigrad.Tensor) if not name.startswith("_") and hasattr(trigrad, name)]
     in_place = [name for name in dir(trigrad.Tensor) if not name.startswith("_") and name.endswith("_")]
@@ -228,30 +229,37 @@ def methods(page: Page) -> str:
     )
 
 
+def groups(page: Page) -> Iterator[tuple[str, list[str]]]:
+    """Each thing's own name, and the others that it has."""
+    found: dict[object, list[str]] = {}
+    for name, thing in page.names.items():
+        found.setdefault(id(thing) if callable(thing) or isinstance(thing, trigrad.dtype) else name, []).append(name)
+    for names in found.values():
+        own_name = getattr(page.names[names[0]], "__name__", None)
+        first = own_name if own_name in names else names[0]
+        yield first, [name for name in names if name != first]
+
+
 def write(page: Page) -> str:
     module = page.module.__name__
     about = markdown(inspect.getdoc(page.module) or "") if page.module is not trigrad else ""
     parts = [f"# {page.title}", about] if about else [f"# {page.title}"]
-    groups: dict[object, list[str]] = {}
-    for name, thing in page.names.items():
-        groups.setdefault(id(thing) if callable(thing) or isinstance(thing, trigrad.dtype) else name, []).append(name)
-    for names in groups.values():
-        thing = page.names[names[0]]
-        first = getattr(thing, "__name__", names[0])
-        first = first if first in names else names[0]
-        others = [name for name in names if name != first]
-        part = entry(module, first, thing)
+    for name, others in groups(page):
+        thing = page.names[name]
+        part = entry(module, name, thing)
         if others:
-            part += "\n\nAlso called " + ", ".join(f"`{module}.{name}`" for name in others) + "."
+            part += "\n\nAlso called " + ", ".join(f"`{module}.{other}`" for other in others) + "."
         if thing is trigrad.Tensor:
-            part += methods(page)
+            part += methods()
         parts.append(part)
     return "\n\n".join(parts) + "\n"
 
 
 def index(all_pages: list[Page]) -> str:
+    """All names, as links."""
     lines = ["# Reference", "", "Every public name, with an example that the tests run.", ""]
     for page in all_pages:
-        anchors = ", ".join(f"`{name}`" for name in page.names)
-        lines.append(f"- [{page.title}]({page.file.partition('/')[2]}): {anchors}")
+        file = page.file.partition("/")[2]
+        links = [f"[`{name}`]({file}#{page.module.__name__}.{name})" for name, _ in groups(page)]
+        lines.append(f"- [{page.title}]({file}): " + ", ".join(links))
     return "\n".join(lines) + "\n"

@@ -154,7 +154,9 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[\s]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower()) for title in found}
 
 
-@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "docs/decisions/README.md"])
+@pytest.mark.parametrize(
+    "page", [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "docs/decisions/README.md", "examples/lectures/README.md"]
+)
 def test_links(page: str) -> None:
     """To files of the tree, and to headings in them."""
     broken = []

@@ -66,7 +66,10 @@ def run(name: str) -> None:
 
 def page() -> str:
     """All scripts: docstring, picture, table."""
-    parts = ["# Gallery", "Each picture and table is made by a script of `examples/lectures`, from a fixed seed."]
+    parts = ["# Gallery"]
+    parts.append(
+        "Each picture and table is made by a script, from fixed seeds. [What they show, as one table](experiments.md)."
+    )
     for name in names():
         docstring = ast.get_docstring(ast.parse((SCRIPTS / f"{name}.py").read_text())) or name
         title, _, rest = docstring.partition("\n")

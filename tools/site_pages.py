@@ -25,6 +25,7 @@ SOURCES = {
     "benchmarks/README.md": "benchmarks.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "examples/lectures/README.md": "gallery/experiments.md",
 }
 FOLDERS = {  # what a link to a folder leads to
     "benchmarks": "benchmarks.md",
@@ -39,6 +40,8 @@ def page_of(file: str) -> str | None:
     """Where the site has a file or folder of the repository, None where it has not."""
     if file in SOURCES:
         return SOURCES[file]
+    if file.startswith("examples/lectures/"):
+        return "gallery/index.md#" + Path(file).stem
     return FOLDERS.get(file) or (file.removeprefix("docs/") if file.startswith("docs/") else None)
 
 
@@ -52,7 +55,8 @@ def linked(source: str, text: str) -> str:
         file = os.path.normpath(os.path.join(os.path.dirname(source), target))
         if not (ROOT / file).exists():
             raise SystemExit(f"{source} links to {target}, which does not exist")
-        page = page_of(file)
+        page, _, part = (page_of(file) or "").partition("#")
+        anchor = f"#{part}" if part else anchor
         return f"[{label}]({os.path.relpath(page, os.path.dirname(here))}{anchor})" if page else label
 
     return LINK.sub(turn, text)

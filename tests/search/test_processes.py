@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import multiprocessing
 import os
@@ -121,7 +122,7 @@ def test_a_process_that_dies_spoils_its_point_alone() -> None:
 def test_killed_at_any_time(tmp_path: Path, full: bool, record: dict[str, str]) -> None:
     """SIGKILL again and again; the search that ends at last has the table of one that was let alone."""
     want = judges.search(None, judges.peak)
-    kills, runs = 0, 40 if full else 2
+    kills, runs = 0, 20 if full else 2
     chance = random.Random(1)
     for n in range(runs):
         path = tmp_path / f"{n}.jsonl"
@@ -241,6 +242,28 @@ def test_a_file_of_another_search_is_refused(tmp_path: Path, change: dict[str, A
     with pytest.raises(RuntimeError, match=rf"is the file of another search, whose {what} differs"):
         grid(**(usual | change), path=path)
     assert path.read_bytes() == before
+
+
+def test_what_makes_a_search_another(tmp_path: Path) -> None:
+    """Functions by name, whatever they hold fast; values by what they say of themselves, wherever they lie in memory."""
+
+    class Thing:
+        def __init__(self, n: int) -> None:
+            self.n = n
+
+    def judge(settings: Any, train: Any, validation: Any, scale: float = 1.0) -> float:
+        return scale
+
+    def search(scale: float, value: Any) -> None:
+        grid(functools.partial(judge, scale=scale), {"a": [value]}, judges.X, cv=2, path=path)
+
+    path = tmp_path / "search.jsonl"
+    search(1.0, Thing(1))
+    search(1.0, Thing(1))
+    with pytest.raises(RuntimeError, match="whose settings differs"):
+        search(1.0, tg.nn.ReLU)
+    with pytest.raises(RuntimeError, match="whose estimator differs"):
+        search(2.0, Thing(1))
 
 
 @pytest.mark.parametrize("content", ["x,y\n1,2\n", "x,y", '{"a": 1}\n', "[]\n", '{"search": "', "\x00\n"])

@@ -123,9 +123,7 @@ def _search(judge: Judge, values: Mapping[str, Sequence[Any]]) -> dict[str, Any]
         "search": "trigrad.search.grid",
         "estimator": name_of(judge.estimator),
         "scoring": None if judge.scoring is None else name_of(judge.scoring),
-        "settings": {
-            name: [name_of(v) if hasattr(v, "__dict__") else repr(v) for v in of] for name, of in values.items()
-        },
+        "settings": {name: [name_of(v) for v in of] for name, of in values.items()},
         "events": judge.events.digest(),
         "folds": _digest(judge.pairs),
         "seed": judge.seed,

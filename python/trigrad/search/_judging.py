@@ -114,14 +114,11 @@ def kind_of(estimator: Any) -> str:
 
 
 def name_of(thing: Any) -> str:
-    """The same in each process: a function's name, an estimator's class and parameters."""
-    if hasattr(thing, "get_params"):
+    """The same in each process: what it is called, of an estimator with all of its parameters."""
+    if hasattr(thing, "get_params") and not isinstance(thing, type):
         text = f"{type(thing).__qualname__} {sorted(thing.get_params().items())!r}"
     else:
-        inner = getattr(thing, "func", thing)  # of functools.partial
-        text = getattr(inner, "__qualname__", type(inner).__qualname__)
-        if inner is not thing:
-            text = f"{text} {thing.args!r} {sorted(thing.keywords.items())!r}"
+        text = repr(thing)
     return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
 
 

@@ -40,8 +40,11 @@
 
 #include "../math/lane.h"
 
-// Before a loop of at most 16 iterations: unrolled whole, so that arrays of vectors stay in registers.
-#if defined(__clang__)
+// Before a loop of at most 16 iterations: unrolled whole, so that arrays of vectors stay in registers. Where a file is
+// compiled to be small, that is for processors before 2013, they are in memory.
+#if defined(TG_SMALL)
+#define TG_UNROLL
+#elif defined(__clang__)
 #define TG_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define TG_UNROLL _Pragma("GCC unroll 16")

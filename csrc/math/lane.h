@@ -10,6 +10,9 @@
 #if defined(__CUDACC__)
 #define TG_FN static __host__ __device__ __forceinline__
 #define TG_SLOW static __host__ __device__ __noinline__
+#elif defined(TG_SMALL)  // a build to be small rather than fast: the compiler decides
+#define TG_FN static inline
+#define TG_SLOW static __attribute__((noinline, unused))
 #else
 #define TG_FN static inline __attribute__((always_inline))
 #define TG_SLOW static __attribute__((noinline, unused))

@@ -87,7 +87,12 @@ def test_bad_input() -> None:
         generalization_bound(1.0, 0)
     with pytest.raises(ValueError, match="beta is -1"):
         gibbs_choice([1.0], -1)
+    for losses in ([], [math.nan, 1.0], [math.inf, 1.0]):
+        with pytest.raises(ValueError, match=r"\[gibbs_choice\] losses are .*, expected finite numbers"):
+            gibbs_choice(losses)
+    with pytest.raises(ValueError, match="a finite one of at least 0 for each of 1 sets"):
+        mutual_information([[0.5, 0.5]], [math.inf])
     with pytest.raises(ValueError, match=r"probabilities in each row"):
         mutual_information([[0.5, 0.4]])
-    with pytest.raises(ValueError, match=r"expected one of at least 0 for each of 1 sets"):
+    with pytest.raises(ValueError, match=r"expected a finite one of at least 0 for each of 1 sets"):
         mutual_information([[0.5, 0.5]], [1.0, 1.0])

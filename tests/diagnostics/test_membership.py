@@ -94,6 +94,8 @@ def test_bad_input() -> None:
         membership_by_loss([[1.0], [2.0]], [1.0])
     with pytest.raises(ValueError, match="finite"):
         membership_by_loss([math.nan], [1.0])
+    with pytest.raises(ValueError, match="threshold is nan"):
+        membership_by_loss([1.0], [1.0], math.nan)
     with pytest.raises(ValueError, match="as many features of both"):
         membership_by_model(np.ones((4, 2)), np.ones((4, 3)))
     with pytest.raises(ValueError, match=r"known is 1\.0 of 4 members and 4 others, expected a share that leaves"):

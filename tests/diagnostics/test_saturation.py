@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 import trigrad as tg
 from trigrad import nn
-from trigrad.diagnostics import LayerSaturation, saturation
+from trigrad.diagnostics import LayerSaturation, record, saturation
 
 
 def test_shares_are_those_of_events_and_units() -> None:
@@ -58,6 +60,26 @@ def test_own_activations_are_named() -> None:
     assert (first.name, first.activation, first.saturated, second.saturated) == ("cube", "Cube", 0.5, 0.5)
 
 
+def test_units_that_are_nan_pass_no_gradients_on() -> None:
+    (layer,) = saturation(nn.Tanh(), tg.tensor([[math.nan, 0.0], [math.nan, math.nan]])).layers
+    assert (layer.saturated, layer.stuck, layer.zeros) == (0.75, 0.5, 0.25)
+
+
+def test_threads_see_their_own_calls_and_modes_come_back() -> None:
+    model = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.Tanh())
+    inputs = [tg.ones(5, 2), 100 * tg.ones(5, 2)]
+    wanted = [(saturation(model, x), [layer.output.tolist() for layer in record(model, x)]) for x in inputs]
+
+    def look(k: int) -> bool:
+        seen = (saturation(model, inputs[k]), [layer.output.tolist() for layer in record(model, inputs[k])])
+        model(inputs[k])  # in another thread's sight
+        return seen == wanted[k]
+
+    with ThreadPoolExecutor(2) as threads:
+        assert all(threads.map(look, [0, 1] * 50))
+    assert all(part.training for part in model.modules())
+
+
 def test_bad_input() -> None:
     with pytest.raises(ValueError, match="more than 0"):
         saturation(nn.ReLU(), tg.ones(2), threshold=0.0)
@@ -71,6 +93,6 @@ def test_bad_input() -> None:
 
 
 def test_a_batch_without_events_and_a_single_number() -> None:
-    (layer,) = saturation(nn.ReLU(), tg.ones(0, 3)).layers
-    assert (layer.saturated, layer.zeros) == (0.0, 0.0)
+    with pytest.raises(ValueError, match=r"ReLU got \(0, 3\), expected one event at least"):
+        saturation(nn.ReLU(), tg.ones(0, 3))
     assert saturation(nn.ReLU(), tg.tensor(-1.0)).layers == (LayerSaturation("", "ReLU", 1, 1.0, 1.0, 1.0),)

@@ -16,16 +16,6 @@ import trigrad as tg
 from trigrad import diagnostics
 
 
-def drawn(script: Any, result: Any, panels: int) -> None:
-    """The picture has so many panels, each with something in it."""
-    pytest.importorskip("matplotlib")
-    figure = script.picture(result)
-    figure.canvas.draw()
-    assert len(figure.axes) == panels
-    assert all(ax.has_data() for ax in figure.axes)
-    assert figure.axes[0].get_xlabel()
-
-
 def test_row_020_bagging_takes_variance_away(record: dict[str, str]) -> None:
     script = experiments.load("bagging")
     result = script.experiment()
@@ -39,7 +29,7 @@ def test_row_020_bagging_takes_variance_away(record: dict[str, str]) -> None:
     sets = len(result["answers"])
     assert bag["error"] == pytest.approx(bias + bag["variance"] * (sets - 1) / sets, rel=1e-9)
     record["row 20, variance"] = f"one network {one['variance']:.4f}, bag of ten {bag['variance']:.4f}"
-    drawn(script, result, 2)
+    experiments.drawn(script, result, 2)
 
 
 def test_row_125_activation_histograms_over_training(record: dict[str, str]) -> None:
@@ -61,7 +51,7 @@ def test_row_125_activation_histograms_over_training(record: dict[str, str]) -> 
     record["row 125, spread into the last tanh"] = ", ".join(
         f"{name} {row['spread'][0]:.2f} → {row['spread'][-1]:.2f}" for name, row in result.items()
     )
-    drawn(script, result, 4)
+    experiments.drawn(script, result, 4)
 
 
 def test_row_126_batchnorm_does_not_reduce_covariate_shift(full: bool, record: dict[str, str]) -> None:
@@ -78,7 +68,7 @@ def test_row_126_batchnorm_does_not_reduce_covariate_shift(full: bool, record: d
     record["row 126, cosine of gradients before and after the layers below moved"] = str(
         {name: round(float(value), 3) for name, value in row.items()}
     )
-    drawn(script, result, 2)
+    experiments.drawn(script, result, 2)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +90,7 @@ def test_row_130_random_labels_are_memorised(learned: dict[str, Any], record: di
     # What was remembered, N ln K nats, allows for this gap.
     assert random["train"] - random["test"] < diagnostics.generalization_bound(300 * math.log(k), 300)
     record["row 130, random labels of 5 classes"] = f"train {random['train']:.4f}, test {random['test']:.4f}"
-    drawn(script, learned["labels"], 1)
+    experiments.drawn(script, learned["labels"], 1)
 
 
 def test_row_132_membership_is_inferred_from_what_is_memorised(learned: dict[str, Any], record: dict[str, str]) -> None:
@@ -123,7 +113,7 @@ def test_row_132_membership_is_inferred_from_what_is_memorised(learned: dict[str
     record["row 132, membership by loss"] = ", ".join(
         f"{name}: advantage {row['by loss'].advantage:.3f}, AUC {row['by loss'].auc:.3f}" for name, row in rows.items()
     )
-    drawn(script, rows, 1)
+    experiments.drawn(script, rows, 1)
 
 
 def test_row_131_generalisation_gap_is_below_its_bound(record: dict[str, str]) -> None:
@@ -151,7 +141,7 @@ def test_row_131_generalisation_gap_is_below_its_bound(record: dict[str, str]) -
     assert exact["information"] == pytest.approx(math.log(4) - ties)
     worst = by["networks", 20, math.inf]
     record["row 131, best of 64 networks on 20 events"] = f"gap {worst['gap']:.4f}, bound {worst['bound']:.4f}"
-    drawn(script, rows, 1)
+    experiments.drawn(script, rows, 1)
 
 
 def test_row_135_accuracy_over_learning_rate_and_size(record: dict[str, str]) -> None:
@@ -174,7 +164,7 @@ def test_row_135_accuracy_over_learning_rate_and_size(record: dict[str, str]) ->
     record["row 135, toy SUSY, 10,000 events"] = ", ".join(
         f"lr {r}: {found[r, 10_000]:.4f}" for r in (0.001, 0.01, 0.1)
     )
-    drawn(script, result, 2)
+    experiments.drawn(script, result, 2)
 
 
 def test_row_135_takes_the_file_of_susy(tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ def test_accuracy_grid_has_x_across_and_y_up() -> None:
     assert ax.patches[-1].get_xy() == (0.5, 0.5)  # around (1, 1)
     best = plot.accuracy_grid(["a", "b"], ["c"], [[1.0], [0.5]], lowest=True, ax=canvas()).patches[-1]
     assert best.get_xy() == (0.5, -0.5)
+    best = plot.accuracy_grid(["a", "b"], ["c"], [[np.inf], [0.5]], ax=canvas()).patches[-1]
+    assert best.get_xy() == (0.5, -0.5)  # nothing stands at (0, 0)
 
 
 def test_numbers_in_cells_can_be_read() -> None:
@@ -166,6 +168,11 @@ def test_roc_of_classes_is_each_against_the_others() -> None:
     named = plot.roc(["s", "b", "b"], [0.3, 0.2, 0.1], pos_label="s", ax=canvas())
     assert named.get_lines()[0].get_label() == "AUC 1.0000"
     assert two[0].get_label() == "1, AUC 0.5000"
+    zero = plot.roc(
+        [0, 1, 1, 0], [[0.9, 0.1], [0.3, 0.7], [0.4, 0.6], [0.2, 0.7]], pos_label=0, ax=canvas()
+    ).get_lines()
+    assert [line.get_label() for line in zero] == ["0, AUC 0.5000", "_guess"]
+    assert set(zip(*zero[0].get_data(), strict=True)) <= {(0, 0), (0, 0.5), (0.5, 0.5), (1, 0.5), (1, 1)}
     assert plot.roc(tg.tensor([0.0, 1.0, 1.0]), score[:3, :2], ax=canvas()).get_lines()[0].get_label()[:2] == "1,"
 
 
@@ -194,6 +201,8 @@ def test_scores_are_shares_of_each_class() -> None:
     weighted = plot.scores(truth, 10 * score, bins=1, sample_weight=[1, 2, 3, 4, 5, 6], log=True, ax=canvas())
     assert weighted.patches[0].get_data().edges.tolist() == [pytest.approx(1.0), pytest.approx(9.5)]
     assert weighted.get_yscale() == "log"
+    with pytest.warns(tg.metrics.NegativeWeightWarning), pytest.raises(ValueError, match="of class 0 sum to -1"):
+        plot.scores(truth, score, sample_weight=[1, -2, 1, 1, 1, 0], ax=canvas())
 
 
 # ---- planes
@@ -224,6 +233,17 @@ def test_decision_boundary_is_where_the_decision_changes() -> None:
 def radius_of(ax: Any) -> float:
     (line,) = (c for c in ax.collections if type(c).__name__ == "QuadContourSet")
     return float(np.hypot(*np.concatenate([p.vertices for p in line.get_paths()]).T).mean())
+
+
+def test_a_compiled_network_is_looked_at_in_evaluation() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Dropout(), nn.Linear(3, 2))
+    state = {name: t.tolist() for name, t in model.state_dict().items()}
+    box = ((-4.0, 4.0), (-4.0, 4.0))
+    looked = [plot.decision_boundary(m, limits=box, points=9, ax=canvas()) for m in (model, tg.compile(model))]
+    eager, compiled = (ax.images[0].get_array() for ax in looked)
+    assert (eager == compiled).all()
+    assert {name: t.tolist() for name, t in model.state_dict().items()} == state
+    assert all(part.training for part in model.modules())
 
 
 def test_any_model_has_a_boundary() -> None:
@@ -423,6 +443,12 @@ def test_phase_diagram_has_the_critical_line() -> None:
 # ---- what is refused
 
 
+def broken() -> nn.Module:
+    net = nn.Sequential(nn.Linear(2, 1))
+    nn.init.constant_(net[0].weight, np.nan)
+    return net
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
@@ -458,6 +484,17 @@ def test_phase_diagram_has_the_critical_line() -> None:
         (lambda: plot.loss_surface([0, 1], [0, 1, 2], np.ones((3, 2))), ValueError, r"expected \(2, 3\)"),
         (lambda: plot.loss_surface([0, 1], [0, 1], -np.ones((2, 2)), log=True), ValueError, "finite and above 0"),
         (lambda: plot.accuracy_grid([1], [2], [[np.nan]]), ValueError, "no finite number"),
+        (lambda: plot.accuracy_grid([1], [2], [[np.inf]]), ValueError, "no finite number"),
+        (lambda: plot.first_layer([[np.nan, np.inf]]), ValueError, "no finite number"),
+        (lambda: plot.network_diagram(broken()), ValueError, "a weight is NaN or infinite"),
+        (lambda: plot.phase_diagram({"a": (1.0, -0.1)}), ValueError, "a has the variances"),
+        (lambda: plot.neuron_field(circle, limits=((0, 1), (0, 1)), points=1), ValueError, "points is 1"),
+        (lambda: plot.decision_boundary(circle, limits=((0, np.inf), (0, 1))), ValueError, "limits are"),
+        (
+            lambda: plot.roc([0, 1], np.ones((2, 2)), pos_label=2),
+            ValueError,
+            r"pos_label is 2, expected one of \[0, 1\]",
+        ),
         (lambda: plot.accuracy_grid([1], [2], [[1.0, 2.0]]), ValueError, r"shape \(1, 2\), expected \(1, 1\)"),
         (lambda: plot.first_layer(np.ones((3, 10)), (3, 3)), ValueError, r"rows × columns of an image of 10 features"),
         (lambda: plot.first_layer(nn.ReLU()), ValueError, "ReLU has no weights of two axes"),

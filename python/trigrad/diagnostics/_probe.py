@@ -95,7 +95,10 @@ class Probe:
         with enable_grad():
             value = self.value()
             if not value.requires_grad:
-                raise ValueError(f"[{self.op}] loss() does not depend on the parameters of the model")
+                raise ValueError(
+                    f"[{self.op}] loss() does not depend on the parameters of the model, expected one that autograd sees: not of "
+                    "a compiled function, nothing detached, not under inference_mode"
+                )
             found = grad(value, self.parameters, create_graph=create_graph, allow_unused=True, materialize_grads=True)
         return value.detach(), list(found)
 

@@ -44,6 +44,10 @@ def gibbs_choice(losses: Data, beta: float = math.inf) -> Floats:
     if not beta >= 0:
         raise ValueError(f"[gibbs_choice] beta is {beta}, expected 0 or more")
     total = array(losses).astype(np.float64)
+    if not total.size or not np.isfinite(total).all():
+        raise ValueError(
+            f"[gibbs_choice] losses are {total.shape}, expected finite numbers (..., models), at least one"
+        )
     above = total - total.min(-1, keepdims=True)
     weight = (above == 0).astype(np.float64) if math.isinf(beta) else np.exp(-beta * above)
     made: Floats = weight / weight.sum(-1, keepdims=True)
@@ -67,9 +71,9 @@ def mutual_information(choice: Data, probability: Data | None = None) -> float:
             f"[mutual_information] choice is {p.shape}, expected (sets, models), probabilities in each row"
         )
     weight = np.full(len(p), 1.0) if probability is None else array(probability).astype(np.float64)
-    if weight.shape != (len(p),) or (weight < 0).any() or not weight.sum() > 0:
+    if weight.shape != (len(p),) or not (weight >= 0).all() or not 0 < weight.sum() < math.inf:
         raise ValueError(
-            f"[mutual_information] probability is {weight.shape}, expected one of at least 0 for each of {len(p)} sets"
+            f"[mutual_information] probability is {weight.shape}, expected a finite one of at least 0 for each of {len(p)} sets"
         )
     weight = weight / weight.sum()
     mean = weight @ p

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -46,6 +47,8 @@ def membership_by_loss(members: Data, others: Data, threshold: float | None = No
     """
     member, other = (_numbers("membership_by_loss", x) for x in (members, others))
     level = float(member.mean()) if threshold is None else float(threshold)
+    if math.isnan(level):
+        raise ValueError("[membership_by_loss] threshold is nan, expected a loss")
     return _told(-member, -other, -level)._replace(threshold=level)
 
 

@@ -94,6 +94,8 @@ def phase(weight_variance: float, bias_variance: float = 0.0, activation: Activa
     else:
         q = _bisect(SMALLEST, LARGEST, falls)
     chi = weight_variance * _moments(activation, min(max(q, SMALLEST), LARGEST))[1]
+    if math.isnan(chi):
+        raise ValueError("[phase] the activation or its slope is NaN somewhere, expected numbers for any input")
     name = "critical" if abs(chi - 1) < 1e-6 else "ordered" if chi < 1 else "chaotic"
     depth = 0.0 if chi == 0 else math.inf if name == "critical" else 1 / abs(math.log(chi))
     return WeightPhase(name, q, chi, depth)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from trigrad import ops
 from trigrad._autograd import enable_grad, grad, no_grad
 from trigrad._core import Tensor
+from trigrad.nn._evaluation import evaluating
 from trigrad.nn.module import Module
 
 __all__ = ["Histogram", "LayerRecord", "histogram", "record"]
@@ -94,10 +97,11 @@ def record(
     if not isinstance(model, Module):
         raise TypeError(f"[record] model is a {type(model).__name__}, expected a module: a function has no layers")
     seen: list[tuple[str, str, Tensor]] = []
+    caller = threading.get_ident()  # other threads may call the network, too
 
     def watch(name: str) -> Callable[[Module, tuple[Any, ...], Any], Any]:
         def hook(module: Module, args: tuple[Any, ...], output: Any) -> Any:
-            if not (isinstance(output, Tensor) and output.is_floating_point()):
+            if threading.get_ident() != caller or not (isinstance(output, Tensor) and output.is_floating_point()):
                 return None
             if loss is not None and not output.requires_grad:
                 output = output.detach().requires_grad_()  # so that the loss depends on it
@@ -106,23 +110,13 @@ def record(
 
         return hook
 
-    modes = [(part, part.training) for part in model.modules()]
-    handles = [
-        part.register_forward_hook(watch(name))
-        for name, part in model.named_modules()
-        if (isinstance(part, only) if only else next(part.children(), None) is None)
-    ]
-    try:
-        model.eval()
-        with no_grad() if loss is None else enable_grad():
-            result = model(*inputs)
-            outputs = [output for _, _, output in seen]
-            found = grad(loss(result), outputs, allow_unused=True) if loss and outputs else [None] * len(outputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-        for part, mode in modes:
-            part.training = mode
+    with evaluating(model), ExitStack() as hooks, no_grad() if loss is None else enable_grad():
+        for name, part in model.named_modules():
+            if isinstance(part, only) if only else next(part.children(), None) is None:
+                hooks.callback(part.register_forward_hook(watch(name)).remove)
+        result = model(*inputs)
+        outputs = [output for _, _, output in seen]
+        found = grad(loss(result), outputs, allow_unused=True) if loss and outputs else [None] * len(outputs)
     if not seen:
         raise ValueError(
             f"[record] {type(model).__name__} called no layer that gives out a tensor of floats, expected "

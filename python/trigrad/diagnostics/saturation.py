@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from trigrad import ops
 from trigrad._autograd import enable_grad, grad, no_grad
 from trigrad._core import Tensor
 from trigrad.diagnostics._columns import columns
+from trigrad.nn._evaluation import evaluating
 from trigrad.nn.activations import PReLU, RReLU, _Pointwise
 from trigrad.nn.linear import Lambda
 from trigrad.nn.module import Module
@@ -26,7 +29,7 @@ class LayerSaturation(NamedTuple):
     units: int
     """how many numbers it makes of an event"""
     saturated: float
-    """the share of all its numbers at which the derivative is below the threshold"""
+    """the share of all its numbers at which the derivative is below the threshold, or NaN"""
     stuck: float
     """the share of its units for which that holds in every event of the batch"""
     zeros: float
@@ -76,21 +79,11 @@ def saturation(
     if not isinstance(model, Module):
         model, kinds = Lambda(model), (Lambda,)
     found: list[LayerSaturation] = []
-    modes = [(part, part.training) for part in model.modules()]
-    handles = [
-        part.register_forward_pre_hook(_Watch(name, threshold, found))
-        for name, part in model.named_modules()
-        if isinstance(part, kinds)
-    ]
-    try:
-        model.eval()
-        with no_grad():
-            model(*inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-        for part, mode in modes:
-            part.training = mode
+    with evaluating(model), ExitStack() as hooks, no_grad():
+        for name, part in model.named_modules():
+            if isinstance(part, kinds):
+                hooks.callback(part.register_forward_pre_hook(_Watch(name, threshold, found)).remove)
+        model(*inputs)
     if not found:
         raise ValueError(
             f"[saturation] {type(model).__name__} called no activation module; name your own classes with also=(…,), or "
@@ -104,9 +97,14 @@ class _Watch:
 
     def __init__(self, name: str, threshold: float, found: list[LayerSaturation]) -> None:
         self.name, self.threshold, self.found = name, threshold, found
+        self.caller = threading.get_ident()  # other threads may call the network, too
 
     def __call__(self, module: Module, args: tuple[Any, ...]) -> None:
+        if threading.get_ident() != self.caller:
+            return
         z = args[0].detach().clone().requires_grad_()
+        if not z.numel():
+            raise ValueError(f"[saturation] {type(module).__name__} got {tuple(z.shape)}, expected one event at least")
         with enable_grad():
             y = module.forward(z.clone())
             if y.shape != z.shape:
@@ -116,16 +114,16 @@ class _Watch:
                 )
             slope = grad(y.sum(), z)[0]  # of the sum, since each output has an input of its own
         y = y.detach()
-        flat = ops.abs(slope) < self.threshold  # (events, ...)
-        n = max(y.numel(), 1)
-        units = y.numel() // max(y.shape[0], 1) if y.ndim else 1
+        flat = ops.logical_not(ops.abs(slope) >= self.threshold)  # (events, ...), NaN among them
+        n = y.numel()
+        units = n // y.shape[0] if y.ndim else 1
         self.found.append(
             LayerSaturation(
                 self.name,
                 type(module).__name__,
                 units,
                 int(flat.sum()) / n,
-                int(flat.all(0).sum()) / max(units, 1) if y.ndim else float(flat),
+                int(flat.all(0).sum()) / units if y.ndim else float(flat),
                 int(ops.eq(y, 0).sum()) / n,
             )
         )

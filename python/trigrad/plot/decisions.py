@@ -30,7 +30,7 @@ def roc(
 ) -> Axes:
     """The signal's efficiency over the background's, with the areas below the curves, by `trigrad.metrics`; on a `log` axis
     for backgrounds that are cut down by orders of magnitude. The signal is class 1, or `pos_label`; of several classes
-    each stands against all others; several models are compared as `{"network": scores, "cuts": scores}`.
+    each stands against all others, or `pos_label` alone does; several models are compared as `{"network": scores, "cuts": scores}`.
 
     y_true (n,), y_score (n,) of the signal, or (n, C): column k is of the k-th class in sorted order
 
@@ -82,6 +82,10 @@ def _against(
             )
         words = _canvas.names_of(op, classes.tolist() if names is None else names, len(classes), "classes")
         found = [(words[k], truth == c, score[:, k]) for k, c in enumerate(classes)]
+        if pos_label is not None:
+            if pos_label not in classes.tolist():
+                raise ValueError(f"[{op}] pos_label is {pos_label!r}, expected one of {classes.tolist()}")
+            return [found[classes.tolist().index(pos_label)]]
         return found if len(found) > 2 else found[1:]
     only = "" if names is None else _canvas.names_of(op, names, 1, "curve")[0]
     return [(only, _inputs.positive(op, y_true, pos_label), _inputs.scores(op, "y_score", y_score))]
@@ -168,8 +172,12 @@ def scores(
     for k, (which, name) in enumerate(zip(classes, words, strict=True)):
         there = truth == which
         counts, _ = np.histogram(score[there], edges, weights=None if weight is None else weight[there])
-        shares = counts / counts.sum() if counts.sum() > 0 else counts.astype(np.float64)
-        _canvas.histogram(ax, shares, edges, k, name)
+        total = counts.sum()
+        if not total > 0 and counts.any():
+            raise ValueError(
+                f"[{op}] the weights of class {name} sum to {total:g}, expected more than 0: there are no shares of it"
+            )
+        _canvas.histogram(ax, counts / (total or 1.0), edges, k, name)
     if threshold is not None:
         ax.axvline(threshold, color=_canvas.ink(op), linestyle=":", label=f"cut at {threshold:.4g}")
     ax.set(xlabel="score", ylabel="share of the class")

@@ -45,7 +45,12 @@ def _columns(op: str, model: Any) -> list[_Column]:
                     "expected a chain of layers; for other networks give numbers of units: network_diagram([2, 8, 1])"
                 )
             found = found or [_Column(part.in_features, None, [])]
-            found.append(_Column(part.out_features, _canvas.array(op, "weight", part.weight, 2), []))
+            weight = _canvas.array(op, "weight", part.weight, 2)
+            if not np.isfinite(weight).all():
+                raise ValueError(
+                    f"[{op}] a weight is NaN or infinite, expected finite ones, which have a sign and a size"
+                )
+            found.append(_Column(part.out_features, weight, []))
         elif found and type(part).__module__ == Softmax.__module__:  # where all activations are
             found[-1].words.append(type(part).__name__)
     if not found:
@@ -127,8 +132,7 @@ def phase_diagram(
 ) -> Axes:
     """The phases of a deep network's random weights, by `diagnostics.critical_weight_variance`: ordered to the left of the
     line χ₁ = 1, where gradients vanish, chaotic to the right, where they explode. `networks` are drawn at their
-    (σ_w², σ_b²); `bias_variance` is
-    the greatest one shown, if none of them has a greater one.
+    (σ_w², σ_b²); `bias_variance` is the greatest one shown, if none of them has a greater one.
 
     >>> import trigrad as tg
     >>> ax = tg.plot.phase_diagram({"ours": (1.5, 0.05)}, points=5)
@@ -141,6 +145,9 @@ def phase_diagram(
             f"[{op}] got {points} points up to σ_b² = {bias_variance}, expected 2 at least, up to more than 0"
         )
     given = networks or {}
+    for name, variances in given.items():
+        if not all(0 <= v < np.inf for v in variances):
+            raise ValueError(f"[{op}] {name} has the variances {variances}, expected finite numbers of at least 0")
     bias_variance = max([bias_variance, *(1.1 * bias for _, bias in given.values())])
     across = np.linspace(0.0, 1.0, points) ** 2 * bias_variance  # closer where the line is steep
     line = np.array([critical_weight_variance(v, activation) for v in across.tolist()])

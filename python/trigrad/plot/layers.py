@@ -138,8 +138,11 @@ def first_layer(
             raise ValueError(f"[{op}] {type(weights).__name__} has no weights of two axes; give them as an array")
         weights = own
     w = _canvas.array(op, "weights", weights, 2)
+    finite = np.abs(w[np.isfinite(w)])
+    if not finite.size:
+        raise ValueError(f"[{op}] weights hold no finite number, expected one at least")
     ax = _canvas.axes(op, ax)
-    reach = float(np.nanmax(np.abs(w))) or 1.0
+    reach = float(finite.max()) or 1.0
     if shape is None:
         words = _canvas.names_of(op, names, w.shape[1], "features")
         picture = w.T

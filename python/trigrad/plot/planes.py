@@ -10,6 +10,7 @@ import numpy as np
 from trigrad._autograd import no_grad
 from trigrad._core import Tensor, from_numpy, get_default_dtype
 from trigrad.metrics import _inputs
+from trigrad.nn._evaluation import evaluating
 from trigrad.nn.module import Module
 from trigrad.plot import _canvas
 from trigrad.plot._canvas import Array, Data, Panels
@@ -25,16 +26,13 @@ Limits: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
 
 def _answers(op: str, model: Model, points: Array) -> Array:
     """What the model says of points (n, 2): (n, k) numbers, or (n,) classes."""
+    inner = getattr(model, "__wrapped__", None)
+    if isinstance(inner, Module):  # compiled: the network itself has modes
+        model = inner
     if isinstance(model, Module):
-        modes = [(part, part.training) for part in model.modules()]
         kinds = [p.dtype for p in model.parameters() if p.is_floating_point()]
-        try:
-            model.eval()
-            with no_grad():
-                said = model(from_numpy(points).to(kinds[0] if kinds else get_default_dtype()))
-        finally:
-            for part, mode in modes:
-                part.training = mode
+        with evaluating(model), no_grad():
+            said = model(from_numpy(points).to(kinds[0] if kinds else get_default_dtype()))
     else:
         ways = [getattr(model, way, None) for way in ("predict_proba", "decision_function", "predict")]
         way = next((w for w in ways if w is not None), None)
@@ -66,13 +64,15 @@ def _limits(op: str, limits: Limits | None, points: Array | None) -> Limits:
         (left, bottom), (right, top) = low - pad, high + pad
     else:
         raise ValueError(f"[{op}] got neither points nor limits; give limits=((x0, x1), (y0, y1))")
-    if not (left < right and bottom < top):
+    if not (left < right and bottom < top and np.isfinite([left, right, bottom, top]).all()):
         raise ValueError(f"[{op}] limits are {((left, right), (bottom, top))}, expected ((x0, x1), (y0, y1)) that rise")
     return (float(left), float(right)), (float(bottom), float(top))
 
 
-def _grid(limits: Limits, points: int) -> tuple[Array, Array, Array]:
+def _grid(op: str, limits: Limits, points: int) -> tuple[Array, Array, Array]:
     """Places along both axes, and all of them as rows (points², 2)."""
+    if points < 2:
+        raise ValueError(f"[{op}] points is {points}, expected 2 at least along each axis")
     x, y = (np.linspace(*side, points) for side in limits)
     return x, y, np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
 
@@ -140,8 +140,6 @@ def decision_boundary(
     [2, 1]
     """
     op = "plot.decision_boundary"
-    if points < 2:
-        raise ValueError(f"[{op}] points is {points}, expected 2 at least along each axis")
     given = _points(op, X)
     box = _limits(op, limits, given)
     truth = None
@@ -151,7 +149,7 @@ def decision_boundary(
             raise ValueError(
                 f"[{op}] y has {len(truth)} events, X {0 if given is None else len(given)}, expected as many"
             )
-    across, up, places = _grid(box, points)
+    across, up, places = _grid(op, box, points)
     columns, classes = _columns(op, _answers(op, model, places), level, truth)
     words = _canvas.names_of(op, classes.tolist() if names is None else names, len(classes), "classes")
     ax = _canvas.axes(op, ax)
@@ -211,7 +209,7 @@ def neuron_field(
     """
     op = "plot.neuron_field"
     box = _limits(op, limits, _points(op, X))
-    _, _, places = _grid(box, points)
+    _, _, places = _grid(op, box, points)
     said = _answers(op, model, places).astype(np.float64)
     said = said.reshape(points, points, -1)  # (up, across, units)
     words = _canvas.names_of(op, names, said.shape[2], "units")

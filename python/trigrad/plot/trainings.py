@@ -87,7 +87,7 @@ def accuracy_grid(
     """A result for each pair of settings as a heat map with numbers, the best one framed: the highest, or the `lowest` as of
     losses. Settings are numbers or words.
 
-    x (m,), y (n,), values (m, n): at [i, j] that of x[i] and y[j]; NaN stays empty
+    x (m,), y (n,), values (m, n): at [i, j] that of x[i] and y[j]; NaN and infinity stay empty
 
     >>> import trigrad as tg
     >>> ax = tg.plot.accuracy_grid([1e-3, 1e-2, 1e-1], [100, 1000], [[0.5, 0.6], [0.7, 0.9], [0.6, 0.5]], xlabel="lr")
@@ -96,12 +96,13 @@ def accuracy_grid(
     """
     op = "plot.accuracy_grid"
     numbers = _canvas.array(op, "values", values, 2)
+    numbers = np.where(np.isfinite(numbers), numbers, np.nan)
     places = [[number(word) for word in _inputs.array(side).tolist()] for side in (x, y)]
     if numbers.shape != (len(places[0]), len(places[1])):
         raise ValueError(
             f"[{op}] values have shape {numbers.shape}, expected {len(places[0]), len(places[1])}: of each x, each y"
         )
-    if not np.isfinite(numbers).any():
+    if np.isnan(numbers).all():
         raise ValueError(f"[{op}] values hold no finite number, expected one at least")
     ax = _canvas.axes(op, ax)
     image = ax.imshow(np.ma.masked_invalid(numbers.T), cmap=_canvas.HEAT, origin="lower", aspect="auto")

@@ -213,6 +213,12 @@ def test_heatmap() -> None:
     assert np.ma.getmaskarray(ax.images[0].get_array()).tolist() == [[False, True]]
     with pytest.raises(ValueError, match=r"\[heatmap\] there is no setting 'd', expected one of a, one, b, c"):
         found.heatmap("d")
+    with pytest.raises(ValueError, match=r"\[heatmap\] x and y are both 'a'"):
+        found.heatmap("a", "a")
+    alike = grid(
+        lambda settings, train, held: 1.0 if settings["a"] is True else 0.5, {"a": [0, 1, True]}, range(9), cv=3
+    )
+    assert alike.heatmap(ax=Figure().add_subplot()).images[0].get_array().tolist() == [[0.5, 0.5, 1.0]]  # True == 1
 
 
 # ---- what is refused
@@ -237,7 +243,10 @@ def test_heatmap() -> None:
         ({"cv": []}, ValueError, "cv has no fold"),
         ({"scoring": "accuracy"}, TypeError, "scoring is 'accuracy', expected a function"),
         ({"n_jobs": 0}, ValueError, "n_jobs is 0, expected a number of processes"),
-        ({"threads": 0}, ValueError, "threads is 0, expected at least 1"),
+        ({"param_grid": {"a": [1.0, math.nan]}}, ValueError, "expected none that is NaN"),
+        ({"threads": 1.5}, ValueError, "threads is 1.5, expected a whole number"),
+        ({"n_jobs": 2.5}, ValueError, "n_jobs is 2.5, expected a number of processes"),
+        ({"threads": 0}, ValueError, "threads is 0, expected a whole number of at least 1"),
     ],
 )
 def test_refusals(given: dict[str, Any], error: type[Exception], words: str) -> None:

@@ -30,7 +30,7 @@ def how_many(n_jobs: int | None) -> int:
     """-1 stands for as many as there are processors."""
     if n_jobs is None:
         return 1
-    if isinstance(n_jobs, bool) or (n_jobs != -1 and n_jobs < 1):
+    if isinstance(n_jobs, bool) or n_jobs != int(n_jobs) or (n_jobs != -1 and n_jobs < 1):
         raise ValueError(f"[grid] n_jobs is {n_jobs!r}, expected a number of processes, or -1 for one per processor")
     if n_jobs == -1:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -86,11 +86,14 @@ class GridResult:
                 raise ValueError(
                     f"[heatmap] there is no setting {name!r}, expected one of {', '.join(self.param_grid)}"
                 )
+        if x == y:
+            raise ValueError(f"[heatmap] x and y are both {x!r}, expected two settings")
+        names = list(self.param_grid)
+        over = [names.index(name) for name in (x, y) if name is not None]
+        scores = self.cv_results_["mean_test_score"].reshape([len(values) for values in self.param_grid.values()])
+        best = np.fmax.reduce(scores, tuple(k for k in range(len(names)) if k not in over))
+        best = (best if over == sorted(over) else best.T).reshape(len(self.param_grid[x]), -1)
         columns, rows = self.param_grid[x], [None] if y is None else self.param_grid[y]
-        best = np.full((len(columns), len(rows)), np.nan)
-        for point, score in zip(self.cv_results_["params"], self.cv_results_["mean_test_score"], strict=True):
-            at = columns.index(point[x]), 0 if y is None else rows.index(point[y])
-            best[at] = np.fmax(best[at], score)
         return plot.accuracy_grid(
             _places(columns), _places(rows), best, label="mean score", xlabel=x, ylabel=y or "", ax=ax
         )

@@ -23,6 +23,8 @@ def log_range(low: float, high: float, n: int) -> tuple[float, ...]:
     """
     if not (math.isfinite(low) and math.isfinite(high) and low > 0 and high > 0):
         raise ValueError(f"[log_range] got {low} to {high}, expected positive numbers: 0 has no logarithm")
+    if not math.isfinite(high / low):
+        raise ValueError(f"[log_range] got {low} to {high}, expected a ratio that is a float")
     if isinstance(n, bool) or n < 2 or low == high:
         raise ValueError(f"[log_range] got {n} numbers from {low} to {high}, expected at least 2 that differ")
     between = (float(f"{low * (high / low) ** (k / (n - 1)):.12g}") for k in range(1, n - 1))
@@ -40,6 +42,8 @@ def checked(grid: Mapping[str, Iterable[Any]]) -> dict[str, list[Any]]:
         made[str(name)] = [v.item() if isinstance(v, np.generic) else v for v in values]
         if not made[name]:
             raise ValueError(f"[grid] {name} has no value, expected at least one")
+        if any(isinstance(v, float) and math.isnan(v) for v in made[name]):
+            raise ValueError(f"[grid] the values of {name} are {made[name]}, expected none that is NaN")
         if len({(type(v), repr(v)) for v in made[name]}) < len(made[name]):
             raise ValueError(f"[grid] the values of {name} are {made[name]}, expected each only once")
     return made

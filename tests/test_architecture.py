@@ -177,7 +177,8 @@ MODULE_MAY_IMPORT = {
         *{"_core", "ops", "_device", "_creation", "_random", "_shaping", "_indexing", "_linalg", "_functional"},
         *{"_elementwise", "_reductions", "_losses", "_hooks", "_autograd", "autograd", "_warnings"},
     },
-    "realtime": {"_core", "_autograd", "_creation", "_report", "export", "metrics", "nn"},
+    "realtime": {"_core", "_autograd", "_creation", "_files", "_report", "export", "metrics", "nn"},
+    "_files": set(),
     "export": {"_core", "nn"},
     "diagnostics": {"_core", "ops", "_autograd", "_creation", "_losses", "_random", "metrics", "nn", "optim"},
     "_switches": set(),
@@ -242,6 +243,7 @@ MODULE_MAY_IMPORT = {
         *{
             "_core",
             "_autograd",
+            "_files",
             "_random",
             "_report",
             "_saving",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
@@ -44,6 +45,17 @@ def test_file(tmp_path: Path) -> None:
     x = events(16, 30)
     assert (p.inputs, p.outputs, p.batch) == (16, 5, 30)
     assert same_bits(p(x), eager(model, x))
+    link, pipe = tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(path)
+    Predictor(model, batch=9).save(link)
+    assert link.is_symlink()
+    assert Predictor.load(path).to_bytes() == Predictor(model, batch=9).to_bytes()
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    Predictor(model).save(pipe)
+    assert pipe.is_fifo()  # not replaced by a file
+    assert os.read(reader, 1 << 20) == Predictor(model).to_bytes()
+    os.close(reader)
     with pytest.raises(FileNotFoundError):
         Predictor.load(tmp_path / "other.tgplan")
     with pytest.raises(IsADirectoryError):

@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from trigrad import _files
+
 __all__ = ["unfinished", "whole_file"]
 
 PREFIX = ".trigrad-study-"
@@ -128,11 +130,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name!r} in")
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder, expected a name for a file")
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        yield part
-        os.replace(part, target)
+        with _files.whole_file(path) as part:
+            yield part
     except OSError as error:
         raise _said(error, path) from None
-    finally:
-        part.unlink(missing_ok=True)

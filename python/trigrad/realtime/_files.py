@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TypeAlias
 
+from trigrad._files import whole_file
+
 __all__ = ["read", "write"]
 
 FilePath: TypeAlias = "str | os.PathLike[str]"
@@ -23,10 +25,5 @@ def read(path: FilePath) -> bytes:
 
 def write(path: FilePath, content: bytes) -> None:
     """The file at `path` becomes these bytes, or stays as it was."""
-    target = Path(path)
-    beside = target.with_name(f"{target.name}.part{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        part.write_bytes(content)

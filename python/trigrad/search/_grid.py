@@ -89,7 +89,7 @@ def grid(
         raise TypeError(
             f"[grid] scoring is {scoring!r}, expected a function (estimator, X, y); sklearn.metrics.get_scorer makes one of a name"
         )
-    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
+    if isinstance(threads, bool) or threads != int(threads) or threads < 1:
         raise ValueError(f"[grid] threads is {threads!r}, expected a whole number of at least 1")
     processes, events = how_many(n_jobs), Events(X, y)
     pairs, todo = pairs_of(cv, events, seed), points(values)

@@ -70,6 +70,14 @@ def whole(e: Events, k: int) -> Any:
     return np.stack([e.seen[:, k], x * c + y * s, y * c - x * s, pt, np.cos(other), np.sin(other)], 1)
 
 
+def collinear(e: Events) -> Any:
+    """Momenta (n, 2) of the τs if the missing one is that of neutrinos along their two directions."""
+    x, y = e.missing.T
+    (c1, c2), (s1, s2) = np.cos(e.phi).T, np.sin(e.phi).T
+    across = s2 * c1 - c2 * s1
+    return e.seen + np.stack([(x * s2 - y * c2) / across, (y * c1 - x * s1) / across], 1)
+
+
 def trained(X: Any, y: Any, epochs: int) -> Any:
     """A function of events: 64-32 of LeakyReLU, MSE, Adam."""
     tg.manual_seed(1)
@@ -96,15 +104,11 @@ def experiment(n: int = 20_000, epochs: int = 10, seed: int = 0) -> dict[str, An
     momentum = trained(alone[0], train.pt[:, 0], epochs)
     ratio = trained(alone[0], train.pt[:, 0] / train.seen[:, 0], epochs)
     event = trained(whole(train, 0), train.pt[:, 0] / train.seen[:, 0], epochs)
-    x, y = test.missing.T  # collinear: the missing momentum is shared between the two directions
-    (c1, c2), (s1, s2) = np.cos(test.phi).T, np.sin(test.phi).T
-    across = s2 * c1 - c2 * s1
-    collinear = test.seen + np.stack([(x * s2 - y * c2) / across, (y * c1 - x * s1) / across], 1)
     found = {
         "visible": test.seen,
         "network: p_T of visible p_T": np.stack([momentum(test.seen[:, k : k + 1]) for k in both], 1),
         "network: ratio of visible p_T": np.stack([ratio(test.seen[:, k : k + 1]) for k in both], 1) * test.seen,
-        "collinear approximation": np.maximum(collinear, 0),
+        "collinear approximation": np.maximum(collinear(test), 0),
         "network: whole event": np.stack([event(whole(test, k)) for k in both], 1) * test.seen,
     }
     masses = {name: mass_of(pt, test) for name, pt in found.items()}

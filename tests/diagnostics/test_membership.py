@@ -80,6 +80,10 @@ def test_features_are_loss_and_sorted_probabilities() -> None:
     )  # log-probabilities do as well
 
 
+def test_a_loss_at_the_threshold_is_a_members() -> None:
+    assert membership_by_loss([1.0, 1.0], [1.0, 2.0], threshold=1.0).advantage == 0.5
+
+
 def test_default_generator_is_left_alone() -> None:
     tg.manual_seed(1)
     before = tg.get_rng_state().tolist()

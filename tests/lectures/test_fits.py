@@ -145,6 +145,14 @@ def test_row_155_momentum_of_taus() -> None:
     experiments.drawn(script, result, 1)
 
 
+def test_row_155_collinear_momenta_are_exact_where_nothing_is_mismeasured() -> None:
+    script = experiments.load("tau_momentum")
+    e = script.events(np.full(500, 125.0), 1)
+    directions = np.stack([np.cos(e.phi), np.sin(e.phi)], 2)
+    exact = e._replace(missing=((e.pt - e.seen)[..., None] * directions).sum(1))
+    np.testing.assert_allclose(script.collinear(exact), e.pt, rtol=1e-8)
+
+
 @pytest.mark.parametrize("file", ["", "Zmumu_Run2011A.csv.gz", "Zee_Run2011A.csv.gz"])
 def test_row_155_mass_of_the_z(file: str, record: dict[str, str]) -> None:
     script = experiments.load("z_mass")

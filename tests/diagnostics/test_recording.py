@@ -73,6 +73,23 @@ def test_outputs_and_gradients_are_those_of_the_chain_rule() -> None:
     assert [layer.name for layer in record(model, x, only=(nn.Sequential,))] == ["3", ""]
 
 
+def test_each_call_of_a_layer_has_a_name() -> None:
+    """One that stands in several places, too, and so its place in pictures and over a training."""
+    act = nn.ReLU()
+    model = nn.Sequential(nn.Linear(3, 4), act, nn.Linear(4, 4), act, nn.Linear(4, 1))
+    x = tg.ones(5, 3)
+    seen = record(model, x)
+    assert [layer.name for layer in seen] == ["0", "1", "2", "1 (2)", "4"]
+    np.testing.assert_array_equal(seen[3].output.numpy(), seen[2].output.numpy().clip(0))
+    watch = tg.train.HistogramMonitor(x)
+    trainer = tg.Trainer(model, nn.MSELoss(), tg.optim.SGD(model.parameters(), lr=0.1))
+    trainer.fit(x, x[:, :1], epochs=2, batch_size=5, callbacks=[watch, tg.train.SaturationMonitor(x)])
+    assert {name: len(found) for name, found in watch.activations.items()} == dict.fromkeys(
+        ("0", "1", "2", "1 (2)", "4"), 2
+    )
+    assert "saturated/1 (2)" in trainer.history
+
+
 def test_network_is_left_as_it_was() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.PReLU())
     model[1].eval()

@@ -58,6 +58,7 @@ def test_own_activations_are_named() -> None:
         saturation(Net(), x, x)
     first, second = saturation(Net(), x, x, also=(Cube,)).layers
     assert (first.name, first.activation, first.saturated, second.saturated) == ("cube", "Cube", 0.5, 0.5)
+    assert second.name == "cube (2)"
 
 
 def test_units_that_are_nan_pass_no_gradients_on() -> None:

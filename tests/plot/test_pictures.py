@@ -311,6 +311,14 @@ def test_points_have_the_colour_of_their_class() -> None:
     assert colours(circle, [1, -1]) == {"-1": 0, "1": 1}
     assert colours(circle, tg.tensor([-1, -1])) == {"-1": 0}
     assert colours(lambda x: np.where(x[:, 0].numpy() > 2, "c", "a"), ["b", "c"]) == {"b": 1, "c": 2}
+
+    class Estimator:
+        classes_ = np.array([1, 2, 5])
+
+        def predict_proba(self, X: Any) -> Any:
+            return np.stack([X[:, 0], 0 * X[:, 0] + 2, X[:, 1]], 1)
+
+    assert colours(Estimator(), [1, 2]) == {"1": 0, "2": 1}  # no numbers of columns
     with pytest.raises(ValueError, match=r"tells 3 classes apart, y holds \['u', 'v'\]"):
         colours(three, ["u", "v"])
     with pytest.raises(ValueError, match="expected labels of one kind"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NamedTuple, TypeAlias
@@ -61,11 +62,16 @@ def histogram(values: Tensor, bins: int = 50, range: tuple[float, float] | None 
     return Histogram(edges, counts, mean, deviation, numbers.size - int(counts.sum()))
 
 
+def called(name: str, k: int) -> str:
+    """The name of a layer in its k-th call, so that calls can be told apart where one layer stands in several places."""
+    return name if k == 1 else f"{name} ({k})".lstrip()
+
+
 class LayerRecord(NamedTuple):
     """One call of a layer."""
 
     name: str
-    """its path in the network"""
+    """its path in the network, and "(2)" behind it in its second call"""
     layer: str
     """its class"""
     output: Tensor
@@ -97,6 +103,7 @@ def record(
     if not isinstance(model, Module):
         raise TypeError(f"[record] model is a {type(model).__name__}, expected a module: a function has no layers")
     seen: list[tuple[str, str, Tensor]] = []
+    calls: Counter[str] = Counter()
     caller = threading.get_ident()  # other threads may call the network, too
 
     def watch(name: str) -> Callable[[Module, tuple[Any, ...], Any], Any]:
@@ -105,7 +112,8 @@ def record(
                 return None
             if loss is not None and not output.requires_grad:
                 output = output.detach().requires_grad_()  # so that the loss depends on it
-            seen.append((name, type(module).__name__, output))
+            calls[name] += 1
+            seen.append((called(name, calls[name]), type(module).__name__, output))
             return output.clone()  # which a layer that works in place may overwrite
 
         return hook

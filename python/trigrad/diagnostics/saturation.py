@@ -11,6 +11,7 @@ from trigrad import ops
 from trigrad._autograd import enable_grad, grad, no_grad
 from trigrad._core import Tensor
 from trigrad.diagnostics._columns import columns
+from trigrad.diagnostics.recording import called
 from trigrad.nn._evaluation import evaluating
 from trigrad.nn.activations import PReLU, RReLU, _Pointwise
 from trigrad.nn.linear import Lambda
@@ -23,7 +24,7 @@ class LayerSaturation(NamedTuple):
     """One activation of a network, over a batch. Shares are from 0 to 1."""
 
     name: str
-    """its path in the network"""
+    """its path in the network, and "(2)" behind it in its second call"""
     activation: str
     """its class"""
     units: int
@@ -97,6 +98,7 @@ class _Watch:
 
     def __init__(self, name: str, threshold: float, found: list[LayerSaturation]) -> None:
         self.name, self.threshold, self.found = name, threshold, found
+        self.calls = 0
         self.caller = threading.get_ident()  # other threads may call the network, too
 
     def __call__(self, module: Module, args: tuple[Any, ...]) -> None:
@@ -114,12 +116,13 @@ class _Watch:
                 )
             slope = grad(y.sum(), z)[0]  # of the sum, since each output has an input of its own
         y = y.detach()
+        self.calls += 1
         flat = ops.logical_not(ops.abs(slope) >= self.threshold)  # (events, ...), NaN among them
         n = y.numel()
         units = n // y.shape[0] if y.ndim else 1
         self.found.append(
             LayerSaturation(
-                self.name,
+                called(self.name, self.calls),
                 type(module).__name__,
                 units,
                 int(flat.sum()) / n,

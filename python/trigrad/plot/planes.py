@@ -86,9 +86,10 @@ def _points(op: str, X: Data | None) -> Array | None:
     return found
 
 
-def _columns(op: str, said: Array, level: float | None, truth: Array | None) -> tuple[Array, Array]:
+def _columns(op: str, said: Array, level: float | None, truth: Array | None, known: Any) -> tuple[Array, Array]:
     """Of answers (n,) or (n, k) numbers (n, classes), of which the greatest is the class that is decided for, and the classes:
-    those that a model says or events have, else those of the events if they are not numbers of columns."""
+    those that an estimator has `known`, a model says or events have, else those of the events if they are not numbers of
+    columns."""
     there = np.unique(truth) if truth is not None else np.empty(0, dtype=np.int64)
     if said.ndim == 2 and said.shape[1] > 1:
         columns = np.asarray(said, dtype=np.float64)
@@ -103,6 +104,8 @@ def _columns(op: str, said: Array, level: float | None, truth: Array | None) -> 
         if level is None:
             level = 0.5 if score.min() >= 0 and score.max() <= 1 else 0.0
         columns = np.stack([level - score, score - level], 1)
+    if known is not None and len(known) == columns.shape[1] and np.isin(there, known).all():
+        return columns, np.asarray(known)
     numbers = np.arange(columns.shape[1])
     if len(there) == len(numbers) or np.isin(there, numbers).all():
         return columns, there if len(there) == len(numbers) else numbers
@@ -131,7 +134,8 @@ def decision_boundary(
     (points², 2). It says one number per point, whose boundary is `level` (0.5 if all are from 0 to 1, as probabilities,
     else 0), a number for each class, of which the greatest decides, or the class itself.
 
-    X (n, 2), y (n,): numbers of columns, or as many classes, of which the k-th in sorted order is that of the k-th column
+    X (n, 2), y (n,): numbers of columns, or as many classes, of which the k-th in sorted order is that of the k-th column,
+    or those of an estimator's `classes_`
 
     >>> import trigrad as tg
     >>> X = tg.tensor([[0.0, 0.0], [1.0, 1.0], [0.2, 0.1]])
@@ -150,7 +154,7 @@ def decision_boundary(
                 f"[{op}] y has {len(truth)} events, X {0 if given is None else len(given)}, expected as many"
             )
     across, up, places = _grid(op, box, points)
-    columns, classes = _columns(op, _answers(op, model, places), level, truth)
+    columns, classes = _columns(op, _answers(op, model, places), level, truth, getattr(model, "classes_", None))
     words = _canvas.names_of(op, classes.tolist() if names is None else names, len(classes), "classes")
     ax = _canvas.axes(op, ax)
     taken = columns.argmax(1).reshape(points, points)

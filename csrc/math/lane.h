@@ -7,15 +7,19 @@
 #pragma once
 #include <stdint.h>
 
+// TG_MEMBER: as TG_FN for a member of a class, which is inlined always: by itself it would be a weak symbol.
 #if defined(__CUDACC__)
 #define TG_FN static __host__ __device__ __forceinline__
+#define TG_MEMBER TG_FN
 #define TG_SLOW static __host__ __device__ __noinline__
-#elif defined(TG_SMALL)  // a build to be small rather than fast: the compiler decides
-#define TG_FN static inline
-#define TG_SLOW static __attribute__((noinline, unused))
 #else
-#define TG_FN static inline __attribute__((always_inline))
+#define TG_MEMBER static inline __attribute__((always_inline))
 #define TG_SLOW static __attribute__((noinline, unused))
+#if defined(TG_SMALL)  // a build to be small rather than fast: the compiler decides
+#define TG_FN static inline
+#else
+#define TG_FN TG_MEMBER
+#endif
 #endif
 
 #if defined(__CUDA_ARCH__)

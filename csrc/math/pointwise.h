@@ -32,26 +32,26 @@ TG_FN constexpr int count_params(const char* signature) {
   static constexpr int arity = arity_, params = count_params(params_); \
   static constexpr bool test = test_;                                  \
   static constexpr dtype_class dtypes = dtype_class::dtypes_;
-#define TG_OF_X(name, result, expression)                              \
-  template <class V>                                                   \
-  TG_FN result name(V x, [[maybe_unused]] V p, [[maybe_unused]] V q) { \
-    return expression;                                                 \
+#define TG_OF_X(name, result, expression)                                  \
+  template <class V>                                                       \
+  TG_MEMBER result name(V x, [[maybe_unused]] V p, [[maybe_unused]] V q) { \
+    return expression;                                                     \
   }
-#define TG_OF_AB(name, result, expression)                                  \
-  template <class V>                                                        \
-  TG_FN result name(V a, V b, [[maybe_unused]] V p, [[maybe_unused]] V q) { \
-    return expression;                                                      \
+#define TG_OF_AB(name, result, expression)                                      \
+  template <class V>                                                            \
+  TG_MEMBER result name(V a, V b, [[maybe_unused]] V p, [[maybe_unused]] V q) { \
+    return expression;                                                          \
   }
-#define TG_SLOPE_OF_X(name, expression)                                                                     \
-  template <class V>                                                                                        \
-  TG_FN auto name([[maybe_unused]] V x, [[maybe_unused]] V y, [[maybe_unused]] V p, [[maybe_unused]] V q) { \
-    return expression;                                                                                      \
+#define TG_SLOPE_OF_X(name, expression)                                                                         \
+  template <class V>                                                                                            \
+  TG_MEMBER auto name([[maybe_unused]] V x, [[maybe_unused]] V y, [[maybe_unused]] V p, [[maybe_unused]] V q) { \
+    return expression;                                                                                          \
   }
-#define TG_SLOPE_OF_AB(name, expression)                                                               \
-  template <class V>                                                                                   \
-  TG_FN V name([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y, [[maybe_unused]] V p, \
-               [[maybe_unused]] V q) {                                                                 \
-    return expression;                                                                                 \
+#define TG_SLOPE_OF_AB(name, expression)                                                                   \
+  template <class V>                                                                                       \
+  TG_MEMBER V name([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V y, [[maybe_unused]] V p, \
+                   [[maybe_unused]] V q) {                                                                 \
+    return expression;                                                                                     \
   }
 
 #define TG_UNARY(name, dtypes, params, onnx, f_, df_, ddf_) \

@@ -33,7 +33,7 @@ TG_FN V descent(V p, V g, bool maximize, V weight_decay, bool decays) {
 TG_FN double decoupled(double lr, double weight_decay) { return fma(-lr, weight_decay, 1.0); }
 
 struct update_sgd {
-  TG_FN void prepare(const double* a, double*, double* c, bool* flag) {
+  TG_MEMBER void prepare(const double* a, double*, double* c, bool* flag) {
     const double lr = a[0], momentum = a[1], dampening = a[2], weight_decay = a[3], nesterov = a[4], maximize = a[5],
                  l1 = a[6];
     c[0] = lr;
@@ -47,7 +47,7 @@ struct update_sgd {
     flag[3] = weight_decay != 0;
   }
   template <int states, class V>
-  TG_FN void element(const V* c, const bool* flag, V& p, V g, V* s) {
+  TG_MEMBER void element(const V* c, const bool* flag, V& p, V g, V* s) {
     g = descent(p, g, flag[0], c[3], flag[3]);
     if constexpr (states == 1) {
       s[0] = fma(c[1], s[0], c[2] * g);
@@ -60,7 +60,7 @@ struct update_sgd {
 };
 
 struct update_adagrad {
-  TG_FN void prepare(const double* a, double* scalar, double* c, bool* flag) {
+  TG_MEMBER void prepare(const double* a, double* scalar, double* c, bool* flag) {
     const double lr = a[0], lr_decay = a[1], weight_decay = a[2], eps = a[3], maximize = a[4];
     c[0] = lr / fma(scalar[0], lr_decay, 1.0);
     c[1] = weight_decay;
@@ -70,7 +70,7 @@ struct update_adagrad {
     scalar[0] += 1;
   }
   template <int states, class V>
-  TG_FN void element(const V* c, const bool* flag, V& p, V g, V* s) {
+  TG_MEMBER void element(const V* c, const bool* flag, V& p, V g, V* s) {
     g = descent(p, g, flag[0], c[1], flag[1]);
     s[0] = fma(g, g, s[0]);
     p = fma(-c[0], g / (sqrt(s[0]) + c[2]), p);
@@ -78,7 +78,7 @@ struct update_adagrad {
 };
 
 struct update_adadelta {
-  TG_FN void prepare(const double* a, double* scalar, double* c, bool* flag) {
+  TG_MEMBER void prepare(const double* a, double* scalar, double* c, bool* flag) {
     const double lr = a[0], rho = a[1], eps = a[2], weight_decay = a[3], maximize = a[4];
     c[0] = lr;
     c[1] = rho;
@@ -90,7 +90,7 @@ struct update_adadelta {
     scalar[0] += 1;
   }
   template <int states, class V>
-  TG_FN void element(const V* c, const bool* flag, V& p, V g, V* s) {
+  TG_MEMBER void element(const V* c, const bool* flag, V& p, V g, V* s) {
     g = descent(p, g, flag[0], c[4], flag[1]);
     s[0] = square_average(s[0], g, c[1], c[2]);
     const V change = sqrt(s[1] + c[3]) / sqrt(s[0] + c[3]) * g;
@@ -100,7 +100,7 @@ struct update_adadelta {
 };
 
 struct update_rmsprop {
-  TG_FN void prepare(const double* a, double* scalar, double* c, bool* flag) {
+  TG_MEMBER void prepare(const double* a, double* scalar, double* c, bool* flag) {
     const double lr = a[0], alpha = a[1], eps = a[2], weight_decay = a[3], momentum = a[4], centered = a[5],
                  maximize = a[6];
     c[0] = lr;
@@ -115,7 +115,7 @@ struct update_rmsprop {
     scalar[0] += 1;
   }
   template <int states, class V>
-  TG_FN void element(const V* c, const bool* flag, V& p, V g, V* s) {
+  TG_MEMBER void element(const V* c, const bool* flag, V& p, V g, V* s) {
     g = descent(p, g, flag[0], c[4], flag[1]);
     s[0] = square_average(s[0], g, c[1], c[2]);
     V spread = s[0];
@@ -135,7 +135,7 @@ struct update_rmsprop {
 };
 
 struct update_adam {
-  TG_FN void prepare(const double* a, double* scalar, double* c, bool* flag) {
+  TG_MEMBER void prepare(const double* a, double* scalar, double* c, bool* flag) {
     const double lr = a[0], beta1 = a[1], beta2 = a[2], eps = a[3], weight_decay = a[4], maximize = a[6],
                  decouple = a[7];
     const double step = scalar[0] += 1;
@@ -152,7 +152,7 @@ struct update_adam {
     flag[2] = weight_decay != 0 && decouple != 0;
   }
   template <int states, class V>
-  TG_FN void element(const V* c, const bool* flag, V& p, V g, V* s) {
+  TG_MEMBER void element(const V* c, const bool* flag, V& p, V g, V* s) {
     g = descent(p, g, flag[0], c[6], flag[1]);
     if (flag[2]) p = p * c[7];
     s[0] = toward(s[0], g, c[1]);
@@ -164,7 +164,7 @@ struct update_adam {
 };
 
 struct update_adamax {
-  TG_FN void prepare(const double* a, double* scalar, double* c, bool* flag) {
+  TG_MEMBER void prepare(const double* a, double* scalar, double* c, bool* flag) {
     const double lr = a[0], beta1 = a[1], beta2 = a[2], eps = a[3], weight_decay = a[4], maximize = a[5];
     const double step = scalar[0] += 1;
     c[0] = lr / (1 - pow(beta1, step));
@@ -176,7 +176,7 @@ struct update_adamax {
     flag[1] = weight_decay != 0;
   }
   template <int states, class V>
-  TG_FN void element(const V* c, const bool* flag, V& p, V g, V* s) {
+  TG_MEMBER void element(const V* c, const bool* flag, V& p, V g, V* s) {
     g = descent(p, g, flag[0], c[4], flag[1]);
     s[0] = toward(s[0], g, c[1]);
     s[1] = maximum(c[2] * s[1], abs(g) + c[3]);
@@ -185,7 +185,7 @@ struct update_adamax {
 };
 
 struct update_nadam {
-  TG_FN void prepare(const double* a, double* scalar, double* c, bool* flag) {
+  TG_MEMBER void prepare(const double* a, double* scalar, double* c, bool* flag) {
     const double lr = a[0], beta1 = a[1], beta2 = a[2], eps = a[3], weight_decay = a[4], momentum_decay = a[5],
                  decouple = a[6], maximize = a[7];
     const double step = scalar[0] += 1;
@@ -205,7 +205,7 @@ struct update_nadam {
     flag[2] = weight_decay != 0 && decouple != 0;
   }
   template <int states, class V>
-  TG_FN void element(const V* c, const bool* flag, V& p, V g, V* s) {
+  TG_MEMBER void element(const V* c, const bool* flag, V& p, V g, V* s) {
     g = descent(p, g, flag[0], c[7], flag[1]);
     if (flag[2]) p = p * c[7];
     s[0] = toward(s[0], g, c[2]);
@@ -216,7 +216,7 @@ struct update_nadam {
 };
 
 struct update_radam {
-  TG_FN void prepare(const double* a, double* scalar, double* c, bool* flag) {
+  TG_MEMBER void prepare(const double* a, double* scalar, double* c, bool* flag) {
     const double lr = a[0], beta1 = a[1], beta2 = a[2], eps = a[3], weight_decay = a[4], decouple = a[5],
                  maximize = a[6];
     const double step = scalar[0] += 1;
@@ -237,7 +237,7 @@ struct update_radam {
     flag[1] = weight_decay != 0;
   }
   template <int states, class V>
-  TG_FN void element(const V* c, const bool* flag, V& p, V g, V* s) {
+  TG_MEMBER void element(const V* c, const bool* flag, V& p, V g, V* s) {
     g = descent(p, g, flag[0], c[6], flag[1]);
     p = p * c[7];
     s[0] = toward(s[0], g, c[2]);
@@ -247,7 +247,7 @@ struct update_radam {
 };
 
 struct update_asgd {
-  TG_FN void prepare(const double* a, double* scalar, double* c, bool* flag) {
+  TG_MEMBER void prepare(const double* a, double* scalar, double* c, bool* flag) {
     const double lr = a[0], lambd = a[1], alpha = a[2], t0 = a[3], weight_decay = a[4], maximize = a[5];
     const double step = scalar[0] += 1;
     c[0] = scalar[1];
@@ -261,7 +261,7 @@ struct update_asgd {
     scalar[2] = 1 / maximum(1.0, step - t0);
   }
   template <int states, class V>
-  TG_FN void element(const V* c, const bool* flag, V& p, V g, V* s) {
+  TG_MEMBER void element(const V* c, const bool* flag, V& p, V g, V* s) {
     g = descent(p, g, flag[0], c[3], flag[1]);
     p = fma(-c[0], g, p * c[1]);
     s[0] = flag[2] ? toward(s[0], p, c[2]) : p;
@@ -269,13 +269,13 @@ struct update_asgd {
 };
 
 struct update_rprop {
-  TG_FN void prepare(const double* a, double* scalar, double* c, bool* flag) {
+  TG_MEMBER void prepare(const double* a, double* scalar, double* c, bool* flag) {
     for (int k = 0; k < 4; k++) c[k] = a[k];  // eta_minus, eta_plus, the smallest and the largest step
     flag[0] = a[4] != 0;                      // maximize
     scalar[0] += 1;
   }
   template <int states, class V>
-  TG_FN void element(const V* c, const bool* flag, V& p, V g, V* s) {
+  TG_MEMBER void element(const V* c, const bool* flag, V& p, V g, V* s) {
     if (flag[0]) g = -g;
     const V turn = g * s[0];  // s[0]: the gradient before, s[1]: the step
     const V factor = select(gt(turn, V{}), c[1], select(lt(turn, V{}), c[0], constant<V>(1)));

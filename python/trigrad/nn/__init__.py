@@ -10,8 +10,10 @@ from trigrad.nn.activations import *
 from trigrad.nn.blocks import *
 from trigrad.nn.classic import *
 from trigrad.nn.containers import *
+from trigrad.nn.distances import *
 from trigrad.nn.dropout import *
 from trigrad.nn.folding import *
+from trigrad.nn.joint_activations import *
 from trigrad.nn.lazy import *
 from trigrad.nn.linear import *
 from trigrad.nn.losses import *

@@ -10,7 +10,8 @@ import numpy as np
 from trigrad import ops
 from trigrad._core import Tensor
 from trigrad.diagnostics import critical_weight_variance
-from trigrad.nn.activations import Softmax
+from trigrad.nn.activations import ReLU
+from trigrad.nn.joint_activations import Softmax
 from trigrad.nn.linear import Linear
 from trigrad.nn.module import Module
 from trigrad.plot import _canvas
@@ -51,7 +52,7 @@ def _columns(op: str, model: Any) -> list[_Column]:
                     f"[{op}] a weight is NaN or infinite, expected finite ones, which have a sign and a size"
                 )
             found.append(_Column(part.out_features, weight, []))
-        elif found and type(part).__module__ == Softmax.__module__:  # where all activations are
+        elif found and type(part).__module__ in (ReLU.__module__, Softmax.__module__):  # where all activations are
             found[-1].words.append(type(part).__name__)
     if not found:
         raise ValueError(f"[{op}] {type(model).__name__} has no Linear layer; give numbers of units: [2, 8, 1]")

@@ -10,8 +10,9 @@ from trigrad import _core, ops
 from trigrad._core import Tensor
 from trigrad._warnings import warn
 from trigrad.nn import functional as F
-from trigrad.nn.activations import Hardsigmoid, Sigmoid, Softmax
+from trigrad.nn.activations import Hardsigmoid, Sigmoid
 from trigrad.nn.containers import Sequential
+from trigrad.nn.joint_activations import Softmax
 from trigrad.nn.losses import BCELoss, HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 
 # What a metric looks at: classes, one score per event, probabilities, or the output itself.

@@ -185,3 +185,24 @@ def test_bad_input() -> None:
         hessian_product(w, lambda: (w * w).sum())(tg.ones(3))
     with pytest.raises(ValueError, match=r"infinite or NaN products"):
         sharpness(w, lambda: (w * math.inf).sum() * w.sum())
+
+
+def test_an_end_beside_a_far_one() -> None:
+    """Reached by as many products as it takes; before, it is said how far off the value may be."""
+    spectrum = [-100.0, 1.0, 0.5]
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    a, w = tg.tensor(turn @ np.diag(spectrum) @ turn.T), tg.zeros(3, dtype=tg.float64, requires_grad=True)
+
+    def loss() -> Any:
+        return 0.5 * (w @ a @ w)
+
+    assert sharpness(w, loss, iterations=3000) == pytest.approx(1.0, abs=1e-4)
+    assert curvature(w, loss, iterations=3000).largest.value == pytest.approx(1.0, abs=1e-4)
+    with pytest.warns(UserWarning, match=r"\[sharpness\] 0\.\d+ may be off by 0\.\d+ after 5 products"):
+        sharpness(w, loss, iterations=5)
+
+
+def test_tensors_that_are_given_twice_are_refused() -> None:
+    w = tg.ones(2, requires_grad=True)
+    with pytest.raises(ValueError, match="a tensor twice"):
+        sharpness([w, w], lambda: (w * w).sum())

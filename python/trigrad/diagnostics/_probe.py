@@ -25,6 +25,8 @@ def learned(op: str, model: Model) -> list[Tensor]:
     for p in listed:
         if not isinstance(p, Tensor):
             raise TypeError(f"[{op}] model holds a {type(p).__name__}, expected a module or tensors that are learned")
+    if len({id(p) for p in listed}) < len(listed):
+        raise ValueError(f"[{op}] model holds a tensor twice, expected each that is learned once")
     found = [p for p in listed if p.requires_grad]
     if not found or (len(found) < len(listed) and not isinstance(model, Module)):
         raise ValueError(f"[{op}] got tensors that require no gradient, expected what the loss is to be varied in")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from trigrad import ops
 from trigrad._core import Tensor
 from trigrad._random import Generator, randn
+from trigrad._warnings import warn
 from trigrad.diagnostics._probe import Loss, Model, Probe, length
 
 __all__ = ["Curvature", "Eigenpair", "curvature", "hessian_product", "sharpness"]
@@ -52,7 +53,7 @@ def sharpness(model: Model, loss: Loss, *, iterations: int = 200, tolerance: flo
     """λ_max, the largest eigenvalue of the Hessian of loss() in the parameters, by power iteration: how sharp the minimum is
     that the model stands in. Gradient descent can stay there only at learning rates below 2/λ_max.
 
-    Options as in `curvature`.
+    Options as in `curvature`; a warning says if the value may be off by more than a tenth.
 
     >>> import trigrad as tg
     >>> w = tg.zeros(2, requires_grad=True)
@@ -62,7 +63,13 @@ def sharpness(model: Model, loss: Loss, *, iterations: int = 200, tolerance: flo
     with Probe("sharpness", model, loss) as probe:
         search = _Search(probe, iterations, tolerance, seed)
         first = search.dominant()
-        return (first if search.is_settled(first) and first.value >= 0 else search.end(first, +1)).value
+        found = first if search.is_settled(first) and first.value >= 0 else search.end(first, +1)
+    if found.residual > max(0.1 * abs(found.value), tolerance * abs(first.value) / 100):
+        warn(
+            f"[sharpness] {found.value:.4g} may be off by {found.residual:.2g} after {iterations} products with the Hessian, whose "
+            f"largest eigenvalue by modulus is {first.value:.4g}; take more iterations"
+        )
+    return found.value
 
 
 def curvature(model: Model, loss: Loss, *, iterations: int = 200, tolerance: float = 1e-3, seed: int = 0) -> Curvature:
@@ -70,9 +77,10 @@ def curvature(model: Model, loss: Loss, *, iterations: int = 200, tolerance: flo
 
     Power iteration finds the eigenvalue of the largest modulus; with that subtracted from the Hessian the other end of the
     spectrum has the largest modulus, and is found in the same way. Each search takes at most `iterations` products with the
-    Hessian, from a start that `seed` draws, and ends when the residual is below `tolerance` of the eigenvalue it looks for:
-    the error of the value is then about tolerance² of it, over the relative gap to the next one. Model, buffers and
-    random numbers stay as they are.
+    Hessian, from a start that `seed` draws, and ends when the residual is below `tolerance` of the eigenvalue it looks for
+    (or of 1 % of the other end, if that is more): the error of the value is then about residual² over the gap to the next one. An
+    end that is close to 0 beside a far one takes many products; `residual` says what is reached. Model, buffers and random
+    numbers stay as they are.
 
     >>> import trigrad as tg
     >>> w = tg.zeros(2, requires_grad=True)
@@ -129,7 +137,7 @@ class _Search:
                     f"[{self.op}] the Hessian of the loss has infinite or NaN products, expected finite ones"
                 )
             found = Eigenpair(value + shift, v, residual)
-            if residual <= self.tolerance * abs(value):
+            if residual <= self.tolerance * max(abs(found.value), abs(shift) / 100):
                 break
             v = moved / size
         return found

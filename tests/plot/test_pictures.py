@@ -184,6 +184,7 @@ def test_confusion_has_the_truth_from_top_to_bottom() -> None:
     assert near(colour_at(ax, 0 - 0.4, 0 - 0.4), colour(0.75))
     assert near(colour_at(ax, 2 - 0.4, 1 - 0.4), colour(1.0))
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("taken for", "true class")
     counts = plot.confusion(truth, tg.tensor(taken), normalize=None, ax=canvas())
     assert [t.get_text() for t in counts.texts] == [*"310002001"]
     assert [t.get_text() for t in counts.get_xticklabels()] == [*"012"]
@@ -369,14 +370,16 @@ def test_gradient_histograms_are_of_the_weights() -> None:
 
 
 def test_first_layer_images_lie_side_by_side() -> None:
-    weights = np.zeros((3, 6))
+    weights = np.zeros((5, 6))
     weights[1, 4] = 2.0  # row 1, column 1 of an image of 2 × 3
     weights[2, 0] = -2.0
+    weights[4, 5] = 1.0
     ax = plot.first_layer(weights, (2, 3), columns=2, ax=canvas())
     picture = np.ma.filled(ax.images[0].get_array(), np.nan)
-    assert picture.shape == (2 + 1 + 2, 3 + 1 + 3)
+    assert picture.shape == (2 + 1 + 2 + 1 + 2, 3 + 1 + 3)
     assert picture[1, 4 + 1] == 2
     assert picture[3, 0] == -2
+    assert picture[6 + 1, 2] == 1
     assert near(colour_at(ax, 5, 1), COLOURS[2])
     assert near(colour_at(ax, 0, 3), COLOURS[1])
     net = nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 5))

@@ -195,7 +195,7 @@ MODULE_MAY_IMPORT = {
     "_switches": set(),
     "accelerator": {"_device", "cuda"},
     "backends": set(),
-    "cuda": set(),
+    "cuda": {"_core", "_device"},
     "train": {
         *{"_core", "ops", "_creation", "_random", "_autograd", "_compile", "_saving", "_warnings", "nn", "optim"},
         *{"_ordering", "diagnostics", "metrics"},
@@ -269,7 +269,20 @@ MODULE_MAY_IMPORT = {
         "train",
     },
     "cli": {
-        *{"_core", "_compile", "_random", "_report", "_saving", "_study", "data", "export", "nn", "optim", "realtime"},
+        *{
+            "_core",
+            "_compile",
+            "_random",
+            "_report",
+            "_saving",
+            "_study",
+            "cuda",
+            "data",
+            "export",
+            "nn",
+            "optim",
+            "realtime",
+        },
     },
     "__main__": {"cli"},
 }

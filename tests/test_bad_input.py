@@ -378,8 +378,8 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "device": (
         lambda: tg.zeros(3, device="cuda"),
         RuntimeError,
-        "[zeros] device is 'cuda', but this build of trigrad has kernels for the CPU only; expected device='cpu': leave the "
-        "argument out",
+        "[zeros] device is 'cuda', but new tensors are made on the CPU only; expected device='cpu': leave the argument out, and "
+        "move what is made with .to()",
     ),
     "no threads": (lambda: tg.set_num_threads(0), ValueError, "[set_num_threads] got 0, expected 1 to 256"),
     "unknown ISA": (

@@ -8,7 +8,8 @@
 #include "bind/recording.h"
 #include "bind/tensor_type.h"
 #include "core/float_env.h"
-#include "core/half.h"
+#include "math/convert.h"
+#include "ops/dispatch.h"
 
 namespace tg::bind {
 namespace {
@@ -107,6 +108,7 @@ void require_exponent(const Tensor& base, PyObject* exponent) {
 }
 
 Number load(const Tensor& t, int64_t offset) {
+  if (t.device() == Device::Cuda) return load(dispatch::moved(as_strided(t, {}, {}, offset), {}), 0);
   const std::byte* at = t.storage->data() + offset * size_of(t.dtype);
   auto as = [&]<class T>(T) { return *reinterpret_cast<const T*>(at); };
   auto integer = [](int64_t v) { return Number{Number::Kind::Int, v, 0}; };

@@ -9,7 +9,7 @@
 #include "bind/numpy.h"
 #include "bind/tensor_type.h"
 #include "core/float_env.h"
-#include "core/half.h"
+#include "math/convert.h"
 #include "ops/table.h"
 
 namespace tg::bind {

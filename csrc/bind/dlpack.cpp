@@ -182,6 +182,9 @@ Ref ask_for_capsule(PyObject* source) {
 }  // namespace
 
 PyObject* to_dlpack(const Tensor& t, PyObject* max_version, PyObject* device, PyObject* copy) {
+  if (t.device() == Device::Cuda)
+    fail(ErrorKind::Runtime, "[__dlpack__] the tensor is on ", name(t.place()),
+         ", expected cpu; move it with .to('cpu')");
   if (given(device)) {
     const int type = read_pair("dl_device", device).first;
     if (type != kDlpackCpu)

@@ -5,7 +5,7 @@
 
 namespace tg::bind {
 
-inline constexpr int kDlpackCpu = 1;
+inline constexpr int kDlpackCpu = 1, kDlpackCuda = 2;
 
 // The arguments of __dlpack__; each may be null or None.
 PyObject* to_dlpack(const Tensor& t, PyObject* max_version, PyObject* device, PyObject* copy);

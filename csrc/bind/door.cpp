@@ -44,7 +44,7 @@ Tensor call1(const Op& op, std::initializer_list<Tensor> in, const Attrs& attrs)
   return std::move(out[0]);
 }
 
-Tensor contiguous_copy(const Tensor& t) { return call1(op(op_copy_), {empty(t.shape, t.dtype, t.device()), t}); }
+Tensor contiguous_copy(const Tensor& t) { return call1(op(op_copy_), {empty(t.shape, t.dtype, t.place()), t}); }
 
 Tensor cast(const Tensor& t, Dtype dtype) {
   Attrs attrs;

@@ -11,6 +11,7 @@
 #include "bind/tape.h"
 #include "bind/tensor_type.h"
 #include "core/float_env.h"
+#include "ops/dispatch.h"
 #include "ops/table.h"
 
 namespace tg::bind {
@@ -57,7 +58,8 @@ PyObject* tolist(PyObject* self, PyObject*) {
   return guarded([&] {
     refuse_reading("tolist");
     const FloatEnv env;  // widening a denormal must not flush it
-    return nested_list(value_of(self), 0, value_of(self).offset);
+    const Tensor t = dispatch::moved(value_of(self), {});
+    return nested_list(t, 0, t.offset);
   });
 }
 
@@ -65,7 +67,7 @@ PyObject* tolist(PyObject* self, PyObject*) {
 PyObject* bytes(PyObject* self, PyObject*) {
   return guarded([&] {
     refuse_reading("pickle");
-    const Tensor& t = value_of(self);
+    const Tensor t = dispatch::moved(value_of(self), {});
     const Tensor packed = t.contiguous() ? t : contiguous_copy(t);
     return PyBytes_FromStringAndSize(packed.data<char>(), packed.numel() * size_of(packed.dtype));
   });
@@ -123,7 +125,10 @@ PyObject* dlpack(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
     return to_dlpack(value_of(self), given[1], given[2], given[3]);
   });
 }
-PyObject* dlpack_device(PyObject*, PyObject*) { return Py_BuildValue("(ii)", kDlpackCpu, 0); }
+PyObject* dlpack_device(PyObject* self, PyObject*) {
+  const Place p = value_of(self).place();
+  return Py_BuildValue("(ii)", p.device == Device::Cuda ? kDlpackCuda : kDlpackCpu, static_cast<int>(p.index));
+}
 
 // ---- attributes
 
@@ -138,7 +143,7 @@ PyObject* nbytes(PyObject* self, void*) {
 }
 PyObject* version(PyObject* self, void*) { return PyLong_FromUnsignedLongLong(value_of(self).storage->version()); }
 PyObject* storage_id(PyObject* self, void*) { return PyLong_FromVoidPtr(value_of(self).storage.get()); }
-PyObject* device_name(PyObject* self, void*) { return PyUnicode_FromString(name(value_of(self).device())); }
+PyObject* device_name(PyObject* self, void*) { return PyUnicode_FromString(name(value_of(self).place()).c_str()); }
 PyObject* interface(PyObject* self, void*) {
   return guarded([&] {
     require_no_grad("__array_interface__", self);

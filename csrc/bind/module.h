@@ -5,5 +5,6 @@
 namespace tg::bind {
 
 void init_testing(PyObject* module);
+void init_cuda(PyObject* module);
 
 }  // namespace tg::bind

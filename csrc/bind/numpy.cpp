@@ -85,7 +85,7 @@ void drop_buffer(void* owner) {
 
 void require_numpy(const char* op, const Tensor& t) {
   if (t.device() != Device::Cpu)
-    fail(ErrorKind::Type, "[", op, "] the tensor is on ", name(t.device()), ", expected cpu; move it with .to('cpu')");
+    fail(ErrorKind::Type, "[", op, "] the tensor is on ", name(t.place()), ", expected cpu; move it with .to('cpu')");
   if (!info(t.dtype).interface)
     fail(ErrorKind::Type, "[", op, "] got ", name(t.dtype), ", which numpy does not have; cast it first with .float()");
 }

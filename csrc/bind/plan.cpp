@@ -168,8 +168,8 @@ bool holds(const Plan& p, PyObject* arguments) {
   for (size_t i = 0; i < p.arguments.size(); i++) {
     PyObject* t = PyTuple_GET_ITEM(arguments, static_cast<Py_ssize_t>(i));
     const Plan::Argument& a = p.arguments[i];
-    if (!(value_of(t).shape == a.shape) || value_of(t).dtype != a.dtype || requires_grad(t) != a.requires_grad ||
-        object_of(t).inference != a.inference)
+    if (!(value_of(t).shape == a.shape) || value_of(t).dtype != a.dtype || value_of(t).device() == Device::Cuda ||
+        requires_grad(t) != a.requires_grad || object_of(t).inference != a.inference)
       return false;
   }
   for (size_t i = 0; i < p.arguments.size(); i++) {

@@ -333,7 +333,7 @@ void overwrite_object(const Op& op, std::span<PyObject* const> objects, std::spa
 
 PyObject* clone_object(PyObject* tensor) {
   const Tensor& t = value_of(tensor);
-  const Tensor in[2] = {empty(t.shape, t.dtype, t.device()), t};
+  const Tensor in[2] = {empty(t.shape, t.dtype, t.place()), t};
   Ref copy = owned(wrap(in[0]));
   PyObject* objects[2] = {copy.get(), tensor};
   overwrite_object(op(op_copy_), objects, in);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/half.h"
+#include "math/convert.h"
 
 namespace tg {
 
@@ -40,12 +40,12 @@ bool Tensor::contiguous() const {
 
 constinit thread_local uint64_t next_birth = 0;
 
-Tensor empty(const Dims& shape, Dtype dtype, Device device) {
+Tensor empty(const Dims& shape, Dtype dtype, Place place) {
   int64_t bytes;
   if (__builtin_mul_overflow(count(shape), size_of(dtype), &bytes))
     fail(ErrorKind::Memory, "shape ", shape, " of ", name(dtype), " needs more bytes than a 64-bit integer can count");
   Tensor t;
-  t.storage = StorageRef(new Storage(static_cast<size_t>(bytes), device));
+  t.storage = StorageRef(new Storage(static_cast<size_t>(bytes), place));
   t.shape = shape;
   t.strides = contiguous_strides(shape);
   t.dtype = dtype;

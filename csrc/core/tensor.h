@@ -8,13 +8,10 @@
 
 #include "core/dtype.h"
 #include "core/memory.h"
+#include "core/place.h"
 #include "core/shape.h"
 
 namespace tg {
-
-enum class Device : uint8_t { Cpu, Cuda, Test };  // Test: the counting backend of the test suite
-inline constexpr int kDevices = 3;
-inline const char* name(Device d) { return d == Device::Cpu ? "cpu" : d == Device::Cuda ? "cuda" : "test"; }
 
 // A block derived from a storage's bytes (packed weights), valid while the version it was made from is current.
 struct Derived {
@@ -34,7 +31,7 @@ using Birth = std::shared_ptr<const uint64_t>;
 class Storage {
  public:
   // Own memory, uninitialised.
-  explicit Storage(size_t bytes, Device device = Device::Cpu) : data_(allocate(bytes)), bytes_(bytes), device_(device) {
+  explicit Storage(size_t bytes, Place place = {}) : data_(allocate(bytes, place)), bytes_(bytes), place_(place) {
     if (next_birth) [[unlikely]]
       birth_ = std::make_shared<const uint64_t>(next_birth++);
   }
@@ -43,7 +40,7 @@ class Storage {
       : data_(data), bytes_(bytes), writable_(writable), owner_(owner), drop_(drop) {}
   ~Storage() {
     if (drop_) drop_(owner_);
-    else release(data_, bytes_);
+    else release(data_, bytes_, place_);
   }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -52,7 +49,8 @@ class Storage {
   size_t bytes() const { return bytes_; }
   bool writable() const { return writable_; }
   bool foreign() const { return drop_ != nullptr; }
-  Device device() const { return device_; }
+  Place place() const { return place_; }
+  Device device() const { return place_.device; }
 
   // Rises with every write through the door, so that saved tensors and derived blocks know they are stale.
   uint64_t version() const { return version_.load(std::memory_order_relaxed); }
@@ -76,7 +74,7 @@ class Storage {
   void* data_;
   size_t bytes_;
   bool writable_ = true;
-  Device device_ = Device::Cpu;
+  Place place_;
   void* owner_ = nullptr;
   void (*drop_)(void*) = nullptr;
   std::atomic<int64_t> references_{0};
@@ -137,6 +135,7 @@ struct Tensor {
   int rank() const { return shape.size(); }
   int64_t numel() const;
   Device device() const { return storage->device(); }
+  Place place() const { return storage->place(); }
   bool contiguous() const;
   template <class T = std::byte>
   T* data() const {
@@ -145,7 +144,7 @@ struct Tensor {
 };
 
 // Fresh contiguous tensor, uninitialised. Refuses shapes whose bytes overflow.
-Tensor empty(const Dims& shape, Dtype dtype, Device device = Device::Cpu);
+Tensor empty(const Dims& shape, Dtype dtype, Place place = {});
 // 0-d tensor with a value, cast to dtype.
 Tensor scalar(double value, Dtype dtype);
 Tensor scalar(int64_t value, Dtype dtype);

@@ -99,10 +99,10 @@ constexpr Backend make_backend() {
   return b;
 }
 
-constexpr Backend cpu_backend = make_backend();
+constexpr Backend backend = make_backend();
 
 }  // namespace
 
-const Backend* built_in_backend(Device d) { return d == Device::Cpu ? &cpu_backend : nullptr; }
+const Backend* cpu_backend() { return &backend; }
 
 }  // namespace tg

@@ -1,71 +1,12 @@
-// The value of one element in another dtype.
-//   floating -> integer  truncates; NaN is 0; int32 and int64 saturate, the others keep low bits of the int64
-//   anything -> bool     is x != 0 (so NaN is true)
-//   anything -> floating rounds once, to nearest even
+// Elements by their dtype; math/convert.h says what their values are in another one.
 #pragma once
 #include <concepts>
 #include <cstdint>
-#include <limits>
 
 #include "core/dtype.h"
-#include "core/half.h"
+#include "math/convert.h"
 
 namespace tg {
-
-// Element types that C++ lacks, or (bool) whose every byte it would have to trust.
-struct Boolean {
-  uint8_t byte;
-};
-struct Half {
-  uint16_t bits;
-};
-struct BFloat {
-  uint16_t bits;
-};
-
-inline int64_t truncate(double x) {
-  if (!(x < 0x1p63)) return x != x ? 0 : std::numeric_limits<int64_t>::max();
-  return x < -0x1p63 ? std::numeric_limits<int64_t>::min() : static_cast<int64_t>(x);
-}
-
-// An integer as a double that rounds to 16 bits as the integer itself would: beyond 2^53 a low bit stands for
-// the rest.
-template <class Int>
-double sticky(Int x) {
-  if constexpr (sizeof(Int) < 8) {
-    return static_cast<double>(x);
-  } else {
-    const bool exact = x >= -(Int{1} << 53) && x <= Int{1} << 53;
-    return static_cast<double>(exact ? x : (x & ~Int{0x7ff}) | (x & 0x7ff ? 0x400 : 0));
-  }
-}
-
-template <class To, class From>
-To convert(From x) {
-  if constexpr (std::same_as<To, From> && !std::same_as<To, Boolean>) {
-    return x;
-  } else if constexpr (std::same_as<From, Boolean>) {
-    return x.byte ? convert<To>(uint8_t{1}) : convert<To>(uint8_t{0});
-  } else if constexpr (std::same_as<From, Half>) {
-    return convert<To>(half_to_float(x.bits));
-  } else if constexpr (std::same_as<From, BFloat>) {
-    return convert<To>(bfloat_to_float(x.bits));
-  } else if constexpr (std::same_as<To, Boolean>) {
-    return Boolean{x != From(0)};
-  } else if constexpr (std::same_as<To, Half> || std::same_as<To, BFloat>) {
-    double value;
-    if constexpr (std::floating_point<From>) value = static_cast<double>(x);
-    else value = sticky(x);
-    return To{std::same_as<To, Half> ? float_to_half(value) : float_to_bfloat(value)};
-  } else if constexpr (std::floating_point<From> && std::integral<To>) {
-    const int64_t whole = truncate(static_cast<double>(x));
-    if constexpr (std::same_as<To, int32_t>)
-      return static_cast<int32_t>(whole > INT32_MAX ? INT32_MAX : whole < INT32_MIN ? INT32_MIN : whole);
-    else return static_cast<To>(whole);
-  } else {
-    return static_cast<To>(x);
-  }
-}
 
 // Calls f with a value of the C++ type of an element of `t`.
 template <class F>

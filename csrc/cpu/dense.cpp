@@ -8,7 +8,7 @@
 #include "cpu/kernels.h"
 #include "cpu/pool.h"
 #include "math/order.h"
-#include "ops/table.h"
+#include "ops/parameters.h"
 
 namespace tg {
 namespace {
@@ -55,32 +55,18 @@ std::shared_ptr<const Derived> packed(const Tensor& w, int64_t rows, const Dense
   return block;
 }
 
-// Parameter k of the activation: the call's, or the default of the activation's own row (none: a bound that binds nothing).
-double activation_parameter(const Call& c, const Op& activation, int k) {
-  if (c.attrs.has(1 + k)) return c.attrs.real(1 + k);
-  if (k >= static_cast<int>(activation.attributes.size())) return 0;
-  const Attr& own = activation.attribute(k).fallback;
-  constexpr double inf = std::numeric_limits<double>::infinity();
-  return own.kind == Attr::Kind::Float ? own.f
-         : own.kind == Attr::Kind::Int ? static_cast<double>(own.i)
-         : k == 0                      ? -inf
-                                       : inf;
-}
-
 template <class T>
-DenseActivation<T> activation_of(const Call& c) {
+DenseActivation<T> fused_activation(const Call& c) {
   DenseActivation<T> a;
-  const std::string_view name = c.attrs.text(0);
-  if (name == "identity") return a;
-  if (name == "relu") {
+  const Activation wanted = activation_of(c);
+  if (!wanted.op) return a;
+  if (wanted.op->id == id_relu) {
     a.kind = Fused::relu;
     return a;
   }
-  const Op& op = *find_op(name);
   a.kind = Fused::function;
-  a.function = isa().pointwise->ops[static_cast<int>(c.out[0].dtype)][op.id];
-  a.p = activation_parameter(c, op, 0);
-  a.q = activation_parameter(c, op, 1);
+  a.function = isa().pointwise->ops[static_cast<int>(c.out[0].dtype)][wanted.op->id];
+  a.p = wanted.p, a.q = wanted.q;
   return a;
 }
 
@@ -98,7 +84,7 @@ void dense(const Call& c) {
   f.w = w.data<T>(), f.w_n = w.strides[0], f.w_k = w.strides[1];
   f.bias = bias.defined() ? bias.data<T>() : nullptr;
   f.y = c.out[0].data<T>(), f.y_row = f.N;
-  f.activation = activation_of<T>(c);
+  f.activation = fused_activation<T>(c);
   table.forward(f);
 }
 

@@ -7,8 +7,6 @@ namespace tg {
 // pointwise.cpp
 void k_pointwise(const Call& call);  // every row of pointwise.def and its derivatives
 void k_where(const Call& call);
-double pointwise_parameter(const Call& call,
-                           int k);  // number 0 or 1 of a pointwise row, as its contiguous kernel takes it
 
 // dense.cpp
 void k_dense(const Call& call);

@@ -1,34 +1,19 @@
 // The pointwise rows and where: which contiguous kernel, with which parameters.
 #include "cpu/pointwise.h"
 
-#include <bit>
-#include <limits>
+#include <concepts>
 
 #include "cpu/contiguous.h"
 #include "cpu/convert.h"
 #include "cpu/isa.h"
 #include "cpu/kernels.h"
 #include "cpu/strided.h"
+#include "ops/parameters.h"
 
 namespace tg {
 namespace {
 
 static_assert(kPointwiseDtypes == kComputeDtypes && static_cast<int>(Dtype::Bool) == 5);
-
-// Attribute k as the kernel reads it; None is the bound that binds nothing.
-double parameter(const Call& c, int k, bool floating) {
-  const Attr& a = c.attrs.values[k];
-  const bool given = c.attrs.has(k);
-  if (floating) {
-    constexpr double inf = std::numeric_limits<double>::infinity();
-    return given ? c.attrs.real(k) : k == 0 ? -inf : inf;
-  }
-  using Limits = std::numeric_limits<int64_t>;
-  const int64_t bits = !given                        ? (k == 0 ? Limits::min() : Limits::max())
-                       : a.kind == Attr::Kind::Float ? convert<int64_t>(a.f)
-                                                     : a.i;
-  return std::bit_cast<double>(bits);
-}
 
 // A guess of the time per element on one thread, for the choice of the number of tasks.
 double nanoseconds(const PointwiseInfo& row, Dtype t) {
@@ -50,10 +35,6 @@ void require_divisors(const Call& c) {
 }
 
 }  // namespace
-
-double pointwise_parameter(const Call& c, int k) {
-  return *kPointwiseInfo[c.op.id].params ? parameter(c, k, is_floating(c.in[0].dtype)) : 0;
-}
 
 void k_pointwise(const Call& c) {
   const PointwiseInfo& row = kPointwiseInfo[c.op.id];

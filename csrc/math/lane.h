@@ -11,7 +11,7 @@
 #if defined(__CUDACC__)
 #define TG_FN static __host__ __device__ __forceinline__
 #define TG_MEMBER TG_FN
-#define TG_SLOW static __host__ __device__ __noinline__
+#define TG_SLOW static __host__ __device__ __noinline__ __attribute__((unused))
 #else
 #define TG_MEMBER static inline __attribute__((always_inline))
 #define TG_SLOW static __attribute__((noinline, unused))

@@ -31,7 +31,9 @@ TG_FN uint64_t multiply_words(uint64_t a, uint64_t b) { return uint64_t(uint32_t
 }  // namespace tg
 
 namespace TG_MATH_NS {
+#if defined(TG_ISA_NS)
 using tg::multiply_words;
+#endif
 
 // Lanes W of 64 bits, uint64_t or a vector of them; a counter word is the low half of a lane, the high half is ignored.
 template <class W>
@@ -42,7 +44,9 @@ struct PhiloxBlock {
 template <int N, class W>
 TG_FN void philox(PhiloxBlock<W>* blocks, uint64_t seed) {
   uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
-#if defined(__clang__)
+#if defined(__CUDACC__)
+#pragma unroll
+#elif defined(__clang__)
 #pragma clang loop unroll(full)
 #else
 #pragma GCC unroll 10

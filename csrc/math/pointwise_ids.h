@@ -42,6 +42,11 @@ enum class PointwiseClass : uint8_t {
   BITS = Bits
 };
 
+// Is a derivative written as V{}, which is 0 everywhere?
+constexpr bool is_zero(const char* expression) {
+  return expression[0] == 'V' && expression[1] == '{' && expression[2] == '}' && !expression[3];
+}
+
 struct PointwiseInfo {
   const char* name;
   int arity;  // number of tensors

@@ -21,9 +21,6 @@ struct PointwiseReads {
   bool zero;  // the derivative is 0 everywhere
 };
 
-constexpr bool is_zero(const char* expression) {
-  return expression[0] == 'V' && expression[1] == '{' && expression[2] == '}' && !expression[3];
-}
 constexpr PointwiseReads reads_of_x(const char* e) { return {mentions(e, 'x'), false, mentions(e, 'y'), is_zero(e)}; }
 constexpr PointwiseReads reads_of_ab(const char* e) {
   return {mentions(e, 'a'), mentions(e, 'b'), mentions(e, 'y'), is_zero(e)};

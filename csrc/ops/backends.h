@@ -4,7 +4,10 @@
 
 namespace tg {
 
-// Defined by the backend's own room (cpu/backend.cpp); null where this build or machine has none.
-const Backend* built_in_backend(Device d);
+const Backend* built_in_backend(Device d);  // null where this build or machine has none
+
+// Each is defined by its own room.
+const Backend* cpu_backend();
+const Backend* cuda_backend();  // null until the first call of require_cuda, or where CUDA is absent (cuda/backend.h)
 
 }  // namespace tg

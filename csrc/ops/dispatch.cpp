@@ -1,6 +1,7 @@
 #include "ops/dispatch.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "core/float_env.h"
@@ -26,17 +27,18 @@ void check_inputs(const Op& op, std::span<const Tensor> in) {
         fail(ErrorKind::Type, "[", op.name, "] ", op.input(static_cast<int>(i)).name, " is missing: ", op.signature);
       continue;
     }
+    if (in[i].number) continue;
     if (!first) first = &in[i];
-    else if (in[i].device() != first->device() && !in[i].number)
-      fail(ErrorKind::Runtime, "[", op.name, "] tensors are on ", name(first->device()), " and ", name(in[i].device()),
+    else if (in[i].place() != first->place())
+      fail(ErrorKind::Runtime, "[", op.name, "] tensors are on ", name(first->place()), " and ", name(in[i].place()),
            ", expected one device; move one with .to()");
   }
 }
 
-Device device_of(std::span<const Tensor> in) {
+Place place_of(std::span<const Tensor> in) {
   for (const Tensor& t : in)
-    if (t.defined() && !t.number) return t.device();
-  return Device::Cpu;
+    if (t.defined() && !t.number) return t.place();
+  return {};
 }
 
 Kernel kernel_for(const Op& op, Device device) {
@@ -76,7 +78,7 @@ struct Prepared {
 // Everything that can be refused, before anything is written.
 Prepared prepare(const Op& op, std::span<const Tensor> in, const Attrs& attrs) {
   check_inputs(op, in);
-  Prepared p{Inference(op.name.c_str(), op.id, in, attrs), {}, kernel_for(op, device_of(in))};
+  Prepared p{Inference(op.name.c_str(), op.id, in, attrs), {}, kernel_for(op, place_of(in).device)};
   p.in.resize(in.size());
   op.infer(p.plan);
   return p;
@@ -116,7 +118,7 @@ void read_from_copies(const Op& op, Prepared& p, int target, const Tensor& overw
   for (size_t i = 0; i < p.in.size(); i++) {
     if (static_cast<int>(i) == target || !p.in[i].defined() || !overlaps(p.in[i], overwritten)) continue;
     if ((op.flags & kElementwise) && same_view(p.in[i], overwritten)) continue;
-    p.in[i] = call1(copy, {empty(p.in[i].shape, p.in[i].dtype, overwritten.device()), p.in[i]});
+    p.in[i] = call1(copy, {empty(p.in[i].shape, p.in[i].dtype, overwritten.place()), p.in[i]});
   }
 }
 
@@ -189,10 +191,10 @@ void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::spa
   const std::span<const int> writes(op.writes, static_cast<size_t>(p.plan.n_outs));
   check_overwritten(op, in, writes);
   cast_inputs(op, p, in);
-  const Device device = device_of(in);
+  const Place place = place_of(in);
   for (int k = 0; k < op.n_outputs; k++) {
     if (k >= p.plan.n_outs) out[k] = Tensor{};
-    else if (writes[k] < 0) out[k] = empty(p.plan.outs[k].shape, p.plan.outs[k].dtype, device);
+    else if (writes[k] < 0) out[k] = empty(p.plan.outs[k].shape, p.plan.outs[k].dtype, place);
     else read_from_copies(op, p, writes[k], out[k] = in[writes[k]]);
   }
   run_overwriting(op, p.kernel, p.inputs(), attrs, out, [&] {
@@ -221,7 +223,7 @@ Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs
     direct = (i == 0 || (op.flags & kElementwise)) && same_view(p.in[i], target);
   }
   if (!direct) {
-    Tensor out[1] = {empty(spec.shape, spec.dtype, target.device())};
+    Tensor out[1] = {empty(spec.shape, spec.dtype, target.place())};
     run(op, p.kernel, p.inputs(), attrs, out);
     static const Op& copy = tg::op(op_copy_);
     return call1(copy, {target, out[0]});
@@ -235,6 +237,27 @@ Tensor call1(const Op& op, std::initializer_list<Tensor> in, const Attrs& attrs)
   Tensor out[kMaxOutputs];
   call(op, {in.begin(), in.size()}, attrs, out);
   return out[0];
+}
+
+Tensor moved(const Tensor& t, Place place) {
+  if (t.place() == place) return t;
+  static const Op& copy = tg::op(op_copy_);
+  const Tensor from = t.contiguous() ? t : call1(copy, {empty(t.shape, t.dtype, t.place()), t});
+  const auto bytes = static_cast<size_t>(t.numel() * size_of(t.dtype));
+  Tensor to = empty(t.shape, t.dtype, place);
+  const Backend *giver = backend(t.device()), *taker = backend(place.device);
+  if (giver && giver->to_host && taker && taker->to_device) {  // by way of the host
+    const Tensor between = empty(t.shape, t.dtype);
+    giver->to_host(t.place().index, between.data(), from.data(), bytes);
+    taker->to_device(place.index, to.data(), between.data(), bytes);
+  } else if (giver && giver->to_host) {
+    giver->to_host(t.place().index, to.data(), from.data(), bytes);
+  } else if (taker && taker->to_device) {
+    taker->to_device(place.index, to.data(), from.data(), bytes);
+  } else {
+    std::memcpy(to.data(), from.data(), bytes);
+  }
+  return to;
 }
 
 }  // namespace tg::dispatch

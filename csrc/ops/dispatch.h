@@ -16,6 +16,9 @@ Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs
 // For ops of one output.
 Tensor call1(const Op& op, std::initializer_list<Tensor> in, const Attrs& attrs = {});
 
+// A copy on another device, or the tensor itself where it is there already. No op: it is not recorded.
+Tensor moved(const Tensor& t, Place place);
+
 // Null switches recording off. Thread-local.
 Recorder* recorder();
 void set_recorder(Recorder* r);

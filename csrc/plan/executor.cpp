@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "core/float_env.h"
-#include "core/half.h"
+#include "math/convert.h"
 #include "plan/bundles.h"
 
 namespace tg::plan {

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "core/error.h"
-#include "core/half.h"
+#include "math/convert.h"
 #include "realtime/predictor.h"
 
 namespace tg::realtime {

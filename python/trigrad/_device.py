@@ -59,10 +59,21 @@ class device:
         return device, (self.type, self.index)
 
 
+def named(where: str | device) -> tuple[str, int]:
+    """Kind and index: without one the first.
+
+    >>> from trigrad import _device
+    >>> _device.named("cuda")
+    ('cuda', 0)
+    """
+    d = device(where)
+    return d.type, d.index or 0
+
+
 def require_cpu(op: str, where: str | device | None) -> None:
-    """Refuse a device that this build has no kernels for."""
+    """Refuse a device on which `op` makes nothing."""
     if where is not None and device(where).type != "cpu":
         raise RuntimeError(
-            f"[{op}] device is '{where}', but this build of trigrad has kernels for the CPU only; "
-            "expected device='cpu': leave the argument out"
+            f"[{op}] device is '{where}', but new tensors are made on the CPU only; expected device='cpu': leave the "
+            "argument out, and move what is made with .to()"
         )

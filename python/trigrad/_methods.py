@@ -26,7 +26,7 @@ from trigrad import (
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
-from trigrad._device import require_cpu
+from trigrad._device import named
 from trigrad._printing import tensor_repr
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def device(self: Tensor) -> Device:
 
 def is_cuda(self: Tensor) -> builtins.bool:
     """Does the tensor live on a GPU?"""
-    return self._device_name == "cuda"
+    return self._device_name.startswith("cuda")
 
 
 def to(
@@ -67,11 +67,18 @@ def to(
             device = argument
         elif argument is not None:
             dtype = argument
-    require_cpu("to", device)
+    there = self
+    if device is not None and str(Device(device)) != self._device_name:
+        if self.requires_grad and _core.is_grad_enabled() and named(device) != named(self._device_name):
+            raise RuntimeError(
+                "[to] got a tensor that requires a gradient, expected one outside the graph; move the parameters with "
+                "module.to(), inputs before they are used, or .detach() it"
+            )
+        there = _core.move(self, *named(device))
     wanted = self.dtype if dtype is None else _core.as_dtype(dtype)
     if wanted is not self.dtype:
-        return ops.cast(self, wanted)
-    return self.clone() if copy else self
+        return ops.cast(there, wanted)
+    return there.clone() if copy and there is self else there
 
 
 def type(self: Tensor, dtype: DTypeArgument | _legacy.TypeOfTensor | None = None) -> Tensor | str:
@@ -137,7 +144,7 @@ def bool(self: Tensor) -> Tensor:
 
 
 def cpu(self: Tensor) -> Tensor:
-    """The tensor on the CPU: itself."""
+    """The tensor on the CPU, itself if it is there."""
     return to(self, "cpu")
 
 

@@ -6,23 +6,23 @@ extern const PointwiseFn pointwise_int64[kPointwiseOps], pointwise_int32[kPointw
     pointwise_bool[kPointwiseOps];
 
 const PointwiseFn pointwise_int64[kPointwiseOps] = {
-#define TG_LANES int64_t
-#include "cpu/pointwise_column.inl"
+#define TG_FORM(...) kernel<__VA_ARGS__, int64_t>(),
+#include "math/pointwise_forms.def"
 };
 
 const PointwiseFn pointwise_int32[kPointwiseOps] = {
-#define TG_LANES int32_t
-#include "cpu/pointwise_column.inl"
+#define TG_FORM(...) kernel<__VA_ARGS__, int32_t>(),
+#include "math/pointwise_forms.def"
 };
 
 const PointwiseFn pointwise_uint8[kPointwiseOps] = {
-#define TG_LANES uint8_t
-#include "cpu/pointwise_column.inl"
+#define TG_FORM(...) kernel<__VA_ARGS__, uint8_t>(),
+#include "math/pointwise_forms.def"
 };
 
 const PointwiseFn pointwise_bool[kPointwiseOps] = {
-#define TG_LANES bool
-#include "cpu/pointwise_column.inl"
+#define TG_FORM(...) kernel<__VA_ARGS__, bool>(),
+#include "math/pointwise_forms.def"
 };
 
 }  // namespace tg::TG_ISA_NS

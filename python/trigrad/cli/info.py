@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from trigrad import _core
+from trigrad import _core, cuda
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def build() -> dict[str, str]:
         "ISA": f"{build['isa']} (available: {', '.join(build['isa_available'])})",
         "threads": str(build["num_threads"]),
         "compiler": build["compiler"],
-        "CUDA": build["cuda"] or "available",
+        "CUDA": cuda.absence() or "; ".join(map(str, cuda.devices())),
     }
 
 

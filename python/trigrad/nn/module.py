@@ -383,7 +383,8 @@ class Module(Stateful):
                 device = argument
             elif argument is not None and not isinstance(argument, bool):
                 dtype = argument
-        require_cpu("to", device)
+        if device is not None:
+            self._apply(lambda t: t.to(device))
         if dtype is None:
             return self
         wanted = _core.as_dtype(dtype)

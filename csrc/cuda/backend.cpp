@@ -1,0 +1,247 @@
+// Loads the CUDA module and puts calls into the words of cuda/abi.h.
+#include "cuda/backend.h"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "cuda/abi.h"
+#include "ops/backends.h"
+#include "ops/parameters.h"
+
+namespace tg::cuda {
+namespace {
+
+[[noreturn]] void raise(const Failure& f, const char* op = nullptr) {
+  const auto kind = static_cast<ErrorKind>(f.kind - 1);
+  if (op) fail(kind, "[", op, "] ", f.text);
+  fail(kind, f.text);
+}
+
+// ---- the module
+
+struct Loaded {
+  const Module* module = nullptr;  // null: CUDA is absent
+  int devices = 0;
+  std::string absence;
+};
+
+// Beside the library or program that this function is in, unless the environment names a file.
+std::string module_path() {
+  if (const char* given = std::getenv("TRIGRAD_CUDA_MODULE")) return given;
+  Dl_info self;
+  if (!dladdr(reinterpret_cast<void*>(module_path), &self) || !self.dli_fname) return {};
+  std::string path = self.dli_fname;
+  const auto slash = path.rfind('/');
+  return (slash == std::string::npos ? "." : path.substr(0, slash)) + "/_cuda.so";
+}
+
+Loaded load() {
+  Loaded l;
+  const std::string path = module_path();
+  // Never closed: its memory lives in tensors.
+  void* library = path.empty() ? nullptr : dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    const char* why = dlerror();
+    const bool there = why && !std::strstr(why, "No such file");
+    l.absence = there ? "not usable: its module does not load: " + std::string(why)
+                      : "not in this build: its kernels are for the CPU; install with -Ccmake.define.TRIGRAD_CUDA=ON "
+                        "where nvcc is";
+    return l;
+  }
+  const auto entry = reinterpret_cast<Entry>(dlsym(library, kEntry));
+  const Module* m = entry ? entry() : nullptr;
+  if (!m || m->abi != kAbi || m->rows != kAllOps || std::strcmp(m->version, TRIGRAD_VERSION) != 0) {
+    l.absence = "not usable: " + path + " was built from another version; install trigrad again";
+    return l;
+  }
+  Failure failure;
+  const int found = m->devices(&failure);
+  if (found <= 0) {
+    l.absence = std::string("not usable: ") + (found < 0 ? failure.text : "the driver finds no GPU");
+    return l;
+  }
+  l.module = m;
+  l.devices = found < kMaxDevices ? found : kMaxDevices;
+  return l;
+}
+
+const Module& module();
+
+// ---- calls
+
+struct Scratch {
+  Place place;
+  std::vector<StorageRef> blocks;
+};
+void* scratch(void* context, size_t bytes) {
+  auto& s = *static_cast<Scratch*>(context);
+  try {
+    s.blocks.emplace_back(new Storage(bytes, s.place));
+    return s.blocks.back()->data();
+  } catch (const std::exception&) {
+    return nullptr;
+  }
+}
+
+Operand operand(const Op& op, const Tensor& t) {
+  Operand o;
+  if (!t.defined()) return o;
+  o.dtype = static_cast<int32_t>(t.dtype);
+  o.rank = t.rank();
+  for (int i = 0; i < t.rank(); i++) o.shape[i] = t.shape[i], o.strides[i] = t.strides[i];
+  if (t.device() == Device::Cuda) {
+    o.kind = Operand::device;
+    o.data = t.data();
+  } else {
+    if (t.numel() != 1)
+      fail(ErrorKind::Runtime, "[", op.name, "] got a tensor ", t.shape, " on cpu beside one on a GPU");
+    o.kind = Operand::number;
+    std::memcpy(&o.bits, t.data(), static_cast<size_t>(size_of(t.dtype)));
+  }
+  return o;
+}
+
+Attribute attribute(const Attr& a) {
+  switch (a.kind) {
+    case Attr::Kind::Float: return {Attribute::real, 0, a.f};
+    case Attr::Kind::Int:
+    case Attr::Kind::Bool:
+    case Attr::Kind::Type: return {Attribute::integer, a.i, 0};
+    default: return {};
+  }
+}
+
+// The axes that a reduction runs over, one bit each.
+uint32_t axes_of(const tg::Call& c) {
+  bool given = false;
+  for (int k = 0; k < c.attrs.n; k++) given |= c.attrs.values[k].kind == Attr::Kind::List;
+  const int rank = c.in.empty() || !c.in[0].defined() ? 0 : c.in[0].rank();
+  if (!given || (c.attrs.list.empty() && !no_axes_means_none(c.op.id))) return (1u << rank) - 1;
+  uint32_t axes = 0;
+  for (int64_t d : c.attrs.list)
+    if (d >= -rank && d < rank) axes |= 1u << (d < 0 ? d + rank : d);  // a shape may be longer than the operand's
+  return axes;
+}
+
+void run(const tg::Call& c) {
+  Few<Operand> in;
+  in.resize(c.in.size());
+  for (size_t i = 0; i < c.in.size(); i++) in[i] = operand(c.op, c.in[i]);
+  Operand out[kMaxOutputs];
+  Place place;
+  for (size_t k = 0; k < c.out.size() && k < kMaxOutputs; k++) {
+    out[k] = operand(c.op, c.out[k]);
+    if (c.out[k].defined()) place = c.out[k].place();
+  }
+  for (const Tensor& t : c.in)
+    if (t.defined() && t.device() == Device::Cuda) place = t.place();
+  Attribute attributes[kMaxAttrs];
+  for (int k = 0; k < c.attrs.n; k++) attributes[k] = attribute(c.attrs.values[k]);
+
+  Scratch kept{place, {}};
+  Call call;
+  call.op = c.op.id;
+  call.index = place.index;
+  call.inputs = static_cast<int32_t>(in.size());
+  call.outputs = static_cast<int32_t>(c.out.size());
+  call.attributes = c.attrs.n;
+  call.in = in.data();
+  call.out = out;
+  call.attribute = attributes;
+  call.axes = axes_of(c);
+  if (c.op.id < kPointwiseOps) {
+    call.p = pointwise_parameter(c, 0);
+    call.q = pointwise_parameter(c, 1);
+  } else if (c.op.id == op_dense) {
+    const Activation a = activation_of(c);
+    call.activation = a.op ? a.op->id : -1;
+    call.p = a.p;
+    call.q = a.q;
+  }
+  call.batch = c.batch;
+  call.scratch = scratch;
+  call.context = &kept;
+  Failure failure;
+  if (!module().run(&call, &failure)) raise(failure, c.op.name.c_str());
+}
+
+// ---- what the extension installs
+
+struct Installed {
+  Loaded loaded;
+  Backend backend{"cuda", Device::Cuda, {}};
+
+  Installed() : loaded(load()) {
+    const Module* m = loaded.module;
+    if (!m) return;
+    for (int i = 0; i < kAllOps; i++)
+      if (m->has(i)) backend.kernels[i] = run;
+    backend.to_device = [](int index, void* to, const void* from, size_t bytes) {
+      Failure failure;
+      if (!module().to_device(index, to, from, bytes, &failure)) raise(failure);
+    };
+    backend.to_host = [](int index, void* to, const void* from, size_t bytes) {
+      Failure failure;
+      if (!module().to_host(index, to, from, bytes, &failure)) raise(failure);
+    };
+    constexpr size_t all =
+        size_t(-1);  // a freed block is kept until the device is full: giving it back would stop the device
+    install_memory(Device::Cuda, {[](int index, size_t bytes) { return module().take(index, bytes); },
+                                  [](int index, void* block) { module().give(index, block); }, all, all});
+  }
+};
+
+std::atomic<const Installed*> installed{nullptr};
+
+const Installed& installation() {
+  static const Installed* made = [] {
+    auto* i = new Installed;  // never destroyed: storages may outlive static destructors
+    installed.store(i, std::memory_order_release);
+    return i;
+  }();
+  return *made;
+}
+const Module& module() { return *installed.load(std::memory_order_acquire)->loaded.module; }
+
+}  // namespace
+
+const std::string& absence() { return installation().loaded.absence; }
+
+void require(const char* op, int64_t index) {
+  const Loaded& l = installation().loaded;
+  if (!l.module)
+    fail(ErrorKind::Runtime, "[", op, "] device is 'cuda:", index, "', but CUDA is ", l.absence, "; or use 'cpu'");
+  if (index < 0 || index >= l.devices)
+    fail(ErrorKind::Runtime, "[", op, "] device is 'cuda:", index, "', expected cuda:0 to cuda:", l.devices - 1);
+}
+
+std::vector<Description> devices() {
+  std::vector<Description> all;
+  const Loaded& l = installation().loaded;
+  for (int i = 0; i < l.devices; i++) {
+    Properties p;
+    Failure failure;
+    if (!l.module->properties(i, &p, &failure)) raise(failure);
+    all.push_back({p.name, p.major, p.minor, p.multiprocessors, p.memory});
+  }
+  return all;
+}
+
+void synchronize(int index) {
+  require("synchronize", index);
+  Failure failure;
+  if (!module().synchronize(index, &failure)) raise(failure, "synchronize");
+}
+
+}  // namespace tg::cuda
+
+namespace tg {
+
+const Backend* cuda_backend() {
+  const cuda::Installed* i = cuda::installed.load(std::memory_order_acquire);
+  return i && i->loaded.module ? &i->backend : nullptr;
+}
+
+}  // namespace tg

@@ -1,0 +1,25 @@
+// The CUDA backend as the extension sees it: a shared module beside it, loaded when it is first asked for.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace tg::cuda {
+
+// Why nothing can be computed on a GPU here, in words that follow "CUDA is"; empty where it can. Looks once per process.
+const std::string& absence();
+
+// Refuses, with the remedy, unless device `index` is there.
+void require(const char* op, int64_t index);
+
+struct Description {
+  std::string name;
+  int major, minor, multiprocessors;
+  uint64_t memory;
+};
+std::vector<Description> devices();  // none where CUDA is absent
+void synchronize(int index);         // returns when all calls so far are done
+
+}  // namespace tg::cuda

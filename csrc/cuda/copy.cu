@@ -1,0 +1,136 @@
+// Elements that are moved, converted or chosen, and which pointwise kernel serves a call.
+#include "cuda/kernels.h"
+#include "cuda/walk.h"
+#include "math/convert.h"
+
+namespace tg::cuda {
+namespace {
+
+template <class F>
+void with_element(Dtype t, F f) {
+  switch (t) {
+    case Dtype::Float32: return f(float{});
+    case Dtype::Float64: return f(double{});
+    case Dtype::Int64: return f(int64_t{});
+    case Dtype::Int32: return f(int32_t{});
+    case Dtype::UInt8: return f(uint8_t{});
+    case Dtype::Bool: return f(Boolean{});
+    case Dtype::Int8: return f(int8_t{});
+    case Dtype::Int16: return f(int16_t{});
+    case Dtype::UInt16: return f(uint16_t{});
+    case Dtype::UInt32: return f(uint32_t{});
+    case Dtype::Float16: return f(Half{});
+    case Dtype::BFloat16: return f(BFloat{});
+  }
+}
+// As an unsigned integer of so many bytes.
+template <class F>
+void with_bytes(Dtype t, F f) {
+  switch (size_of(t)) {
+    case 1: return f(uint8_t{});
+    case 2: return f(uint16_t{});
+    case 4: return f(uint32_t{});
+    default: return f(uint64_t{});
+  }
+}
+
+template <class From, class To>
+struct Convert {
+  Walk<2> walk;
+  Reader<From> from;
+  To* to;
+  TG_BODY void operator()(int64_t i) const {
+    int64_t at[2];
+    walk.offsets(i, at);
+    to[at[1]] = convert<To>(from[at[0]]);
+  }
+};
+template <class From, class To>
+void converted(const Operand& from, const Operand& to, Stream stream) {
+  const Operand* both[2] = {&from, &to};
+  Convert<From, To> body{walk_over<2>(to.rank, to.shape, both), Reader<From>(from), static_cast<To*>(to.data)};
+  each(stream, body.walk.n, body);
+}
+void copied(const Operand& from, const Operand& to, Stream stream) {
+  with_bytes(dtype_of(to), [&](auto like) { converted<decltype(like), decltype(like)>(from, to, stream); });
+}
+
+template <class Word>
+struct Choose {
+  Walk<4> walk;
+  Reader<uint8_t> condition;
+  Reader<Word> yes, no;
+  Word* to;
+  TG_BODY void operator()(int64_t i) const {
+    int64_t at[4];
+    walk.offsets(i, at);
+    to[at[3]] = condition[at[0]] ? yes[at[1]] : no[at[2]];
+  }
+};
+
+}  // namespace
+
+void cast(const Call& c, Stream stream) {
+  const Operand &from = c.in[0], &to = c.out[0];
+  if (from.dtype == to.dtype) return copied(from, to, stream);
+  with_element(dtype_of(from), [&](auto f) {
+    with_element(dtype_of(to), [&](auto t) {
+      if constexpr (!__is_same(decltype(f), decltype(t))) converted<decltype(f), decltype(t)>(from, to, stream);
+    });
+  });
+}
+
+void copy_(const Call& c, Stream stream) {
+  if (c.in[1].dtype != c.out[0].dtype) throw Refusal{ErrorKind::Type, "the elements are of another type"};
+  copied(c.in[1], c.out[0], stream);
+}
+
+void fill_(const Call& c, Stream stream) {
+  Operand value;
+  value.kind = Operand::number;
+  value.dtype = c.out[0].dtype;
+  const Attribute& a = c.attribute[0];
+  with_element(dtype_of(c.out[0]), [&](auto like) {
+    using T = decltype(like);
+    const T element = a.kind == Attribute::real ? convert<T>(a.f) : convert<T>(a.i);
+    __builtin_memcpy(&value.bits, &element, sizeof element);
+  });
+  copied(value, c.out[0], stream);
+}
+
+void where(const Call& c, Stream stream) {
+  const Operand* all[4] = {&c.in[0], &c.in[1], &c.in[2], &c.out[0]};
+  with_bytes(dtype_of(c.out[0]), [&](auto like) {
+    using Word = decltype(like);
+    Choose<Word> body{walk_over<4>(c.out[0].rank, c.out[0].shape, all), Reader<uint8_t>(c.in[0]), Reader<Word>(c.in[1]),
+                      Reader<Word>(c.in[2]), static_cast<Word*>(c.out[0].data)};
+    each(stream, body.walk.n, body);
+  });
+}
+
+// ---- which pointwise kernel
+
+namespace {
+PointwiseLaunch launch_of(int op, Dtype t) {
+  const PointwiseLaunch found = t == Dtype::Float32   ? pointwise_float32[op]
+                                : t == Dtype::Float64 ? pointwise_float64[op]
+                                                      : nullptr;
+  if (!found) throw Refusal{ErrorKind::NotImplemented, std::string("has no cuda kernel for ") + name(t)};
+  return found;
+}
+}  // namespace
+
+void pointwise(const Call& c, Stream stream) { launch_of(c.op, dtype_of(c.in[0]))(c.in, c.out[0], c.p, c.q, stream); }
+
+void activate(int op, Dtype dtype, void* x, int64_t n, double p, double q, Stream stream) {
+  Operand o;
+  o.kind = Operand::device;
+  o.dtype = static_cast<int32_t>(dtype);
+  o.data = x;
+  o.rank = 1;
+  o.shape[0] = n;
+  o.strides[0] = 1;
+  launch_of(op, dtype)(&o, o, p, q, stream);
+}
+
+}  // namespace tg::cuda

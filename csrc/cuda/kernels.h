@@ -1,0 +1,73 @@
+// The kernels of the module, by family: each takes a call and starts its work on a stream.
+#pragma once
+#include <string>
+
+#include "core/dtype.h"
+#include "cuda/abi.h"
+#include "cuda/launch.h"
+
+namespace tg::cuda {
+
+// What a kernel throws when it can not; the module's entry turns it into a Failure.
+struct Refusal {
+  ErrorKind kind;
+  std::string text;
+};
+
+using Kernel = void (*)(const Call&, Stream);
+
+void pointwise(const Call&, Stream);
+void where(const Call&, Stream);
+void cast(const Call&, Stream);
+void copy_(const Call&, Stream);
+void fill_(const Call&, Stream);
+void sum(const Call&, Stream);
+void mean(const Call&, Stream);
+void dense(const Call&, Stream);
+void dropout(const Call&, Stream);
+void dropout_mask(const Call&, Stream);
+void uniform(const Call&, Stream);
+
+// The pointwise op `op` of contiguous x, in place: what a dense call ends with.
+void activate(int op, Dtype dtype, void* x, int64_t n, double p, double q, Stream);
+
+// pointwise_<dtype>.cu: by PointwiseId, null where an op does not take the dtype.
+using PointwiseLaunch = void (*)(const Operand* in, const Operand& out, double p, double q, Stream);
+extern const PointwiseLaunch pointwise_float32[kPointwiseOps], pointwise_float64[kPointwiseOps];
+
+// ---- reading operands
+
+inline Dtype dtype_of(const Operand& o) { return static_cast<Dtype>(o.dtype); }
+inline int64_t numel(const Operand& o) {
+  int64_t n = 1;
+  for (int d = 0; d < o.rank; d++) n *= o.shape[d];
+  return n;
+}
+
+template <class T>
+T* scratch(const Call& c, int64_t n) {
+  void* block = c.scratch(c.context, static_cast<size_t>(n) * sizeof(T));
+  if (!block) throw Refusal{ErrorKind::Memory, "no room for " + std::to_string(n) + " partial results"};
+  return static_cast<T*>(block);
+}
+
+// An element, wherever it is: in memory of the device, or a number that came with the call.
+template <class T>
+struct Reader {
+  const T* data;
+  T number;
+  explicit Reader(const Operand& o) : data(o.kind == Operand::device ? static_cast<const T*>(o.data) : nullptr) {
+    __builtin_memcpy(&number, &o.bits, sizeof number);
+  }
+  Reader() = default;
+  TG_BODY T operator[](int64_t at) const { return data ? data[at] : number; }
+};
+
+template <class F>
+void with_floating(Dtype t, F f) {
+  if (t == Dtype::Float32) return f(float{});
+  if (t == Dtype::Float64) return f(double{});
+  throw Refusal{ErrorKind::NotImplemented, std::string("has no cuda kernel for ") + name(t)};
+}
+
+}  // namespace tg::cuda

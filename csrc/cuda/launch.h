@@ -1,0 +1,93 @@
+// How kernels are written and run. A kernel is a body: a struct that holds its operands, with functions of the place in the
+// grid and of nothing else. nvcc compiles it for the device; any other compiler makes loops over threads of it, which run the
+// same functions on the host: so tests see what the device will compute, bit for bit.
+//
+//   each(stream, n, body)          body(i) for i < n, in any order, side by side
+//   teams(stream, count, body)     `count` blocks of Body::threads threads that share memory:
+//       struct Shared, struct Own  what a block shares, what a thread keeps
+//       begin(block, thread, own)
+//       for step < steps():        load(block, step, thread, shared); work(step, thread, shared, own), with a barrier behind each
+//       end(block, thread, own)
+#pragma once
+#include <stdint.h>
+
+#include "math/lane.h"
+
+#if defined(__CUDACC__)
+#include <cuda_runtime.h>
+#define TG_BODY __host__ __device__ __forceinline__
+#define TG_UNROLLED _Pragma("unroll")  // before a loop over an array that is to stay in registers
+#else
+#include <memory>
+#include <vector>
+#define TG_BODY inline
+#define TG_UNROLLED
+#endif
+
+namespace tg::cuda {
+
+inline constexpr int kThreads = 256;  // of a block of each()
+
+#if defined(__CUDACC__)
+
+using Stream = cudaStream_t;
+
+template <class Body>
+__global__ void __launch_bounds__(kThreads) run_each(int64_t n, const Body body) {
+  const int64_t step = int64_t(gridDim.x) * kThreads;
+  for (int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x; i < n; i += step) body(i);
+}
+template <class Body>
+__global__ void __launch_bounds__(Body::threads) run_teams(const Body body) {
+  __shared__ typename Body::Shared shared;
+  typename Body::Own own;
+  const int64_t block = blockIdx.x;
+  const int thread = int(threadIdx.x);
+  body.begin(block, thread, own);
+  for (int64_t step = 0; step < body.steps(); step++) {
+    body.load(block, step, thread, shared);
+    __syncthreads();
+    body.work(step, thread, shared, own);
+    __syncthreads();
+  }
+  body.end(block, thread, own);
+}
+
+// More blocks than a grid of one dimension holds go round again.
+template <class Body>
+void each(Stream stream, int64_t n, const Body& body) {
+  if (n == 0) return;
+  const int64_t blocks = (n + kThreads - 1) / kThreads, most = int64_t(1) << 30;
+  run_each<<<unsigned(blocks < most ? blocks : most), kThreads, 0, stream>>>(n, body);
+}
+template <class Body>
+void teams(Stream stream, int64_t count, const Body& body) {
+  if (count > 0) run_teams<<<unsigned(count), Body::threads, 0, stream>>>(body);
+}
+
+#else
+
+struct Stream {};
+
+// From the last to the first: nothing may lean on an order.
+template <class Body>
+void each(Stream, int64_t n, const Body& body) {
+  for (int64_t i = n - 1; i >= 0; i--) body(i);
+}
+template <class Body>
+void teams(Stream, int64_t count, const Body& body) {
+  const auto shared = std::make_unique<typename Body::Shared>();
+  std::vector<typename Body::Own> own(Body::threads);
+  for (int64_t block = count - 1; block >= 0; block--) {
+    for (int t = Body::threads - 1; t >= 0; t--) body.begin(block, t, own[size_t(t)]);
+    for (int64_t step = 0; step < body.steps(); step++) {
+      for (int t = Body::threads - 1; t >= 0; t--) body.load(block, step, t, *shared);
+      for (int t = Body::threads - 1; t >= 0; t--) body.work(step, t, *shared, own[size_t(t)]);
+    }
+    for (int t = Body::threads - 1; t >= 0; t--) body.end(block, t, own[size_t(t)]);
+  }
+}
+
+#endif
+
+}  // namespace tg::cuda

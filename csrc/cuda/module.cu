@@ -1,0 +1,88 @@
+// The entry of the CUDA module: its list of kernels, and what the extension may ask of it (cuda/abi.h).
+#include <cstring>
+#include <exception>
+
+#include "cuda/abi.h"
+#include "cuda/device.h"
+#include "cuda/kernels.h"
+
+namespace tg::cuda {
+namespace {
+
+struct Table {
+  Kernel kernels[kAllOps] = {};
+};
+constexpr Table make_table() {
+  Table t;
+  for (int i = 0; i < kPointwiseOps; i++)
+    if (kPointwiseInfo[i].cls != PointwiseClass::Integral && kPointwiseInfo[i].cls != PointwiseClass::Bits)
+      t.kernels[i] = pointwise;
+  t.kernels[op_where] = where;
+  t.kernels[op_cast] = cast;
+  t.kernels[op_copy_] = copy_;
+  t.kernels[op_fill_] = fill_;
+  t.kernels[op_sum] = sum;
+  t.kernels[op_mean] = mean;
+  t.kernels[op_dense] = dense;
+  t.kernels[op_dropout] = dropout;
+  t.kernels[op_dropout_mask] = dropout_mask;
+  t.kernels[op_uniform] = uniform;
+  return t;
+}
+constexpr Table table = make_table();
+
+// Exceptions stay on this side: the extension may have been built by another compiler.
+template <class F>
+bool done(Failure* failure, F f) {
+  ErrorKind kind = ErrorKind::Runtime;
+  std::string text;
+  try {
+    f();
+    return true;
+  } catch (const Refusal& r) {
+    kind = r.kind;
+    text = r.text;
+  } catch (const std::exception& e) {
+    text = e.what();
+  }
+  failure->kind = 1 + static_cast<int32_t>(kind);
+  std::strncpy(failure->text, text.c_str(), sizeof failure->text - 1);
+  return false;
+}
+
+constexpr Module module = {
+    kAbi,
+    kAllOps,
+    TRIGRAD_VERSION,
+    [](Failure* failure) -> int32_t {
+      int n = 0;
+      return done(failure, [&] { n = device::count(); }) ? n : -1;
+    },
+    [](int32_t index, Properties* p, Failure* failure) {
+      return done(failure, [&] { *p = device::properties(index); });
+    },
+    device::take,
+    device::give,
+    [](int32_t index, void* to, const void* from, size_t bytes, Failure* failure) {
+      return done(failure, [&] { device::to_device(index, to, from, bytes); });
+    },
+    [](int32_t index, void* to, const void* from, size_t bytes, Failure* failure) {
+      return done(failure, [&] { device::to_host(index, to, from, bytes); });
+    },
+    [](int32_t index, Failure* failure) { return done(failure, [&] { device::synchronize(index); }); },
+    [](int32_t op) { return op >= 0 && op < kAllOps && table.kernels[op] != nullptr; },
+    [](const Call* c, Failure* failure) {
+      return done(failure, [&] {
+        const device::Use use(c->index);
+        table.kernels[c->op](*c, use.stream());
+        use.started();
+      });
+    },
+};
+
+}  // namespace
+}  // namespace tg::cuda
+
+extern "C" __attribute__((visibility("default"))) const tg::cuda::Module* trigrad_cuda_module() {
+  return &tg::cuda::module;
+}

@@ -37,11 +37,11 @@ endif()
 # One code for each family of GPUs, which its later members run too, and PTX of the last for what comes.
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
   if(TG_CUDA_VERSION VERSION_LESS 12.8)
-    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90)
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90)
   elseif(TG_CUDA_VERSION VERSION_LESS 13.0)
-    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100-real 120)
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90-real 100-real 120)
   else()
-    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100-real 110-real 120)
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90-real 100-real 110-real 120)
   endif()
 endif()
 set(CMAKE_CUDA_COMPILER ${TRIGRAD_NVCC})
@@ -59,7 +59,9 @@ target_compile_options(
           -ftz=false -prec-div=true -prec-sqrt=true # denormals, and quotients and roots rounded correctly
           -Xcompiler=-ffp-contract=off,-Wall,-Wextra,-Wno-unknown-pragmas
           $<$<BOOL:${TRIGRAD_WERROR}>:-Werror=all-warnings>)
-target_link_options(trigrad_cuda PRIVATE -static-libstdc++ -static-libgcc -Wl,--exclude-libs,ALL)
+target_link_options(trigrad_cuda PRIVATE -static-libstdc++ -static-libgcc
+                    -Wl,--version-script=${PROJECT_SOURCE_DIR}/csrc/cuda/module.map)
+set_target_properties(trigrad_cuda PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/csrc/cuda/module.map)
 if(TRIGRAD_PYTHON)
   install(TARGETS trigrad_cuda LIBRARY DESTINATION trigrad)
 endif()

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "check.h"
-#include "core/half.h"
+#include "math/convert.h"
 #include "cpu/contiguous.h"
 #include "cpu/isa.h"
 #include "cpu/pool.h"

@@ -7,7 +7,7 @@
 
 #include "check.h"
 #include "core/dtype.h"
-#include "core/half.h"
+#include "math/convert.h"
 #include "core/memory.h"
 #include "core/tensor.h"
 

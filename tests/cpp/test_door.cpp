@@ -159,7 +159,8 @@ static void second_backend() {
   CHECK_THROWS(dispatch::call1(named("exp"), {a}), Error, "[exp] has no test kernel");
   CHECK_THROWS(dispatch::call1(named("add"), {a, floats({2}, {1, 2})}), Error,
                "tensors are on test and cpu, expected one device");
-  CHECK_THROWS(empty({1}, Dtype::Float32, Place{Device::Cuda, 1}), Error, "cannot allocate on cuda:1: nothing here can");
+  CHECK_THROWS(empty({1}, Dtype::Float32, Place{Device::Cuda, 1}), Error,
+               "cannot allocate on cuda:1: nothing here can");
 }
 
 // Outputs that overwrite inputs: other inputs that share their memory are read as they were before.

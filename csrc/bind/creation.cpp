@@ -109,8 +109,10 @@ Dtype chosen_dtype(const char* op, PyObject* dtype) {
   return dtype == Py_None ? default_dtype() : to_dtype(op, "dtype", dtype);
 }
 
-void require_arguments(const char* signature, Py_ssize_t n, Py_ssize_t expected) {
-  if (n != expected) fail(ErrorKind::Type, "got ", n, " arguments, expected ", signature);
+// The last argument, a tensor, may be left out: what is made lies beside it, else on the CPU.
+Place beside(const char* signature, PyObject* const* args, Py_ssize_t n, Py_ssize_t before) {
+  if (n != before && n != before + 1) fail(ErrorKind::Type, "got ", n, " arguments, expected ", signature);
+  return n > before && is_tensor(args[before]) ? value_of(args[before]).place() : Place{};
 }
 
 // The lengths in (2, 3) or in ((2, 3),): what f(2, 3) and f((2, 3)) hand on.
@@ -121,14 +123,14 @@ Dims lengths(const char* op, PyObject* size) {
 
 PyObject* empty_function(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
-    require_arguments("empty(size, dtype)", n, 2);
-    return wrap(empty(lengths("empty", args[0]), chosen_dtype("empty", args[1])));
+    const Place place = beside("empty(size, dtype, like=None)", args, n, 2);
+    return wrap(empty(lengths("empty", args[0]), chosen_dtype("empty", args[1]), place));
   });
 }
 
 PyObject* filled_function(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
-    require_arguments("filled(op, size, value, dtype)", n, 4);
+    const Place place = beside("filled(op, size, value, dtype, like=None)", args, n, 4);
     const char* op = checked(PyUnicode_AsUTF8(args[0]));
     const Dims shape = lengths(op, args[1]);
     const Number value = is_tensor(args[2]) ? element(op, value_of(args[2])) : read_number(args[2]);
@@ -138,7 +140,7 @@ PyObject* filled_function(PyObject*, PyObject* const* args, Py_ssize_t n) {
     require_fits(op, value, dtype);
     Attrs attrs;
     attrs.add(value.attr());
-    return wrap(call1(tg::op(op_fill_), {empty(shape, dtype)}, attrs));
+    return wrap(call1(tg::op(op_fill_), {empty(shape, dtype, place)}, attrs));
   });
 }
 
@@ -148,9 +150,10 @@ PyObject* get_default_dtype_function(PyObject*, PyObject*) { return Py_NewRef(dt
 
 PyMethodDef creation_functions[] = {
     {"empty", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(empty_function)), METH_FASTCALL,
-     "empty(size, dtype)\n\nAn uninitialised tensor."},
+     "empty(size, dtype, like=None)\n\nAn uninitialised tensor, on the device of `like`."},
     {"filled", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(filled_function)), METH_FASTCALL,
-     "filled(op, size, value, dtype)\n\nA tensor full of one number; errors name `op`."},
+     "filled(op, size, value, dtype, like=None)\n\nA tensor full of one number, on the device of `like`; errors name "
+     "`op`."},
     {"get_default_dtype", get_default_dtype_function, METH_NOARGS,
      R"(get_default_dtype()
 

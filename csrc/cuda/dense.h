@@ -1,25 +1,25 @@
 // y(M,N) = x(M,K) W(N,K)^T + bias(N) in the dense order of math/order.h: S interleaved chains of fma over k.
 #pragma once
 #include "cuda/walk.h"
-#include "math/pointwise.h"
 #include "math/order.h"
+#include "math/pointwise.h"
 
 namespace tg::cuda {
 
 template <class T>
 struct DenseOperands {
-  int64_t M, N, K;
+  int64_t M = 0, N = 0, K = 0;
   Walk<1> rows;  // of x: where row m starts
-  const T* x;
-  int64_t x_k;
-  const T* w;
-  int64_t w_n, w_k;
-  const T* bias;  // or null
-  int64_t bias_n;
-  T* y;  // contiguous
+  const T* x = nullptr;
+  int64_t x_k = 0;
+  const T* w = nullptr;
+  int64_t w_n = 0, w_k = 0;
+  const T* bias = nullptr;  // or none
+  int64_t bias_n = 0;
+  T* y = nullptr;  // contiguous
 };
 
-// A block makes a tile of (tile_m, tile_n) outputs, each thread kMicro by kMicro of them. Tiles are as narrow as the rows for
+// A block makes a tile of (tile_m, tile_n) outputs, each thread micro by micro of them. Tiles are as narrow as the rows for
 // which S chains are wanted, so that few of their columns are idle.
 template <class T, int S>
 struct DenseTile {
@@ -62,7 +62,7 @@ struct DenseTile {
     for (int n = thread / depth; n < tile_n; n += threads / depth)
       shared.w[thread % depth][n] = n0 + n < d.N && k < d.K ? d.w[(n0 + n) * d.w_n + k * d.w_k] : T(0);
   }
-  TG_BODY void work(int64_t step, int thread, const Shared& shared, Own& own) const {
+  TG_BODY void work(int64_t, int64_t step, int thread, const Shared& shared, Own& own) const {
     const int64_t left = d.K - step * depth;
     if (left >= depth) {
       TG_UNROLLED
@@ -83,8 +83,10 @@ struct DenseTile {
     TG_UNROLLED
     for (int j = 0; j < micro; j++) w[j] = shared.w[k][thread % across * micro + j];
     TG_UNROLLED
-    for (int i = 0; i < micro; i++) TG_UNROLLED
-    for (int j = 0; j < micro; j++) chain[i][j] = fma(x[i], w[j], chain[i][j]);
+    for (int i = 0; i < micro; i++) {
+      TG_UNROLLED
+      for (int j = 0; j < micro; j++) chain[i][j] = fma(x[i], w[j], chain[i][j]);
+    }
   }
   TG_BODY static T folded(T (&chain)[S]) {  // as reference::fold
     if constexpr (S == 4) return (chain[0] + chain[2]) + (chain[1] + chain[3]);
@@ -94,13 +96,15 @@ struct DenseTile {
   TG_BODY void end(int64_t block, int thread, Own& own) const {
     const int64_t m = first_m(block) + thread / across * micro, n = first_n(block) + thread % across * micro;
     TG_UNROLLED
-    for (int i = 0; i < micro; i++) TG_UNROLLED
-    for (int j = 0; j < micro; j++) {
-      T all[S];
+    for (int i = 0; i < micro; i++) {
       TG_UNROLLED
-      for (int s = 0; s < S; s++) all[s] = own.chain[s][i][j];
-      const T y = folded(all);
-      if (m + i < d.M && n + j < d.N) d.y[(m + i) * d.N + n + j] = relu ? op_relu::f(y, T(0), T(0)) : y;
+      for (int j = 0; j < micro; j++) {
+        T all[S];
+        TG_UNROLLED
+        for (int s = 0; s < S; s++) all[s] = own.chain[s][i][j];
+        const T y = folded(all);
+        if (m + i < d.M && n + j < d.N) d.y[(m + i) * d.N + n + j] = relu ? op_relu::f(y, T(0), T(0)) : y;
+      }
     }
   }
 };

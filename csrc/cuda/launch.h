@@ -6,7 +6,7 @@
 //   teams(stream, count, body)     `count` blocks of Body::threads threads that share memory:
 //       struct Shared, struct Own  what a block shares, what a thread keeps
 //       begin(block, thread, own)
-//       for step < steps():        load(block, step, thread, shared); work(step, thread, shared, own), with a barrier behind each
+//       for step < steps():        load(block, step, thread, shared); work(block, step, thread, shared, own), with a barrier behind each
 //       end(block, thread, own)
 #pragma once
 #include <stdint.h>
@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(Body::threads) run_teams(const Body body) {
   for (int64_t step = 0; step < body.steps(); step++) {
     body.load(block, step, thread, shared);
     __syncthreads();
-    body.work(step, thread, shared, own);
+    body.work(block, step, thread, shared, own);
     __syncthreads();
   }
   body.end(block, thread, own);
@@ -82,7 +82,7 @@ void teams(Stream, int64_t count, const Body& body) {
     for (int t = Body::threads - 1; t >= 0; t--) body.begin(block, t, own[size_t(t)]);
     for (int64_t step = 0; step < body.steps(); step++) {
       for (int t = Body::threads - 1; t >= 0; t--) body.load(block, step, t, *shared);
-      for (int t = Body::threads - 1; t >= 0; t--) body.work(step, t, *shared, own[size_t(t)]);
+      for (int t = Body::threads - 1; t >= 0; t--) body.work(block, step, t, *shared, own[size_t(t)]);
     }
     for (int t = Body::threads - 1; t >= 0; t--) body.end(block, t, own[size_t(t)]);
   }

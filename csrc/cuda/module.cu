@@ -24,6 +24,10 @@ constexpr Table make_table() {
   t.kernels[op_sum] = sum;
   t.kernels[op_mean] = mean;
   t.kernels[op_dense] = dense;
+  t.kernels[op_dense_grad_input] = dense_grad_input;
+  t.kernels[op_dense_grad_weight] = dense_grad_weight;
+  t.kernels[op_dense_grad_bias] = dense_grad_bias;
+  t.kernels[op_matmul] = matmul;
   t.kernels[op_dropout] = dropout;
   t.kernels[op_dropout_mask] = dropout_mask;
   t.kernels[op_uniform] = uniform;

@@ -9,9 +9,37 @@ namespace tg::cuda {
 
 inline constexpr int kFan = 32;
 
+// ---- the tree over pieces; from (pieces, across) -> to (pieces / kFan, across)
+template <class T>
+struct Joins {
+  int64_t across, pieces;
+  const T* from;
+  T* to;
+  TG_BODY void operator()(int64_t i) const {
+    const int64_t piece = i / across, place = i % across, left = pieces - piece * kFan;
+    to[i] = reference::tree_order(
+        left < kFan ? left : int64_t(kFan), T(0), [&](int64_t k) { return from[(piece * kFan + k) * across + place]; },
+        [](T a, T b) { return a + b; });
+  }
+};
+// The result lies in `out` or, where that is null, in room that `take(n)` gives for n partial results.
+template <class T, class Take>
+const T* join_pieces(int64_t across, int64_t pieces, const T* from, T* out, Stream stream, Take take) {
+  while (pieces > 1) {
+    const int64_t joined = (pieces + kFan - 1) / kFan;
+    T* to = out && joined == 1 ? out : take(joined * across);
+    each(stream, joined * across, Joins<T>{across, pieces, from, to});
+    from = to;
+    pieces = joined;
+  }
+  return from;
+}
+
+// ---- sums over axes
+
 // Output o is the sum over `along` of the elements from `kept`'s place o on.
 struct Reduction {
-  bool by_rows;        // row order: `lanes` trees for each output; else batch order, one
+  bool by_rows;        // row order: 16 trees for each output; else batch order, one
   int64_t outputs, n;  // n terms each
   int64_t shard;       // terms of a chain
   Walk<1> kept, along;
@@ -19,10 +47,14 @@ struct Reduction {
   TG_BODY int64_t terms(int lane) const {
     return by_rows ? (n > lane ? (n - lane + row_lanes - 1) / row_lanes : 0) : n;
   }
-  TG_BODY int64_t chains(int lane) const { return (terms(lane) + shard - 1) / shard; }
+  TG_BODY int64_t pieces() const {  // of lane 0, which has the most terms
+    const int64_t chains = (terms(0) + shard - 1) / shard;
+    return chains ? chains : 1;
+  }
 };
 
-// Partial sums are held as (piece, output, lane), so that threads side by side are columns or lanes side by side.
+// Partial sums are held as (piece, output, lane), so that threads side by side are columns or lanes side by side. A lane without
+// a term in the last piece has +0 there, which changes no sum: a chain starts at +0, so none is -0.
 template <class T>
 struct Chains {
   Reduction r;
@@ -36,25 +68,6 @@ struct Chains {
     T acc = T(0);
     for (int64_t t = first; t < last; t++) acc = acc + x[base + r.along.offset(t * r.lanes() + lane)];
     partial[i] = acc;
-  }
-};
-
-// pieces that each stand for `span` chains -> their trees of kFan
-template <class T>
-struct Joins {
-  Reduction r;
-  int64_t span;
-  const T* from;
-  T* to;
-  TG_BODY void operator()(int64_t i) const {
-    const int lane = int(i % r.lanes());
-    const int64_t across = r.outputs * r.lanes(), piece = i / across, place = i % across;
-    const int64_t pieces = (r.chains(lane) + span - 1) / span, left = pieces - piece * kFan;  // of this lane
-    to[i] = reference::tree_order(
-        left < 0      ? 0
-        : left < kFan ? left
-                      : int64_t(kFan),
-        T(0), [&](int64_t k) { return from[(piece * kFan + k) * across + place]; }, [](T a, T b) { return a + b; });
   }
 };
 
@@ -73,22 +86,14 @@ struct Folds {
   }
 };
 
-// `take(n)` gives room for n partial sums.
 template <class T, class Take>
 void reduce_sum(const Reduction& r, const T* x, T* out, bool divide, Stream stream, Take take) {
-  const int64_t across = r.outputs * r.lanes();
+  const int64_t across = r.outputs * r.lanes(), pieces = r.pieces();
   if (across == 0) return;
-  int64_t pieces = r.chains(0) ? r.chains(0) : 1;  // lane 0 has the most
-  T* from = take(pieces * across);
-  each(stream, pieces * across, Chains<T>{r, x, from});
-  for (int64_t span = 1; pieces > 1; span *= kFan) {
-    const int64_t joined = (pieces + kFan - 1) / kFan;
-    T* to = take(joined * across);
-    each(stream, joined * across, Joins<T>{r, span, from, to});
-    from = to;
-    pieces = joined;
-  }
-  each(stream, r.outputs, Folds<T>{r, from, out, divide});
+  T* chains = take(pieces * across);
+  each(stream, pieces * across, Chains<T>{r, x, chains});
+  const T* sums = join_pieces<T>(across, pieces, chains, nullptr, stream, take);
+  each(stream, r.outputs, Folds<T>{r, sums, out, divide});
 }
 
 }  // namespace tg::cuda

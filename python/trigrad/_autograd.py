@@ -272,7 +272,7 @@ def _seeds(op: str, outputs: list[Tensor], given: Gradients) -> list[Tensor]:
                     f"[{op}] got an output of shape {tuple(y.shape)}, expected one element: only then is its gradient 1; "
                     "take the sum or mean first, or pass the gradient of your loss with respect to it"
                 )
-            g = ops.fill_(_core.empty(tuple(y.shape), y.dtype), 1)
+            g = ops.fill_(_core.empty(tuple(y.shape), y.dtype, y), 1)
         if not isinstance(g, Tensor):
             raise TypeError(f"[{op}] a gradient is a {type(g).__name__}, expected a tensor or None")
         if g.shape != y.shape:
@@ -462,7 +462,7 @@ def grad(
         found = captured[edge] if isinstance(edge[0], Node) else by_leaf.get(x)
         if found is None:
             if materialize_grads:
-                found = ops.fill_(_core.empty(tuple(x.shape), x.dtype), 0)
+                found = ops.fill_(_core.empty(tuple(x.shape), x.dtype, x), 0)
             elif not allow_unused:
                 raise RuntimeError(
                     "[grad] one of the inputs was not used for the outputs; pass allow_unused=True to get None for it"

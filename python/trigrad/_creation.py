@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from trigrad import _core, ops
 from trigrad._core import Tensor, from_dlpack, from_numpy
 from trigrad._device import device as Device
-from trigrad._device import require_cpu
+from trigrad._device import named, require_cpu
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -278,6 +278,14 @@ def scalar_tensor(
     return leaf(full((), s, dtype=_core.get_default_dtype() if dtype is None else dtype, device=device), requires_grad)
 
 
+def _beside(op: str, input: Tensor, device: str | Device) -> Tensor | None:
+    """The tensor on whose device a new one is made; None: on the CPU."""
+    if named(device) == named(input._device_name):
+        return input
+    require_cpu(op, device)
+    return None
+
+
 def empty_like(
     input: Tensor, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None, requires_grad: bool = False
 ) -> Tensor:
@@ -287,9 +295,8 @@ def empty_like(
     >>> tg.empty_like(tg.ones(2, 3)).shape
     trigrad.Size([2, 3])
     """
-    if device is not None:
-        require_cpu("empty_like", device)
-    return leaf(_core.empty(input.shape, input.dtype if dtype is None else dtype), requires_grad)
+    beside = input if device is None else _beside("empty_like", input, device)
+    return leaf(_core.empty(input.shape, input.dtype if dtype is None else dtype, beside), requires_grad)
 
 
 def zeros_like(
@@ -301,9 +308,10 @@ def zeros_like(
     >>> tg.zeros_like(tg.ones(2))
     tensor([0., 0.])
     """
-    if device is not None:
-        require_cpu("zeros_like", device)
-    return leaf(_core.filled("zeros_like", input.shape, 0, input.dtype if dtype is None else dtype), requires_grad)
+    beside = input if device is None else _beside("zeros_like", input, device)
+    return leaf(
+        _core.filled("zeros_like", input.shape, 0, input.dtype if dtype is None else dtype, beside), requires_grad
+    )
 
 
 def ones_like(
@@ -315,9 +323,10 @@ def ones_like(
     >>> tg.ones_like(tg.zeros(2))
     tensor([1., 1.])
     """
-    if device is not None:
-        require_cpu("ones_like", device)
-    return leaf(_core.filled("ones_like", input.shape, 1, input.dtype if dtype is None else dtype), requires_grad)
+    beside = input if device is None else _beside("ones_like", input, device)
+    return leaf(
+        _core.filled("ones_like", input.shape, 1, input.dtype if dtype is None else dtype, beside), requires_grad
+    )
 
 
 def full_like(
@@ -334,10 +343,10 @@ def full_like(
     >>> tg.full_like(tg.zeros(2), 0.5)
     tensor([0.5000, 0.5000])
     """
-    if device is not None:
-        require_cpu("full_like", device)
+    beside = input if device is None else _beside("full_like", input, device)
     return leaf(
-        _core.filled("full_like", input.shape, fill_value, input.dtype if dtype is None else dtype), requires_grad
+        _core.filled("full_like", input.shape, fill_value, input.dtype if dtype is None else dtype, beside),
+        requires_grad,
     )
 
 

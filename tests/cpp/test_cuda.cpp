@@ -226,13 +226,63 @@ static void dense_layers() {
                       {permute("view", gx, {2, 0, 1}), transpose("view", gw, 0, 1), slice("view", gb, 0, 0, 12, 2)},
                       attrs("gelu")),
       dispatch::call1(named("dense"), {xt, wt, bs}, attrs("gelu")), "dense of views");
-  Tensor zeros = empty({3, 21}, Dtype::Float32), ones = drawn({5, 21}, Dtype::Float32),
+  Tensor zeros = empty({3, 7}, Dtype::Float32), ones = drawn({5, 7}, Dtype::Float32),
          minus = empty({5}, Dtype::Float32);
   for (int64_t i = 0; i < zeros.numel(); i++) zeros.data<float>()[i] = -0.0f;
   for (int64_t i = 0; i < ones.numel(); i++) ones.data<float>()[i] = 1.0f;
   for (int64_t i = 0; i < 5; i++) minus.data<float>()[i] = -0.0f;
   check_same(dispatch::call1(named("dense"), {on_gpu(zeros), on_gpu(ones), on_gpu(minus)}, attrs("identity")),
              dispatch::call1(named("dense"), {zeros, ones, minus}, attrs("identity")), "dense that is -0");
+}
+
+static void other_products() {
+  auto both = [](const char* op, const Tensor& a, const Tensor& ga, const Tensor& b, const Tensor& gb) {
+    check_same(dispatch::call1(named(op), {ga, gb}), dispatch::call1(named(op), {a, b}),
+               std::string(op) + " " + name(a.dtype) + " " + shown(a.shape) + " " + shown(b.shape));
+  };
+  for (Dtype t : {Dtype::Float32, Dtype::Float64}) {
+    for (int64_t M : {1, 33, 257, 4200})
+      for (int64_t N : {1, 16, 33})
+        for (int64_t K : {1, 31, 64}) {
+          const Tensor g = drawn({M, N}, t), w = drawn({N, K}, t);
+          both("dense_grad_input", g, on_gpu(g), w, on_gpu(w));
+          const Tensor x = drawn({M, K}, t);
+          both("dense_grad_weight", g, on_gpu(g), x, on_gpu(x));
+          check_same(dispatch::call1(named("dense_grad_bias"), {on_gpu(g)}),
+                     dispatch::call1(named("dense_grad_bias"), {g}),
+                     std::string("dense_grad_bias ") + name(t) + " " + shown(g.shape));
+        }
+    const Dims shapes[][2] = {{{5}, {5}},
+                              {{5}, {5, 3}},
+                              {{4, 5}, {5}},
+                              {{4, 70}, {70, 3}},
+                              {{6, 4, 5}, {5, 3}},
+                              {{2, 1, 4, 5}, {3, 5, 40}},
+                              {{3, 4, 5}, {3, 5, 6}},
+                              {{0, 5}, {5, 3}},
+                              {{3, 0}, {0, 4}},
+                              {{0, 4, 5}, {5, 3}}};
+    for (const auto& s : shapes) {
+      const Tensor a = drawn(s[0], t), b = drawn(s[1], t);
+      both("matmul", a, on_gpu(a), b, on_gpu(b));
+    }
+    for (int64_t M :
+         {0, 63, 64, 65, 130, 1000, 20000}) {  // one shard and many, pieces of several, of 64 rows and of 256
+      const Tensor g = drawn({2, M, 5}, t), x = drawn({M, 2, 3}, t);
+      both("dense_grad_weight", g, on_gpu(g), transpose("view", x, 0, 1), transpose("view", on_gpu(x), 0, 1));
+    }
+    const Tensor a = drawn({9, 4, 6}, t), b = drawn({5, 9}, t), ga = on_gpu(a), gb = on_gpu(b);
+    both("matmul", transpose("view", a, 0, 2), transpose("view", ga, 0, 2), transpose("view", b, 0, 1),
+         transpose("view", gb, 0, 1));
+  }
+}
+
+// So many tiles that a block sums several shards, with the stack of the tree in its threads: pieces of four shards, and one less
+// than full.
+static void gradients_of_wide_weights() {
+  const Tensor g = drawn({4000, 260}, Dtype::Float32), x = drawn({4000, 270}, Dtype::Float32);
+  check_same(dispatch::call1(named("dense_grad_weight"), {on_gpu(g), on_gpu(x)}),
+             dispatch::call1(named("dense_grad_weight"), {g, x}), "dense_grad_weight of 25 tiles");
 }
 
 static void random_numbers() {
@@ -269,5 +319,6 @@ int main(int argc, char** argv) {
   cuda::require("test", 0);  // loads the module that TRIGRAD_CUDA_MODULE names
   return test::run(argc, argv,
                    {CASE(module_is_there), CASE(pointwise), CASE(numbers_and_broadcasting), CASE(casts_and_copies),
-                    CASE(sums), CASE(dense_layers), CASE(random_numbers), CASE(memory_and_errors)});
+                    CASE(sums), CASE(dense_layers), CASE(other_products), CASE(gradients_of_wide_weights),
+                    CASE(random_numbers), CASE(memory_and_errors)});
 }

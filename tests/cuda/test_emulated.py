@@ -110,6 +110,23 @@ with tg.no_grad():
 """)
 
 
+def test_gradients_are_the_bits_of_the_cpu() -> None:
+    run("""
+def gradients(net, x):
+    for p in net.parameters():
+        p.grad = None
+    net(x).square().mean().backward()
+    return [p.grad for p in net.parameters()]
+
+tg.manual_seed(4)
+net = tg.nn.Sequential(tg.nn.Linear(7, 40), tg.nn.ReLU(), tg.nn.Linear(40, 20), tg.nn.Tanh(), tg.nn.Linear(20, 3))
+x = tg.randn(5000, 7)
+want = gradients(net, x)
+got = gradients(net.cuda(), x.cuda())
+assert all(g.is_cuda for g in got) and all((g.cpu() == w).all() for g, w in zip(got, want, strict=True))
+""")
+
+
 def test_memory_is_counted() -> None:
     run("""
 before = tg.cuda.memory_allocated()

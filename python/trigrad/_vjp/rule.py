@@ -67,8 +67,8 @@ def sum_to(grad: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def fill(shape: Sequence[int], value: float, like: Tensor) -> Tensor:
-    """A tensor full of one number, with the dtype of `like`."""
-    return ops.fill_(_core.empty(tuple(shape), like.dtype), value)
+    """A tensor full of one number, with the dtype and device of `like`."""
+    return ops.fill_(_core.empty(tuple(shape), like.dtype, like), value)
 
 
 def zeros_like(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from trigrad import _autograd, _core
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument, empty_like
 from trigrad._device import device as Device
-from trigrad._device import require_cpu
+from trigrad._device import named, require_cpu
 from trigrad.nn._state import Stateful
 from trigrad.nn.parameter import is_parameter, is_persistent
 
@@ -383,7 +383,9 @@ class Module(Stateful):
                 device = argument
             elif argument is not None and not isinstance(argument, bool):
                 dtype = argument
-        if device is not None:
+        if device is not None and any(
+            named(t._device_name) != named(device) for t in (*self.parameters(), *self.buffers())
+        ):
             self._apply(lambda t: t.to(device))
         if dtype is None:
             return self

@@ -34,7 +34,17 @@ if(TG_CUDA_ABSENT)
   return()
 endif()
 
-# One code for each family of GPUs, which its later members run too, and PTX of the last for what comes.
+# AUTO compiles for the GPUs that are here. Else one code for each family of GPUs, which its later members run too, and PTX of
+# the last for what comes.
+if(TRIGRAD_CUDA STREQUAL "AUTO" AND NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader OUTPUT_VARIABLE here ERROR_QUIET)
+  string(REGEX MATCHALL "[0-9]+\\.[0-9]" here "${here}")
+  list(REMOVE_DUPLICATES here)
+  list(TRANSFORM here REPLACE "\\." "")
+  if(here)
+    set(CMAKE_CUDA_ARCHITECTURES ${here})
+  endif()
+endif()
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
   if(TG_CUDA_VERSION VERSION_LESS 12.8)
     set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90)

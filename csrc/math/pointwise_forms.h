@@ -13,7 +13,7 @@ struct forward {
   static constexpr bool test = Row::test;
   static constexpr dtype_class dtypes = Row::dtypes;
   template <class V>
-  TG_FN auto at(const V* in, V p, V q) {
+  TG_MEMBER auto at(const V* in, V p, V q) {
     if constexpr (inputs == 1) return Row::f(in[0], p, q);
     else return Row::f(in[0], in[1], p, q);
   }
@@ -25,7 +25,7 @@ struct forward {
     static constexpr bool test = false;                        \
     static constexpr dtype_class dtypes = dtype_class::FLOATS; \
     template <class V>                                         \
-    TG_FN V at(const V* in, V p, V q) {                        \
+    TG_MEMBER V at(const V* in, V p, V q) {                    \
       return expression;                                       \
     }                                                          \
   };
@@ -41,17 +41,17 @@ TG_DERIVATIVE(curvature_bb, 5, in[0] * in[1] * Row::dbb(in[2], in[3], in[4], p, 
 // All derivatives that pointwise.def writes as V{} share the kernels of this row.
 struct op_flat {
   template <class V>
-  TG_FN V df(V, V, V, V) {
+  TG_MEMBER V df(V, V, V, V) {
     return V{};
   }
   template <class V>
-  TG_FN V ddf(V, V, V, V) {
+  TG_MEMBER V ddf(V, V, V, V) {
     return V{};
   }
-#define TG_ZERO(name)           \
-  template <class V>            \
-  TG_FN V name(V, V, V, V, V) { \
-    return V{};                 \
+#define TG_ZERO(name)               \
+  template <class V>                \
+  TG_MEMBER V name(V, V, V, V, V) { \
+    return V{};                     \
   }
   TG_ZERO(da) TG_ZERO(db) TG_ZERO(daa) TG_ZERO(dab) TG_ZERO(dbb)
 #undef TG_ZERO

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -13,16 +14,21 @@ namespace tg::cuda::device {
 namespace {
 
 constexpr size_t kPage = 4096, kMemory = size_t{1} << 30;  // 1 GiB on each of two devices
+constexpr size_t kHuge = size_t{2} << 20;                  // of a page whose protection changes at once
 std::mutex mutex;
-std::byte* const memory =
-    static_cast<std::byte*>(mmap(nullptr, 2 * kMemory, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+std::byte* const memory = [] {
+  void* all = mmap(nullptr, 2 * kMemory + kHuge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const auto start = (reinterpret_cast<uintptr_t>(all) + kHuge - 1) / kHuge * kHuge;
+  madvise(reinterpret_cast<void*>(start), 2 * kMemory, MADV_HUGEPAGE);
+  return reinterpret_cast<std::byte*>(start);
+}();
 size_t top[2];                          // of the blocks so far
 std::multimap<size_t, void*> given[2];  // blocks that may be taken again, by their bytes
 std::map<void*, size_t> taken[2];
 
 void protect(int how) {
   for (int d = 0; d < 2; d++)
-    if (top[d]) mprotect(memory + d * kMemory, top[d], how);
+    if (top[d]) mprotect(memory + d * kMemory, (top[d] + kHuge - 1) / kHuge * kHuge, how);
 }
 
 // Open while it lives, for this thread as for all others: a test that should fault does so between calls.

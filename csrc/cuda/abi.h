@@ -9,7 +9,7 @@
 namespace tg::cuda {
 
 // Raised by every change of this file or of the numbers of rows.
-inline constexpr int32_t kAbi = 1;
+inline constexpr int32_t kAbi = 2;
 inline constexpr int kAbiRank = 8, kAbiOperands = 8;
 
 // Why something was not done. Kinds are those of core/error.h, by number.
@@ -47,10 +47,18 @@ struct Call {
   int32_t activation = -1;               // of dense: the pointwise op that follows, -1 for none
   double p = 0, q = 0;                   // parameters of a pointwise op, or of the activation
   int64_t batch = 0;                     // ops/op.h
-  // Memory of the device that lives until the call is done; null where there is none.
+  // The call is captured: what it starts is not done now but with each launch of a graph. So it may neither wait for the device
+  // nor copy to or from the host; what depends on values of the host is read through these.
+  bool captured = false;
+  const Attribute* live = nullptr;  // on the device: the attributes, which a launch may find changed; null: they stay
+  // On the device: where a row that may refuse leaves the first bad place, kNothing so far. It writes within its memory all the same.
+  uint64_t* note = nullptr;
+  // Memory of the device that lives until the call is done, in each launch; null where there is none.
   void* (*scratch)(void* context, size_t bytes) = nullptr;
   void* context = nullptr;
 };
+
+inline constexpr uint64_t kNothing = ~uint64_t{0};  // noted
 
 struct Properties {
   char name[256] = {};
@@ -72,6 +80,14 @@ struct Module {
   bool (*synchronize)(int32_t index, Failure*);
   bool (*has)(int32_t op);  // is there a kernel?
   bool (*run)(const Call*, Failure*);
+  // Bytes of the host, few, which are read before it returns.
+  bool (*put)(int32_t index, void* to, const void* from, size_t bytes, Failure*);
+  // What this thread's calls start on the device from now on is kept, in their order, until the end of the capture: a graph, which
+  // may be launched any number of times and is dropped at last. Null: it could not be made.
+  bool (*begin_capture)(int32_t index, Failure*);
+  void* (*end_capture)(int32_t index, Failure*);
+  bool (*launch)(int32_t index, void* graph, Failure*);
+  void (*drop)(int32_t index, void* graph);
 };
 
 // The one symbol of the module.

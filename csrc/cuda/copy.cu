@@ -133,4 +133,25 @@ void activate(int op, Dtype dtype, void* x, int64_t n, double p, double q, Strea
   launch_of(op, dtype)(&o, o, p, q, stream);
 }
 
+// ---- bytes of the host
+
+namespace {
+struct Put {
+  static constexpr size_t most = 1024;
+  unsigned char* to;
+  unsigned char bytes[most];
+  TG_BODY void operator()(int64_t i) const { to[i] = bytes[i]; }
+};
+}  // namespace
+
+void put(void* to, const void* from, size_t bytes, Stream stream) {
+  Put body;
+  for (size_t done = 0; done < bytes; done += Put::most) {
+    const size_t n = bytes - done < Put::most ? bytes - done : Put::most;
+    body.to = static_cast<unsigned char*>(to) + done;
+    __builtin_memcpy(body.bytes, static_cast<const unsigned char*>(from) + done, n);
+    each(stream, int64_t(n), body);
+  }
+}
+
 }  // namespace tg::cuda

@@ -11,6 +11,9 @@ void check(cudaError_t e, const char* what) {
   throw Refusal{kind, std::string(what) + ": " + cudaGetErrorString(e) + " (" + cudaGetErrorName(e) + ")"};
 }
 
+// The stream of this thread's capture. It waits for no other, so that memory can be taken meanwhile.
+thread_local cudaStream_t capturing = nullptr;
+
 }  // namespace
 
 int count() {
@@ -73,9 +76,48 @@ void synchronize(int index) {
   check(cudaDeviceSynchronize(), "waiting for the device");
 }
 
+void begin_capture(int index) {
+  const Use on(index);
+  cudaStream_t stream;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
+  if (const cudaError_t e = cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed); e != cudaSuccess) {
+    cudaStreamDestroy(stream);
+    check(e, "beginning to capture");
+  }
+  capturing = stream;
+}
+
+void* end_capture(int index) {
+  const cudaStream_t stream = capturing;
+  capturing = nullptr;
+  const Use on(index);
+  cudaGraph_t kept = nullptr;
+  cudaGraphExec_t graph = nullptr;
+  cudaError_t e = cudaStreamEndCapture(stream, &kept);
+  if (e == cudaSuccess) e = cudaGraphInstantiate(&graph, kept, 0);
+  if (kept) cudaGraphDestroy(kept);
+  cudaStreamDestroy(stream);
+  check(e, "capturing");
+  return graph;
+}
+
+void launch(int index, void* graph) {
+  const Use on(index);
+  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), on.stream()), "launching a graph");
+}
+
+// One that is at work is gone when it is done.
+void drop(int index, void* graph) {
+  try {
+    const Use on(index);
+    cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
+  } catch (const Refusal&) {}  // as above
+}
+
 Use::Use(int index) : index_(index) {
   check(cudaGetDevice(&before_), "the current device");
   if (before_ != index) check(cudaSetDevice(index), "choosing the device");
+  if (capturing) stream_ = capturing;
 }
 Use::~Use() {
   if (before_ != index_) cudaSetDevice(before_);

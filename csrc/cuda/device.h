@@ -14,6 +14,12 @@ void to_device(int index, void* to, const void* from, size_t bytes);  // done on
 void to_host(int index, void* to, const void* from, size_t bytes);
 void synchronize(int index);
 
+// What this thread starts is kept from now on, and made a graph at the end (cuda/abi.h).
+void begin_capture(int index);
+void* end_capture(int index);
+void launch(int index, void* graph);
+void drop(int index, void* graph);
+
 // While it lives, this thread works with the device; then with the one before, which may be another library's choice.
 class Use {
  public:

@@ -67,6 +67,21 @@ struct Reader {
   TG_BODY T operator[](int64_t at) const { return data ? data[at] : number; }
 };
 
+// An attribute as kernels read it: the number of the call, or in a captured one what stands in its place at the launch.
+struct Live {
+  const Attribute* at;
+  Attribute own;
+  TG_BODY double real() const {
+    const Attribute& a = at ? *at : own;
+    return a.kind == Attribute::real ? a.f : double(a.i);
+  }
+  TG_BODY int64_t integer() const { return (at ? *at : own).i; }
+};
+inline Live live(const Call& c, int k) { return {c.live ? c.live + k : nullptr, c.attribute[k]}; }
+
+// Bytes of the host, few, to the device: they travel with the launches, so a captured call puts them there each time.
+void put(void* to, const void* from, size_t bytes, Stream);
+
 template <class F>
 void with_floating(Dtype t, F f) {
   if (t == Dtype::Float32) return f(float{});

@@ -18,6 +18,7 @@
 #define TG_BODY __host__ __device__ __forceinline__
 #define TG_UNROLLED _Pragma("unroll")  // before a loop over an array that is to stay in registers
 #else
+#include <functional>
 #include <memory>
 #include <vector>
 #define TG_BODY inline
@@ -67,25 +68,37 @@ void teams(Stream stream, int64_t count, const Body& body) {
 
 #else
 
-struct Stream {};
+// Works at once, or keeps the work to be done later, any number of times.
+struct Stream {
+  std::vector<std::function<void()>>* kept = nullptr;
+  template <class Work>
+  void start(const Work& work) const {
+    if (kept) kept->emplace_back(work);
+    else work();
+  }
+};
 
 // From the last to the first: nothing may lean on an order.
 template <class Body>
-void each(Stream, int64_t n, const Body& body) {
-  for (int64_t i = n - 1; i >= 0; i--) body(i);
+void each(Stream stream, int64_t n, const Body& body) {
+  stream.start([n, body] {
+    for (int64_t i = n - 1; i >= 0; i--) body(i);
+  });
 }
 template <class Body>
-void teams(Stream, int64_t count, const Body& body) {
-  const auto shared = std::make_unique<typename Body::Shared>();
-  std::vector<typename Body::Own> own(Body::threads);
-  for (int64_t block = count - 1; block >= 0; block--) {
-    for (int t = Body::threads - 1; t >= 0; t--) body.begin(block, t, own[size_t(t)]);
-    for (int64_t step = 0; step < body.steps(); step++) {
-      for (int t = Body::threads - 1; t >= 0; t--) body.load(block, step, t, *shared);
-      for (int t = Body::threads - 1; t >= 0; t--) body.work(block, step, t, *shared, own[size_t(t)]);
+void teams(Stream stream, int64_t count, const Body& body) {
+  stream.start([count, body] {
+    const auto shared = std::make_unique<typename Body::Shared>();
+    std::vector<typename Body::Own> own(Body::threads);
+    for (int64_t block = count - 1; block >= 0; block--) {
+      for (int t = Body::threads - 1; t >= 0; t--) body.begin(block, t, own[size_t(t)]);
+      for (int64_t step = 0; step < body.steps(); step++) {
+        for (int t = Body::threads - 1; t >= 0; t--) body.load(block, step, t, *shared);
+        for (int t = Body::threads - 1; t >= 0; t--) body.work(block, step, t, *shared, own[size_t(t)]);
+      }
+      for (int t = Body::threads - 1; t >= 0; t--) body.end(block, t, own[size_t(t)]);
     }
-    for (int t = Body::threads - 1; t >= 0; t--) body.end(block, t, own[size_t(t)]);
-  }
+  });
 }
 
 #endif

@@ -82,6 +82,21 @@ constexpr Module module = {
         use.started();
       });
     },
+    [](int32_t index, void* to, const void* from, size_t bytes, Failure* failure) {
+      return done(failure, [&] {
+        const device::Use use(index);
+        put(to, from, bytes, use.stream());
+        use.started();
+      });
+    },
+    [](int32_t index, Failure* failure) { return done(failure, [&] { device::begin_capture(index); }); },
+    [](int32_t index, Failure* failure) -> void* {
+      void* graph = nullptr;
+      done(failure, [&] { graph = device::end_capture(index); });
+      return graph;
+    },
+    [](int32_t index, void* graph, Failure* failure) { return done(failure, [&] { device::launch(index, graph); }); },
+    device::drop,
 };
 
 }  // namespace

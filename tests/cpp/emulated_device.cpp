@@ -5,8 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 
 #include "cuda/device.h"
 
@@ -31,18 +35,29 @@ void protect(int how) {
     if (top[d]) mprotect(memory + d * kMemory, (top[d] + kHuge - 1) / kHuge * kHuge, how);
 }
 
-// Open while it lives, for this thread as for all others: a test that should fault does so between calls.
-class Open {
- public:
-  Open() : lock_(mutex) { protect(PROT_READ | PROT_WRITE); }
-  ~Open() { protect(PROT_NONE); }
-
- private:
-  std::lock_guard<std::mutex> lock_;
+// Open for this thread as for all others: a test that should fault does so between calls. A kernel may ask for memory, or copy,
+// while it is being started: then the memory is open already.
+thread_local int opened = 0;
+void open() {
+  if (opened++) return;
+  mutex.lock();
+  protect(PROT_READ | PROT_WRITE);
+}
+void close() {
+  if (--opened) return;
+  protect(PROT_NONE);
+  mutex.unlock();
+}
+struct Open {
+  Open() { open(); }
+  ~Open() { close(); }
 };
 
-// A kernel may ask for memory while it is being started: then the memory is open already.
-thread_local bool open_here = false;
+using Graph = std::vector<std::function<void()>>;
+thread_local std::unique_ptr<Graph> capturing;
+void not_captured(const char* what) {
+  if (capturing) throw Refusal{ErrorKind::Runtime, std::string(what) + " while a graph is captured"};
+}
 
 }  // namespace
 
@@ -58,7 +73,7 @@ Properties properties(int) {
 void* take(int index, size_t bytes) {
   bytes = (bytes + kPage - 1) / kPage * kPage;
   std::unique_lock lock(mutex, std::defer_lock);
-  if (!open_here) lock.lock();
+  if (!opened) lock.lock();
   void* block;
   if (const auto found = given[index].find(bytes); found != given[index].end()) {
     block = found->second;
@@ -67,39 +82,48 @@ void* take(int index, size_t bytes) {
     if (bytes > kMemory - top[index]) return nullptr;
     block = memory + index * kMemory + top[index];
     top[index] += bytes;
-    if (open_here) protect(PROT_READ | PROT_WRITE);
+    if (opened) protect(PROT_READ | PROT_WRITE);
   }
   taken[index][block] = bytes;
   return block;
 }
 void give(int index, void* block) {
   std::unique_lock lock(mutex, std::defer_lock);
-  if (!open_here) lock.lock();
+  if (!opened) lock.lock();
   const auto found = taken[index].find(block);
   given[index].emplace(found->second, block);
   taken[index].erase(found);
 }
 
 void to_device(int, void* to, const void* from, size_t bytes) {
+  not_captured("copying to the device");
   const Open open;
   std::memcpy(to, from, bytes);
 }
 void to_host(int, void* to, const void* from, size_t bytes) {
+  not_captured("copying from the device");
   const Open open;
   std::memcpy(to, from, bytes);
 }
-void synchronize(int) {}
+void synchronize(int) { not_captured("waiting for the device"); }
+
+void begin_capture(int) {
+  not_captured("capturing");
+  capturing = std::make_unique<Graph>();
+}
+void* end_capture(int) { return capturing.release(); }
+void launch(int index, void* graph) {
+  not_captured("launching a graph");
+  const Use on(index);
+  for (const auto& work : *static_cast<Graph*>(graph)) work();
+}
+void drop(int, void* graph) { delete static_cast<Graph*>(graph); }
 
 Use::Use(int index) : index_(index) {
-  mutex.lock();
-  protect(PROT_READ | PROT_WRITE);
-  open_here = true;
+  open();
+  stream_.kept = capturing.get();
 }
-Use::~Use() {
-  open_here = false;
-  protect(PROT_NONE);
-  mutex.unlock();
-}
+Use::~Use() { close(); }
 void Use::started() const {}
 
 }  // namespace tg::cuda::device

@@ -179,7 +179,7 @@ MODULE_MAY_IMPORT = {
     },
     "realtime": {"_core", "_autograd", "_creation", "_files", "_report", "export", "metrics", "nn"},
     "_files": set(),
-    "export": {"_core", "nn"},
+    "export": {"_core", "_files", "nn"},
     "diagnostics": {
         "_core",
         "ops",

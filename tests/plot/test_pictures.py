@@ -524,7 +524,8 @@ def broken() -> nn.Module:
         ),
         (lambda: plot.network_diagram([3, 2], inputs=["a"]), ValueError, "1 names for 3 units"),
         (lambda: plot.phase_diagram(points=1), ValueError, "1 points up to"),
-        (lambda: plot.phase_diagram(activation=tg.relu), ValueError, r"no σ_w² is critical"),
+        (lambda: plot.phase_diagram(activation=tg.relu), ValueError, r"no line of critical variances.*such as tanh"),
+        (lambda: plot.network_diagram(3), TypeError, r"got int, expected a module or numbers of units"),
         (lambda: plot.activation_histograms({"a": ["x"]}), TypeError, "a holds <U1, expected numbers"),
     ],
 )

@@ -10,6 +10,7 @@ import numpy
 
 from trigrad import _core
 from trigrad._core import Predictor
+from trigrad._files import whole_file
 from trigrad.export import _plan, _source
 from trigrad.export._names import identifier
 from trigrad.export._plan import Array, Plan
@@ -319,5 +320,6 @@ def cpp_header(model: Module | Predictor, path: str | Path, name: str = "model",
             for m in sorted(set(re.findall(r"#define (TG_\w+)", source)) | {"TG_ISA_AVX512", "TG_ISA_AVX2"})
         ),
     )
-    Path(path).write_text(text, encoding="utf-8")
+    with whole_file(path) as beside:
+        beside.write_text(text, encoding="utf-8")
     return text

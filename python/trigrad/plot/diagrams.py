@@ -33,7 +33,12 @@ class _Column(NamedTuple):
 
 def _columns(op: str, model: Any) -> list[_Column]:
     if not isinstance(model, Module):
-        sizes = [int(n) for n in model]
+        try:
+            sizes = [int(n) for n in model]
+        except TypeError:
+            raise TypeError(
+                f"[{op}] got {type(model).__name__}, expected a module or numbers of units: [2, 8, 1]"
+            ) from None
         if len(sizes) < 2 or min(sizes) < 1:
             raise ValueError(f"[{op}] got layers of {sizes} units, expected two at least, of 1 unit or more")
         return [_Column(n, None, []) for n in sizes]
@@ -151,7 +156,12 @@ def phase_diagram(
             raise ValueError(f"[{op}] {name} has the variances {variances}, expected finite numbers of at least 0")
     bias_variance = max([bias_variance, *(1.1 * bias for _, bias in given.values())])
     across = np.linspace(0.0, 1.0, points) ** 2 * bias_variance  # closer where the line is steep
-    line = np.array([critical_weight_variance(v, activation) for v in across.tolist()])
+    try:
+        line = np.array([critical_weight_variance(v, activation) for v in across.tolist()])
+    except ValueError as error:
+        raise ValueError(
+            f"[{op}] this activation has no line of critical variances at biases: {error}; expected one such as tanh"
+        ) from None
     right = 1.4 * max([float(line.max()), *(weight / 1.2 for weight, _ in given.values())])
     ax = _canvas.axes(op, ax)
     shades = [_canvas.matplotlib(op, "colors").to_rgba(_canvas.colour(k), 0.2) for k in (0, 1)]

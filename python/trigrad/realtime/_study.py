@@ -7,7 +7,6 @@ import math
 import os
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy
@@ -15,6 +14,7 @@ import numpy
 from trigrad import _core, _report, metrics
 from trigrad._autograd import no_grad
 from trigrad._core import Predictor, Tensor
+from trigrad._files import whole_file
 from trigrad._report import Curve, Mark
 from trigrad.export import _plan
 from trigrad.metrics import WorkingPoint
@@ -115,7 +115,8 @@ class Study:
             decisions=None if self.decisions is None else self.decisions.values(),
         )
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            with whole_file(path) as beside:
+                beside.write_text(text, encoding="utf-8")
         return text
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
@@ -139,7 +140,8 @@ class Study:
             told, picture = _report.preformatted(str(self.decisions)), _report.figure(self.decisions.picture())
             parts.append(_report.section("Decisions", told, picture))
         parts.append(_report.section("Where and how", _report.listing(self.provenance)))
-        Path(path).write_text(_report.page("Latency", *parts), encoding="utf-8")
+        with whole_file(path) as beside:
+            beside.write_text(_report.page("Latency", *parts), encoding="utf-8")
 
 
 EXPLAINED = (

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "bind/convert.h"
+#include "bind/device.h"
 #include "bind/dtype_type.h"
 #include "bind/numpy.h"
 #include "bind/tensor_type.h"
@@ -12,7 +13,7 @@
 namespace tg::bind {
 namespace {
 
-constexpr int kMaxParams = kMaxInputs + kMaxAttrs;
+constexpr int kMaxParams = kMaxInputs + kMaxAttrs, kDeviceParam = kMaxParams;  // the latter follows the row's own
 
 bool is_text(PyObject* unicode, const char* text) { return PyUnicode_CompareWithASCIIString(unicode, text) == 0; }
 
@@ -22,6 +23,7 @@ int index_of_keyword(const Op& op, PyObject* keyword) {
   for (size_t i = 0; i < op.params.size(); i++)
     if (is_text(keyword, op.params[i].name.c_str())) return static_cast<int>(i);
   if (op.id == id_pow && is_text(keyword, "exponent")) return 1;  // PyTorch's name for it
+  if (op.tensors.empty() && is_text(keyword, "device")) return kDeviceParam;
   fail(ErrorKind::Type, "[", op.name, "] has no parameter '", checked(PyUnicode_AsUTF8(keyword)),
        "': ", python_signature(op));
 }
@@ -136,25 +138,27 @@ void read(const Op& op, PyObject* const* given, Arguments& result) {
         i < fixed ? given[op.tensors[i]] : PySequence_Fast_GET_ITEM(list.get(), static_cast<Py_ssize_t>(i - fixed));
   read_tensors(op, result);
   for (int k : op.attributes) add_attribute(op, op.params[static_cast<size_t>(k)], given[k], result);
+  if (op.tensors.empty()) result.place = to_place(op.name.c_str(), given[kDeviceParam]);
 }
 
 }  // namespace
 
 void read_arguments(const Op& op, PyObject* const* args, Py_ssize_t n, PyObject* names, Arguments& result) {
-  PyObject* given[kMaxParams] = {};
+  PyObject* given[kMaxParams + 1] = {};
   if (n > static_cast<Py_ssize_t>(op.params.size()))
     fail(ErrorKind::Type, "[", op.name, "] got ", n, " arguments, expected at most ", op.params.size(), ": ",
          python_signature(op));
   for (Py_ssize_t i = 0; i < n; i++) given[i] = args[i];
   for (Py_ssize_t k = 0; names && k < PyTuple_GET_SIZE(names); k++) {
     const int i = index_of_keyword(op, PyTuple_GET_ITEM(names, k));
-    if (given[i]) fail(ErrorKind::Type, "[", op.name, "] got ", op.params[static_cast<size_t>(i)].name, " twice");
+    if (given[i])
+      fail(ErrorKind::Type, "[", op.name, "] got ", checked(PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, k))), " twice");
     given[i] = args[n + k];
   }
   read(op, given, result);
 }
 
-void read_arguments(const Op& op, PyObject* tensors, PyObject* attributes, Arguments& result) {
+void read_arguments(const Op& op, PyObject* tensors, PyObject* attributes, PyObject* device, Arguments& result) {
   const Ref t = owned(PySequence_Fast(tensors, "tensors must be a sequence"));
   const Ref a = owned(PySequence_Fast(attributes, "attributes must be a sequence"));
   const Py_ssize_t nt = PySequence_Fast_GET_SIZE(t.get()), na = PySequence_Fast_GET_SIZE(a.get());
@@ -170,6 +174,7 @@ void read_arguments(const Op& op, PyObject* tensors, PyObject* attributes, Argum
   for (Py_ssize_t k = 0; k < n_attributes; k++)
     add_attribute(op, op.attribute(static_cast<int>(k)), k < na ? PySequence_Fast_GET_ITEM(a.get(), k) : nullptr,
                   result);
+  if (op.tensors.empty()) result.place = to_place(op.name.c_str(), device);
 }
 
 std::string python_signature(const Op& op) {

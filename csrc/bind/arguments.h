@@ -12,16 +12,18 @@ struct Arguments {
   Few<Tensor> in;
   Few<PyObject*> objects;  // borrowed; what input i was made from, null where it was not given
   Attrs attrs;
+  Place place;  // of the outputs, where no tensor says it
   std::span<const Tensor> inputs() const { return {in.data(), in.size()}; }
   std::span<PyObject* const> given() const { return {objects.data(), objects.size()}; }
 };
 
-// Positional and keyword arguments as vectorcall hands them over. `axis` and `keepdims` are understood as well.
+// Positional and keyword arguments as vectorcall hands them over. `axis` and `keepdims` are understood as well, and `device`
+// (bind/device.h) where the row has no tensor.
 void read_arguments(const Op& op, PyObject* const* args, Py_ssize_t n, PyObject* names, Arguments& result);
 
 // The same from a sequence of tensors (None where not given; the members of a list follow the others) and a sequence of
-// attributes.
-void read_arguments(const Op& op, PyObject* tensors, PyObject* attributes, Arguments& result);
+// attributes; and a device, or null.
+void read_arguments(const Op& op, PyObject* tensors, PyObject* attributes, PyObject* device, Arguments& result);
 
 // "sum(input, dim=None, keepdim=False, dtype=None)"
 std::string python_signature(const Op& op);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "bind/convert.h"
+#include "bind/device.h"
 #include "bind/door.h"
 #include "bind/dtype_type.h"
 #include "bind/numpy.h"
@@ -109,10 +110,10 @@ Dtype chosen_dtype(const char* op, PyObject* dtype) {
   return dtype == Py_None ? default_dtype() : to_dtype(op, "dtype", dtype);
 }
 
-// The last argument, a tensor, may be left out: what is made lies beside it, else on the CPU.
-Place beside(const char* signature, PyObject* const* args, Py_ssize_t n, Py_ssize_t before) {
+// The last argument may be left out: then what is made is on the CPU.
+PyObject* last(const char* signature, PyObject* const* args, Py_ssize_t n, Py_ssize_t before) {
   if (n != before && n != before + 1) fail(ErrorKind::Type, "got ", n, " arguments, expected ", signature);
-  return n > before && is_tensor(args[before]) ? value_of(args[before]).place() : Place{};
+  return n > before ? args[before] : nullptr;
 }
 
 // The lengths in (2, 3) or in ((2, 3),): what f(2, 3) and f((2, 3)) hand on.
@@ -123,15 +124,16 @@ Dims lengths(const char* op, PyObject* size) {
 
 PyObject* empty_function(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
-    const Place place = beside("empty(size, dtype, like=None)", args, n, 2);
+    const Place place = to_place("empty", last("empty(size, dtype, device)", args, n, 2));
     return wrap(empty(lengths("empty", args[0]), chosen_dtype("empty", args[1]), place));
   });
 }
 
 PyObject* filled_function(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&] {
-    const Place place = beside("filled(op, size, value, dtype, like=None)", args, n, 4);
+    PyObject* device = last("filled(op, size, value, dtype, device)", args, n, 4);
     const char* op = checked(PyUnicode_AsUTF8(args[0]));
+    const Place place = to_place(op, device);
     const Dims shape = lengths(op, args[1]);
     const Number value = is_tensor(args[2]) ? element(op, value_of(args[2])) : read_number(args[2]);
     if (value.kind == Number::Kind::None)
@@ -150,10 +152,11 @@ PyObject* get_default_dtype_function(PyObject*, PyObject*) { return Py_NewRef(dt
 
 PyMethodDef creation_functions[] = {
     {"empty", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(empty_function)), METH_FASTCALL,
-     "empty(size, dtype, like=None)\n\nAn uninitialised tensor, on the device of `like`."},
+     "empty(size, dtype, device='cpu')\n\nAn uninitialised tensor, on a device or beside a tensor."},
     {"filled", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(filled_function)), METH_FASTCALL,
-     "filled(op, size, value, dtype, like=None)\n\nA tensor full of one number, on the device of `like`; errors name "
-     "`op`."},
+     "filled(op, size, value, dtype, device='cpu')\n\nA tensor full of one number, on a device or beside a tensor; "
+     "errors "
+     "name `op`."},
     {"get_default_dtype", get_default_dtype_function, METH_NOARGS,
      R"(get_default_dtype()
 

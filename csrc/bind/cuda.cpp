@@ -1,6 +1,7 @@
 // trigrad._core's functions for devices: moving tensors, and what trigrad.cuda asks.
 #include <pybind11/pybind11.h>
 
+#include "bind/device.h"
 #include "bind/module.h"
 #include "bind/recording.h"
 #include "bind/tensor_type.h"
@@ -21,12 +22,12 @@ Place place_of(const char* op, const std::string& type, int64_t index) {
 }
 
 // The tensor at a place, or itself where it is there; outside the graph.
-py::object move(const py::object& tensor, const std::string& type, int64_t index) {
+py::object move(const py::object& tensor, const py::object& device, const char* op) {
   if (!is_tensor(tensor.ptr())) throw py::type_error("expected a Tensor");
   const Tensor& t = value_of(tensor.ptr());
-  const Place to = place_of("to", type, index);
+  const Place to = to_place(op, device.ptr());
   if (t.place() == to) return tensor;
-  refuse_reading("to");
+  refuse_reading(op);
   return py::reinterpret_steal<py::object>(wrap(dispatch::moved(t, to)));
 }
 
@@ -52,7 +53,7 @@ py::dict memory(int64_t index) {
 
 void init_cuda(PyObject* module) {
   auto m = py::reinterpret_borrow<py::module_>(module);
-  m.def("move", move, py::arg("tensor"), py::arg("type"), py::arg("index"), "The tensor on a device.");
+  m.def("move", move, py::arg("tensor"), py::arg("device"), py::arg("op") = "to", "The tensor on a device.");
   m.def("cuda_absence", absence, "Why nothing can be computed on a GPU, None where it can.");
   m.def("cuda_devices", devices, "Name, compute capability (major, minor), multiprocessors and bytes of each GPU.");
   m.def(

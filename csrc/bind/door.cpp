@@ -28,9 +28,9 @@ int64_t work(const Op& op, std::span<const Tensor> in, const Attrs& attrs) {
 
 }  // namespace
 
-void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out) {
+void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out, Place place) {
   const WithoutGil released(work(op, in, attrs) >= kElementsWorthAThread);
-  dispatch::call(op, in, attrs, out);
+  dispatch::call(op, in, attrs, out, place);
 }
 
 Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs) {

@@ -6,7 +6,7 @@
 
 namespace tg::bind {
 
-void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out);
+void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out, Place place = {});
 Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs);
 Tensor call1(const Op& op, std::initializer_list<Tensor> in, const Attrs& attrs = {});
 

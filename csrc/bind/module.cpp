@@ -7,6 +7,7 @@
 #include "bind/arguments.h"
 #include "bind/convert.h"
 #include "bind/creation.h"
+#include "bind/device.h"
 #include "bind/dlpack.h"
 #include "bind/dtype_type.h"
 #include "bind/module.h"
@@ -23,6 +24,7 @@
 #include "cpu/isa.h"
 #include "cpu/pool.h"
 #include "math/pointwise_reads.h"
+#include "ops/dispatch.h"
 #include "ops/table.h"
 
 namespace py = pybind11;
@@ -133,11 +135,11 @@ py::list op_table() {
 }
 
 // The door without conveniences: tensors and attributes in the order of the row.
-py::object raw_call(const std::string& name, py::handle tensors, py::handle attributes) {
+py::object raw_call(const std::string& name, py::handle tensors, py::handle attributes, const py::object& device) {
   const Op* op = find_op(name);
   if (!op) fail(ErrorKind::Value, "[call] the op table has no row '", name, "'; trigrad._core.op_table() lists them");
   Arguments a;
-  read_arguments(*op, tensors.ptr(), attributes.ptr(), a);
+  read_arguments(*op, tensors.ptr(), attributes.ptr(), device.ptr(), a);
   return as_object(call_op(*op, a));
 }
 
@@ -159,7 +161,8 @@ void add_functions(py::module_& m) {
   m.def("build_info", build_info, "What this build is and what it runs on.");
   m.def("op_table", op_table, "The rows of the op table, as dictionaries.");
   m.def("call", raw_call, py::arg("name"), py::arg("tensors"), py::arg("attributes") = py::tuple(),
-        "Call a row of the op table by name.");
+        py::arg("device") = "cpu",
+        "Call a row of the op table by name. What a row without tensors makes is on the device.");
   m.def("get_num_threads", num_threads, R"(How many threads a kernel may use.
 
 >>> import trigrad as tg
@@ -209,12 +212,12 @@ True)");
   m.def("from_bytes", from_bytes, py::arg("bytes"), py::arg("dtype"), py::arg("shape"), "A tensor of raw elements.");
   m.def(
       "from_nested",
-      [](py::handle data, py::handle dtype) {
-        if (dtype.is_none()) return as_object(from_nested(data.ptr(), nullptr));
-        const Dtype chosen = to_dtype("tensor", "dtype", dtype.ptr());
-        return as_object(from_nested(data.ptr(), &chosen));
+      [](py::handle data, py::handle dtype, const py::object& device) {
+        const Place place = to_place("tensor", device.ptr());
+        const Dtype chosen = dtype.is_none() ? Dtype{} : to_dtype("tensor", "dtype", dtype.ptr());
+        return as_object(dispatch::moved(from_nested(data.ptr(), dtype.is_none() ? nullptr : &chosen), place));
       },
-      py::arg("data"), py::arg("dtype"), "A tensor of the numbers in nested lists.");
+      py::arg("data"), py::arg("dtype"), py::arg("device") = "cpu", "A tensor of the numbers in nested lists.");
   m.def(
       "as_dtype",
       [](py::handle value) {

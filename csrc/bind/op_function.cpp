@@ -163,7 +163,7 @@ PyObject* call_op(const Op& op, Arguments& a) {
     before = versions(op, a.given(), a.inputs());
     if (op.flags & kUpdates) check_updatable(op, a);
   }
-  call(op, a.inputs(), a.attrs, {out, n});
+  call(op, a.inputs(), a.attrs, {out, n}, a.place);
   Ref made[kMaxOutputs];
   PyObject* objects[kMaxOutputs];
   for (size_t k = 0; k < n; k++) objects[k] = (made[k] = owned(output(a, out[k]))).get();

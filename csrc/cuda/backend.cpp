@@ -69,6 +69,8 @@ Loaded load() {
 
 const Module& module();
 
+constinit thread_local int current = 0;
+
 // ---- calls
 
 struct Scratch {
@@ -206,6 +208,9 @@ const Installed& installation() {
 const Module& module() { return *installed.load(std::memory_order_acquire)->loaded.module; }
 
 }  // namespace
+
+int current_device() { return current; }
+void set_current_device(int index) { current = index; }
 
 const std::string& absence() { return installation().loaded.absence; }
 

@@ -11,6 +11,10 @@ namespace tg::cuda {
 // Why nothing can be computed on a GPU here, in words that follow "CUDA is"; empty where it can. Looks once per process.
 const std::string& absence();
 
+// The GPU that stands for all of them where none is named: of this thread.
+int current_device();
+void set_current_device(int index);
+
 // Refuses, with the remedy, unless device `index` is there.
 void require(const char* op, int64_t index);
 

@@ -35,10 +35,10 @@ void check_inputs(const Op& op, std::span<const Tensor> in) {
   }
 }
 
-Place place_of(std::span<const Tensor> in) {
+Place place_of(std::span<const Tensor> in, Place otherwise) {
   for (const Tensor& t : in)
     if (t.defined() && !t.number) return t.place();
-  return {};
+  return otherwise;
 }
 
 Kernel kernel_for(const Op& op, Device device) {
@@ -76,9 +76,9 @@ struct Prepared {
 };
 
 // Everything that can be refused, before anything is written.
-Prepared prepare(const Op& op, std::span<const Tensor> in, const Attrs& attrs) {
+Prepared prepare(const Op& op, std::span<const Tensor> in, const Attrs& attrs, Place place) {
   check_inputs(op, in);
-  Prepared p{Inference(op.name.c_str(), op.id, in, attrs), {}, kernel_for(op, place_of(in).device)};
+  Prepared p{Inference(op.name.c_str(), op.id, in, attrs), {}, kernel_for(op, place.device)};
   p.in.resize(in.size());
   op.infer(p.plan);
   return p;
@@ -184,14 +184,14 @@ const Backend* backend(Device d) {
   return b ? b : built_in_backend(d);
 }
 
-void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out) {
+void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out, Place otherwise) {
   const FloatEnv env;
-  Prepared p = prepare(op, in, attrs);
+  const Place place = place_of(in, otherwise);
+  Prepared p = prepare(op, in, attrs, place);
   if (op.flags & kUpdates) return call_updating(op, p.kernel, in, attrs);
   const std::span<const int> writes(op.writes, static_cast<size_t>(p.plan.n_outs));
   check_overwritten(op, in, writes);
   cast_inputs(op, p, in);
-  const Place place = place_of(in);
   for (int k = 0; k < op.n_outputs; k++) {
     if (k >= p.plan.n_outs) out[k] = Tensor{};
     else if (writes[k] < 0) out[k] = empty(p.plan.outs[k].shape, p.plan.outs[k].dtype, place);
@@ -206,7 +206,7 @@ void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::spa
 Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs) {
   if (!(op.flags & kInplace)) fail(ErrorKind::Type, "[", op.name, "] cannot be called in place");
   const FloatEnv env;
-  Prepared p = prepare(op, in, attrs);
+  Prepared p = prepare(op, in, attrs, place_of(in, {}));
   Tensor target = in[0];
   const OutSpec& spec = p.plan.outs[0];
   if (!(spec.shape == target.shape))

@@ -7,8 +7,9 @@
 namespace tg::dispatch {
 
 // Checks, infers, promotes, allocates, runs, bumps versions, records. Everything that can be refused is refused before
-// the first write. `out` receives op.n_outputs tensors.
-void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out);
+// the first write. `out` receives op.n_outputs tensors. They are where the inputs are; those of a call without tensors are at
+// `place`.
+void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out, Place place = {});
 
 // The same op with output 0 written into input 0 (the op must allow it, the shape must stay).
 Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs);

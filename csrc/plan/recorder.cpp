@@ -95,11 +95,12 @@ void Recording::about_to_write(int buffer) {
 }
 
 void Recording::before(const Call& call) {
-  for (const Tensor& t : call.in)
-    if (t.defined() && t.device() == Device::Cuda)
-      fail(ErrorKind::Runtime, "[", call.op.name, "] works on ", name(t.place()),
-           ", but plans are recorded on cpu; move ",
-           "what it takes with .to('cpu'), or call the function without compile");
+  for (const std::span<const Tensor> all : {call.in, std::span<const Tensor>(call.out)})
+    for (const Tensor& t : all)
+      if (t.defined() && t.device() == Device::Cuda)
+        fail(ErrorKind::Runtime, "[", call.op.name, "] works on ", name(t.place()),
+             ", but plans are recorded on cpu; move ",
+             "what it takes with .to('cpu'), or call the function without compile");
   for (size_t i = 0; i < call.in.size(); i++) {
     if (!call.in[i].defined()) continue;
     const bool written = overwrites(call, i);

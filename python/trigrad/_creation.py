@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from trigrad import _core, ops
 from trigrad._core import Tensor, from_dlpack, from_numpy
 from trigrad._device import device as Device
-from trigrad._device import named, require_cpu
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -39,7 +38,7 @@ __all__ = [
 
 DTypeArgument: TypeAlias = "_core.dtype | DTypeLike"
 Size: TypeAlias = "int | Sequence[int]"
-DeviceArgument: TypeAlias = "str | Device | None"
+DeviceArgument: TypeAlias = "str | int | Device | None"
 Number: TypeAlias = "float | int | bool | Tensor"
 
 
@@ -79,15 +78,11 @@ def tensor(
     >>> tg.tensor([1, 2], dtype=tg.float64)
     tensor([1., 2.], dtype=trigrad.float64)
     """
-    if device is not None:
-        require_cpu("tensor", device)
     if type(data) is float or type(data) is int:
-        return leaf(_core.from_nested(data, dtype), requires_grad)
+        return leaf(_core.from_nested(data, dtype, device), requires_grad)
     if isinstance(data, Tensor):
-        return leaf(
-            data.detach().clone() if dtype is None else ops.cast(data.detach(), _core.as_dtype(dtype)).clone(),
-            requires_grad,
-        )
+        same = data.detach() if device is None else _core.move(data.detach(), device, "tensor")
+        return leaf(same.clone() if dtype is None else ops.cast(same, _core.as_dtype(dtype)).clone(), requires_grad)
     if isinstance(data, (list, tuple)):
         first: Any = data
         while isinstance(first, (list, tuple)) and first:
@@ -100,13 +95,12 @@ def tensor(
         import numpy
 
         shared = from_numpy(numpy.require(data, requirements="A"))
-        return leaf(
-            shared.clone() if dtype is None or shared.dtype is _core.as_dtype(dtype) else ops.cast(shared, dtype),
-            requires_grad,
-        )
+        cast = dtype is not None and shared.dtype is not _core.as_dtype(dtype)
+        copy = ops.cast(shared, dtype) if cast and dtype is not None else shared.clone()
+        return leaf(_core.move(copy, device, "tensor"), requires_grad)
     if isinstance(data, Sequence) and not isinstance(data, (list, tuple, str, bytes)):
         data = list(data)
-    return leaf(_core.from_nested(data, dtype), requires_grad)
+    return leaf(_core.from_nested(data, dtype, device), requires_grad)
 
 
 def as_tensor(data: Any, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
@@ -117,13 +111,14 @@ def as_tensor(data: Any, dtype: DTypeArgument | None = None, device: DeviceArgum
     >>> tg.as_tensor(x) is x
     True
     """
-    require_cpu("as_tensor", device)
     if not isinstance(data, Tensor):
         if not _is_array(data) or not getattr(data, "ndim", 0):
-            return tensor(data, dtype=dtype)
+            return tensor(data, dtype=dtype, device=device)
         import numpy
 
-        data = from_numpy(numpy.asarray(data))
+        data = _core.move(from_numpy(numpy.asarray(data)), device, "as_tensor")
+    elif device is not None:
+        data = data.to(device)
     return data if dtype is None or data.dtype is _core.as_dtype(dtype) else ops.cast(data, dtype)
 
 
@@ -136,20 +131,22 @@ def asarray(
     >>> tg.asarray([1.0, 2.0])
     tensor([1., 2.])
     """
-    require_cpu("asarray", device)
     if isinstance(obj, Tensor):
         result, shares = obj, True
     elif _is_array(obj):
-        result, shares = as_tensor(obj), getattr(obj, "ndim", 0) > 0
+        result, shares = as_tensor(obj, device="cpu"), getattr(obj, "ndim", 0) > 0
     else:
         shares = hasattr(obj, "__dlpack__")  # another library's tensor
-        result = from_dlpack(obj) if shares else as_tensor(obj)
+        result = from_dlpack(obj) if shares else as_tensor(obj, device="cpu")
+    there = result if device is None and shares else _core.move(result, device, "asarray")
     wanted = result.dtype if dtype is None else _core.as_dtype(dtype)
-    if copy is False and (not shares or wanted is not result.dtype):
-        raise ValueError(f"[asarray] a {type(obj).__name__} cannot become {wanted} without a copy, but copy=False")
+    if copy is False and (not shares or wanted is not result.dtype or there is not result):
+        raise ValueError(
+            f"[asarray] a {type(obj).__name__} cannot become {wanted} on {there.device} without a copy, but copy=False"
+        )
     if wanted is not result.dtype:
-        return ops.cast(result, wanted)
-    return result.clone() if copy and shares else result
+        return ops.cast(there, wanted)
+    return there.clone() if copy and shares and there is result else there
 
 
 def is_tensor(obj: object) -> bool:
@@ -175,9 +172,7 @@ def empty(
     >>> tg.empty(2, 3).shape
     trigrad.Size([2, 3])
     """
-    if device is not None:
-        require_cpu("empty", device)
-    return leaf(_core.empty(sizes("empty", lengths, size), dtype), requires_grad)
+    return leaf(_core.empty(sizes("empty", lengths, size), dtype, device), requires_grad)
 
 
 def empty_strided(
@@ -194,14 +189,13 @@ def empty_strided(
     >>> tg.empty_strided((2, 3), (1, 2)).stride()
     (1, 2)
     """
-    require_cpu("empty_strided", device)
     if len(size) != len(stride) or min(stride, default=0) < 0:
         raise RuntimeError(
             f"[empty_strided] got size {tuple(size)} and stride {tuple(stride)}, expected equally many entries, strides "
             "of 0 or more"
         )
     last = 0 if 0 in size else 1 + sum([(n - 1) * step for n, step in zip(size, stride, strict=True)])
-    return leaf(_core.empty((last,), dtype).as_strided(size, stride, 0), requires_grad)
+    return leaf(_core.empty((last,), dtype, device).as_strided(size, stride, 0), requires_grad)
 
 
 def zeros(
@@ -217,9 +211,7 @@ def zeros(
     >>> tg.zeros(3)
     tensor([0., 0., 0.])
     """
-    if device is not None:
-        require_cpu("zeros", device)
-    return leaf(_core.filled("zeros", sizes("zeros", lengths, size), 0, dtype), requires_grad)
+    return leaf(_core.filled("zeros", sizes("zeros", lengths, size), 0, dtype, device), requires_grad)
 
 
 def ones(
@@ -236,9 +228,7 @@ def ones(
     tensor([[1, 1],
             [1, 1]])
     """
-    if device is not None:
-        require_cpu("ones", device)
-    return leaf(_core.filled("ones", sizes("ones", lengths, size), 1, dtype), requires_grad)
+    return leaf(_core.filled("ones", sizes("ones", lengths, size), 1, dtype, device), requires_grad)
 
 
 def _dtype_of(value: Number) -> _core.dtype:
@@ -259,11 +249,9 @@ def full(
     >>> tg.full((2,), 7)
     tensor([7, 7])
     """
-    if device is not None:
-        require_cpu("full", device)
     if dtype is None and type(fill_value) is not float:
         dtype = _dtype_of(fill_value)
-    return leaf(_core.filled("full", size, fill_value, dtype), requires_grad)
+    return leaf(_core.filled("full", size, fill_value, dtype, device), requires_grad)
 
 
 def scalar_tensor(
@@ -278,14 +266,6 @@ def scalar_tensor(
     return leaf(full((), s, dtype=_core.get_default_dtype() if dtype is None else dtype, device=device), requires_grad)
 
 
-def _beside(op: str, input: Tensor, device: str | Device) -> Tensor | None:
-    """The tensor on whose device a new one is made; None: on the CPU."""
-    if named(device) == named(input._device_name):
-        return input
-    require_cpu(op, device)
-    return None
-
-
 def empty_like(
     input: Tensor, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None, requires_grad: bool = False
 ) -> Tensor:
@@ -295,8 +275,10 @@ def empty_like(
     >>> tg.empty_like(tg.ones(2, 3)).shape
     trigrad.Size([2, 3])
     """
-    beside = input if device is None else _beside("empty_like", input, device)
-    return leaf(_core.empty(input.shape, input.dtype if dtype is None else dtype, beside), requires_grad)
+    return leaf(
+        _core.empty(input.shape, input.dtype if dtype is None else dtype, input if device is None else device),
+        requires_grad,
+    )
 
 
 def zeros_like(
@@ -308,9 +290,11 @@ def zeros_like(
     >>> tg.zeros_like(tg.ones(2))
     tensor([0., 0.])
     """
-    beside = input if device is None else _beside("zeros_like", input, device)
     return leaf(
-        _core.filled("zeros_like", input.shape, 0, input.dtype if dtype is None else dtype, beside), requires_grad
+        _core.filled(
+            "zeros_like", input.shape, 0, input.dtype if dtype is None else dtype, input if device is None else device
+        ),
+        requires_grad,
     )
 
 
@@ -323,9 +307,11 @@ def ones_like(
     >>> tg.ones_like(tg.zeros(2))
     tensor([1., 1.])
     """
-    beside = input if device is None else _beside("ones_like", input, device)
     return leaf(
-        _core.filled("ones_like", input.shape, 1, input.dtype if dtype is None else dtype, beside), requires_grad
+        _core.filled(
+            "ones_like", input.shape, 1, input.dtype if dtype is None else dtype, input if device is None else device
+        ),
+        requires_grad,
     )
 
 
@@ -343,9 +329,14 @@ def full_like(
     >>> tg.full_like(tg.zeros(2), 0.5)
     tensor([0.5000, 0.5000])
     """
-    beside = input if device is None else _beside("full_like", input, device)
     return leaf(
-        _core.filled("full_like", input.shape, fill_value, input.dtype if dtype is None else dtype, beside),
+        _core.filled(
+            "full_like",
+            input.shape,
+            fill_value,
+            input.dtype if dtype is None else dtype,
+            input if device is None else device,
+        ),
         requires_grad,
     )
 
@@ -380,8 +371,6 @@ def arange(
     >>> tg.arange(0, 1, 0.25)
     tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
-    if device is not None:
-        require_cpu("arange", device)
     if end is None:
         start, end = 0, start
     if type(end) is not int or type(start) is not int or type(step) is not int:
@@ -406,11 +395,9 @@ def arange(
             f"[arange] start {start}, end {end} and step {step}, expected a finite number of elements"
         ) from None
     if wanted in (_core.float32, _core.float64, _core.int64, _core.int32, _core.uint8, _core.bool):
-        return leaf(ops.native_arange(start, step, int(n), wanted), requires_grad)
-    return leaf(
-        ops.cast(ops.native_arange(start, step, int(n), _core.int64 if integers else _core.float64), wanted),
-        requires_grad,
-    )
+        return leaf(ops.native_arange(start, step, int(n), wanted, device=device), requires_grad)
+    exact = _core.int64 if integers else _core.float64
+    return leaf(ops.cast(ops.native_arange(start, step, int(n), exact, device=device), wanted), requires_grad)
 
 
 def linspace(
@@ -428,8 +415,6 @@ def linspace(
     >>> tg.linspace(0, 1, 5)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
-    if device is not None:
-        require_cpu("linspace", device)
     if steps < 0:
         raise RuntimeError(f"[linspace] steps is {steps}, expected 0 or more")
     first, last = float(start), float(end)
@@ -437,8 +422,8 @@ def linspace(
     exact = wanted if wanted is _core.float32 else _core.float64
     step = (last - first) / (steps - 1) if steps > 1 else 0.0
     half = (steps + 1) // 2  # each half is counted from its own end, so that both ends are exact
-    front = ops.native_arange(first, step, half, exact)
-    back = ops.native_arange(last, -step, steps - half, exact)[::-1]
+    front = ops.native_arange(first, step, half, exact, device=device)
+    back = ops.native_arange(last, -step, steps - half, exact, device=device)[::-1]
     result = ops.cat((front, back))
     return leaf(result if wanted is exact else ops.cast(result, wanted), requires_grad)
 
@@ -461,7 +446,8 @@ def logspace(
     """
     if steps < 0:
         raise RuntimeError(f"[logspace] steps is {steps}, expected 0 or more")
-    powers = ops.pow(scalar_tensor(base, dtype=_core.float64), linspace(start, end, steps, dtype=_core.float64))
+    exponents = linspace(start, end, steps, dtype=_core.float64, device=device)
+    powers = ops.pow(scalar_tensor(base, dtype=_core.float64, device=device), exponents)
     return leaf(ops.cast(powers, _core.get_default_dtype() if dtype is None else dtype), requires_grad)
 
 
@@ -480,11 +466,9 @@ def eye(
     tensor([[1., 0.],
             [0., 1.]])
     """
-    if device is not None:
-        require_cpu("eye", device)
     m = n if m is None else m
     if n < 0 or m < 0:
         raise RuntimeError(f"[eye] got n {n} and m {m}, expected 0 or more")
-    result = _core.filled("eye", (n, m), 0, dtype)
+    result = _core.filled("eye", (n, m), 0, dtype, device)
     ops.fill_(result.diagonal(), 1)
     return leaf(result, requires_grad)

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from trigrad import ops
 from trigrad._core import Tensor
-from trigrad._creation import DTypeArgument
+from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._random import Generator, draw
 from trigrad._reductions import takes_axis
 from trigrad._warnings import warn
@@ -241,11 +241,13 @@ def dropout(
     return ops.copy_(input, result) if inplace else result
 
 
-def dropout_mask(size: Sequence[int], p: float = 0.5, *, generator: Generator | None = None) -> Tensor:
+def dropout_mask(
+    size: Sequence[int], p: float = 0.5, *, generator: Generator | None = None, device: DeviceArgument = None
+) -> Tensor:
     """A mask of shape `size` that is False, that is dropped, with probability `p`.
 
     >>> import trigrad as tg
     >>> tg.dropout_mask((2, 3), 0.0).all()
     tensor(True)
     """
-    return draw(generator, lambda seed, stream, step: ops.dropout_mask(size, p, seed, stream, step))
+    return draw(generator, lambda seed, stream, step: ops.dropout_mask(size, p, seed, stream, step, device=device))

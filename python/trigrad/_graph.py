@@ -263,7 +263,7 @@ def _again(node: Node, looked_at: Seen, outputs: Seen, attributes: tuple[Any, ..
         if seen is None:
             inputs.append(None)
         elif i == 0 and node.name in ("copy_", "fill_"):  # they overwrite it
-            inputs.append(_core.empty(seen[0].shape, seen[0].dtype))
+            inputs.append(_core.empty(seen[0].shape, seen[0].dtype, seen[0]))
         elif i in (1, 2) and node.name == "native_batch_norm" and attributes[0]:  # in training it only moves them
             inputs.append(None)
         elif seen[1]:
@@ -282,7 +282,7 @@ def _view(value: Tensor, shared: bool, x: Tensor, y: Tensor) -> Value:
     if value.stride() == x.stride() and value.storage_offset() == x.storage_offset():
         return value.as_strided(y.shape, y.stride(), y.storage_offset()), shared
     low, size = extent(x)
-    memory = _core.empty((size,), value.dtype)
+    memory = _core.empty((size,), value.dtype, value)
     ops.copy_(memory.as_strided(x.shape, x.stride(), x.storage_offset() - low), value)
     return memory.as_strided(y.shape, y.stride(), y.storage_offset() - low), False
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from trigrad import _core, ops
 from trigrad._core import Tensor
-from trigrad._creation import DTypeArgument, full
+from trigrad._creation import DeviceArgument, DTypeArgument, full
 from trigrad._reductions import Axes, takes_axis
 from trigrad._views import broadcast_shapes
 
@@ -39,7 +39,6 @@ FUNCTIONAL = ("embedding", "one_hot")  # those that torch keeps in nn.functional
 
 
 T = TypeVar("T")
-ONE = full((), 1, dtype=_core.int64)
 
 
 def _speaking_as(name: str, row: Callable[..., T], *arguments: Any) -> T:
@@ -152,7 +151,7 @@ def _filling(name: str, input: Tensor, value: float | Tensor) -> Tensor:
         if value.ndim:
             raise RuntimeError(f"[{name}] value has shape {tuple(value.shape)}, expected a number or a 0-d tensor")
         return value if value.dtype is input.dtype else ops.cast(value, input.dtype)
-    return full((), value, dtype=input.dtype)
+    return full((), value, dtype=input.dtype, device=input.device)
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: float | Tensor) -> Tensor:
@@ -221,7 +220,7 @@ def _source(name: str, input: Tensor, index: Tensor, src: Any, value: Any) -> Te
         raise TypeError(f"[{name}] expected src or value, one of them")
     if isinstance(src, Tensor):
         return src
-    return full((), value if src is None else src, dtype=input.dtype).expand(index.shape)
+    return full((), value if src is None else src, dtype=input.dtype, device=input.device).expand(index.shape)
 
 
 @takes_axis
@@ -329,8 +328,12 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if num_classes < 1:
         raise RuntimeError(f"[one_hot] num_classes is {num_classes}, expected 1 or more, and classes from 0 on")
     index = tensor.unsqueeze(-1)
-    marks = _core.empty((*tensor.shape, num_classes), _core.int64).zero_()
-    return _speaking_as("one_hot", _scatter_in_place, marks, -1, index, ONE.expand(index.shape))
+    marks = _core.empty((*tensor.shape, num_classes), _core.int64, tensor).zero_()
+    return _speaking_as("one_hot", _scatter_in_place, marks, -1, index, _one(index).expand(index.shape))
+
+
+def _one(beside: Tensor) -> Tensor:
+    return _core.filled("fill", (), 1, _core.int64, beside)
 
 
 # ---- masks
@@ -475,11 +478,11 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
             f"[bincount] weights have shape {tuple(weights.shape)}, expected that of the input, {tuple(input.shape)}"
         )
     if weights is None or not input.numel():  # of nothing PyTorch counts in integers
-        weights = ONE
+        weights = _one(input)
     elif weights.dtype is not _core.float32:
         weights = weights.double()
     n = max(minlength, int(ops.amax(input)) + 1 if input.numel() else 0)
-    counts = _core.empty((n,), weights.dtype).zero_()
+    counts = _core.empty((n,), weights.dtype, input).zero_()
     return _speaking_as("bincount", counts.native_index_put_, weights, [input], 0, True, False)
 
 
@@ -529,14 +532,18 @@ def bucketize(input: Tensor | float, boundaries: Tensor, *, out_int32: bool = Fa
 def _search(sequence: Tensor, values: Any, right: bool, narrow: bool) -> Tensor:
     if not isinstance(values, Tensor):
         exact = _core.float64 if isinstance(values, float) else _core.int64
-        values = full((), values, dtype=sequence.dtype if sequence.is_floating_point() else exact)
+        values = full(
+            (), values, dtype=sequence.dtype if sequence.is_floating_point() else exact, device=sequence.device
+        )
     return ops.native_searchsorted(sequence, values, right, narrow)
 
 
 # ---- triangles
 
 
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: DTypeArgument = _core.int64) -> Tensor:
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: DTypeArgument = _core.int64, device: DeviceArgument = None
+) -> Tensor:
     """The coordinates on and below a diagonal of a (row, col) matrix, row by row: (2, n).
 
     >>> import trigrad as tg
@@ -544,10 +551,12 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: DTypeArgument = 
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    return _triangle(ops.le, row, col, offset, dtype)
+    return _triangle(ops.le, row, col, offset, dtype, device)
 
 
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DTypeArgument = _core.int64) -> Tensor:
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: DTypeArgument = _core.int64, device: DeviceArgument = None
+) -> Tensor:
     """The coordinates on and above a diagonal of a (row, col) matrix, row by row: (2, n).
 
     >>> import trigrad as tg
@@ -555,12 +564,14 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DTypeArgument = 
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
-    return _triangle(ops.ge, row, col, offset, dtype)
+    return _triangle(ops.ge, row, col, offset, dtype, device)
 
 
-def _triangle(compare: Callable[..., Tensor], row: int, col: int, offset: int, dtype: DTypeArgument) -> Tensor:
-    columns = ops.native_arange(0, 1, col, _core.int64)
-    mask = compare(columns, ops.native_arange(offset, 1, row, _core.int64).unsqueeze(1))
+def _triangle(
+    compare: Callable[..., Tensor], row: int, col: int, offset: int, dtype: DTypeArgument, device: DeviceArgument
+) -> Tensor:
+    columns = ops.native_arange(0, 1, col, _core.int64, device=device)
+    mask = compare(columns, ops.native_arange(offset, 1, row, _core.int64, device=device).unsqueeze(1))
     places = ops.native_nonzero(mask, int(ops.native_count_nonzero(mask)))
     return places if dtype is _core.int64 else ops.cast(places, dtype)
 

@@ -8,7 +8,6 @@ from typing import Any
 from trigrad import _core
 from trigrad._core import Size, Tensor, dtype
 from trigrad._creation import DeviceArgument, empty, tensor
-from trigrad._device import require_cpu
 
 __all__ = [
     "BFloat16Tensor",
@@ -34,19 +33,18 @@ def _is_length(value: Any) -> bool:
 
 def _made(name: str, of: dtype, args: tuple[Any, ...], device: DeviceArgument) -> Tensor:
     """Name(2, 3) is an empty tensor of that shape, Name(data) one with these numbers."""
-    require_cpu(name, device)
     if len(args) != 1 or isinstance(args[0], Size) or _is_length(args[0]):
-        return empty(*args, dtype=of) if args else empty(0, dtype=of)
+        return empty(*args, dtype=of, device=device) if args else empty(0, dtype=of, device=device)
     (data,) = args
     if isinstance(data, Tensor):
         if data.dtype is not of:
             raise TypeError(f"[{name}] got a tensor of {data.dtype}, expected {of}; use x.to({of})")
-        return data.detach()
+        return data.detach() if device is None else data.detach().to(device)
     if not hasattr(data, "__len__"):
         raise TypeError(
             f"[{name}] got a {type(data).__name__}, expected lengths, a sequence or an array; use tensor(data)"
         )
-    return tensor(data, dtype=of)
+    return tensor(data, dtype=of, device=device)
 
 
 def new(cls: type[Tensor], *args: Any, device: DeviceArgument = None) -> Tensor:

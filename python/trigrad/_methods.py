@@ -74,7 +74,7 @@ def to(
                 "[to] got a tensor that requires a gradient, expected one outside the graph; move the parameters with "
                 "module.to(), inputs before they are used, or .detach() it"
             )
-        there = _core.move(self, *named(device))
+        there = _core.move(self, device)
     wanted = self.dtype if dtype is None else _core.as_dtype(dtype)
     if wanted is not self.dtype:
         return ops.cast(there, wanted)
@@ -156,6 +156,10 @@ def cuda(self: Tensor, device: builtins.int | DeviceArgument = None, non_blockin
 # ---- new tensors of the same dtype
 
 
+def _beside(self: Tensor, device: DeviceArgument) -> DeviceArgument:
+    return self._device_name if device is None else device
+
+
 def new_empty(
     self: Tensor,
     *lengths: builtins.int | Sequence[builtins.int],
@@ -163,8 +167,10 @@ def new_empty(
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
 ) -> Tensor:
-    """`empty` with the dtype of this tensor."""
-    return _creation.empty(*lengths, size=size, dtype=self.dtype if dtype is None else dtype, device=device)
+    """`empty` with the dtype and device of this tensor."""
+    return _creation.empty(
+        *lengths, size=size, dtype=self.dtype if dtype is None else dtype, device=_beside(self, device)
+    )
 
 
 def new_zeros(
@@ -174,8 +180,10 @@ def new_zeros(
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
 ) -> Tensor:
-    """`zeros` with the dtype of this tensor."""
-    return _creation.zeros(*lengths, size=size, dtype=self.dtype if dtype is None else dtype, device=device)
+    """`zeros` with the dtype and device of this tensor."""
+    return _creation.zeros(
+        *lengths, size=size, dtype=self.dtype if dtype is None else dtype, device=_beside(self, device)
+    )
 
 
 def new_ones(
@@ -185,8 +193,10 @@ def new_ones(
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
 ) -> Tensor:
-    """`ones` with the dtype of this tensor."""
-    return _creation.ones(*lengths, size=size, dtype=self.dtype if dtype is None else dtype, device=device)
+    """`ones` with the dtype and device of this tensor."""
+    return _creation.ones(
+        *lengths, size=size, dtype=self.dtype if dtype is None else dtype, device=_beside(self, device)
+    )
 
 
 def new_full(
@@ -197,13 +207,13 @@ def new_full(
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
 ) -> Tensor:
-    """`full` with the dtype of this tensor."""
-    return _creation.full(size, fill_value, dtype=self.dtype if dtype is None else dtype, device=device)
+    """`full` with the dtype and device of this tensor."""
+    return _creation.full(size, fill_value, dtype=self.dtype if dtype is None else dtype, device=_beside(self, device))
 
 
 def new_tensor(self: Tensor, data: Any, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
-    """`tensor(data)` with the dtype of this tensor."""
-    return _creation.tensor(data, dtype=self.dtype if dtype is None else dtype, device=device)
+    """`tensor(data)` with the dtype and device of this tensor."""
+    return _creation.tensor(data, dtype=self.dtype if dtype is None else dtype, device=_beside(self, device))
 
 
 # ---- shapes
@@ -259,7 +269,9 @@ def uniform_(self: Tensor, a: Any = 0.0, b: Any = 1.0, *, generator: _random.Gen
     """Filled with uniform numbers, a <= x < b."""
     return _random.draw(
         generator,
-        lambda seed, stream, step: ops.copy_(self, ops.uniform(self.shape, a, b, seed, stream, step, dtype=self.dtype)),
+        lambda seed, stream, step: ops.copy_(
+            self, ops.uniform(self.shape, a, b, seed, stream, step, dtype=self.dtype, device=self)
+        ),
     )
 
 
@@ -268,7 +280,7 @@ def normal_(self: Tensor, mean: Any = 0.0, std: Any = 1.0, *, generator: _random
     return _random.draw(
         generator,
         lambda seed, stream, step: ops.copy_(
-            self, ops.normal(self.shape, mean, std, seed, stream, step, dtype=self.dtype)
+            self, ops.normal(self.shape, mean, std, seed, stream, step, dtype=self.dtype, device=self)
         ),
     )
 
@@ -277,7 +289,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: _random.Generator | Non
     """Filled with 0 and 1: 1 with probability `p`, a number or a tensor of them."""
     if not isinstance(p, Tensor) and not 0 <= p <= 1:  # of a tensor without elements, too
         raise RuntimeError(f"[bernoulli_] p is {p}, expected a probability from 0 to 1")
-    chances = ops.copy_(_core.empty(self.shape, None), p)
+    chances = ops.copy_(_core.empty(self.shape, None, self), p)
     return _random.draw(
         generator, lambda seed, stream, step: ops.copy_(self, ops.native_bernoulli(chances, seed, stream, step))
     )
@@ -316,7 +328,7 @@ def random_(self: Tensor, *limits: builtins.int, generator: _random.Generator | 
     return _random.draw(
         generator,
         lambda seed, stream, step: ops.copy_(
-            self, ops.integers(self.shape, low, high, seed, stream, step, dtype=_core.int64)
+            self, ops.integers(self.shape, low, high, seed, stream, step, dtype=_core.int64, device=self)
         ),
     )
 

@@ -298,7 +298,7 @@ def unique(
                 f"[unique] input has shape {tuple(input.shape)}, expected slices along dim {dim} with elements"
             )
         flat = rows.reshape(rows.shape[0], -1) if rows.numel() else rows.reshape(0, 1)
-        order = ops.native_arange(0, 1, rows.shape[0], int64)
+        order = ops.native_arange(0, 1, rows.shape[0], int64, device=rows)
         for column in reversed(range(flat.shape[1])):  # the first column decides last, and so above all
             order = order[ops.native_sort(flat[order, column])[1]]
         begins = ops.any(ops.ne(flat[order[1:]], flat[order[:-1]]), 1)

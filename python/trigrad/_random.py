@@ -7,12 +7,12 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from trigrad import _core, ops
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument, Size, leaf, sizes
 from trigrad._device import device as Device
-from trigrad._device import require_cpu
 
 __all__ = [
     "Generator",
@@ -69,10 +69,10 @@ class Generator:
     True
     """
 
-    __slots__ = ("__weakref__", "_lock", "_seed", "_step")
+    __slots__ = ("__weakref__", "_device", "_lock", "_seed", "_step")
 
     def __init__(self, device: DeviceArgument = None) -> None:
-        require_cpu("Generator", device)
+        self._device = Device("cpu" if device is None else device)
         self._lock = threading.RLock()
         _generators.add(self)
         self._seed = 0
@@ -135,22 +135,22 @@ class Generator:
     def clone_state(self) -> Generator:
         """Another generator in the same state."""
         with self._lock:
-            return _rebuild(self._seed, self._step)
+            return _rebuild(self._seed, self._step, self._device)
 
     @property
     def device(self) -> Device:
-        """Where its numbers are made."""
-        return Device("cpu")
+        """What it was made for. Its numbers are the same on all devices, and serve any of them."""
+        return self._device
 
     def __repr__(self) -> str:
         return f"<trigrad.Generator seed={self.initial_seed()} step={self._step}>"
 
-    def __reduce__(self) -> tuple[object, tuple[int, int]]:
-        return _rebuild, (self._seed, self._step)
+    def __reduce__(self) -> tuple[object, tuple[int, int, Device]]:
+        return _rebuild, (self._seed, self._step, self._device)
 
 
-def _rebuild(seed: int, step: int) -> Generator:
-    generator = Generator()
+def _rebuild(seed: int, step: int, device: DeviceArgument = None) -> Generator:
+    generator = Generator(device)
     generator._seed, generator._step = seed, step
     return generator
 
@@ -225,6 +225,34 @@ def draw(generator: Generator | None, sample: Callable[[int, int, int], Tensor])
     return (default_generator if generator is None else generator).draw(sample)
 
 
+def _uniform(
+    shape: Size,
+    dtype: DTypeArgument,
+    at: DeviceArgument | Tensor,
+    generator: Generator | None,
+    low: float = 0.0,
+    high: float = 1.0,
+) -> Tensor:
+    return draw(
+        generator,
+        lambda seed, stream, step: ops.uniform(shape, low, high, seed, stream, step, dtype=dtype, device=at),
+    )
+
+
+def _normal(
+    shape: Size,
+    dtype: DTypeArgument,
+    at: DeviceArgument | Tensor,
+    generator: Generator | None,
+    mean: float = 0.0,
+    std: float = 1.0,
+) -> Tensor:
+    return draw(
+        generator,
+        lambda seed, stream, step: ops.normal(shape, mean, std, seed, stream, step, dtype=dtype, device=at),
+    )
+
+
 def rand(
     *lengths: Size,
     size: Size | None = None,
@@ -240,14 +268,9 @@ def rand(
     >>> bool((x >= 0).all() and (x < 1).all())
     True
     """
-    if device is not None:
-        require_cpu("rand", device)
     dtype = _core.get_default_dtype() if dtype is None else dtype
     shape = sizes("rand", lengths, size)
-    return leaf(
-        draw(generator, lambda seed, stream, step: ops.uniform(shape, 0.0, 1.0, seed, stream, step, dtype=dtype)),
-        requires_grad,
-    )
+    return leaf(_uniform(shape, dtype, device, generator), requires_grad)
 
 
 def randn(
@@ -264,14 +287,9 @@ def randn(
     >>> tg.randn(2, 3).shape
     trigrad.Size([2, 3])
     """
-    if device is not None:
-        require_cpu("randn", device)
     dtype = _core.get_default_dtype() if dtype is None else dtype
     shape = sizes("randn", lengths, size)
-    return leaf(
-        draw(generator, lambda seed, stream, step: ops.normal(shape, 0.0, 1.0, seed, stream, step, dtype=dtype)),
-        requires_grad,
-    )
+    return leaf(_normal(shape, dtype, device, generator), requires_grad)
 
 
 def rand_like(
@@ -288,11 +306,8 @@ def rand_like(
     >>> tg.rand_like(tg.zeros(4)).shape
     trigrad.Size([4])
     """
-    if device is not None:
-        require_cpu("rand_like", device)
-    shape, dtype = input.shape, input.dtype if dtype is None else dtype
-    made = draw(generator, lambda seed, stream, step: ops.uniform(shape, 0.0, 1.0, seed, stream, step, dtype=dtype))
-    return leaf(made, requires_grad)
+    dtype, at = input.dtype if dtype is None else dtype, input if device is None else device
+    return leaf(_uniform(input.shape, dtype, at, generator), requires_grad)
 
 
 def randn_like(
@@ -309,11 +324,8 @@ def randn_like(
     >>> tg.randn_like(tg.zeros(4)).shape
     trigrad.Size([4])
     """
-    if device is not None:
-        require_cpu("randn_like", device)
-    shape, dtype = input.shape, input.dtype if dtype is None else dtype
-    made = draw(generator, lambda seed, stream, step: ops.normal(shape, 0.0, 1.0, seed, stream, step, dtype=dtype))
-    return leaf(made, requires_grad)
+    dtype, at = input.dtype if dtype is None else dtype, input if device is None else device
+    return leaf(_normal(input.shape, dtype, at, generator), requires_grad)
 
 
 def randint(
@@ -332,7 +344,6 @@ def randint(
     >>> int(x.min()), int(x.max())
     (0, 2)
     """
-    require_cpu("randint", device)
     if isinstance(high, Sequence):  # randint(high, size)
         high, size = None, high
     if high is None:
@@ -341,7 +352,10 @@ def randint(
         raise TypeError("[randint] size is missing: randint(low, high, size) or randint(high, size)")
     dtype = _core.int64 if dtype is None else dtype
     shape = size
-    return draw(generator, lambda seed, stream, step: ops.integers(shape, low, high, seed, stream, step, dtype=dtype))
+    return draw(
+        generator,
+        lambda seed, stream, step: ops.integers(shape, low, high, seed, stream, step, dtype=dtype, device=device),
+    )
 
 
 def randint_like(
@@ -361,7 +375,8 @@ def randint_like(
     """
     wanted = input.dtype if dtype is None else _core.as_dtype(dtype)
     ranged = wanted if wanted in (_core.int32, _core.uint8, _core.bool) else None  # so that the limits must fit
-    drawn = randint(low, high, input.shape, generator=generator, dtype=ranged, device=device)
+    at: Any = input if device is None else device
+    drawn = randint(low, high, input.shape, generator=generator, dtype=ranged, device=at)
     return drawn if wanted is drawn.dtype else ops.cast(drawn, wanted)
 
 
@@ -378,11 +393,10 @@ def randperm(
     >>> sorted(tg.randperm(4).tolist())
     [0, 1, 2, 3]
     """
-    require_cpu("randperm", device)
     if n < 0:
         raise RuntimeError(f"[randperm] n is {n}, expected 0 or more")
     dtype = _core.int64 if dtype is None else _core.as_dtype(dtype)
-    return draw(generator, lambda seed, stream, step: ops.permutation(n, seed, stream, step).to(dtype))
+    return draw(generator, lambda seed, stream, step: ops.permutation(n, seed, stream, step, device=device).to(dtype))
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
@@ -395,7 +409,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     tensor([0., 1.])
     """
     if p is not None:
-        input = ops.fill_(_core.empty(input.shape, input.dtype), p)
+        input = ops.fill_(_core.empty(input.shape, input.dtype, input), p)
     return draw(generator, lambda seed, stream, step: ops.native_bernoulli(input, seed, stream, step))
 
 
@@ -432,9 +446,7 @@ def multinomial(
     if not ops.all(enough).item():
         raise RuntimeError(f"[{op}] invalid multinomial distribution: a row has fewer than {needed} weights above 0")
     size = (*input.shape[:-1], num_samples if replacement else n)
-    uniform = draw(
-        generator, lambda seed, stream, step: ops.uniform(size, 0.0, 1.0, seed, stream, step, dtype=_core.float64)
-    )
+    uniform = _uniform(size, _core.float64, input, generator)
     if replacement:
         return ops.native_searchsorted(limits, uniform * limits[..., -1:], True)
     # whose exponential waiting time, of a rate that is the weight, ends first, second, ...
@@ -460,21 +472,17 @@ def normal(
     >>> tg.normal(tg.tensor([1.0, 2.0]), 0.0)
     tensor([1., 2.])
     """
-    require_cpu("normal", device)
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
         if size is not None:
             raise TypeError("[normal] got size beside a tensor, expected either: the tensor gives the shape")
-        scale = std if isinstance(std, Tensor) else ops.fill_(_core.empty((), None), std)
+        scale = std if isinstance(std, Tensor) else ops.fill_(_core.empty((), None, mean), std)
         if bool((scale < 0).any()):
             raise RuntimeError("[normal] std has a negative element, expected 0 or more")
         shape = ops.add(mean, std).shape
         like = mean if isinstance(mean, Tensor) else scale
-        noise = draw(
-            generator, lambda seed, stream, step: ops.normal(shape, 0.0, 1.0, seed, stream, step, dtype=like.dtype)
-        )
+        noise = _normal(shape, like.dtype, like, generator)
         return ops.add(ops.mul(noise, std), mean)
     if size is None:
         raise TypeError("[normal] size is missing: normal(mean, std, size)")
     dtype = _core.get_default_dtype() if dtype is None else dtype
-    lengths = size
-    return draw(generator, lambda seed, stream, step: ops.normal(lengths, mean, std, seed, stream, step, dtype=dtype))
+    return _normal(size, dtype, device, generator, mean, std)

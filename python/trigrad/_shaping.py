@@ -408,7 +408,7 @@ def repeat_interleave(
     tensor([1, 1, 1, 2])
     """
     if repeats is None:
-        input, repeats = ops.native_arange(0, 1, input.numel(), int64), input
+        input, repeats = ops.native_arange(0, 1, input.numel(), int64, device=input), input
     if dim is None:
         input, dim = input.reshape(-1), 0
     axis = axis_of("repeat_interleave", dim, input.ndim)
@@ -439,8 +439,8 @@ def repeat_interleave(
         return x.narrow(axis, 0, 0).clone()
     rows = x.reshape(around.numel(), n, behind.numel())
     # Place j belongs to the element whose number is how many elements end at j or before.
-    ending = _core.filled("repeat_interleave", (total + 1,), 0, int64)
-    one = _core.filled("repeat_interleave", (), 1, int64)
+    ending = _core.filled("repeat_interleave", (total + 1,), 0, int64, repeats)
+    one = _core.filled("repeat_interleave", (), 1, int64, repeats)
     ending.native_index_put_(one, [ops.cumsum(repeats.reshape(-1), 0)], 0, True, False)
     places = ops.cumsum(ending, 0).narrow(0, 0, total)
     return ops.native_index(rows, [places], 1, False).view(*around, total, *behind)

@@ -319,7 +319,7 @@ def multi_margin_loss(
     gaps = ops.square(gaps) if p == 2 else gaps
     if weight is not None:
         gaps = gaps * weight[safe].unsqueeze(-1)
-    wrong = ops.ne(safe.unsqueeze(-1), ops.native_arange(0, 1, classes, safe.dtype))
+    wrong = ops.ne(safe.unsqueeze(-1), ops.native_arange(0, 1, classes, safe.dtype, device=safe))
     losses = ops.sum(ops.where(wrong, gaps, 0.0), -1) / classes
     return reduced("multi_margin_loss", losses, reduction_of(size_average, reduce, reduction), sample_weight)
 
@@ -350,7 +350,7 @@ def multilabel_margin_loss(
     classes = input.shape[-1]
     listed = ops.gt(ops.cumprod((target >= 0).long(), -1), 0)
     _, safe = indices("multilabel_margin_loss", ops.where(listed, target, 0), classes, -(2**62))
-    numbers = ops.native_arange(0, 1, classes, safe.dtype)
+    numbers = ops.native_arange(0, 1, classes, safe.dtype, device=safe)
     right = (ops.eq(safe.unsqueeze(-1), numbers) & listed.unsqueeze(-1)).any(-2)
     picked = ops.gather(input, -1, safe)
     gaps = ops.relu(1 - picked.unsqueeze(-1) + input.unsqueeze(-2))  # (..., which of the right ones, wrong one)

@@ -35,7 +35,7 @@ def strided(grads: Grads, inputs: Tensors, outputs: Tensors, attributes: Attribu
     memory = fill((size,), 0, g)
     at = (y.shape, y.stride(), y.storage_offset() - low)
     if repeats(y):
-        places = ops.native_arange(0, 1, size, int64).as_strided(*at).reshape(-1)
+        places = ops.native_arange(0, 1, size, int64, device=g).as_strided(*at).reshape(-1)
         memory = ops.scatter_add(memory, 0, places, g.reshape(-1))
     else:
         ops.copy_(memory.as_strided(*at), g)
@@ -49,7 +49,11 @@ def gradient_of(x: Tensor, memory: Tensor, low: int) -> Tensor:
     once = tuple(1 if step == 0 and n > 1 else n for n, step in zip(x.shape, x.stride(), strict=True))
     grad = memory.as_strided(once, x.stride(), start)
     if repeats(grad):
-        places = ops.native_arange(0, 1, memory.numel(), int64).as_strided(once, x.stride(), start).reshape(-1)
+        places = (
+            ops.native_arange(0, 1, memory.numel(), int64, device=memory)
+            .as_strided(once, x.stride(), start)
+            .reshape(-1)
+        )
         sharing = ops.scatter_add(fill(memory.shape, 0, memory), 0, places, fill(places.shape, 1, memory))
         grad = ops.div(grad, sharing.as_strided(once, x.stride(), start))
     if once == tuple(x.shape):

@@ -170,9 +170,9 @@ def gradgradcheck(
     if grad_outputs is None:
         # different numbers, so that no element stands for another
         seeds = [
-            _spaced(ops.add(ops.mul(ops.native_arange(0, 1, y.numel(), y.dtype), 0.37), 0.5).reshape(y.shape))
+            _spaced(ops.add(ops.mul(ops.native_arange(0, 1, y.numel(), y.dtype, device=y), 0.37), 0.5).reshape(y.shape))
             if gen_non_contig_grad_outputs
-            else ops.add(ops.mul(ops.native_arange(0, 1, y.numel(), y.dtype), 0.37), 0.5).reshape(y.shape)
+            else ops.add(ops.mul(ops.native_arange(0, 1, y.numel(), y.dtype, device=y), 0.37), 0.5).reshape(y.shape)
             for y in outputs
         ]
         for seed in seeds:

@@ -159,7 +159,7 @@ def _fitting(name: str, g: Any, x: Any) -> Tensor | None:
 
 
 def _zeros(y: Tensor) -> Tensor:
-    return _core.ops.fill_(_core.empty(tuple(y.shape), y.dtype), 0)
+    return _core.ops.fill_(_core.empty(tuple(y.shape), y.dtype, y), 0)
 
 
 class Function:

@@ -41,7 +41,7 @@ def _vectors(op: str, v: Any, of: tuple[Tensor, ...], what: str) -> list[Tensor]
             raise RuntimeError(
                 f"[{op}] v is None, expected it of the shape of the {what}: only for one element is it 1"
             )
-        return [ops.fill_(_core.empty(tuple(of[0].shape), of[0].dtype), 1)]
+        return [ops.fill_(_core.empty(tuple(of[0].shape), of[0].dtype, of[0]), 1)]
     given = _tensors(op, "v", v)
     if len(given) != len(of):
         raise RuntimeError(f"[{op}] v holds {len(given)} tensors, expected one for each of the {len(of)} {what}s")
@@ -62,7 +62,7 @@ def _one_or_all(values: Sequence[Any], one: bool) -> Any:
 
 
 def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:
-    return ops.fill_(_core.empty(tuple(shape), like.dtype), 0)
+    return ops.fill_(_core.empty(tuple(shape), like.dtype, like), 0)
 
 
 def _gradients(

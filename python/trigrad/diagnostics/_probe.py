@@ -117,7 +117,7 @@ class Probe:
         def product(v: Tensor) -> Tensor:
             v = self.vector("v", v)
             if not curved:
-                return ops.fill_(_core.empty(tuple(v.shape), v.dtype), 0)
+                return ops.fill_(_core.empty(tuple(v.shape), v.dtype, v), 0)
             pieces, first = [], 0
             for p in self.parameters:
                 pieces.append(v[first : first + p.numel()].reshape(p.shape))

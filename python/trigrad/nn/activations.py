@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal
 from trigrad import ops
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument, full
-from trigrad._device import require_cpu
 from trigrad.autograd.function import Function
 from trigrad.nn import functional as F
 from trigrad.nn.module import Module
@@ -555,10 +554,9 @@ class PReLU(Module):
         device: DeviceArgument = None,
         dtype: DTypeArgument | None = None,
     ) -> None:
-        require_cpu("PReLU", device)
         super().__init__()
         self.num_parameters, self.init = num_parameters, init
-        self.weight = Parameter(full((num_parameters,), float(init), dtype=dtype))
+        self.weight = Parameter(full((num_parameters,), float(init), dtype=dtype, device=device))
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return {"weight": (self.num_parameters,)}

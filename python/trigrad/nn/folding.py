@@ -31,7 +31,11 @@ def _layer(weight: Tensor, bias: Tensor, like: Linear) -> Linear:
 
 def _exact(layer: Linear) -> tuple[Tensor, Tensor]:
     weight = layer.weight.detach().double()
-    bias = zeros(layer.out_features, dtype=weight.dtype) if layer.bias is None else layer.bias.detach().double()
+    bias = (
+        zeros(layer.out_features, dtype=weight.dtype, device=weight.device)
+        if layer.bias is None
+        else layer.bias.detach().double()
+    )
     return weight, bias
 
 

@@ -45,7 +45,7 @@ class _Lazy(Module):
     def forward(self, input: Tensor) -> Tensor:
         length, unshaped = self._length(input), self._unshaped()
         for tensor in unshaped.values():
-            tensor.data = empty(*(n or length for n in tensor.shape), dtype=tensor.dtype)
+            tensor.data = empty(*(n or length for n in tensor.shape), dtype=tensor.dtype, device=tensor.device)
         setattr(self, self._unknown, length)
         if unshaped:
             self.reset_parameters()

@@ -9,7 +9,6 @@ from typing import Any
 from trigrad._autograd import no_grad
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument, empty
-from trigrad._device import require_cpu
 from trigrad._functional import dropout_mask
 from trigrad._indexing import embedding
 from trigrad._linalg import bilinear, linear
@@ -141,15 +140,14 @@ class Linear(Module):
         device: DeviceArgument = None,
         dtype: DTypeArgument | None = None,
     ) -> None:
-        require_cpu("Linear", device)
         if in_features < 0 or out_features < 0:
             raise ValueError(
                 f"[{type(self).__name__}] got {in_features} to {out_features} features, expected 0 or more"
             )
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter(empty(out_features, in_features, dtype=dtype))
-        self.register_parameter("bias", Parameter(empty(out_features, dtype=dtype)) if bias else None)
+        self.weight = Parameter(empty(out_features, in_features, dtype=dtype, device=device))
+        self.register_parameter("bias", Parameter(empty(out_features, dtype=dtype, device=device)) if bias else None)
         self.reset_parameters()
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
@@ -235,13 +233,12 @@ class Bilinear(Module):
         device: DeviceArgument = None,
         dtype: DTypeArgument | None = None,
     ) -> None:
-        require_cpu("Bilinear", device)
         if in1_features <= 0:
             raise ValueError(f"[Bilinear] in1_features must be > 0, but got {in1_features}")
         super().__init__()
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
-        self.weight = Parameter(empty(out_features, in1_features, in2_features, dtype=dtype))
-        self.register_parameter("bias", Parameter(empty(out_features, dtype=dtype)) if bias else None)
+        self.weight = Parameter(empty(out_features, in1_features, in2_features, dtype=dtype, device=device))
+        self.register_parameter("bias", Parameter(empty(out_features, dtype=dtype, device=device)) if bias else None)
         self.reset_parameters()
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
@@ -293,7 +290,6 @@ class Embedding(Module):
         device: DeviceArgument = None,
         dtype: DTypeArgument | None = None,
     ) -> None:
-        require_cpu("Embedding", device)
         if max_norm is not None or scale_grad_by_freq or sparse:
             raise NotImplementedError(
                 "[Embedding] max_norm, scale_grad_by_freq and sparse are not supported; clip the rows of weight yourself, "
@@ -305,7 +301,7 @@ class Embedding(Module):
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = padding_idx if padding_idx is None else padding_idx % num_embeddings
         if _weight is None:
-            self.weight = Parameter(empty(num_embeddings, embedding_dim, dtype=dtype), not _freeze)
+            self.weight = Parameter(empty(num_embeddings, embedding_dim, dtype=dtype, device=device), not _freeze)
             self.reset_parameters()
         else:
             if tuple(_weight.shape) != (num_embeddings, embedding_dim):

@@ -9,7 +9,7 @@ from trigrad import _autograd, _core
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument, empty_like
 from trigrad._device import device as Device
-from trigrad._device import named, require_cpu
+from trigrad._device import named
 from trigrad.nn._state import Stateful
 from trigrad.nn.parameter import is_parameter, is_persistent
 
@@ -419,8 +419,7 @@ class Module(Stateful):
 
     def to_empty(self, *, device: DeviceArgument, recurse: bool = True) -> Self:
         """New memory for all parameters and buffers, with whatever numbers are in it."""
-        require_cpu("to_empty", device)
-        return self._apply(empty_like, recurse)
+        return self._apply(lambda t: empty_like(t, device=device), recurse)
 
     def cpu(self) -> Self:
         """The module on the CPU."""

@@ -9,7 +9,6 @@ from trigrad import _core, ops
 from trigrad._autograd import no_grad
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument, ones, zeros
-from trigrad._device import require_cpu
 from trigrad.nn import functional as F
 from trigrad.nn import init
 from trigrad.nn.module import Module
@@ -56,16 +55,17 @@ class BatchNorm1d(Module):
         *,
         bias: bool = True,
     ) -> None:
-        require_cpu("BatchNorm1d", device)
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.register_parameter("weight", Parameter(ones(num_features, dtype=dtype)) if affine else None)
-        self.register_parameter("bias", Parameter(zeros(num_features, dtype=dtype)) if affine and bias else None)
+        self.register_parameter("weight", Parameter(ones(num_features, dtype=dtype, device=device)) if affine else None)
+        self.register_parameter(
+            "bias", Parameter(zeros(num_features, dtype=dtype, device=device)) if affine and bias else None
+        )
         tracked = track_running_stats
-        self.register_buffer("running_mean", zeros(num_features, dtype=dtype) if tracked else None)
-        self.register_buffer("running_var", ones(num_features, dtype=dtype) if tracked else None)
-        self.register_buffer("num_batches_tracked", zeros((), dtype=_core.int64) if tracked else None)
+        self.register_buffer("running_mean", zeros(num_features, dtype=dtype, device=device) if tracked else None)
+        self.register_buffer("running_var", ones(num_features, dtype=dtype, device=device) if tracked else None)
+        self.register_buffer("num_batches_tracked", zeros((), dtype=_core.int64, device=device) if tracked else None)
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         names = ("weight", "bias", "running_mean", "running_var")
@@ -167,13 +167,16 @@ class LayerNorm(Module):
         device: DeviceArgument = None,
         dtype: DTypeArgument | None = None,
     ) -> None:
-        require_cpu("LayerNorm", device)
         super().__init__()
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         shape = self.normalized_shape
-        self.register_parameter("weight", Parameter(ones(shape, dtype=dtype)) if elementwise_affine else None)
-        self.register_parameter("bias", Parameter(zeros(shape, dtype=dtype)) if elementwise_affine and bias else None)
+        self.register_parameter(
+            "weight", Parameter(ones(shape, dtype=dtype, device=device)) if elementwise_affine else None
+        )
+        self.register_parameter(
+            "bias", Parameter(zeros(shape, dtype=dtype, device=device)) if elementwise_affine and bias else None
+        )
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return {"weight": self.normalized_shape, "bias": self.normalized_shape}
@@ -219,12 +222,13 @@ class RMSNorm(Module):
         device: DeviceArgument = None,
         dtype: DTypeArgument | None = None,
     ) -> None:
-        require_cpu("RMSNorm", device)
         super().__init__()
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         shape = self.normalized_shape
-        self.register_parameter("weight", Parameter(ones(shape, dtype=dtype)) if elementwise_affine else None)
+        self.register_parameter(
+            "weight", Parameter(ones(shape, dtype=dtype, device=device)) if elementwise_affine else None
+        )
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return {"weight": self.normalized_shape}
@@ -257,11 +261,10 @@ class Standardize(Module):
     scale: Tensor
 
     def __init__(self, num_features: int, device: DeviceArgument = None, dtype: DTypeArgument | None = None) -> None:
-        require_cpu("Standardize", device)
         super().__init__()
         self.num_features = num_features
-        self.register_buffer("offset", zeros(num_features, dtype=dtype))
-        self.register_buffer("scale", ones(num_features, dtype=dtype))
+        self.register_buffer("offset", zeros(num_features, dtype=dtype, device=device))
+        self.register_buffer("scale", ones(num_features, dtype=dtype, device=device))
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return dict.fromkeys(("offset", "scale"), (self.num_features,))

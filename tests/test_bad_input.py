@@ -375,12 +375,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "negative size": (lambda: tg.zeros(-1), RuntimeError, "a dimension cannot be negative: shape (-1,)"),
     # ---- devices, threads
-    "device": (
-        lambda: tg.zeros(3, device="cuda"),
-        RuntimeError,
-        "[zeros] device is 'cuda', but new tensors are made on the CPU only; expected device='cpu': leave the argument out, and "
-        "move what is made with .to()",
-    ),
+    "device": (lambda: tg.zeros(3, device="gpu"), RuntimeError, "[device] got 'gpu', expected 'cpu' or 'cuda'"),
     "no threads": (lambda: tg.set_num_threads(0), ValueError, "[set_num_threads] got 0, expected 1 to 256"),
     "unknown ISA": (
         lambda: tg._core.set_isa("sse9"),

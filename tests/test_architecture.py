@@ -29,7 +29,7 @@ ROOM_MAY_INCLUDE = {
     "core": {"core", "math"},
     "ops": {"ops", "core", "math"},
     "cpu": {"cpu", "ops", "core", "math"},
-    "cuda": {"cuda", "ops", "core", "math"},
+    "cuda": {"cuda", "realtime", "ops", "core", "math"},
     "realtime": {"realtime", "cpu", "core", "math"},
     "plan": {"plan", "ops", "core", "math"},
     "bind": {"bind", "plan", "realtime", "cpu", "cuda", "ops", "core", "math"},
@@ -99,6 +99,9 @@ def test_include_directions(path: Path) -> None:
     if room(path) == "realtime":
         known = {p.name for p in ours if room(p) == "cpu"}
         assert known <= REALTIME_MAY_TAKE, "a predictor runs without the table of ops and its backends"
+    if room(path) == "cuda":
+        known = {p.name for p in ours if room(p) == "realtime"}
+        assert known <= {"program.h"}, "a predictor on a GPU takes programs alone"
     if room(path) == "plan":
         known = [p.name for p in ours if room(p) == "ops"]
         assert set(known) <= {"op.h"}, "plan/ knows ops/op.h only"
@@ -177,7 +180,7 @@ MODULE_MAY_IMPORT = {
         *{"_core", "ops", "_device", "_creation", "_random", "_shaping", "_indexing", "_linalg", "_functional"},
         *{"_elementwise", "_reductions", "_losses", "_hooks", "_autograd", "autograd", "_warnings"},
     },
-    "realtime": {"_core", "_autograd", "_creation", "_files", "_report", "export", "metrics", "nn"},
+    "realtime": {"_core", "_autograd", "_creation", "_device", "_files", "_report", "export", "metrics", "nn"},
     "_files": set(),
     "export": {"_core", "_files", "nn"},
     "diagnostics": {

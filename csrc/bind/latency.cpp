@@ -29,6 +29,13 @@ Timed timed(PyObject* what, int width) {
   if (what == Py_None) return {realtime::nothing(), width, 1};
   if (is_predictor(what)) {
     const realtime::Predictor& p = predictor_of(what);
+    if (cuda::Predictor* gpu = gpu_of(what)) {
+      const Subject::Run run = [](const void* on_gpu, const float* x, float* y) -> int32_t {
+        const_cast<cuda::Predictor*>(static_cast<const cuda::Predictor*>(on_gpu))->run(x, y);
+        return 1;
+      };
+      return {{run, gpu, {}}, p.inputs(), p.outputs()};
+    }
     return {realtime::subject_of(p), p.inputs(), p.outputs()};
   }
   Timed t;

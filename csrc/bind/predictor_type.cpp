@@ -9,6 +9,7 @@
 #include <memory>
 #include <new>
 
+#include "bind/predictor_cuda.h"
 #include "bind/predictor_program.h"
 #include "cpu/isa.h"
 #include "realtime/narrow.h"
@@ -29,6 +30,7 @@ struct PredictorObject {
   vectorcallfunc call;
   const Predictor* predictor;
   const realtime::Program* program;
+  cuda::Predictor* gpu;  // where it answers on a GPU, else null
   int64_t batch;
   int32_t inputs, outputs;
   Cut cut;          // of the last threshold of decide
@@ -37,8 +39,9 @@ struct PredictorObject {
 PredictorObject* object(PyObject* self) { return reinterpret_cast<PredictorObject*>(self); }
 
 PyTypeObject* predictor_type = nullptr;
-// Set by trigrad.realtime: (*args, **kwargs) -> (program, options), path -> bytes, (path, bytes) -> None.
-PyObject *lowering = nullptr, *read_file = nullptr, *write_file = nullptr;
+// Set by trigrad.realtime: (*args, **kwargs) -> (program, options), path -> bytes, (path, bytes) -> None,
+// (device, persistent, batch, flush_denormals) -> the GPU's index, or None for the CPU.
+PyObject *lowering = nullptr, *read_file = nullptr, *write_file = nullptr, *placing = nullptr;
 
 // Numpy's C interface, as far as a call needs it.
 struct Numpy {
@@ -141,7 +144,17 @@ Ref new_array(PyObject* descr, int nd, int64_t rows, int64_t columns) {
   fail(ErrorKind::Value, "[", kWho, "] row ", row, " of x has a NaN, which this predictor refuses");
 }
 
+bool has_nan(const float* x, int32_t n) {
+  for (int32_t i = 0; i < n; i++)
+    if (x[i] != x[i]) return true;
+  return false;
+}
+
 void run(const PredictorObject& p, const float* x, int64_t rows, float* y) {
+  if (p.gpu) [[unlikely]] {
+    if (p.program->refuse_nan && has_nan(x, p.inputs)) refuse_nan(0, rows == 0);
+    return run_on_gpu(*p.gpu, x, y);
+  }
   if (rows == 0) {
     if (!p.predictor->run(x, y)) [[unlikely]]
       refuse_nan(0, true);
@@ -212,6 +225,11 @@ PyObject* decide(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
     const int64_t rows = rows_of(p, args[0]);
     const auto* events = reinterpret_cast<const float*>(array_proxy(args[0])->data);
     const float threshold = threshold_of(args[1]);
+    if (rows == 0 && p.gpu) {
+      std::vector<float> answer(static_cast<size_t>(p.outputs));
+      run(p, events, rows, answer.data());
+      return Py_NewRef(answer[static_cast<size_t>(output)] >= threshold ? Py_True : Py_False);
+    }
     if (rows == 0) {
       if (p.cut.threshold != threshold) p.cut = p.predictor->cut(threshold);
       bool refused = false;
@@ -237,8 +255,22 @@ bool is_true(PyObject* options, const char* key) {
   return value && PyObject_IsTrue(value) == 1;
 }
 
+// Where and how events are answered.
+struct Place {
+  bool on_gpu = false, persistent = false;
+  int index = 0;
+};
+Place place_of(PyObject* device, bool persistent, long long rows, bool flush_denormals) {
+  const Ref found = owned(PyObject_CallFunction(placing, "OOLO", device, persistent ? Py_True : Py_False, rows,
+                                                flush_denormals ? Py_True : Py_False));
+  if (found.get() == Py_None) return {};
+  const long index = PyLong_AsLong(found.get());
+  if (index == -1 && PyErr_Occurred()) throw PythonError{};
+  return {true, persistent, static_cast<int>(index)};
+}
+
 PyObject* made(PyTypeObject* type, std::unique_ptr<realtime::Program> program, long long rows, bool flush_denormals,
-               bool lock_memory, const realtime::SelfTest* test) {
+               bool lock_memory, const Place& place, const realtime::SelfTest* test) {
   if (rows < 1 || rows > kMostRows)
     fail(ErrorKind::Value, "[", kWho, "] batch is ", rows, ", expected 1 to ", kMostRows);
   realtime::Options o;
@@ -247,6 +279,9 @@ PyObject* made(PyTypeObject* type, std::unique_ptr<realtime::Program> program, l
   o.flush_denormals = flush_denormals;
   auto predictor = std::make_unique<Predictor>(*program, *realtime::kernel_table(isa().name), o);
   if (test && !flush_denormals) realtime::check_self_test(*predictor, *test, kWho);
+  std::unique_ptr<cuda::Predictor> gpu;
+  if (place.on_gpu)
+    gpu = predictor_on_gpu(*program, place.index, place.persistent, test ? *test : realtime::self_test_of(*program));
   Ref self = owned(type->tp_alloc(type, 0));
   PredictorObject& p = *object(self.get());
   p.call = predict;
@@ -255,6 +290,7 @@ PyObject* made(PyTypeObject* type, std::unique_ptr<realtime::Program> program, l
   p.cut.threshold = std::numeric_limits<float>::quiet_NaN();
   p.predictor = predictor.release();
   p.program = program.release();
+  p.gpu = gpu.release();
   // The first call finds code and weights in cache, and the stack's pages there.
   const std::vector<float> event(static_cast<size_t>(p.inputs), 0.0f);
   std::vector<float> answer(static_cast<size_t>(p.outputs));
@@ -309,8 +345,10 @@ PyObject* create(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     narrow(*program, options, error);
     const long long rows = PyLong_AsLongLong(checked(PyDict_GetItemString(options, "batch")));
     if (rows == -1 && PyErr_Occurred()) throw PythonError{};
-    PyObject* self = made(type, std::move(program), rows, is_true(options, "flush_denormals"),
-                          is_true(options, "lock_memory"), nullptr);
+    const bool flush = is_true(options, "flush_denormals");
+    const Place place =
+        place_of(checked(PyDict_GetItemString(options, "device")), is_true(options, "persistent"), rows, flush);
+    PyObject* self = made(type, std::move(program), rows, flush, is_true(options, "lock_memory"), place, nullptr);
     object(self)->error = error.release();
     return self;
   });
@@ -335,13 +373,15 @@ PyObject* save(PyObject* self, PyObject* path) {
 PyObject* from_plan(PyObject* type, PyObject* args, PyObject* kwargs, bool is_path) {
   return guarded([&]() -> PyObject* {
     require_realtime();
-    static const char* names[] = {"", "batch", "flush_denormals", "lock_memory", nullptr};
-    PyObject* source;
+    static const char* names[] = {"", "batch", "flush_denormals", "lock_memory", "device", "persistent", nullptr};
+    PyObject *source, *device = Py_None;
     long long rows = 1;
-    int flush_denormals = 0, lock_memory = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, is_path ? "O|L$pp:load" : "O|L$pp:from_bytes",
-                                     const_cast<char**>(names), &source, &rows, &flush_denormals, &lock_memory))
+    int flush_denormals = 0, lock_memory = 0, persistent = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, is_path ? "O|L$ppOp:load" : "O|L$ppOp:from_bytes",
+                                     const_cast<char**>(names), &source, &rows, &flush_denormals, &lock_memory, &device,
+                                     &persistent))
       throw PythonError{};
+    const Place place = place_of(device, persistent, rows, flush_denormals);
     const Ref read = is_path ? owned(PyObject_CallOneArg(read_file, source)) : borrowed(source);
     Py_buffer view;
     if (PyObject_GetBuffer(read.get(), &view, PyBUF_SIMPLE) < 0) throw PythonError{};
@@ -349,7 +389,7 @@ PyObject* from_plan(PyObject* type, PyObject* args, PyObject* kwargs, bool is_pa
     const std::unique_ptr<Py_buffer, decltype(release)> held(&view, release);
     auto plan = realtime::from_bytes({static_cast<const std::byte*>(view.buf), static_cast<size_t>(view.len)}, kWho);
     return made(reinterpret_cast<PyTypeObject*>(type), std::make_unique<realtime::Program>(std::move(plan.program)),
-                rows, flush_denormals, lock_memory, &plan.test);
+                rows, flush_denormals, lock_memory, place, &plan.test);
   });
 }
 PyObject* load(PyObject* type, PyObject* args, PyObject* kwargs) { return from_plan(type, args, kwargs, true); }
@@ -357,6 +397,10 @@ PyObject* from_bytes(PyObject* type, PyObject* args, PyObject* kwargs) { return 
 
 void destroy(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
+  {
+    const WithoutGil gil(object(self)->gpu != nullptr);  // its kernel has to end
+    delete object(self)->gpu;
+  }
   delete object(self)->predictor;
   delete object(self)->program;
   Py_XDECREF(object(self)->error);
@@ -366,6 +410,9 @@ void destroy(PyObject* self) {
 
 PyObject* repr(PyObject* self) {
   const PredictorObject& p = *object(self);
+  if (p.gpu)
+    return PyUnicode_FromFormat("Predictor(%d -> %d, cuda:%d%s)", static_cast<int>(p.inputs),
+                                static_cast<int>(p.outputs), p.gpu->index(), p.gpu->persistent() ? ", persistent" : "");
   return PyUnicode_FromFormat("Predictor(%d -> %d, batch=%lld, %s)", static_cast<int>(p.inputs),
                               static_cast<int>(p.outputs), static_cast<long long>(p.batch), p.predictor->isa());
 }
@@ -386,9 +433,30 @@ PyObject* nbytes(PyObject* self, void*) { return PyLong_FromSize_t(object(self)-
 PyObject* stack_bytes(PyObject* self, void*) { return PyLong_FromSize_t(object(self)->predictor->stack_bytes()); }
 PyObject* locked(PyObject* self, void*) { return PyBool_FromLong(object(self)->predictor->locked()); }
 
+PyObject* device(PyObject* self, void*) {
+  const cuda::Predictor* gpu = object(self)->gpu;
+  return gpu ? PyUnicode_FromFormat("cuda:%d", gpu->index()) : PyUnicode_FromString("cpu");
+}
+PyObject* persistent(PyObject* self, void*) {
+  return PyBool_FromLong(object(self)->gpu && object(self)->gpu->persistent());
+}
+
+PyObject* close(PyObject* self, PyObject*) {
+  return guarded([&] {
+    if (cuda::Predictor* gpu = object(self)->gpu) {
+      const WithoutGil gil(true);
+      gpu->close();
+    }
+    return Py_NewRef(Py_None);
+  });
+}
+PyObject* enter(PyObject* self, PyObject*) { return Py_NewRef(self); }
+PyObject* leave(PyObject* self, PyObject*) { return close(self, nullptr); }
+
 PyObject* set_realtime(PyObject*, PyObject* args) {
-  PyObject *lower, *read, *write;
-  if (!PyArg_ParseTuple(args, "OOO", &lower, &read, &write)) return nullptr;
+  PyObject *lower, *read, *write, *place;
+  if (!PyArg_ParseTuple(args, "OOOO", &lower, &read, &write, &place)) return nullptr;
+  Py_XSETREF(placing, Py_NewRef(place));
   Py_XSETREF(lowering, Py_NewRef(lower));
   Py_XSETREF(read_file, Py_NewRef(read));
   Py_XSETREF(write_file, Py_NewRef(write));
@@ -413,12 +481,20 @@ PyMethodDef methods[] = {
      "library read it."},
     {"to_bytes", to_bytes, METH_NOARGS, "to_bytes()\n\nWhat `save` writes."},
     {"load", as_c_function(load), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
-     "load(path, batch=1, *, flush_denormals=False, lock_memory=False)\n\nThe predictor of a plan file. Every byte of "
+     "load(path, batch=1, *, flush_denormals=False, lock_memory=False, device=\"cpu\", persistent=False)\n\nThe "
+     "predictor of a plan file. Every byte of "
      "the file "
      "is checked before anything is made of it, then its self test is run: it answers bit for bit as where it was "
      "saved."},
     {"from_bytes", as_c_function(from_bytes), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
-     "from_bytes(bytes, batch=1, *, flush_denormals=False, lock_memory=False)\n\n`load` of a file's bytes."},
+     "from_bytes(bytes, batch=1, *, flush_denormals=False, lock_memory=False, device=\"cpu\", "
+     "persistent=False)\n\n`load` of a file's bytes."},
+    {"close", close, METH_NOARGS,
+     "close()\n\nGive back what the predictor holds on a GPU: a persistent one's kernel ends. It answers nothing "
+     "afterwards. On "
+     "the CPU there is nothing to do. Used in `with`, it is closed at the end."},
+    {"__enter__", enter, METH_NOARGS, nullptr},
+    {"__exit__", leave, METH_VARARGS, nullptr},
     {},
 };
 PyGetSetDef properties[] = {
@@ -434,6 +510,8 @@ PyGetSetDef properties[] = {
     {"isa", isa_name, nullptr, "The instruction set that the weights are packed for.", nullptr},
     {"nbytes", nbytes, nullptr, "Bytes of the packed block.", nullptr},
     {"stack_bytes", stack_bytes, nullptr, "Bytes of the caller's stack that one event takes.", nullptr},
+    {"device", device, nullptr, "Where events are answered: 'cpu', or for instance 'cuda:0'.", nullptr},
+    {"persistent", persistent, nullptr, "Does a kernel stay on the GPU to wait for events?", nullptr},
     {"locked", locked, nullptr, "Is the block locked in memory?", nullptr},
     {},
 };
@@ -442,7 +520,7 @@ PyMemberDef members[] = {
     {},
 };
 constexpr const char* kDoc =
-    R"(Predictor(model, batch=1, precision="float32", *, calibration=None, raw_logits=False, scaler=None, inputs=None, flush_denormals=False, lock_memory=False)
+    R"(Predictor(model, batch=1, precision="float32", *, calibration=None, raw_logits=False, scaler=None, inputs=None, flush_denormals=False, lock_memory=False, device="cpu", persistent=False)
 --
 
 A model in evaluation, packed for decisions in nanoseconds: `p(x)` takes a float32 array (features,) or (rows, features), C
@@ -460,6 +538,10 @@ needed: typical events (N, features), whose ranges are taken. `error` tells how 
 raw_logits leaves out the softmax or sigmoid at the end. A `scaler` prepares the event. `inputs` is needed only where no layer
 says how many features there are. flush_denormals=True takes denormal numbers for zero: faster where they occur, and no
 longer the bits of the model. lock_memory=True keeps the packed block from being swapped out.
+
+device="cuda" answers single events (batch 1, float32 or bfloat16) on a GPU, with the same bits: by a CUDA graph for each, or,
+persistent=True, by a kernel that stays on the GPU with the weights on its chip, waits for events and holds a multiprocessor until
+`close()` or the end of a `with`.
 
 >>> import numpy as np
 >>> import trigrad as tg
@@ -484,8 +566,8 @@ PyType_Spec spec = {"trigrad.realtime.Predictor", sizeof(PredictorObject), 0,
 
 PyMethodDef functions[] = {
     {"set_realtime", set_realtime, METH_VARARGS,
-     "set_realtime(lower, read, write)\n\nWhat makes a predictor's program and options of its arguments, reads and "
-     "writes files."},
+     "set_realtime(lower, read, write, place)\n\nWhat makes a predictor's program and options of its arguments, reads "
+     "and writes files, and says on which GPU it is."},
     {},
 };
 
@@ -494,12 +576,14 @@ PyMethodDef functions[] = {
 bool is_predictor(PyObject* value) { return PyObject_TypeCheck(value, predictor_type); }
 const Predictor& predictor_of(PyObject* value) { return *object(value)->predictor; }
 const realtime::Program& program_of(PyObject* value) { return *object(value)->program; }
+cuda::Predictor* gpu_of(PyObject* value) { return object(value)->gpu; }
 
 void init_predictor_type(PyObject* module) {
   predictor_type = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpec(&spec)));
   if (PyModule_AddObjectRef(module, "Predictor", reinterpret_cast<PyObject*>(predictor_type)) < 0 ||
       PyModule_AddFunctions(module, functions) < 0)
     throw PythonError{};
+  init_predictor_cuda(module);
 }
 
 }  // namespace tg::bind

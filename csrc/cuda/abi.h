@@ -4,12 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cuda/event_net.h"
 #include "ops/ids.h"
 
 namespace tg::cuda {
 
 // Raised by every change of this file or of the numbers of rows.
-inline constexpr int32_t kAbi = 2;
+inline constexpr int32_t kAbi = 3;
 inline constexpr int kAbiRank = 8, kAbiOperands = 8;
 
 // Why something was not done. Kinds are those of core/error.h, by number.
@@ -66,6 +67,14 @@ struct Properties {
   uint64_t memory = 0;
 };
 
+// Nets for one event at a time (predictors.h).
+struct Predictors {
+  void* (*open)(int32_t index, const EventNet*, PredictorMode, double idle_seconds, Failure*);  // null where it cannot
+  int32_t (*run)(void* predictor, const float* x, float* y, double seconds, Failure*);  // 1, 0: not yet, -1: failed
+  void (*give_up)(void* predictor);
+  bool (*close)(void* predictor, Failure*);
+};
+
 // Functions that can fail return false and say why. Each may be called from any thread; calls for one device are done in order,
 // and all but the copies to and from the host return before they are done.
 struct Module {
@@ -88,6 +97,7 @@ struct Module {
   void* (*end_capture)(int32_t index, Failure*);
   bool (*launch)(int32_t index, void* graph, Failure*);
   void (*drop)(int32_t index, void* graph);
+  Predictors predictors;
 };
 
 // The one symbol of the module.

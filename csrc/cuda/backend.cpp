@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "cuda/abi.h"
+#include "cuda/loaded.h"
 #include "ops/backends.h"
 #include "ops/parameters.h"
 
@@ -211,6 +212,7 @@ const Module& module() { return *installed.load(std::memory_order_acquire)->load
 
 int current_device() { return current; }
 void set_current_device(int index) { current = index; }
+const Module& loaded_module() { return module(); }
 
 const std::string& absence() { return installation().loaded.absence; }
 

@@ -5,6 +5,7 @@
 #include "cuda/abi.h"
 #include "cuda/device.h"
 #include "cuda/kernels.h"
+#include "cuda/predictors.h"
 
 namespace tg::cuda {
 namespace {
@@ -66,14 +67,23 @@ constexpr Module module = {
       return done(failure, [&] { *p = device::properties(index); });
     },
     device::take,
-    device::give,
+    [](int32_t index, void* block) {
+      Failure ignored;  // a kernel that does not end stops nobody from trying
+      done(&ignored, [&] { predictors::rest(index); });
+      device::give(index, block);
+    },
     [](int32_t index, void* to, const void* from, size_t bytes, Failure* failure) {
       return done(failure, [&] { device::to_device(index, to, from, bytes); });
     },
     [](int32_t index, void* to, const void* from, size_t bytes, Failure* failure) {
       return done(failure, [&] { device::to_host(index, to, from, bytes); });
     },
-    [](int32_t index, Failure* failure) { return done(failure, [&] { device::synchronize(index); }); },
+    [](int32_t index, Failure* failure) {
+      return done(failure, [&] {
+        predictors::rest(index);
+        device::synchronize(index);
+      });
+    },
     [](int32_t op) { return op >= 0 && op < kAllOps && table.kernels[op] != nullptr; },
     [](const Call* c, Failure* failure) {
       return done(failure, [&] {
@@ -97,6 +107,19 @@ constexpr Module module = {
     },
     [](int32_t index, void* graph, Failure* failure) { return done(failure, [&] { device::launch(index, graph); }); },
     device::drop,
+    {
+        [](int32_t index, const EventNet* net, PredictorMode mode, double idle_seconds, Failure* failure) {
+          void* made = nullptr;
+          done(failure, [&] { made = predictors::open(index, *net, mode, idle_seconds); });
+          return made;
+        },
+        [](void* p, const float* x, float* y, double seconds, Failure* failure) -> int32_t {
+          bool answered = false;
+          return done(failure, [&] { answered = predictors::run(p, x, y, seconds); }) ? answered : -1;
+        },
+        predictors::give_up,
+        [](void* p, Failure* failure) { return done(failure, [&] { predictors::close(p); }); },
+    },
 };
 
 }  // namespace

@@ -10,12 +10,15 @@
 
 from __future__ import annotations
 
+import atexit
+
 from trigrad import _core
 from trigrad._core import Predictor as Predictor
 from trigrad.realtime._difference import difference as difference
 from trigrad.realtime._files import read as _read
 from trigrad.realtime._files import write as _write
 from trigrad.realtime._lowering import lower as _lower
+from trigrad.realtime._lowering import place as _place
 from trigrad.realtime._scaler import Scaler as Scaler
 from trigrad.realtime._study import Decisions as Decisions
 from trigrad.realtime._study import Study as Study
@@ -23,4 +26,5 @@ from trigrad.realtime._study import study as study
 
 __all__ = ["Decisions", "Predictor", "Scaler", "Study", "difference", "study"]
 
-_core.set_realtime(_lower, _read, _write)
+_core.set_realtime(_lower, _read, _write, _place)
+atexit.register(_core.close_predictors)

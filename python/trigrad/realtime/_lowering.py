@@ -9,6 +9,8 @@ import numpy
 
 from trigrad import nn
 from trigrad._core import Tensor, float32
+from trigrad._device import device as Device
+from trigrad._device import named
 from trigrad.nn.module import Module
 from trigrad.realtime._scaler import Scaler
 
@@ -280,6 +282,8 @@ def lower(
     inputs: int | None = None,
     flush_denormals: bool = False,
     lock_memory: bool = False,
+    device: str | Device | None = "cpu",
+    persistent: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The program of the model in evaluation, and the options of its predictor."""
     if not isinstance(model, Module):
@@ -317,8 +321,27 @@ def lower(
         "lock_memory": lock_memory,
         "precision": precision,
         "calibration": None if calibration is None else _events(calibration, found),
+        "device": device,
+        "persistent": persistent,
     }
     return program.description(), options
+
+
+def place(device: str | Device | None, persistent: bool, batch: int, flush_denormals: bool) -> int | None:
+    """The index of the GPU that answers, None for the CPU."""
+    kind, index = named("cpu" if device is None else device)
+    if kind != "cuda":
+        if persistent:
+            raise ValueError("[Predictor] persistent is True on cpu, where nothing has to stay; expected device='cuda'")
+        return None
+    if batch != 1:
+        raise ValueError(
+            f"[Predictor] batch is {batch} on cuda, expected 1: a predictor takes single events there; for many at once call "
+            "the model itself, moved by model.to('cuda')"
+        )
+    if flush_denormals:
+        raise ValueError("[Predictor] flush_denormals is True on cuda, where denormals cost nothing; leave it out")
+    return index
 
 
 def _events(calibration: Array | Tensor, features: int) -> Array:

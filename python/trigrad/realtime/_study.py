@@ -122,7 +122,9 @@ class Study:
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """One page that needs nothing else."""
         ours = [each for each in self.latencies if each.name.startswith("C++ library")]
-        hot = [each for each in self.latencies if each.name.endswith(", hot") or each.name.startswith("Python")]
+        hot = [
+            each for each in self.latencies if each.name.endswith(", hot") or each.name.startswith(("Python", "CUDA"))
+        ]
         model = {**self.provenance["model"], **self.floor}
         parts = [
             _report.section(
@@ -193,7 +195,7 @@ def study(
 
     Single calls are timed one by one: the predictor in C++ with everything in the nearest cache, with the caches filled with
     other data, with weights and event in memory, after sleep; its exported header, compiled here if there is a compiler
-    (`header=False`: not); calls from Python; the eager model; NumPy, PyTorch and ONNX Runtime if they are installed
+    (`header=False`: not); on a GPU, where one is, by CUDA graphs and by a kernel that stays; calls from Python; the eager model; NumPy, PyTorch and ONNX Runtime if they are installed
     (`others=False`: not). What cannot be measured is named in `missing`. Throughput is that of one
     thread, and of trigrad's own on as many as it has.
 
@@ -216,6 +218,8 @@ def study(
     if isinstance(model, Predictor) and options:
         raise ValueError(f"[study] got {', '.join(options)} with a Predictor, which is made already")
     one = model if isinstance(model, Predictor) else Predictor(model, **options)
+    if one.device != "cpu":
+        one = Predictor.from_bytes(one.to_bytes())
     if x.shape[1] != one.inputs:
         raise ValueError(f"[study] X has shape {x.shape}, expected events as rows: (N, {one.inputs})")
     if output is not None and not -one.outputs <= output < one.outputs:
@@ -252,6 +256,9 @@ def study(
             latencies += [
                 _timing.compiled_calls(f"C++ header, {c.name}", function, events, seconds, c, step) for c in there
             ]
+    on_gpu, absent = _timing.cuda_calls(content, events, seconds, step)
+    latencies += on_gpu
+    missing |= absent
     out = numpy.empty(one.outputs, numpy.float32)
     latencies.append(_timing.python_calls("Python, p(x, out)", lambda row: one(row, out), events, seconds))
     latencies.append(_timing.python_calls("Python, p(x)", one, events, seconds))

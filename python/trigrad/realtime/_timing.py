@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -127,6 +128,35 @@ def rate(call: Call, x: Array, seconds: float, turns: int = 5) -> float:
             calls += 1
         rates.append(calls * len(x) / spent)
     return float(numpy.median(rates))
+
+
+# ---- on a GPU
+
+
+def cuda_calls(content: bytes, x: Array, seconds: float, step: float) -> tuple[list[Latency], dict[str, str]]:
+    """Events answered by the first GPU, each way from C++ and from Python; and why there are none."""
+    absent = _core.cuda_absence()
+    if absent is not None:
+        return [], {"CUDA": absent}
+    found: list[Latency] = []
+    missing: dict[str, str] = {}
+    for name, persistent in (("CUDA graph", False), ("CUDA persistent", True)):
+        try:
+            with Predictor.from_bytes(content, device="cuda", persistent=persistent) as p:
+                out = numpy.empty(p.outputs, numpy.float32)
+                for before, said in (
+                    (Condition(""), ""),
+                    (Condition("", idle_us=IDLE_US), f", after {IDLE_US} µs idle"),
+                ):
+                    found.append(compiled_calls(f"{name}, C++{said}", p, x, seconds, before, step))
+                found.append(python_calls(f"{name}, p(x, out)", partial(_into, p, out), x, seconds))
+        except (RuntimeError, ValueError) as error:  # the net does not fit, or the device is taken
+            missing[name] = str(error)
+    return found, missing
+
+
+def _into(predictor: Predictor, out: Array, row: Array) -> None:
+    predictor(row, out)
 
 
 # ---- the exported header, compiled

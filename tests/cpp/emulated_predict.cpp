@@ -1,0 +1,109 @@
+// A predictor's seat on the emulated device: the kernel that stays is a thread, whose blocks are loops over threads. It loads the
+// net while the device's memory can be read; afterwards it has its chip and the words that it shares with the host.
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "cuda/predict_device.h"
+
+namespace tg::cuda::device {
+namespace {
+
+struct Chip {
+  std::vector<std::max_align_t> room;
+  explicit Chip(const EventBody& body) : room(EventBody::bytes(body.net) / sizeof(std::max_align_t) + 1) {
+    for (int t = kEventThreads - 1; t >= 0; t--) body.load(t, data());
+  }
+  char* data() { return reinterpret_cast<char*>(room.data()); }
+};
+
+// False: no event came.
+template <class Waited>
+bool one_event(const EventBody& body, uint32_t now, Chip& chip, Waited waited) {
+  for (int t = kEventThreads - 1; t >= 0; t--)
+    if (!body.receive(now, t, chip.data(), waited)) return false;
+  for (int step = 0; step < body.net.count; step++)
+    for (int t = kEventThreads - 1; t >= 0; t--) body.work(step, t, chip.data());
+  for (int t = kEventThreads - 1; t >= 0; t--) body.send(now, t, chip.data());
+  return true;
+}
+
+void stay(const EventBody& body, Chip& chip) {
+  using Clock = std::chrono::steady_clock;
+  for (uint32_t now = body.tag;; now = tag_after(now)) {
+    const auto since = Clock::now();
+    const bool come = one_event(body, now, chip, [&](uint32_t) {
+      std::this_thread::yield();
+      return Clock::now() - since > std::chrono::nanoseconds(body.patience);
+    });
+    if (!come) break;
+  }
+  write_word(body.mail.ended, word_of(body.end_count, 0));
+}
+
+}  // namespace
+
+Room room(int) { return {96 << 10, 4}; }
+
+struct Seat::Parts {
+  std::function<void(Stream)> graph;
+  std::thread kernel;
+  std::atomic<bool> runs{false};
+  std::vector<void*> blocks, shared;
+};
+
+Seat::Seat(int index) : index_(index), parts_(new Parts) {}
+Seat::~Seat() {
+  if (parts_->kernel.joinable()) parts_->kernel.join();
+  delete parts_;
+}
+
+void* Seat::take(const void* bytes, size_t count) {
+  void* block = device::take(index_, count);
+  if (!block) throw Refusal{ErrorKind::Memory, "memory for the net: there is no room"};
+  parts_->blocks.push_back(block);
+  to_device(index_, block, bytes, count);
+  return block;
+}
+void* Seat::share(size_t count, void** on_device) {
+  void* block = std::calloc(1, count);
+  parts_->shared.push_back(block);
+  *on_device = block;
+  return block;
+}
+void Seat::free() {
+  for (void* b : parts_->blocks) give(index_, b);
+  for (void* b : parts_->shared) std::free(b);
+  parts_->blocks.clear();
+  parts_->shared.clear();
+}
+
+void Seat::run(const EventBody& body, Stream) const {
+  Chip chip(body);
+  one_event(body, body.tag, chip, [](uint32_t) { return true; });
+}
+void Seat::capture(const std::function<void(Stream)>& work) { parts_->graph = work; }
+void Seat::launch() {
+  const Use on(index_);
+  parts_->graph(on.stream());
+}
+void Seat::start(const EventBody& body) {
+  if (parts_->kernel.joinable()) parts_->kernel.join();
+  std::shared_ptr<Chip> chip;
+  {
+    const Use on(index_);
+    chip = std::make_shared<Chip>(body);
+  }
+  parts_->runs = true;
+  parts_->kernel = std::thread([this, body, chip] {
+    stay(body, *chip);
+    parts_->runs = false;
+  });
+}
+bool Seat::idle() { return !parts_->runs; }
+
+}  // namespace tg::cuda::device

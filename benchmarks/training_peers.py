@@ -201,7 +201,7 @@ class Jax(Training):
                 x = jnp.where(kept, x / (1 - net.dropout), 0)
         return x, moments
 
-    def step(self, net: nets.Net, weights: list[Array]) -> Step:
+    def step(self, net: nets.Net, weights: list[Array], wait: bool = True) -> Step:
         jax, jnp = self.jax, self.np
         each = jax.tree_util.tree_map
 
@@ -238,7 +238,7 @@ class Jax(Training):
         def step(x: Any, y: Any) -> Any:
             nonlocal state
             state, loss = compiled(state, x, y)
-            return loss.block_until_ready()
+            return loss.block_until_ready() if wait else loss
 
         return step
 

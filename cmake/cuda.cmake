@@ -2,6 +2,7 @@
 # carries the CUDA runtime, so that the package needs no CUDA where it runs but the driver.
 file(GLOB TG_CUDA_SOURCES CONFIGURE_DEPENDS csrc/cuda/*.cu)
 set(TRIGRAD_CUDA_MINIMUM 12.4)
+option(TRIGRAD_CUDA_REPORT "Let the compiler tell each CUDA kernel's registers, stack and spills" OFF)
 
 function(trigrad_find_nvcc)
   if(NOT TRIGRAD_CUDA OR TRIGRAD_SANITIZE) # a sanitizer's runtime is no match for the driver
@@ -69,7 +70,8 @@ target_compile_options(
   PRIVATE -fmad=false # a product feeds an add through an explicit fma only
           -ftz=false -prec-div=true -prec-sqrt=true # denormals, and quotients and roots rounded correctly
           -Xcompiler=-ffp-contract=off,-Wall,-Wextra,-Wno-unknown-pragmas
-          $<$<BOOL:${TRIGRAD_WERROR}>:-Werror=all-warnings>)
+          $<$<BOOL:${TRIGRAD_WERROR}>:-Werror=all-warnings>
+          $<$<BOOL:${TRIGRAD_CUDA_REPORT}>:--resource-usage>) # for tools/cuda_report.py
 target_link_options(trigrad_cuda PRIVATE -static-libstdc++ -static-libgcc
                     -Wl,--version-script=${PROJECT_SOURCE_DIR}/csrc/cuda/module.map)
 set_target_properties(trigrad_cuda PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/csrc/cuda/module.map)

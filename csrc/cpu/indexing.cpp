@@ -9,6 +9,7 @@
 #include "cpu/kernels.h"
 #include "cpu/pool.h"
 #include "cpu/rows_driver.h"
+#include "ops/refusals.h"
 
 namespace tg {
 namespace {
@@ -324,9 +325,9 @@ int64_t allowance(bool wrap, int64_t length) { return wrap ? length : 0; }
   const Tensor all = distinct(index);
   const int64_t *j = all.data<int64_t>(), *end = j + all.numel(), low = -allowance(wrap, length);
   while (j != end && *j >= low && *j < length) j++;
-  fail(ErrorKind::Index, "[", c.op.name, "] index ", j == end ? 0 : *j, " is out of range for dimension ", axis,
-       " of length ", length, ", expected ",
-       length ? std::to_string(low) + " to " + std::to_string(length - 1) : "none");
+  Note note;
+  if (j != end) note.value = *j;
+  refuse(c.op, Check::of_index(axis, length, wrap), note);
 }
 
 // Refuses indices out of range. Is every one good as it is, without wrapping?

@@ -5,6 +5,7 @@
 #include "cpu/contiguous.h"
 #include "cpu/kernels.h"
 #include "cpu/rows_driver.h"
+#include "ops/refusals.h"
 
 namespace tg {
 namespace {
@@ -14,11 +15,10 @@ Reduction reduction(const char* name) {
   return !std::strcmp(name, "none") ? Reduction::none : !std::strcmp(name, "mean") ? Reduction::mean : Reduction::sum;
 }
 
-void check_targets(const char* op, const int64_t* target, int64_t rows, int64_t classes, int64_t ignore) {
+void check_targets(const Op& op, const int64_t* target, int64_t rows, int64_t classes, int64_t ignore) {
   for (int64_t r = 0; r < rows; r++)
     if ((target[r] < 0 || target[r] >= classes) && target[r] != ignore) [[unlikely]]
-      fail(ErrorKind::Index, "[", op, "] target[", r, "] is ", target[r], ", expected a class from 0 to ", classes - 1,
-           ", or ignore_index ", ignore, "; check the labels against the number of outputs");
+      refuse(op, Check::of_target(classes, ignore), {static_cast<uint64_t>(r), {target[r]}});
 }
 
 // The attributes shared by the loss (from attribute 0 on) and its gradient, and the weights made contiguous.
@@ -41,7 +41,7 @@ struct ClassTargets {
     q = {
         index.data<int64_t>(), data_or_null<T>(weight),       c.attrs.integer(0),
         smoothing > 0,         static_cast<T>(1 - smoothing), static_cast<T>(smoothing / static_cast<double>(classes))};
-    check_targets(c.op.name.c_str(), q.index, rows, classes, q.ignore);
+    check_targets(c.op, q.index, rows, classes, q.ignore);
   }
 };
 
@@ -73,7 +73,7 @@ void class_total(const Call& c) {
   const Tensor target = contiguous(c.in[0]), weight = c.in[1].defined() ? contiguous(c.in[1]) : Tensor{};
   const int64_t rows = target.shape[0], ignore = c.attrs.integer(1);
   const int64_t* index = target.data<int64_t>();
-  check_targets(op(op_cross_entropy).name.c_str(), index, rows, c.attrs.integer(0), ignore);
+  check_targets(c.op, index, rows, c.attrs.integer(0), ignore);
   const Tensor counted = aside({rows}, c.out[0].dtype);
   const T* of_class = data_or_null<T>(weight);
   T* count = counted.data<T>();

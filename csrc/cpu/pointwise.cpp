@@ -9,6 +9,7 @@
 #include "cpu/kernels.h"
 #include "cpu/strided.h"
 #include "ops/parameters.h"
+#include "ops/refusals.h"
 
 namespace tg {
 namespace {
@@ -29,8 +30,7 @@ void require_divisors(const Call& c) {
     if constexpr (std::integral<decltype(like)>)
       for (int64_t i = 0; i < n; i++)
         if (divisors.data<decltype(like)>()[i] == 0)
-          fail(ErrorKind::Runtime, "[", c.op.name, "] integer division by zero: element ", i, " of other ",
-               divisors.shape, " is 0, expected none; replace zeros with where(), or divide as floating point");
+          refuse(c.op, Check::of_divisor(divisors.rank(), divisors.shape.begin()), {static_cast<uint64_t>(i), {0}});
   });
 }
 

@@ -5,6 +5,7 @@
 #include "cpu/contiguous.h"
 #include "cpu/kernels.h"
 #include "cpu/rows_driver.h"
+#include "ops/refusals.h"
 
 namespace tg {
 namespace {
@@ -93,9 +94,12 @@ void k_bernoulli(const Call& c) {
     const T* data = p.data<T>();
     const int64_t count = p.numel();
     for (int64_t i = 0; i < count; i++)
-      if (!(data[i] >= 0 && data[i] <= 1))
-        fail(ErrorKind::Runtime, "[", c.op.name, "] element ", i, " is ", data[i],
-             ", expected a probability from 0 to 1");
+      if (!(data[i] >= 0 && data[i] <= 1)) {
+        Note note;
+        note.place = static_cast<uint64_t>(i);
+        note.probability = data[i];
+        refuse(c.op, Check::of_probability(), note);
+      }
     T* out = c.out[0].data<T>();
     over_groups(count, 0.1 * sizeof(T), [&](int64_t first, int64_t n) {
       isa().rows<T>().bernoulli({key, first, n, data + first, out + first});

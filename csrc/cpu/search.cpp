@@ -7,6 +7,7 @@
 #include "cpu/convert.h"
 #include "cpu/kernels.h"
 #include "cpu/rows_driver.h"
+#include "ops/refusals.h"
 
 namespace tg {
 namespace {
@@ -147,9 +148,7 @@ void k_nonzero(const Call& c) {
       start[static_cast<size_t>(b) + 1] = count_true(bytes + b * kBlock, std::min(kBlock, size - b * kBlock));
   });
   for (size_t b = 1; b < start.size(); b++) start[b] += start[b - 1];
-  if (start.back() != n)
-    fail(ErrorKind::Value, "[", c.op.name, "] n is ", n, ", expected ", start.back(),
-         ", the number of elements that are not 0");
+  if (start.back() != n) refuse(c.op, Check::of_count(n), {0, {start.back()}});
   if (n == 0 || shape.empty()) return;
   int64_t* to = c.out[0].data<int64_t>() + (shape.size() - 1) * n;
   split(blocks(size), 0.5 * kBlock, [&](int64_t first, int64_t last) {

@@ -1,38 +1,17 @@
-// What sorting and selection share: elements as unsigned keys in the order of the values. NaN is the greatest, -0 equals
-// +0. Elements of equal keys are ordered by their indices: a total order, so the result is unique and neither the
-// algorithm nor the sharing of its work shows in it.
+// What sorting and selection share. Elements of equal keys (math/sort_key.h) are ordered by their indices: a total order, so the
+// result is unique and neither the algorithm nor the sharing of its work shows in it.
 #pragma once
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <type_traits>
 
 #include "core/memory.h"
 #include "cpu/pool.h"
 #include "cpu/rows_driver.h"
-#include "math/lane.h"
+#include "math/sort_key.h"
 #include "ops/op.h"
 
 namespace tg {
-
-template <class T>
-using KeyOf = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
-
-// The key of x; `flip` is 0, or all ones for the reversed order.
-template <class T>
-KeyOf<T> key_of(T x, KeyOf<T> flip) {
-  using Key = KeyOf<T>;
-  constexpr Key sign = Key{1} << (8 * sizeof(Key) - 1);
-  if constexpr (std::is_floating_point_v<T>) {
-    const Key b = static_cast<Key>(bits(x + T(0)));  // -0 + 0 is +0
-    const Key ordered = b ^ ((b & sign) ? ~Key{0} : sign);
-    return (x != x ? ~Key{0} : ordered) ^ flip;
-  } else if constexpr (std::is_signed_v<T>) {
-    return (static_cast<Key>(x) ^ sign) ^ flip;
-  } else {
-    return static_cast<Key>(x) ^ flip;
-  }
-}
 
 template <class Key>
 struct KeyRange {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "cuda/event_net.h"
-#include "ops/ids.h"
+#include "ops/refusals.h"
 
 namespace tg::cuda {
 
@@ -13,10 +13,14 @@ namespace tg::cuda {
 inline constexpr int32_t kAbi = 3;
 inline constexpr int kAbiRank = 8, kAbiOperands = 8;
 
+inline constexpr int32_t kRefused = -1;
+
 // Why something was not done. Kinds are those of core/error.h, by number.
 struct Failure {
-  int32_t kind = 0;  // 0: it was done; else 1 + ErrorKind
+  int32_t kind = 0;  // 0: it was done; else 1 + ErrorKind, or kRefused: `check` and `note` say why
   char text[1000] = {};
+  Check check;
+  Note note;
 };
 
 struct Operand {

@@ -167,7 +167,9 @@ void run(const tg::Call& c) {
   call.scratch = scratch;
   call.context = &kept;
   Failure failure;
-  if (!module().run(&call, &failure)) raise(failure, c.op.name.c_str());
+  if (module().run(&call, &failure)) return;
+  if (failure.kind == kRefused) refuse(c.op, failure.check, failure.note);
+  raise(failure, c.op.name.c_str());
 }
 
 // ---- what the extension installs

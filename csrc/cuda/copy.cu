@@ -23,16 +23,6 @@ void with_element(Dtype t, F f) {
     case Dtype::BFloat16: return f(BFloat{});
   }
 }
-// As an unsigned integer of so many bytes.
-template <class F>
-void with_bytes(Dtype t, F f) {
-  switch (size_of(t)) {
-    case 1: return f(uint8_t{});
-    case 2: return f(uint16_t{});
-    case 4: return f(uint32_t{});
-    default: return f(uint64_t{});
-  }
-}
 
 template <class From, class To>
 struct Convert {

@@ -8,10 +8,14 @@
 
 namespace tg::cuda {
 
-// What a kernel throws when it can not; the module's entry turns it into a Failure.
+// What a kernel throws when it can not, and (refuse.h) when it will not; the module's entry turns it into a Failure.
 struct Refusal {
   ErrorKind kind;
   std::string text;
+};
+struct Refused {
+  Check check;
+  Note note;
 };
 
 using Kernel = void (*)(const Call&, Stream);
@@ -31,6 +35,8 @@ void matmul(const Call&, Stream);
 void dropout(const Call&, Stream);
 void dropout_mask(const Call&, Stream);
 void uniform(const Call&, Stream);
+void index(const Call&, Stream);
+void gather(const Call&, Stream);
 
 // The pointwise op `op` of contiguous x, in place: what a dense call ends with.
 void activate(int op, Dtype dtype, void* x, int64_t n, double p, double q, Stream);
@@ -81,6 +87,19 @@ inline Live live(const Call& c, int k) { return {c.live ? c.live + k : nullptr, 
 
 // Bytes of the host, few, to the device: they travel with the launches, so a captured call puts them there each time.
 void put(void* to, const void* from, size_t bytes, Stream);
+
+inline int axis_of(int64_t axis, int rank) { return int(axis < 0 ? axis + rank : axis); }
+
+// As an unsigned integer of so many bytes.
+template <class F>
+void with_bytes(Dtype t, F f) {
+  switch (size_of(t)) {
+    case 1: return f(uint8_t{});
+    case 2: return f(uint16_t{});
+    case 4: return f(uint32_t{});
+    default: return f(uint64_t{});
+  }
+}
 
 template <class F>
 void with_floating(Dtype t, F f) {

@@ -32,6 +32,8 @@ constexpr Table make_table() {
   t.kernels[op_dropout] = dropout;
   t.kernels[op_dropout_mask] = dropout_mask;
   t.kernels[op_uniform] = uniform;
+  t.kernels[op_index] = index;
+  t.kernels[op_gather] = gather;
   return t;
 }
 constexpr Table table = make_table();
@@ -47,6 +49,11 @@ bool done(Failure* failure, F f) {
   } catch (const Refusal& r) {
     kind = r.kind;
     text = r.text;
+  } catch (const Refused& r) {
+    failure->kind = kRefused;
+    failure->check = r.check;
+    failure->note = r.note;
+    return false;
   } catch (const std::exception& e) {
     text = e.what();
   }

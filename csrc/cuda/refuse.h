@@ -2,6 +2,7 @@
 #pragma once
 #include "cuda/device.h"
 #include "cuda/kernels.h"
+#include "cuda/walk.h"
 
 namespace tg::cuda {
 
@@ -23,10 +24,11 @@ struct NoteFirst {
   }
 };
 
-// Throws the Refusal say(i), where i is the first of n places for which the body bad(i) is true. Of a captured call the plan
-// asks later (Call::note): then the call goes on, whatever the values are.
+// Throws what say(i) returns, a Refusal or Refused, where i is the first of n places for which the body bad(i) is true. Of a captured
+// call the plan asks later (Call::note): then the call goes on, whatever the values are.
 template <class Bad, class Say>
 void refuse_where(const Call& c, int64_t n, const Bad& bad, Stream stream, Say say) {
+  if (n == 0) return;
   uint64_t first = kNothing;
   uint64_t* note = c.captured ? c.note : scratch<uint64_t>(c, 1);
   if (!c.captured) put(note, &first, sizeof first, stream);
@@ -34,6 +36,37 @@ void refuse_where(const Call& c, int64_t n, const Bad& bad, Stream stream, Say s
   if (c.captured) return;
   device::to_host(c.index, &first, note, sizeof first);
   if (first != kNothing) throw say(int64_t(first));
+}
+
+// Of integers of an operand, those that bad(value) is true for are refused. Repeated elements are looked at once.
+template <class Bad>
+struct BadInteger {
+  Walk<1> walk;
+  Reader<int64_t> x;
+  Bad bad;
+  TG_BODY bool operator()(int64_t i) const { return bad(x[walk.offset(i)]); }
+};
+template <class Bad>
+void refuse_integers(const Call& c, const Operand& x, const Check& check, const Bad& bad, Stream stream) {
+  const BadInteger<Bad> body{walk_axes(x, moving_axes(x)), Reader<int64_t>(x), bad};
+  auto say = [&](int64_t i) {
+    Refused r{check, {}};
+    r.note.place = uint64_t(i);
+    r.note.value = body.x.number;
+    if (body.x.data) device::to_host(c.index, &r.note.value, body.x.data + body.walk.offset(i), sizeof r.note.value);
+    return r;
+  };
+  if (body.x.data) refuse_where(c, numel(x) ? body.walk.n : 0, body, stream, say);
+  else if (bad(body.x.number)) throw say(0);
+}
+
+struct OutOfRange {
+  int64_t low, length;
+  TG_BODY bool operator()(int64_t j) const { return j < low || j >= length; }
+};
+inline void refuse_indices(const Call& c, const Operand& index, int axis, int64_t length, bool wraps, Stream stream) {
+  const Check check = Check::of_index(axis, length, wraps);
+  refuse_integers(c, index, check, OutOfRange{check.low, length}, stream);
 }
 
 }  // namespace tg::cuda

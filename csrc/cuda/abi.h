@@ -48,10 +48,12 @@ struct Call {
   const Operand* in = nullptr;  // contiguous outputs, but for those that overwrite an input
   const Operand* out = nullptr;
   const Attribute* attribute = nullptr;  // in the order of the row; lists and texts are absent
-  uint32_t axes = 0;                     // a reduction's, one bit each
-  int32_t activation = -1;               // of dense: the pointwise op that follows, -1 for none
-  double p = 0, q = 0;                   // parameters of a pointwise op, or of the activation
-  int64_t batch = 0;                     // ops/op.h
+  int32_t listed = 0;                    // entries of the attribute that is a list
+  const int64_t* list = nullptr;
+  uint32_t axes = 0;        // a reduction's, one bit each
+  int32_t activation = -1;  // of dense: the pointwise op that follows, -1 for none
+  double p = 0, q = 0;      // parameters of a pointwise op, or of the activation
+  int64_t batch = 0;        // ops/op.h
   // The call is captured: what it starts is not done now but with each launch of a graph. So it may neither wait for the device
   // nor copy to or from the host; what depends on values of the host is read through these.
   bool captured = false;

@@ -153,6 +153,8 @@ void run(const tg::Call& c) {
   call.in = in.data();
   call.out = out;
   call.attribute = attributes;
+  call.listed = c.attrs.list.size();
+  call.list = c.attrs.list.begin();
   call.axes = axes_of(c);
   if (c.op.id < kPointwiseOps) {
     call.p = pointwise_parameter(c, 0);

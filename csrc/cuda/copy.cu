@@ -1,28 +1,9 @@
 // Elements that are moved, converted or chosen, and which pointwise kernel serves a call.
 #include "cuda/kernels.h"
 #include "cuda/walk.h"
-#include "math/convert.h"
 
 namespace tg::cuda {
 namespace {
-
-template <class F>
-void with_element(Dtype t, F f) {
-  switch (t) {
-    case Dtype::Float32: return f(float{});
-    case Dtype::Float64: return f(double{});
-    case Dtype::Int64: return f(int64_t{});
-    case Dtype::Int32: return f(int32_t{});
-    case Dtype::UInt8: return f(uint8_t{});
-    case Dtype::Bool: return f(Boolean{});
-    case Dtype::Int8: return f(int8_t{});
-    case Dtype::Int16: return f(int16_t{});
-    case Dtype::UInt16: return f(uint16_t{});
-    case Dtype::UInt32: return f(uint32_t{});
-    case Dtype::Float16: return f(Half{});
-    case Dtype::BFloat16: return f(BFloat{});
-  }
-}
 
 template <class From, class To>
 struct Convert {
@@ -41,10 +22,6 @@ void converted(const Operand& from, const Operand& to, Stream stream) {
   Convert<From, To> body{walk_over<2>(to.rank, to.shape, both), Reader<From>(from), static_cast<To*>(to.data)};
   each(stream, body.walk.n, body);
 }
-void copied(const Operand& from, const Operand& to, Stream stream) {
-  with_bytes(dtype_of(to), [&](auto like) { converted<decltype(like), decltype(like)>(from, to, stream); });
-}
-
 template <class Word>
 struct Choose {
   Walk<4> walk;
@@ -58,7 +35,21 @@ struct Choose {
   }
 };
 
+void chosen(const Operand& condition, const Operand& yes, const Operand& no, const Operand& to, Stream stream) {
+  const Operand* all[4] = {&condition, &yes, &no, &to};
+  with_bytes(dtype_of(to), [&](auto like) {
+    using Word = decltype(like);
+    Choose<Word> body{walk_over<4>(to.rank, to.shape, all), Reader<uint8_t>(condition), Reader<Word>(yes),
+                      Reader<Word>(no), static_cast<Word*>(to.data)};
+    each(stream, body.walk.n, body);
+  });
+}
+
 }  // namespace
+
+void copied(const Operand& from, const Operand& to, Stream stream) {
+  with_bytes(dtype_of(to), [&](auto like) { converted<decltype(like), decltype(like)>(from, to, stream); });
+}
 
 void cast(const Call& c, Stream stream) {
   const Operand &from = c.in[0], &to = c.out[0];
@@ -75,27 +66,23 @@ void copy_(const Call& c, Stream stream) {
   copied(c.in[1], c.out[0], stream);
 }
 
-void fill_(const Call& c, Stream stream) {
+Operand filling(const Attribute& a, Dtype dtype) {
   Operand value;
   value.kind = Operand::number;
-  value.dtype = c.out[0].dtype;
-  const Attribute& a = c.attribute[0];
-  with_element(dtype_of(c.out[0]), [&](auto like) {
+  value.dtype = static_cast<int32_t>(dtype);
+  with_element(dtype, [&](auto like) {
     using T = decltype(like);
     const T element = a.kind == Attribute::real ? convert<T>(a.f) : convert<T>(a.i);
     __builtin_memcpy(&value.bits, &element, sizeof element);
   });
-  copied(value, c.out[0], stream);
+  return value;
 }
 
-void where(const Call& c, Stream stream) {
-  const Operand* all[4] = {&c.in[0], &c.in[1], &c.in[2], &c.out[0]};
-  with_bytes(dtype_of(c.out[0]), [&](auto like) {
-    using Word = decltype(like);
-    Choose<Word> body{walk_over<4>(c.out[0].rank, c.out[0].shape, all), Reader<uint8_t>(c.in[0]), Reader<Word>(c.in[1]),
-                      Reader<Word>(c.in[2]), static_cast<Word*>(c.out[0].data)};
-    each(stream, body.walk.n, body);
-  });
+void fill_(const Call& c, Stream stream) { copied(filling(c.attribute[0], dtype_of(c.out[0])), c.out[0], stream); }
+
+void where(const Call& c, Stream stream) { chosen(c.in[0], c.in[1], c.in[2], c.out[0], stream); }
+void masked_fill(const Call& c, Stream stream) {
+  chosen(c.in[1], filling(c.attribute[0], dtype_of(c.out[0])), c.in[0], c.out[0], stream);
 }
 
 // ---- which pointwise kernel

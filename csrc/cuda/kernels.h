@@ -5,6 +5,7 @@
 #include "core/dtype.h"
 #include "cuda/abi.h"
 #include "cuda/launch.h"
+#include "math/convert.h"
 
 namespace tg::cuda {
 
@@ -36,7 +37,23 @@ void dropout(const Call&, Stream);
 void dropout_mask(const Call&, Stream);
 void uniform(const Call&, Stream);
 void index(const Call&, Stream);
+void index_put(const Call&, Stream);
 void gather(const Call&, Stream);
+void scatter(const Call&, Stream);
+void scatter_add(const Call&, Stream);
+void masked_fill(const Call&, Stream);
+void nonzero(const Call&, Stream);
+void count_nonzero(const Call&, Stream);
+void searchsorted(const Call&, Stream);
+void cat(const Call&, Stream);
+void pad(const Call&, Stream);
+void tril(const Call&, Stream);
+void triu(const Call&, Stream);
+void cumsum(const Call&, Stream);
+void cumprod(const Call&, Stream);
+void sort(const Call&, Stream);
+void topk(const Call&, Stream);
+void kthvalue(const Call&, Stream);
 
 // The pointwise op `op` of contiguous x, in place: what a dense call ends with.
 void activate(int op, Dtype dtype, void* x, int64_t n, double p, double q, Stream);
@@ -85,10 +102,32 @@ struct Live {
 };
 inline Live live(const Call& c, int k) { return {c.live ? c.live + k : nullptr, c.attribute[k]}; }
 
+// Elements to where they belong, of one dtype, broadcast; the number of an attribute as an operand.
+void copied(const Operand& from, const Operand& to, Stream);
+Operand filling(const Attribute&, Dtype);
+
 // Bytes of the host, few, to the device: they travel with the launches, so a captured call puts them there each time.
 void put(void* to, const void* from, size_t bytes, Stream);
 
 inline int axis_of(int64_t axis, int rank) { return int(axis < 0 ? axis + rank : axis); }
+
+template <class F>
+void with_element(Dtype t, F f) {
+  switch (t) {
+    case Dtype::Float32: return f(float{});
+    case Dtype::Float64: return f(double{});
+    case Dtype::Int64: return f(int64_t{});
+    case Dtype::Int32: return f(int32_t{});
+    case Dtype::UInt8: return f(uint8_t{});
+    case Dtype::Bool: return f(Boolean{});
+    case Dtype::Int8: return f(int8_t{});
+    case Dtype::Int16: return f(int16_t{});
+    case Dtype::UInt16: return f(uint16_t{});
+    case Dtype::UInt32: return f(uint32_t{});
+    case Dtype::Float16: return f(Half{});
+    case Dtype::BFloat16: return f(BFloat{});
+  }
+}
 
 // As an unsigned integer of so many bytes.
 template <class F>

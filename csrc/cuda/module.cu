@@ -33,7 +33,23 @@ constexpr Table make_table() {
   t.kernels[op_dropout_mask] = dropout_mask;
   t.kernels[op_uniform] = uniform;
   t.kernels[op_index] = index;
+  t.kernels[op_index_put] = index_put;
   t.kernels[op_gather] = gather;
+  t.kernels[op_scatter] = scatter;
+  t.kernels[op_scatter_add] = scatter_add;
+  t.kernels[op_masked_fill] = masked_fill;
+  t.kernels[op_nonzero] = nonzero;
+  t.kernels[op_count_nonzero] = count_nonzero;
+  t.kernels[op_searchsorted] = searchsorted;
+  t.kernels[op_cat] = cat;
+  t.kernels[op_pad] = pad;
+  t.kernels[op_tril] = tril;
+  t.kernels[op_triu] = triu;
+  t.kernels[op_cumsum] = cumsum;
+  t.kernels[op_cumprod] = cumprod;
+  t.kernels[op_sort] = sort;
+  t.kernels[op_topk] = topk;
+  t.kernels[op_kthvalue] = kthvalue;
   return t;
 }
 constexpr Table table = make_table();

@@ -249,9 +249,30 @@ static void closing() {
   }
 }
 
+// An answer that does not come in time is an error, and the predictor answers nothing any more.
+static void what_takes_too_long() {
+  Program slow = of_widths({10, 100});
+  for (int k = 0; k < 150; k++) {
+    Instruction& i = add(slow, Code::unary, last(slow), 100);
+    i.function = id_gelu;
+  }
+  const std::vector<float> x(10);
+  std::vector<float> y(100);
+  cuda::Predictor patient(slow, 0, persistent());
+  check_bits(slow, patient, "slow");
+  if (!emulated()) return;  // a GPU is fast enough
+  Options o = persistent();
+  o.timeout = 0;
+  cuda::Predictor p(slow, 0, o);
+  CHECK_THROWS(p.run(x.data(), y.data()), Error, "[Predictor] cuda:0 did not answer within 0 s: it is busy");
+  CHECK_THROWS(p.run(x.data(), y.data()), Error, "an event before this one was not answered; close the predictor");
+  p.close();
+  check_bits(slow, patient, "another one");
+}
+
 int main(int argc, char** argv) {
   return tg::test::run(argc, argv,
                        {CASE(bits_of_odd_widths), CASE(bits_of_every_code_and_function), CASE(nets_that_do_not_fit),
                         CASE(what_is_refused), CASE(several_stay_at_once), CASE(an_idle_kernel_ends),
-                        CASE(threads_take_turns), CASE(closing)});
+                        CASE(threads_take_turns), CASE(what_takes_too_long), CASE(closing)});
 }

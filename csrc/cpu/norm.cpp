@@ -9,6 +9,7 @@
 #include "cpu/contiguous.h"
 #include "cpu/kernels.h"
 #include "cpu/rows_driver.h"
+#include "math/norm.h"
 
 namespace tg {
 namespace {
@@ -47,20 +48,21 @@ void statistics(int64_t C, T count, T momentum, T eps, const T* mean, T* invstd,
                 const Tensor& running_var) {
   for (int64_t i = 0; i < C; i++) {
     const T squares = invstd[i];
-    invstd[i] = T(1) / sqrt(squares / count + eps);
+    invstd[i] = inverse_deviation(squares / count, eps);
     if (!running_mean.defined()) continue;
     T& m = running_mean.data<T>()[i * running_mean.strides[0]];
     T& v = running_var.data<T>()[i * running_var.strides[0]];
-    m = fma(momentum, mean[i], (T(1) - momentum) * m);
-    v = fma(momentum, squares / (count - T(1)), (T(1) - momentum) * v);
+    m = running_statistic(m, mean[i], momentum);
+    v = running_statistic(v, squares / (count - T(1)), momentum);
   }
 }
 
 template <class T>
-void affine_factors(int64_t C, const T* mean, const T* invstd, const Tensor& weight, const Tensor& bias, T* s, T* t) {
+void factors(int64_t C, const T* mean, const T* invstd, const Tensor& weight, const Tensor& bias, T* s, T* t) {
   for (int64_t i = 0; i < C; i++) {
-    s[i] = element<T>(weight, i, 1) * invstd[i];
-    t[i] = fma(-mean[i], s[i], element<T>(bias, i, 0));
+    const AffineFactors<T> f = affine_factors(mean[i], invstd[i], element<T>(weight, i, 1), element<T>(bias, i, 0));
+    s[i] = f.s;
+    t[i] = f.t;
   }
 }
 
@@ -91,28 +93,27 @@ void batch_norm(const Call& c) {
   } else {
     for (int64_t i = 0; i < C; i++) {
       mean[i] = element<T>(c.in[1], i, 0);
-      invstd[i] = T(1) / sqrt(element<T>(c.in[2], i, 0) + eps);
+      invstd[i] = inverse_deviation(element<T>(c.in[2], i, 0), eps);
     }
   }
-  const Tensor factors = aside({2, C}, x.dtype);
-  T *s = factors.data<T>(), *t = s + C;
-  affine_factors(C, mean, invstd, c.in[3], c.in[4], s, t);
+  const Tensor both = aside({2, C}, x.dtype);
+  T *s = both.data<T>(), *t = s + C;
+  factors(C, mean, invstd, c.in[3], c.in[4], s, t);
   affine(l, x.data<T>(), s, t, c.out[0].data<T>());
 }
 
-// With d = x - mean: dbias = sum g, dweight = invstd sum fma(g, d, .), and
-// dx = fma(-d, dweight invstd / count, g - dbias / count) weight invstd.
-// `factors` (3, C): dweight invstd / count, dbias / count, weight invstd.
+// From the sum fma(g, d, .) in `dweight` to itself and, in `factors` (3, C), the factors k, g_mean and s of the gradient.
 template <class T>
-void gradient_factors(int64_t C, T count, const T* dbias, T* dweight, const Tensor& invstd, const Tensor& weight,
+void backward_factors(int64_t C, T count, const T* dbias, T* dweight, const Tensor& invstd, const Tensor& weight,
                       T* factors) {
   T *k = factors, *g_mean = k + C, *s = g_mean + C;
   for (int64_t i = 0; i < C; i++) {
-    const T inv = element<T>(invstd, i, 1);
-    dweight[i] = dweight[i] * inv;
-    k[i] = dweight[i] * inv / count;
-    g_mean[i] = dbias[i] / count;
-    s[i] = element<T>(weight, i, 1) * inv;
+    const GradientFactors<T> f =
+        gradient_factors(dbias[i], dweight[i], element<T>(invstd, i, 1), element<T>(weight, i, 1), count);
+    dweight[i] = f.dweight;
+    k[i] = f.k;
+    g_mean[i] = f.g_mean;
+    s[i] = f.s;
   }
 }
 
@@ -138,7 +139,7 @@ void batch_norm_backward(const Call& c) {
     column_reduce<T>(Reduce::dot, l.count(), C, x_rows.data<T>(), g_rows.data<T>(), mean.data<T>(), dweight);
   }
   const Tensor factors = aside({3, C}, x.dtype);
-  gradient_factors(C, static_cast<T>(l.count()), dbias, dweight, c.in[3], c.in[4], factors.data<T>());
+  backward_factors(C, static_cast<T>(l.count()), dbias, dweight, c.in[3], c.in[4], factors.data<T>());
   input_gradient(l, g.data<T>(), x.data<T>(), mean.data<T>(), factors.data<T>(), c.out[0].data<T>());
 }
 
@@ -171,7 +172,7 @@ void channel_factors(const Call& c) {
   for (int64_t i = 0; i < C; i++) invstd[i] = squares[i];
   statistics(C, count, static_cast<T>(c.attrs.real(1)), static_cast<T>(c.attrs.real(2)), mean, invstd, c.out[2],
              c.out[3]);
-  affine_factors(C, mean, invstd, c.in[4], c.in[5], c.out[4].data<T>(), c.out[4].data<T>() + C);
+  factors(C, mean, invstd, c.in[4], c.in[5], c.out[4].data<T>(), c.out[4].data<T>() + C);
 }
 
 template <class T>
@@ -180,7 +181,7 @@ void channel_gradients(const Call& c) {
   T* dweight = c.out[0].data<T>();
   const T* dot = c.in[1].data<T>();
   for (int64_t i = 0; i < C; i++) dweight[i] = dot[i];
-  gradient_factors(C, static_cast<T>(c.attrs.integer(0)), c.in[0].data<T>(), dweight, c.in[2], c.in[3],
+  backward_factors(C, static_cast<T>(c.attrs.integer(0)), c.in[0].data<T>(), dweight, c.in[2], c.in[3],
                    c.out[1].data<T>());
 }
 

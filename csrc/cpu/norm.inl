@@ -1,4 +1,4 @@
-// What batch normalisation does to every element: contiguous (outer, channels, inner), a few numbers per channel.
+// What batch normalisation (math/norm.h) does to every element: contiguous (outer, channels, inner), a few numbers per channel.
 
 // f(element offset, channel values get(p), count): inner == 1 has channels side by side, else one channel is a run.
 template <class V, class F>
@@ -33,8 +33,8 @@ template <class V>
 static void channel_norm_backward_of(const ChannelNormBackward<typename lane<V>::S>& a) {
   const Along<V> at{};
   over_channels<V>(a.outer, a.channels, a.inner, [&](int64_t i, auto channel, auto k) __attribute__((always_inline)) {
-    const V d = channel(a.mean) - at.get(a.x, i, k);
-    const V g = at.get(a.g, i, k) - channel(a.g_mean);
-    at.put(a.dx, i, k, fma(d, channel(a.k), g) * channel(a.s));
+    at.put(a.dx, i, k,
+           normalized_gradient(at.get(a.g, i, k), at.get(a.x, i, k), channel(a.mean), channel(a.k), channel(a.g_mean),
+                               channel(a.s)));
   });
 }

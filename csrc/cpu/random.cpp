@@ -5,6 +5,7 @@
 #include "cpu/contiguous.h"
 #include "cpu/kernels.h"
 #include "cpu/rows_driver.h"
+#include "math/random.h"
 #include "ops/refusals.h"
 
 namespace tg {
@@ -24,14 +25,6 @@ void over_groups(int64_t n, double nanoseconds, F f) {
     const int64_t from = first * group, to = last * group < n ? last * group : n;
     f(from, to - from);
   });
-}
-
-// Dropped are the words below this; p < 1.
-uint32_t threshold(double p) { return static_cast<uint32_t>(p * 0x1p32); }
-
-// 64 random bits to 0..range-1 (range 0 stands for 2^64). The bias is below range / 2^64.
-uint64_t scaled(uint64_t bits, uint64_t range) {
-  return range ? static_cast<uint64_t>(static_cast<unsigned __int128>(bits) * range >> 64) : bits;
 }
 
 constexpr int64_t kChunk = 1024;  // 64-bit numbers drawn at once
@@ -54,7 +47,7 @@ void integers(const Call& c, RandomKey key, int64_t low, uint64_t range) {
   const int64_t n = c.out[0].numel();
   split((n + kChunk - 1) / kChunk, 1.5 * kChunk, [&](int64_t first, int64_t last) {
     random_numbers(key, first * kChunk, last * kChunk < n ? last * kChunk : n, [&](int64_t i, uint64_t bits) {
-      out[i] = static_cast<T>(static_cast<int64_t>(static_cast<uint64_t>(low) + scaled(bits, range)));
+      out[i] = static_cast<T>(static_cast<int64_t>(static_cast<uint64_t>(low) + random_below(bits, range)));
     });
   });
 }
@@ -128,7 +121,7 @@ void k_permutation(const Call& c) {
   const int64_t n = c.out[0].numel();
   for (int64_t i = 0; i < n; i++) p[i] = i;
   random_numbers(key, 0, n, [&](int64_t k, uint64_t bits) {
-    const int64_t i = n - 1 - k, j = static_cast<int64_t>(scaled(bits, static_cast<uint64_t>(i + 1)));
+    const int64_t i = n - 1 - k, j = static_cast<int64_t>(random_below(bits, static_cast<uint64_t>(i + 1)));
     const int64_t other = p[j];
     p[j] = p[i];
     p[i] = other;
@@ -149,8 +142,8 @@ void k_dropout(const Call& c) {
       return;
     }
     over_groups(n, 0.07 * sizeof(T), [&](int64_t first, int64_t count) {
-      isa().rows<T>().dropout(
-          {key, place + first, count, threshold(p), static_cast<T>(1 / (1 - p)), x.data<T>() + first, out + first});
+      isa().rows<T>().dropout({key, place + first, count, drop_threshold(p), static_cast<T>(1 / (1 - p)),
+                               x.data<T>() + first, out + first});
     });
   });
 }
@@ -165,7 +158,7 @@ void k_dropout_mask(const Call& c) {
     return;
   }
   over_groups(n, 0.2, [&](int64_t first, int64_t count) {
-    isa().rows_f32->dropout_mask({key, first, count, threshold(p), keep + first});
+    isa().rows_f32->dropout_mask({key, first, count, drop_threshold(p), keep + first});
   });
 }
 

@@ -47,41 +47,25 @@ TG_FN void random_elements(RandomKey key, int64_t first, int64_t n, typename lan
   }
 }
 
-// k 2^-24 (or k 2^-53), k the upper 24 (53) bits: 0 <= u < 1, exact
-template <class V>
-TG_FN V unit_interval(typename lane<V>::I bits) {
-  if constexpr (lane<V>::wide) {
-    const V high = to_float<V>(shift_right_logical(bits, 37)),
-            low = to_float<V>(shift_right_logical(bits, 11) & 0x3ffffff);
-    return fma(high, broadcast<V>(0x1p-27), low * broadcast<V>(0x1p-53));
-  } else {
-    return to_float<V>(shift_right_logical(bits, 8)) * broadcast<V>(0x1p-24f);
-  }
-}
-
 template <class V>
 static void uniform_of(const RandomUniform<typename lane<V>::S>& a) {
   using I = typename lane<V>::I;
   random_elements<V>(a.key, a.first, a.n, a.out, [&](int64_t, const I* bits, V* values) __attribute__((always_inline)) {
-    for (int j = 0; j < group_vectors; j++) {
-      const V v = fma(unit_interval<V>(bits[j]), broadcast<V>(a.width), broadcast<V>(a.low));
-      values[j] = select(lt(v, broadcast<V>(a.high)), v, broadcast<V>(a.below));
-    }
+    for (int j = 0; j < group_vectors; j++)
+      values[j] = uniform_number(bits[j], broadcast<V>(a.low), broadcast<V>(a.width), broadcast<V>(a.high),
+                                 broadcast<V>(a.below));
   });
 }
 
 template <class V>
 static void normal_of(const RandomNormal<typename lane<V>::S>& a) {
   using I = typename lane<V>::I;
-  using S = typename lane<V>::S;
   constexpr int half = group_vectors / 2;
   random_elements<V>(a.key, a.first, a.n, a.out, [&](int64_t, const I* bits, V* values) __attribute__((always_inline)) {
     for (int j = 0; j < half; j++) {
-      const V u = unit_interval<V>(bits[j]) + broadcast<V>(lane<V>::wide ? S(0x1p-53) : S(0x1p-24));
-      const V r = sqrt(log(u) * broadcast<V>(-2));
-      const V w = unit_interval<V>(bits[half + j]) * broadcast<V>(S(6.283185307179586476925));
-      values[j] = fma(r * cos(w), broadcast<V>(a.std), broadcast<V>(a.mean));
-      values[half + j] = fma(r * sin(w), broadcast<V>(a.std), broadcast<V>(a.mean));
+      const NormalPair<V> pair = normal_pair(bits[j], bits[half + j], broadcast<V>(a.mean), broadcast<V>(a.std));
+      values[j] = pair.first;
+      values[half + j] = pair.second;
     }
   });
 }

@@ -10,7 +10,7 @@
 namespace tg::cuda {
 
 // Raised by every change of this file or of the numbers of rows.
-inline constexpr int32_t kAbi = 3;
+inline constexpr int32_t kAbi = 4;
 inline constexpr int kAbiRank = 8, kAbiOperands = 8;
 
 inline constexpr int32_t kRefused = -1;
@@ -50,10 +50,11 @@ struct Call {
   const Attribute* attribute = nullptr;  // in the order of the row; lists and texts are absent
   int32_t listed = 0;                    // entries of the attribute that is a list
   const int64_t* list = nullptr;
-  uint32_t axes = 0;        // a reduction's, one bit each
-  int32_t activation = -1;  // of dense: the pointwise op that follows, -1 for none
-  double p = 0, q = 0;      // parameters of a pointwise op, or of the activation
-  int64_t batch = 0;        // ops/op.h
+  uint32_t axes = 0;                // a reduction's, one bit each
+  int32_t activation = -1;          // of dense: the pointwise op that follows, -1 for none
+  double p = 0, q = 0;              // parameters of a pointwise op, or of the activation
+  int32_t states = 0, scalars = 0;  // of an optimizer's step: ops/update.h
+  int64_t batch = 0;                // ops/op.h
   // The call is captured: what it starts is not done now but with each launch of a graph. So it may neither wait for the device
   // nor copy to or from the host; what depends on values of the host is read through these.
   bool captured = false;

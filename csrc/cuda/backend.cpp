@@ -10,6 +10,7 @@
 #include "cuda/loaded.h"
 #include "ops/backends.h"
 #include "ops/parameters.h"
+#include "ops/update.h"
 
 namespace tg::cuda {
 namespace {
@@ -164,6 +165,10 @@ void run(const tg::Call& c) {
     call.activation = a.op ? a.op->id : -1;
     call.p = a.p;
     call.q = a.q;
+  } else if (c.op.flags & kUpdates) {
+    const UpdateLayout layout = update_layout(c.op, c.attrs);
+    call.states = layout.states;
+    call.scalars = layout.scalars;
   }
   call.batch = c.batch;
   call.scratch = scratch;

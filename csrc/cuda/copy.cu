@@ -45,6 +45,25 @@ void chosen(const Operand& condition, const Operand& yes, const Operand& no, con
   });
 }
 
+// out[i] = start + i * step: one rounding in double, one more to the dtype; integers wrap
+template <class T, class Number>
+struct Progression {
+  Number start, step;
+  T* out;
+  TG_BODY void operator()(int64_t i) const {
+    if constexpr (__is_same(Number, double)) out[i] = T(fma(double(i), step, start));
+    else out[i] = T(start + Number(i) * step);
+  }
+};
+template <class T>
+T number_of(const Attribute& a) {
+  return a.kind == Attribute::real ? convert<T>(a.f) : convert<T>(a.i);
+}
+template <class T, class Number>
+void progression(const Call& c, Number start, Number step, Stream stream) {
+  each(stream, numel(c.out[0]), Progression<T, Number>{start, step, static_cast<T*>(c.out[0].data)});
+}
+
 }  // namespace
 
 void copied(const Operand& from, const Operand& to, Stream stream) {
@@ -59,6 +78,17 @@ void cast(const Call& c, Stream stream) {
       if constexpr (!__is_same(decltype(f), decltype(t))) converted<decltype(f), decltype(t)>(from, to, stream);
     });
   });
+}
+
+Operand contiguous(const Call& c, const Operand& x, Stream stream) {
+  const Operand* only[1] = {&x};
+  const Walk<1> walk = walk_over<1>(x.rank, x.shape, only);
+  if (walk.n == 0 || walk.rank == 0 || (walk.rank == 1 && walk.stride[0][0] == 1)) return x;
+  Operand to = x;
+  for (int64_t d = x.rank - 1, step = 1; d >= 0; step *= x.shape[d--]) to.strides[d] = step;
+  to.data = scratch<unsigned char>(c, walk.n * size_of(dtype_of(x)));
+  copied(x, to, stream);
+  return to;
 }
 
 void copy_(const Call& c, Stream stream) {
@@ -76,6 +106,20 @@ Operand filling(const Attribute& a, Dtype dtype) {
     __builtin_memcpy(&value.bits, &element, sizeof element);
   });
   return value;
+}
+
+void arange(const Call& c, Stream stream) {
+  const Dtype dtype = dtype_of(c.out[0]);
+  if (is_floating(dtype)) {
+    const double start = number_of<double>(c.attribute[0]), step = number_of<double>(c.attribute[1]);
+    if (dtype == Dtype::Float32) return progression<float>(c, start, step, stream);
+    return progression<double>(c, start, step, stream);
+  }
+  const auto start = static_cast<uint64_t>(number_of<int64_t>(c.attribute[0])),
+             step = static_cast<uint64_t>(number_of<int64_t>(c.attribute[1]));
+  if (dtype == Dtype::Int64) return progression<int64_t>(c, start, step, stream);
+  if (dtype == Dtype::Int32) return progression<int32_t>(c, start, step, stream);
+  progression<uint8_t>(c, start, step, stream);
 }
 
 void fill_(const Call& c, Stream stream) { copied(filling(c.attribute[0], dtype_of(c.out[0])), c.out[0], stream); }

@@ -54,9 +54,18 @@ void cumprod(const Call&, Stream);
 void sort(const Call&, Stream);
 void topk(const Call&, Stream);
 void kthvalue(const Call&, Stream);
+void normal(const Call&, Stream);
+void bernoulli(const Call&, Stream);
+void integers(const Call&, Stream);
+void permutation(const Call&, Stream);
+void arange(const Call&, Stream);
+void update(const Call&, Stream);
 
 // The pointwise op `op` of contiguous x, in place: what a dense call ends with.
 void activate(int op, Dtype dtype, void* x, int64_t n, double p, double q, Stream);
+
+// `x` itself where it is contiguous, else a contiguous copy that lives until the call is done.
+Operand contiguous(const Call&, const Operand& x, Stream);
 
 // pointwise_<dtype>.cu: by PointwiseId, null where an op does not take the dtype.
 using PointwiseLaunch = void (*)(const Operand* in, const Operand& out, double p, double q, Stream);

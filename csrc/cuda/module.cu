@@ -50,6 +50,12 @@ constexpr Table make_table() {
   t.kernels[op_sort] = sort;
   t.kernels[op_topk] = topk;
   t.kernels[op_kthvalue] = kthvalue;
+  t.kernels[op_normal] = normal;
+  t.kernels[op_bernoulli] = bernoulli;
+  t.kernels[op_integers] = integers;
+  t.kernels[op_permutation] = permutation;
+  t.kernels[op_arange] = arange;
+  for (int i = op_sgd; i <= op_rprop; i++) t.kernels[i] = update;
   return t;
 }
 constexpr Table table = make_table();

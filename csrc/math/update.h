@@ -11,7 +11,7 @@
 
 namespace TG_MATH_NS {
 
-inline constexpr int kUpdateNumbers = 8, kUpdateFlags = 4, kUpdateStates = 3;
+inline constexpr int kUpdateNumbers = 8, kUpdateFlags = 4, kUpdateStates = 3, kUpdateScalars = 3;
 
 // from + weight (to - from)
 template <class V>

@@ -1,4 +1,5 @@
 #include "cpu/rows_isa.h"
+#include "math/norm.h"
 
 namespace tg::TG_ISA_NS {
 namespace {

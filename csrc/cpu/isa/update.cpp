@@ -8,7 +8,8 @@ namespace tg::TG_ISA_NS {
 namespace {
 
 static_assert(kUpdateNumbers == sizeof UpdateNumbers::c / sizeof(double) &&
-              kUpdateFlags == sizeof UpdateNumbers::flag && kUpdateStates == kUpdateMostStates);
+              kUpdateFlags == sizeof UpdateNumbers::flag && kUpdateStates == kUpdateMostStates &&
+              kUpdateScalars == kUpdateMostScalars);
 
 template <class Rule>
 void prepare(const double* attributes, double* scalar, UpdateNumbers* numbers) {

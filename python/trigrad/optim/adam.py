@@ -218,7 +218,7 @@ class NAdam(Optimizer):
         super().__init__(params, defaults)
 
     def _fresh(self, group: Group, p: Tensor) -> State:
-        return super()._fresh(group, p) | {"mu_product": tensor(1.0, dtype=p.dtype)}
+        return super()._fresh(group, p) | {"mu_product": tensor(1.0, dtype=p.dtype, device=p.device)}
 
     def _numbers(self, group: Group) -> tuple[Any, ...]:
         return (

@@ -494,8 +494,10 @@ class Optimizer:
         return self._shaped
 
     def _fresh(self, group: Group, p: Tensor) -> State:
-        """The state of a parameter that has made no step."""
-        state: State = {name: tensor(0.0) for name in self._single}
+        """The state of a parameter that has made no step: beside it, the single numbers too, so that a step on a GPU waits for
+        nothing.
+        """
+        state: State = {name: tensor(0.0, device=p.device) for name in self._single}
         return state | {name: zeros_like(p) for name in self._kept(group)}
 
     def _numbers(self, group: Group) -> tuple[Any, ...]:
@@ -512,15 +514,15 @@ def real(value: Any) -> float:
 
 
 def _taken_over(name: str, value: Any, parameter: Tensor) -> Any:
-    """A loaded state, as a tensor of ours: counts of steps keep their dtype, others have the parameter's."""
+    """A loaded state, as a tensor of ours beside the parameter: counts of steps keep their dtype, others have the parameter's."""
     if isinstance(value, dict):
         return {k: _taken_over(k, v, parameter) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(_taken_over(name, v, parameter) for v in value)
     if isinstance(value, Tensor):
-        value = value.clone()
+        value = value.to(parameter.device) if value.device != parameter.device else value.clone()
     elif hasattr(value, "__array__"):
-        value = tensor(value.__array__())
+        value = tensor(value.__array__(), device=parameter.device)
     else:
         return value
     return value if name == "step" or not value.is_floating_point() else value.to(parameter.dtype)

@@ -6,7 +6,7 @@ from typing import Any
 
 from trigrad import ops
 from trigrad._core import Tensor
-from trigrad._creation import full_like, tensor
+from trigrad._creation import full_like, ones_like, tensor
 from trigrad.optim.optimizer import Group, Optimizer, Params, State, check_ways, no_less, real
 
 __all__ = ["ASGD", "SGD", "ProximalSGD", "Rprop"]
@@ -150,8 +150,8 @@ class ASGD(Optimizer):
     def _fresh(self, group: Group, p: Tensor) -> State:
         state = super()._fresh(group, p)
         # `eta` and `mu` run on from step to step: they have the digits of the parameter.
-        eta = tensor(real(group["lr"]), dtype=p.dtype)
-        return {"step": state["step"], "eta": eta, "mu": tensor(1.0, dtype=p.dtype), "ax": state["ax"]}
+        eta = tensor(real(group["lr"]), dtype=p.dtype, device=p.device)
+        return {"step": state["step"], "eta": eta, "mu": ones_like(eta), "ax": state["ax"]}
 
     def _numbers(self, group: Group) -> tuple[Any, ...]:
         return (

@@ -11,10 +11,12 @@
 using namespace tg;
 using namespace tg::test;
 
+static bool several() { return cuda::devices().size() > 1; }  // as the emulated module has
+
 static void module_is_there() {
   CHECK_EQ(cuda::absence(), std::string());
-  CHECK_EQ(cuda::devices().size(), 2u);
-  CHECK_THROWS(cuda::require("to", 2), Error, "[to] device is 'cuda:2', expected cuda:0 to cuda:1");
+  CHECK(several() || cuda::devices()[0].name != "emulated");
+  CHECK_THROWS(cuda::require("to", 63), Error, "[to] device is 'cuda:63', expected cuda:0 to cuda:");
 }
 
 // Every floating row of pointwise.def and every derivative, contiguous, strided, transposed and broadcast.
@@ -64,8 +66,9 @@ static void numbers_and_broadcasting() {
   check_same(dispatch::call1(named("where"), {on_gpu(less), gx, two}), dispatch::call1(named("where"), {less, x, two}),
              "where");
   CHECK_THROWS(dispatch::call1(named("add"), {gx, row}), Error, "tensors are on cuda:0 and cpu, expected one device");
-  CHECK_THROWS(dispatch::call1(named("add"), {gx, dispatch::moved(row, Place{Device::Cuda, 1})}), Error,
-               "tensors are on cuda:0 and cuda:1, expected one device");
+  if (several())
+    CHECK_THROWS(dispatch::call1(named("add"), {gx, dispatch::moved(row, Place{Device::Cuda, 1})}), Error,
+                 "tensors are on cuda:0 and cuda:1, expected one device");
 }
 
 static void casts_and_copies() {
@@ -92,7 +95,7 @@ static void casts_and_copies() {
   dispatch::call1(named("fill_"), {slice("view", there, 1, 0, 3, 2)}, value);
   dispatch::call1(named("fill_"), {slice("view", into, 1, 0, 3, 2)}, value);
   check_same(there, into, "fill_ of a strided view");
-  check_same(dispatch::moved(there, Place{Device::Cuda, 1}), into, "from one device to the other");
+  if (several()) check_same(dispatch::moved(there, Place{Device::Cuda, 1}), into, "from one device to the other");
 }
 
 static void sums() {

@@ -24,7 +24,7 @@ struct Failure {
 };
 
 struct Operand {
-  enum Kind : int32_t { absent, device, number };
+  enum Kind : int32_t { absent, device, number, unseen };  // unseen: has a shape, but no memory
   Kind kind = absent;
   int32_t dtype = 0;     // core/dtype.h, by number
   void* data = nullptr;  // of the first element, on the device
@@ -54,7 +54,9 @@ struct Call {
   int32_t activation = -1;          // of dense: the pointwise op that follows, -1 for none
   double p = 0, q = 0;              // parameters of a pointwise op, or of the activation
   int32_t states = 0, scalars = 0;  // of an optimizer's step: ops/update.h
-  int64_t batch = 0;                // ops/op.h
+  enum Reduction : int32_t { unreduced, mean, sum };
+  int32_t reduction = unreduced;  // of a loss
+  int64_t batch = 0;              // ops/op.h
   // The call is captured: what it starts is not done now but with each launch of a graph. So it may neither wait for the device
   // nor copy to or from the host; what depends on values of the host is read through these.
   bool captured = false;
@@ -96,6 +98,9 @@ struct Module {
   bool (*synchronize)(int32_t index, Failure*);
   bool (*has)(int32_t op);  // is there a kernel?
   bool (*run)(const Call*, Failure*);
+  // Calls that are a net (ops/op.h, Together::net and, 1, Together::training) in one go. Can they be, wherever their operands will be?
+  bool (*fits)(int32_t training, const Call*, int32_t calls);
+  bool (*run_net)(int32_t training, const Call*, int32_t calls, Failure*);
   // Bytes of the host, few, which are read before it returns.
   bool (*put)(int32_t index, void* to, const void* from, size_t bytes, Failure*);
   // What this thread's calls start on the device from now on is kept, in their order, until the end of the capture: a graph, which

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 
 #include "cuda/abi.h"
 #include "cuda/loaded.h"
@@ -91,11 +92,13 @@ void* scratch(void* context, size_t bytes) {
 
 Operand operand(const Op& op, const Tensor& t) {
   Operand o;
-  if (!t.defined()) return o;
+  if (!t.defined() && t.rank() == 0) return o;
   o.dtype = static_cast<int32_t>(t.dtype);
   o.rank = t.rank();
   for (int i = 0; i < t.rank(); i++) o.shape[i] = t.shape[i], o.strides[i] = t.strides[i];
-  if (t.device() == Device::Cuda) {
+  if (!t.defined()) {
+    o.kind = Operand::unseen;
+  } else if (t.device() == Device::Cuda) {
     o.kind = Operand::device;
     o.data = t.data();
   } else {
@@ -129,54 +132,93 @@ uint32_t axes_of(const tg::Call& c) {
   return axes;
 }
 
-void run(const tg::Call& c) {
-  Few<Operand> in;
-  in.resize(c.in.size());
-  for (size_t i = 0; i < c.in.size(); i++) in[i] = operand(c.op, c.in[i]);
-  Operand out[kMaxOutputs];
-  Place place;
-  for (size_t k = 0; k < c.out.size() && k < kMaxOutputs; k++) {
-    out[k] = operand(c.op, c.out[k]);
-    if (c.out[k].defined()) place = c.out[k].place();
-  }
-  for (const Tensor& t : c.in)
-    if (t.defined() && t.device() == Device::Cuda) place = t.place();
-  Attribute attributes[kMaxAttrs];
-  for (int k = 0; k < c.attrs.n; k++) attributes[k] = attribute(c.attrs.values[k]);
+// Of a loss.
+int32_t reduction_of(const tg::Call& c) {
+  for (int k = 0; k < c.attrs.n; k++)
+    if (c.attrs.values[k].kind == Attr::Kind::Text) {
+      if (!std::strcmp(c.attrs.text(k), "mean")) return Call::mean;
+      if (!std::strcmp(c.attrs.text(k), "sum")) return Call::sum;
+    }
+  return Call::unreduced;
+}
 
-  Scratch kept{place, {}};
+// A call in the module's words, which point into this.
+struct Worded {
+  Few<Operand> in;
+  Operand out[kMaxOutputs];
+  Attribute attributes[kMaxAttrs];
   Call call;
-  call.op = c.op.id;
-  call.index = place.index;
-  call.inputs = static_cast<int32_t>(in.size());
-  call.outputs = static_cast<int32_t>(c.out.size());
-  call.attributes = c.attrs.n;
-  call.in = in.data();
-  call.out = out;
-  call.attribute = attributes;
-  call.listed = c.attrs.list.size();
-  call.list = c.attrs.list.begin();
-  call.axes = axes_of(c);
-  if (c.op.id < kPointwiseOps) {
-    call.p = pointwise_parameter(c, 0);
-    call.q = pointwise_parameter(c, 1);
-  } else if (c.op.id == op_dense) {
-    const Activation a = activation_of(c);
-    call.activation = a.op ? a.op->id : -1;
-    call.p = a.p;
-    call.q = a.q;
-  } else if (c.op.flags & kUpdates) {
-    const UpdateLayout layout = update_layout(c.op, c.attrs);
-    call.states = layout.states;
-    call.scalars = layout.scalars;
+
+  Worded(const tg::Call& c, Scratch& kept) {
+    in.resize(c.in.size());
+    for (size_t i = 0; i < c.in.size(); i++) in[i] = operand(c.op, c.in[i]);
+    for (size_t k = 0; k < c.out.size() && k < kMaxOutputs; k++) out[k] = operand(c.op, c.out[k]);
+    for (std::span<const Tensor> some : {std::span<const Tensor>(c.out), c.in})
+      for (const Tensor& t : some)
+        if (t.defined() && t.device() == Device::Cuda) kept.place = t.place();
+    for (int k = 0; k < c.attrs.n; k++) attributes[k] = attribute(c.attrs.values[k]);
+    call.op = c.op.id;
+    call.inputs = static_cast<int32_t>(in.size());
+    call.outputs = static_cast<int32_t>(c.out.size());
+    call.attributes = c.attrs.n;
+    call.in = in.data();
+    call.out = out;
+    call.attribute = attributes;
+    call.listed = c.attrs.list.size();
+    call.list = c.attrs.list.begin();
+    call.axes = axes_of(c);
+    call.reduction = reduction_of(c);
+    if (c.op.id < kPointwiseOps) {
+      call.p = pointwise_parameter(c, 0);
+      call.q = pointwise_parameter(c, 1);
+    } else if (c.op.id == op_dense) {
+      const Activation a = activation_of(c);
+      call.activation = a.op ? a.op->id : -1;
+      call.p = a.p;
+      call.q = a.q;
+    } else if (c.op.flags & kUpdates) {
+      const UpdateLayout layout = update_layout(c.op, c.attrs);
+      call.states = layout.states;
+      call.scalars = layout.scalars;
+    }
+    call.batch = c.batch;
+    call.scratch = scratch;
+    call.context = &kept;
   }
-  call.batch = c.batch;
-  call.scratch = scratch;
-  call.context = &kept;
+  Worded(const Worded&) = delete;
+};
+
+void run(const tg::Call& c) {
+  Scratch kept;
+  Worded worded(c, kept);
+  worded.call.index = kept.place.index;
   Failure failure;
-  if (module().run(&call, &failure)) return;
+  if (module().run(&worded.call, &failure)) return;
   if (failure.kind == kRefused) refuse(c.op, failure.check, failure.note);
   raise(failure, c.op.name.c_str());
+}
+
+// f(calls, how many)
+template <class F>
+bool with_net(std::span<const tg::Call> calls, F f) {
+  Scratch kept;
+  std::deque<Worded> worded;
+  for (const tg::Call& c : calls) worded.emplace_back(c, kept);
+  std::vector<Call> all;
+  for (const Worded& w : worded) all.push_back(w.call);
+  for (Call& c : all) c.index = kept.place.index;
+  return f(all.data(), static_cast<int32_t>(all.size()));
+}
+bool fits(Together how, std::span<const tg::Call> calls) {
+  return with_net(calls, [&](const Call* all, int32_t n) { return module().fits(how == Together::training, all, n); });
+}
+template <bool training>
+void run_net(std::span<const tg::Call> calls) {
+  Failure failure;
+  const auto run = [&](const Call* all, int32_t n) { return module().run_net(training, all, n, &failure); };
+  if (with_net(calls, run)) return;
+  if (failure.kind == kRefused) refuse(op(op_cross_entropy), failure.check, failure.note);
+  raise(failure, calls[0].op.name.c_str());
 }
 
 // ---- what the extension installs
@@ -190,6 +232,9 @@ struct Installed {
     if (!m) return;
     for (int i = 0; i < kAllOps; i++)
       if (m->has(i)) backend.kernels[i] = run;
+    backend.fits = fits;
+    backend.together[static_cast<int>(Together::net)] = run_net<false>;
+    backend.together[static_cast<int>(Together::training)] = run_net<true>;
     backend.to_device = [](int index, void* to, const void* from, size_t bytes) {
       Failure failure;
       if (!module().to_device(index, to, from, bytes, &failure)) raise(failure);

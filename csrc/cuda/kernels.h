@@ -61,6 +61,10 @@ void permutation(const Call&, Stream);
 void arange(const Call&, Stream);
 void update(const Call&, Stream);
 
+// Calls that are a net (fused.cu): may they be done in one go, and doing so. `training`: with loss and gradients.
+bool net_fits(bool training, const Call* calls, int n);
+void run_net(bool training, const Call* calls, int n, Stream);
+
 // The pointwise op `op` of contiguous x, in place: what a dense call ends with.
 void activate(int op, Dtype dtype, void* x, int64_t n, double p, double q, Stream);
 

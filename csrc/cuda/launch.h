@@ -8,6 +8,9 @@
 //       begin(block, thread, own)
 //       for step < steps():        load(block, step, thread, shared); work(block, step, thread, shared, own), with a barrier behind each
 //       end(block, thread, own)
+//   crews(stream, blocks, bytes, body)   as many blocks as the device holds at a time (crews_at_once), or fewer, each with `bytes`
+//                                  of shared memory, up to most_shared(), and with a list of things to do:
+//       for round < rounds(block): for step < steps(): work(block, round, step, thread, shared), with a barrier behind each
 #pragma once
 #include <stdint.h>
 
@@ -28,6 +31,10 @@
 namespace tg::cuda {
 
 inline constexpr int kThreads = 256;  // of a block of each()
+
+struct alignas(16) Quad {
+  float at[4];
+};
 
 #if defined(__CUDACC__)
 
@@ -54,6 +61,16 @@ __global__ void __launch_bounds__(Body::threads) run_teams(const Body body) {
   body.end(block, thread, own);
 }
 
+template <class Body>
+__global__ void __launch_bounds__(Body::threads) run_crews(const __grid_constant__ Body body) {
+  extern __shared__ Quad shared_by_crew[];
+  for (int64_t round = 0; round < body.rounds(blockIdx.x); round++)
+    for (int step = 0; step < body.steps(); step++) {
+      body.work(blockIdx.x, round, step, int(threadIdx.x), &shared_by_crew[0].at[0]);
+      __syncthreads();
+    }
+}
+
 // More blocks than a grid of one dimension holds go round again.
 template <class Body>
 void each(Stream stream, int64_t n, const Body& body) {
@@ -64,6 +81,27 @@ void each(Stream stream, int64_t n, const Body& body) {
 template <class Body>
 void teams(Stream stream, int64_t count, const Body& body) {
   if (count > 0) run_teams<<<unsigned(count), Body::threads, 0, stream>>>(body);
+}
+
+// Of the current device.
+inline int device_attribute(cudaDeviceAttr which) {
+  int device = 0, value = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&value, which, device);
+  return value;
+}
+inline size_t most_shared() { return size_t(device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)); }
+template <class Body>
+int crews_at_once(size_t bytes) {
+  int blocks = 0;
+  cudaFuncSetAttribute(run_crews<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
+  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, run_crews<Body>, Body::threads, bytes);
+  return (blocks > 0 ? blocks : 1) * device_attribute(cudaDevAttrMultiProcessorCount);
+}
+template <class Body>
+void crews(Stream stream, int blocks, size_t bytes, const Body& body) {
+  cudaFuncSetAttribute(run_crews<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
+  if (blocks > 0) run_crews<<<unsigned(blocks), Body::threads, bytes, stream>>>(body);
 }
 
 #else
@@ -97,6 +135,26 @@ void teams(Stream stream, int64_t count, const Body& body) {
         for (int t = Body::threads - 1; t >= 0; t--) body.work(block, step, t, *shared, own[size_t(t)]);
       }
       for (int t = Body::threads - 1; t >= 0; t--) body.end(block, t, own[size_t(t)]);
+    }
+  });
+}
+
+inline size_t most_shared() { return 227 * 1024; }
+template <class Body>
+int crews_at_once(size_t) {
+  return 7;
+}
+// The memory that a crew shares holds NaN at first.
+template <class Body>
+void crews(Stream stream, int blocks, size_t bytes, const Body& body) {
+  stream.start([blocks, bytes, body] {
+    std::vector<Quad> shared;
+    for (int block = blocks - 1; block >= 0; block--) {
+      shared.assign(bytes / sizeof(Quad),
+                    {{__builtin_nanf(""), __builtin_nanf(""), __builtin_nanf(""), __builtin_nanf("")}});
+      for (int64_t round = 0; round < body.rounds(block); round++)
+        for (int step = 0; step < body.steps(); step++)
+          for (int t = Body::threads - 1; t >= 0; t--) body.work(block, round, step, t, shared[0].at);
     }
   });
 }

@@ -121,6 +121,22 @@ constexpr Module module = {
         use.started();
       });
     },
+    [](int32_t training, const Call* calls, int32_t n) {
+      Failure failure;
+      bool fits = false;
+      done(&failure, [&] {
+        const device::Use use(calls->index);
+        fits = net_fits(training, calls, n);
+      });
+      return fits;
+    },
+    [](int32_t training, const Call* calls, int32_t n, Failure* failure) {
+      return done(failure, [&] {
+        const device::Use use(calls->index);
+        run_net(training, calls, n, use.stream());
+        use.started();
+      });
+    },
     [](int32_t index, void* to, const void* from, size_t bytes, Failure* failure) {
       return done(failure, [&] {
         const device::Use use(index);

@@ -184,6 +184,13 @@ enum class Together : uint8_t {
   alone,
   parameter_gradients,  // dense_grad_weight and dense_grad_bias of one gradient
   input_gradient,       // dense_grad_input, and the derivative of the activation that it goes through
+  // Layers, each on the result of the one before: dense, and a pointwise row if its activation is a call of its own. What
+  // nobody sees but they has no memory: such a tensor is undefined, though it has its shape.
+  net,
+  // Layers; a loss: cross entropy, binary cross entropy with logits, or sub, square, mean or sum; fill_ (its gradient), for
+  // a mean of squares div; the loss's derivative. Then from the last layer to the first: the derivative of its activation,
+  // dense_grad_weight and dense_grad_bias or one of them, and for all but the first dense_grad_input.
+  training,
   kinds
 };
 using TogetherKernel = void (*)(std::span<const Call>);
@@ -200,6 +207,8 @@ struct Backend {
   void (*parallel)(int64_t tasks, void (*fn)(void* ctx, int64_t task), void* ctx) = nullptr;
   int (*num_threads)() = nullptr;
   TogetherKernel together[static_cast<int>(Together::kinds)] = {};  // null: such calls are made one by one
+  // Can that of a net do these calls? Their operands' memory may not be there yet. Null: nets are no matter of this backend.
+  bool (*fits)(Together, std::span<const Call>) = nullptr;
   // Bytes from the host to this device and back, done on return. Null: the host reads and writes the device's memory itself.
   void (*to_device)(int index, void* to, const void* from, size_t bytes) = nullptr;
   void (*to_host)(int index, void* to, const void* from, size_t bytes) = nullptr;

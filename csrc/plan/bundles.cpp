@@ -58,6 +58,7 @@ void join_derivatives(Program& p) {
       for (const View& v : list[k].in) free &= !list[j].writes(v.buffer);
     if (!free) continue;
     list[k].together = Together::input_gradient;
+    list[k].calls = 2;
     const auto at = list.begin() + static_cast<std::ptrdiff_t>(k);
     std::rotate(at, at + 1, list.begin() + static_cast<std::ptrdiff_t>(reader));
     if (reader > k + 1) k--;  // another one stands here now
@@ -69,15 +70,19 @@ void join_derivatives(Program& p) {
 void bundle(Program& p) {
   join_derivatives(p);
   for (size_t k = 0; k + 1 < p.instructions.size(); k++)
-    if (are_of_one_layer(p.instructions[k], p.instructions[k + 1]))
+    if (are_of_one_layer(p.instructions[k], p.instructions[k + 1])) {
       p.instructions[k].together = Together::parameter_gradients;
+      p.instructions[k].calls = 2;
+    }
 }
 
 size_t bundled(const Program& p, const Slot& slot, size_t k) {
   const size_t first = static_cast<size_t>(slot.steps[k].instruction);
-  const Together how = p.instructions[first].together;
-  if (how == Together::alone || k + 1 == slot.steps.size() || !slot.lists.empty()) return 1;
-  return static_cast<size_t>(slot.steps[k + 1].instruction) == first + 1 ? 2 : 1;
+  const auto calls = static_cast<size_t>(p.instructions[first].calls);
+  if (calls == 1 || k + calls > slot.steps.size() || !slot.lists.empty()) return 1;
+  for (size_t j = 1; j < calls; j++)
+    if (static_cast<size_t>(slot.steps[k + j].instruction) != first + j) return 1;
+  return calls;
 }
 
 }  // namespace tg::plan

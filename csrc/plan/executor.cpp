@@ -8,6 +8,7 @@
 #include "core/float_env.h"
 #include "math/convert.h"
 #include "plan/bundles.h"
+#include "plan/nets.h"
 
 namespace tg::plan {
 
@@ -68,7 +69,8 @@ void Executor::add_operand(const View& v, Part part, int shard, std::vector<Movi
       moving->push_back({operands_.size(), v.strides[0], schedule_.block[b]});
       if (!schedule_.apart[b]) offset += rows.first * v.strides[0];
     }
-    if (lowered_.program.buffers[b].role == Role::temporary) {
+    if (unseen_[b]) {  // it stays undefined
+    } else if (lowered_.program.buffers[b].role == Role::temporary) {
       const int64_t region = schedule_.apart[b] ? layout_.shared + layout_.shard * shard : 0;
       t.storage = StorageRef::borrowed(arena_->storage.get(), true);
       in_arena_.push_back(operands_.size());
@@ -197,7 +199,11 @@ void Executor::prepare(int threads) {
     lowered_ = {program_, std::vector<int>(program_.instructions.size())};
     std::iota(lowered_.origin.begin(), lowered_.origin.end(), 0);
     schedule_ = in_order(program_);
+    if (backend_.fits)
+      find_nets(lowered_.program,
+                [this](Together how, std::span<const Instruction> calls) { return fits(how, calls); });
   }
+  unseen_ = unseen(lowered_.program);
   layout_ = plan_memory(lowered_.program, schedule_);
   at_risk_ = schedule_.at_risk(lowered_.program);
   copies_.resize(at_risk_.size());
@@ -297,8 +303,30 @@ void Executor::execute(const Step& s, int entry) {
     return;
   }
   if (s.steps == 1) return s.kernel(call_of(s, entry));
-  const Call calls[] = {call_of(s, entry), call_of((&s)[1], entry)};
-  s.together(std::span<const Call>(calls));
+  if (s.steps == 2) {
+    const Call calls[] = {call_of(s, entry), call_of((&s)[1], entry)};
+    return s.together(std::span<const Call>(calls));
+  }
+  std::vector<Call> calls;
+  for (size_t k = 0; k < s.steps; k++) calls.push_back(call_of((&s)[k], entry));
+  s.together(calls);
+}
+
+// Calls as they will be, on no memory yet.
+bool Executor::fits(Together how, std::span<const Instruction> instructions) const {
+  std::vector<std::vector<Tensor>> operands;
+  std::vector<Call> calls;
+  for (const Instruction& i : instructions) {
+    std::vector<Tensor>& in = operands.emplace_back();
+    for (const std::vector<View>* views : {&i.in, &i.out})
+      for (const View& v : *views) {
+        Tensor& t = in.emplace_back();
+        t.shape = v.shape, t.strides = v.strides, t.dtype = v.dtype;
+      }
+    const std::span<Tensor> all(in);
+    calls.push_back({*i.op, all.first(i.in.size()), i.attrs, all.subspan(i.in.size())});
+  }
+  return backend_.fits(how, calls);
 }
 
 void Executor::written() {

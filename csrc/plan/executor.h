@@ -91,6 +91,7 @@ class Executor {
   };
 
   void prepare(int threads);
+  bool fits(Together how, std::span<const Instruction> instructions) const;
   void prepare_slot(size_t slot);
   void place_temporaries();
   void make_joins(size_t slot, size_t step, size_t out, std::vector<Step>& to);
@@ -116,6 +117,7 @@ class Executor {
   Lowered lowered_;  // what is run
   Schedule schedule_;
   Layout layout_;
+  std::vector<bool> unseen_;                  // per buffer: it has no memory (nets.h)
   std::vector<Run> runs_;                     // per slot
   std::vector<std::vector<Step*>> steps_of_;  // per live instruction: one, or one per shard
   std::vector<Tensor> operands_;              // borrowed: what is bound is held below

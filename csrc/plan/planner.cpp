@@ -4,6 +4,7 @@
 
 #include "core/memory.h"
 #include "plan/bundles.h"
+#include "plan/nets.h"
 
 namespace tg::plan {
 namespace {
@@ -61,13 +62,14 @@ std::vector<int> places_taken(const Program& p, const Schedule& s) {
   });
   std::vector<bool> given(p.buffers.size(), false);  // its place is taken already
   // The buffer that the step before makes, if both are done in one go: of that alone the place can be taken, as others are
-  // still read while the result is written.
-  std::vector<int> only(p.instructions.size(), -1);
+  // still read while the result is written. Where more are done in one go, none can.
+  constexpr int any = -1, none = -2;
+  std::vector<int> only(p.instructions.size(), any);
   for (const Slot& slot : s.slots)
     for (size_t k = 0; k < slot.steps.size(); k++)
-      if (bundled(p, slot, k) > 1) {
+      if (const size_t steps = bundled(p, slot, k); steps > 1) {
         const auto first = static_cast<size_t>(slot.steps[k].instruction);
-        only[first + 1] = p.instructions[first].out[0].buffer;
+        for (size_t j = 1; j < steps; j++) only[first + j] = steps == 2 ? p.instructions[first].out[0].buffer : none;
       }
   std::vector<bool> made(p.buffers.size(), false);
   each([&](const Instruction& i, const Scheduled& step, const Slot& slot) {
@@ -83,7 +85,7 @@ std::vector<int> places_taken(const Program& p, const Schedule& s) {
       for (const View& v : i.in) {
         if (!v.defined() || v.buffer == out.buffer || !whole(v) || !whole(out) || takes[to] >= 0) continue;
         if (const int made_before = only[static_cast<size_t>(step.instruction)];
-            made_before >= 0 && v.buffer != made_before)
+            made_before != any && v.buffer != made_before)
           continue;
         const auto from = static_cast<size_t>(v.buffer);
         bool same_view = v.dtype == out.dtype && v.shape == out.shape;
@@ -151,6 +153,7 @@ Layout plan_memory(const Program& p, const Schedule& s) {
   };
   for (size_t b = 0; b < of.size(); b++)
     if (home(b) != b && of[b].first >= 0) of[home(b)].touch(of[b].first, of[b].last);
+  const std::vector<bool> no_memory = unseen(p);
   std::vector<int64_t> unit_of(p.buffers.size(), 0);  // the rows of a unit
   for (const Slot& slot : s.slots)
     for (const Scheduled& step : slot.steps) {
@@ -165,7 +168,7 @@ Layout plan_memory(const Program& p, const Schedule& s) {
   for (const Rows& r : s.shards) most_rows = std::max(most_rows, r.end - r.first);
   const int64_t rows = s.shards.empty() ? 1 : s.shards.back().end;
   for (size_t b = 0; b < of.size(); b++) {
-    if (p.buffers[b].role != Role::temporary || of[b].first < 0 || home(b) != b) continue;
+    if (p.buffers[b].role != Role::temporary || of[b].first < 0 || home(b) != b || no_memory[b]) continue;
     of[b].place = &layout.place[b];
     of[b].bytes = aligned(static_cast<int64_t>(p.buffers[b].bytes));
     if (p.buffers[b].storage) of[b].first = -1;  // its bytes are put there before the first instruction

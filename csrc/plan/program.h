@@ -44,7 +44,8 @@ struct Instruction {
   std::vector<bool> overwrites;  // per input
   Attrs attrs;
   bool checked = false;                 // what it might refuse has been refused before
-  Together together = Together::alone;  // with the instruction after it
+  Together together = Together::alone;  // with those after it
+  int calls = 1;                        // so many are done in one go then, this one among them
   int live = -1;  // >= 0: attributes are numbers that are read anew before each run; which, the program's user knows
 
   // The demand that the one element of in[0] lies from attribute 0 to attribute 1; a run stops where it does not. What then

@@ -5,8 +5,8 @@
     python benchmarks/gpu.py --quick               few cases and blocks: two minutes
     python benchmarks/gpu.py --quick --emulated    on the emulated device: does the script work? No figure means anything
 
-A block is many calls between two waits for the GPU, warm, with the data on the GPU; single events go from the host's memory and
-back, each timed by itself. A ratio is the median over pairs of neighbouring blocks, in brackets its range. What a peer does not
+A block is many calls, warm, with the data on the GPU, between two of its events (JAX, which shows none: between two waits for the
+GPU); single events of a net go from the host's memory and back, each timed by itself. A ratio is the median over pairs of neighbouring blocks, in brackets its range. What a peer does not
 do, or got wrong, is named at the end. The roof of a training step or an inference is what its multiply-adds take at the GPU's
 rate outside tensor cores, or its data at the bandwidth of a copy, whichever is longer.
 """

@@ -11,6 +11,7 @@ import importlib
 import os
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,15 @@ class Peer:
     def wait(self) -> None:
         raise NotImplementedError
 
+    def nanoseconds(self, call: Callable[[], Any], calls: int) -> float:
+        """Of a call, of many between two waits for the GPU."""
+        self.wait()
+        begin = perf_counter_ns()
+        for _ in range(calls):
+            call()
+        self.wait()
+        return (perf_counter_ns() - begin) / calls
+
 
 class OnGpu(Framework, Peer):
     """PyTorch's names: one script for PyTorch and for trigrad."""
@@ -58,6 +68,18 @@ class OnGpu(Framework, Peer):
 
     def wait(self) -> None:
         self.t.cuda.synchronize()
+
+    def nanoseconds(self, call: Callable[[], Any], calls: int) -> float:
+        """Between two events on the GPU."""
+        first, last = (self.t.cuda.Event(enable_timing=True) for _ in range(2))
+        self.wait()
+        first.record()
+        for _ in range(calls):
+            call()
+        last.record()
+        last.synchronize()
+        milliseconds: float = first.elapsed_time(last)
+        return milliseconds * 1e6 / calls
 
     def precise(self, precision: str) -> Any:
         """What the calls of this precision run under."""

@@ -40,26 +40,57 @@ def rows() -> tuple[int, list[str]]:
     return n, sorted(set(without))
 
 
+NETS = {  # by what they reach: a net that one kernel does, norms and dropout, a wide one
+    "small": lambda: nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 5)),
+    "norms": lambda: nn.Sequential(
+        nn.Linear(16, 40),
+        nn.BatchNorm1d(40),
+        nn.GELU(),
+        nn.Dropout(0.2),
+        nn.Linear(40, 33),
+        nn.LayerNorm(33),
+        nn.Linear(33, 5),
+    ),
+    "wide": lambda: nn.Sequential(nn.Linear(16, 300), nn.ReLU(), nn.Linear(300, 5)),
+}
+
+
 def training() -> int:
-    """Steps of a net, eager and, where that is to be had, as a plan."""
-    net = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 33), nn.Tanh(), nn.Linear(33, 5)).cuda()
-    x = tg.randn(300, 16).cuda()
+    """Steps of nets with Adam, eager and as plans, and what they answer afterwards; in fast mode too."""
+    n = 0
+    y = tg.tensor(np.arange(300) % 5).to("cuda")
+    x = tg.tensor(np.random.default_rng(1).standard_normal((300, 16)).astype("f")).to("cuda")
+    for name, make in NETS.items():
+        for compiled in (False, True):
+            for fast in (False, True):
+                net = make().to("cuda")
+                optimizer = tg.optim.Adam(net.parameters())
 
-    def step(v: Any) -> Any:
-        loss = net(v).square().mean()
-        loss.backward()
-        return loss
+                def step(x: Any, y: Any) -> Any:
+                    optimizer.zero_grad()
+                    loss = nn.functional.cross_entropy(net(x), y)
+                    loss.backward()
+                    optimizer.step()
+                    return loss.detach()
 
-    for _ in range(2):
-        step(x)
-    n = 2
-    try:
-        compiled = tg.compile(step)
-        for _ in range(3):
-            compiled(x)
-        n += 3
-    except (RuntimeError, NotImplementedError) as error:
-        print(f"no plan: {error}")
+                def answer(x: Any) -> Any:
+                    with tg.no_grad():
+                        return net(x)
+
+                try:
+                    tg.cuda.allow_tf32 = fast
+                    call = tg.compile(step) if compiled else step
+                    for _ in range(4):
+                        call(x, y)
+                    net.eval()
+                    call = tg.compile(answer) if compiled else answer
+                    for _ in range(3):
+                        call(x)
+                    n += 7
+                except NotImplementedError as error:
+                    print(f"{name}, {'compiled' if compiled else 'eager'}: {error}")
+                finally:
+                    tg.cuda.allow_tf32 = False
     return n
 
 

@@ -6,6 +6,7 @@ compute-sanitizer --tool memcheck python tests/cuda/every_kernel.py
 from __future__ import annotations
 
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -55,42 +56,44 @@ NETS = {  # by what they reach: a net that one kernel does, norms and dropout, a
 }
 
 
+def steps(net: nn.Module, x: Any, y: Any, compiled: bool) -> int:
+    """Steps with Adam, and then answers."""
+    optimizer = tg.optim.Adam(net.parameters())
+
+    def step(x: Any, y: Any) -> Any:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    def answer(x: Any) -> Any:
+        with tg.no_grad():
+            return net(x)
+
+    call = tg.compile(step) if compiled else step
+    for _ in range(4):
+        call(x, y)
+    net.eval()
+    call = tg.compile(answer) if compiled else answer
+    for _ in range(3):
+        call(x)
+    return 7
+
+
 def training() -> int:
-    """Steps of nets with Adam, eager and as plans, and what they answer afterwards; in fast mode too."""
+    """Each net, eager and as plans, in exact and in fast mode."""
     n = 0
-    y = tg.tensor(np.arange(300) % 5).to("cuda")
     x = tg.tensor(np.random.default_rng(1).standard_normal((300, 16)).astype("f")).to("cuda")
-    for name, make in NETS.items():
-        for compiled in (False, True):
-            for fast in (False, True):
-                net = make().to("cuda")
-                optimizer = tg.optim.Adam(net.parameters())
-
-                def step(x: Any, y: Any) -> Any:
-                    optimizer.zero_grad()
-                    loss = nn.functional.cross_entropy(net(x), y)
-                    loss.backward()
-                    optimizer.step()
-                    return loss.detach()
-
-                def answer(x: Any) -> Any:
-                    with tg.no_grad():
-                        return net(x)
-
-                try:
-                    tg.cuda.allow_tf32 = fast
-                    call = tg.compile(step) if compiled else step
-                    for _ in range(4):
-                        call(x, y)
-                    net.eval()
-                    call = tg.compile(answer) if compiled else answer
-                    for _ in range(3):
-                        call(x)
-                    n += 7
-                except NotImplementedError as error:
-                    print(f"{name}, {'compiled' if compiled else 'eager'}: {error}")
-                finally:
-                    tg.cuda.allow_tf32 = False
+    y = tg.tensor(np.arange(300) % 5).to("cuda")
+    for (name, make), compiled, fast in product(NETS.items(), (False, True), (False, True)):
+        try:
+            tg.cuda.allow_tf32 = fast
+            n += steps(make().to("cuda"), x, y, compiled)
+        except NotImplementedError as error:
+            print(f"{name}, {'compiled' if compiled else 'eager'}: {error}")
+        finally:
+            tg.cuda.allow_tf32 = False
     return n
 
 

@@ -22,8 +22,9 @@ from pathlib import Path
 # Kernels that promise neither: those whose inner loops are what a net costs.
 PROMISED = (
     r"run_event\b",  # a predictor's
-    r"DenseTile<float",
     r"StepPart",
+    r"DenseTile<float",
+    r"run_pipelined\b",  # products by tiles that are on their way
     r"Fused",
 )
 
@@ -84,10 +85,8 @@ def readable(names: list[str]) -> list[str]:
     if shutil.which("c++filt") is None:
         return names
     done = subprocess.run(["c++filt"], input="\n".join(names), capture_output=True, text=True, check=True)
-    return [
-        line.replace("tg::cuda::", "").replace("(anonymous namespace)::", "").split("(")[0].removeprefix("void ")
-        for line in done.stdout.splitlines()
-    ]
+    without = re.compile(r"tg::cuda::|\(anonymous namespace\)::|\([\w:]+\)(?=-?\d)|^void ")  # casts of enumerators too
+    return [without.sub("", line).split("(")[0] for line in done.stdout.splitlines()]
 
 
 def kernels(path: Path) -> list[Kernel]:

@@ -81,20 +81,20 @@ def steps(net: nn.Module, x: Any, y: Any, compiled: bool) -> int:
     return 7
 
 
-def training() -> int:
-    """Each net, eager and as plans, in exact and in fast mode."""
-    n = 0
+def training() -> tuple[int, list[str]]:
+    """Each net, eager and as plans, in exact and in fast mode; and what went wrong."""
+    n, wrong = 0, []
     x = tg.tensor(np.random.default_rng(1).standard_normal((300, 16)).astype("f")).to("cuda")
     y = tg.tensor(np.arange(300) % 5).to("cuda")
     for (name, make), compiled, fast in product(NETS.items(), (False, True), (False, True)):
         try:
             tg.cuda.allow_tf32 = fast
             n += steps(make().to("cuda"), x, y, compiled)
-        except NotImplementedError as error:
-            print(f"{name}, {'compiled' if compiled else 'eager'}: {error}")
+        except (NotImplementedError, RuntimeError) as error:
+            wrong.append(f"{name}, {'compiled' if compiled else 'eager'}, {'fast' if fast else 'exact'}: {error}")
         finally:
             tg.cuda.allow_tf32 = False
-    return n
+    return n, wrong
 
 
 def predictors() -> int:
@@ -108,9 +108,12 @@ def predictors() -> int:
 
 def main() -> None:
     n, without = rows()
-    n += training() + predictors()
+    steps, wrong = training()
+    n += steps + predictors()
     tg.cuda.synchronize()
     print(f"{n} calls on {tg.cuda.get_device_name()}; rows without a kernel: {', '.join(without) or 'none'}")
+    if wrong:
+        sys.exit("\n".join(wrong))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ PROMISED = (
     r"StepPart",
     r"DenseTile<float",
     r"run_pipelined\b",  # products by tiles that are on their way
-    r"Fused",
+    r"FusedNet|NetJoin",
 )
 
 

@@ -122,7 +122,8 @@ def test_find_cycle_finds_one() -> None:
 MODULE_MAY_IMPORT = {
     "_core": set(),
     "ops": {"_core"},  # made by the extension: one function per row of the table
-    "_device": set(),
+    "_device": {"_core"},
+    "_moving": {"_core", "ops", "_device", "_creation"},
     "_warnings": set(),
     "_printing": {"_core"},
     "_creation": {"_core", "ops", "_device"},
@@ -151,6 +152,7 @@ MODULE_MAY_IMPORT = {
     "autograd": {"_core", "ops", "_warnings", "_vjp", "_autograd"},
     "_legacy": {"_core", "_creation", "_device"},
     "_methods": {
+        "_moving",
         "_legacy",
         "_tensor_grad",
         "_elementwise",

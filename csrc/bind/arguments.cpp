@@ -13,7 +13,8 @@
 namespace tg::bind {
 namespace {
 
-constexpr int kMaxParams = kMaxInputs + kMaxAttrs, kDeviceParam = kMaxParams;  // the latter follows the row's own
+// The last stands for one that is in no row: device, or copy_'s non_blocking.
+constexpr int kMaxParams = kMaxInputs + kMaxAttrs, kBeside = kMaxParams;
 
 bool is_text(PyObject* unicode, const char* text) { return PyUnicode_CompareWithASCIIString(unicode, text) == 0; }
 
@@ -23,7 +24,8 @@ int index_of_keyword(const Op& op, PyObject* keyword) {
   for (size_t i = 0; i < op.params.size(); i++)
     if (is_text(keyword, op.params[i].name.c_str())) return static_cast<int>(i);
   if (op.id == id_pow && is_text(keyword, "exponent")) return 1;  // PyTorch's name for it
-  if (op.tensors.empty() && is_text(keyword, "device")) return kDeviceParam;
+  if (op.tensors.empty() && is_text(keyword, "device")) return kBeside;
+  if (op.id == op_copy_ && is_text(keyword, "non_blocking")) return kBeside;
   fail(ErrorKind::Type, "[", op.name, "] has no parameter '", checked(PyUnicode_AsUTF8(keyword)),
        "': ", python_signature(op));
 }
@@ -138,22 +140,26 @@ void read(const Op& op, PyObject* const* given, Arguments& result) {
         i < fixed ? given[op.tensors[i]] : PySequence_Fast_GET_ITEM(list.get(), static_cast<Py_ssize_t>(i - fixed));
   read_tensors(op, result);
   for (int k : op.attributes) add_attribute(op, op.params[static_cast<size_t>(k)], given[k], result);
-  if (op.tensors.empty()) result.place = to_place(op.name.c_str(), given[kDeviceParam]);
+  if (op.tensors.empty()) result.place = to_place(op.name.c_str(), given[kBeside]);
+  if (op.id == op_copy_ && given[kBeside]) result.non_blocking = to_bool("copy_", "non_blocking", given[kBeside]);
 }
 
 }  // namespace
 
 void read_arguments(const Op& op, PyObject* const* args, Py_ssize_t n, PyObject* names, Arguments& result) {
   PyObject* given[kMaxParams + 1] = {};
+  const bool beside = op.id == op_copy_ && n == 3;
+  if (beside) n--;
   if (n > static_cast<Py_ssize_t>(op.params.size()))
     fail(ErrorKind::Type, "[", op.name, "] got ", n, " arguments, expected at most ", op.params.size(), ": ",
          python_signature(op));
   for (Py_ssize_t i = 0; i < n; i++) given[i] = args[i];
+  if (beside) given[kBeside] = args[n];
   for (Py_ssize_t k = 0; names && k < PyTuple_GET_SIZE(names); k++) {
     const int i = index_of_keyword(op, PyTuple_GET_ITEM(names, k));
     if (given[i])
       fail(ErrorKind::Type, "[", op.name, "] got ", checked(PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, k))), " twice");
-    given[i] = args[n + k];
+    given[i] = args[n + beside + k];
   }
   read(op, given, result);
 }

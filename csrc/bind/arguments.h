@@ -12,13 +12,14 @@ struct Arguments {
   Few<Tensor> in;
   Few<PyObject*> objects;  // borrowed; what input i was made from, null where it was not given
   Attrs attrs;
-  Place place;  // of the outputs, where no tensor says it
+  Place place;                // of the outputs, where no tensor says it
+  bool non_blocking = false;  // of copy_: PyTorch's word for copies that go on while Python does
   std::span<const Tensor> inputs() const { return {in.data(), in.size()}; }
   std::span<PyObject* const> given() const { return {objects.data(), objects.size()}; }
 };
 
-// Positional and keyword arguments as vectorcall hands them over. `axis` and `keepdims` are understood as well, and `device`
-// (bind/device.h) where the row has no tensor.
+// Positional and keyword arguments as vectorcall hands them over. `axis` and `keepdims` are understood as well, `device`
+// (bind/device.h) where the row has no tensor, and `non_blocking` by copy_.
 void read_arguments(const Op& op, PyObject* const* args, Py_ssize_t n, PyObject* names, Arguments& result);
 
 // The same from a sequence of tensors (None where not given; the members of a list follow the others) and a sequence of

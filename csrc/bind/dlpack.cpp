@@ -5,7 +5,11 @@
 #include <string>
 #include <utility>
 
+#include "bind/convert.h"
 #include "bind/door.h"
+#include "cuda/backend.h"
+#include "cuda/streams.h"
+#include "ops/dispatch.h"
 
 namespace tg::bind {
 namespace {
@@ -86,8 +90,8 @@ PyObject* make_capsule(const Tensor& t, bool copied) {
   m.context = e.get();
   m.deleter = delete_export<M>;
   m.tensor = {t.data(),
-              kDlpackCpu,
-              0,
+              t.device() == Device::Cuda ? kDlpackCuda : kDlpackCpu,
+              t.place().index,
               t.rank(),
               code_of(t.dtype),
               static_cast<uint8_t>(size_of(t.dtype) * 8),
@@ -116,7 +120,32 @@ std::pair<int, int> read_pair(const char* param, PyObject* value) {
        ", expected a tuple of two integers");
 }
 
+// The consumer's stream waits for what ours was asked so far. It is 1 for the default one, which None means too, or 2 for a
+// thread's own, or an address; -1 wants no waiting.
+void await_ours(const Tensor& t, PyObject* stream) {
+  const int64_t theirs = given(stream) ? to_int("__dlpack__", "stream", stream) : 1;
+  if (t.device() != Device::Cuda) {
+    if (given(stream) && theirs != -1)
+      fail(ErrorKind::Runtime, "[__dlpack__] stream is ", theirs, " for a tensor on cpu, expected None");
+    return;
+  }
+  if (theirs == 0 || theirs < -1)
+    fail(ErrorKind::Value, "[__dlpack__] stream is ", theirs,
+         ", expected None, -1, 1 (the default one), 2 or an address");
+  const bool same = theirs == 1 && current_stream[t.place().index] == 0;
+  if (theirs != -1 && !same) cuda::await_ours(t.place().index, static_cast<uintptr_t>(theirs));
+}
+
 // ---- in
+
+Place place_of(const DlTensor& d) {
+  if (d.device_type == kDlpackCpu || d.device_type == kDlpackPinned) return {};
+  if (d.device_type != kDlpackCuda && d.device_type != kDlpackManaged)
+    fail(ErrorKind::Runtime, "[from_dlpack] got a tensor on device type ", d.device_type,
+         ", expected the CPU (1) or a GPU (2); move it there first");
+  cuda::require("from_dlpack", d.device_id);
+  return {Device::Cuda, d.device_id};
+}
 
 template <class M>
 void drop_managed(void* owner) {
@@ -138,9 +167,7 @@ Tensor take(PyObject* capsule) {
            " of the protocol, expected 1");
     writable = !(managed->flags & kReadOnly);
   }
-  if (d.device_type != kDlpackCpu)
-    fail(ErrorKind::Runtime, "[from_dlpack] got a tensor on device type ", d.device_type,
-         ", expected the CPU (1); move it there first");
+  const Place place = place_of(d);
   Tensor t;
   t.dtype = dtype_of(d);
   t.shape = Dims(d.shape, d.ndim);
@@ -157,10 +184,24 @@ Tensor take(PyObject* capsule) {
     fail(ErrorKind::Value, "[from_dlpack] the memory is not aligned to its ", size, "-byte elements; pass a copy");
   t.offset = -low;
   t.storage = StorageRef(new Storage(first + low * size, empty ? 0 : static_cast<size_t>((high - low + 1) * size),
-                                     writable, managed, drop_managed<M>));
+                                     writable, managed, drop_managed<M>, place));
   t.storage->share_outside();
   PyCapsule_SetName(capsule, M::used);
   return t;
+}
+
+// The stream that is to wait for what the other library does with the object; null where it is not on a GPU.
+Ref stream_for(PyObject* source) {
+  const Ref where(PyObject_CallMethod(source, "__dlpack_device__", nullptr));
+  int type = kDlpackCpu, index = 0;
+  if (!where || !PyTuple_Check(where.get()) || !PyArg_ParseTuple(where.get(), "ii", &type, &index) ||
+      type != kDlpackCuda) {
+    PyErr_Clear();
+    return {};
+  }
+  cuda::require("from_dlpack", index);
+  const uintptr_t ours = cuda::handle_of(index, current_stream[index]);
+  return owned(PyLong_FromUnsignedLongLong(ours ? ours : 1));
 }
 
 // obj.__dlpack__(max_version=(1, 0)), or without arguments for libraries from before version 1.
@@ -173,26 +214,34 @@ Ref ask_for_capsule(PyObject* source) {
          ", expected an object with __dlpack__; for numbers and lists use trigrad.tensor");
   }
   const Ref none = owned(PyTuple_New(0)), keywords = owned(Py_BuildValue("{s:(ii)}", "max_version", 1, 0));
+  const Ref stream = stream_for(source);
+  if (stream && PyDict_SetItemString(keywords.get(), "stream", stream.get()) < 0) throw PythonError{};
   Ref capsule(PyObject_Call(method.get(), none.get(), keywords.get()));
   if (capsule || !PyErr_ExceptionMatches(PyExc_TypeError)) return owned(capsule.release());
   PyErr_Clear();
-  return owned(PyObject_CallNoArgs(method.get()));
+  if (PyDict_DelItemString(keywords.get(), "max_version") < 0) throw PythonError{};
+  return owned(PyObject_Call(method.get(), none.get(), keywords.get()));
 }
 
 }  // namespace
 
-PyObject* to_dlpack(const Tensor& t, PyObject* max_version, PyObject* device, PyObject* copy) {
-  if (t.device() == Device::Cuda)
-    fail(ErrorKind::Runtime, "[__dlpack__] the tensor is on ", name(t.place()),
-         ", expected cpu; move it with .to('cpu')");
+PyObject* to_dlpack(const Tensor& t, PyObject* stream, PyObject* max_version, PyObject* device, PyObject* copy) {
+  bool elsewhere = false;
   if (given(device)) {
-    const int type = read_pair("dl_device", device).first;
-    if (type != kDlpackCpu)
-      fail(ErrorKind::Runtime, "[__dlpack__] dl_device asks for device type ", type, ", expected the CPU (1)");
+    const auto [type, index] = read_pair("dl_device", device);
+    elsewhere = t.device() == Device::Cuda && type == kDlpackCpu;
+    if (!elsewhere && (type != (t.device() == Device::Cuda ? kDlpackCuda : kDlpackCpu) || index != t.place().index))
+      fail(ErrorKind::Runtime, "[__dlpack__] dl_device asks for device type ", type, ", index ", index, ", expected ",
+           name(t.place()), " or the CPU (1); move the tensor with .to()");
   }
   const bool versioned = given(max_version) && read_pair("max_version", max_version).first >= 1;
-  const bool copied = given(copy) && PyObject_IsTrue(copy) > 0;
-  const Tensor source = copied ? contiguous_copy(t) : t;
+  const bool copied = elsewhere || (given(copy) && PyObject_IsTrue(copy) > 0);
+  if (elsewhere && given(copy) && PyObject_IsTrue(copy) == 0) {
+    PyErr_SetString(PyExc_BufferError, "[__dlpack__] the tensor is on a GPU: without a copy it cannot be on the CPU");
+    throw PythonError{};
+  }
+  const Tensor source = elsewhere ? dispatch::moved(t, {}) : copied ? contiguous_copy(t) : t;
+  if (!elsewhere) await_ours(source, stream);
   if (versioned) return make_capsule<ManagedVersioned>(source, copied);
   if (!source.storage->writable()) {
     PyErr_SetString(PyExc_BufferError,

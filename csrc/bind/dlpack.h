@@ -5,10 +5,10 @@
 
 namespace tg::bind {
 
-inline constexpr int kDlpackCpu = 1, kDlpackCuda = 2;
+inline constexpr int kDlpackCpu = 1, kDlpackCuda = 2, kDlpackPinned = 3, kDlpackManaged = 13;
 
 // The arguments of __dlpack__; each may be null or None.
-PyObject* to_dlpack(const Tensor& t, PyObject* max_version, PyObject* device, PyObject* copy);
+PyObject* to_dlpack(const Tensor& t, PyObject* stream, PyObject* max_version, PyObject* device, PyObject* copy);
 // A capsule, or an object with __dlpack__.
 Tensor from_dlpack(PyObject* source);
 

@@ -2,9 +2,21 @@
 #include <new>
 #include <string_view>
 
+#include "bind/module.h"
 #include "bind/python.h"
 
 namespace tg::bind {
+
+// trigrad.cuda.OutOfMemoryError: a MemoryError as Python has it, and a RuntimeError as PyTorch's is.
+PyObject* out_of_memory_error() {
+  static PyObject* const made = [] {
+    const Ref bases(Py_BuildValue("(OO)", PyExc_MemoryError, PyExc_RuntimeError));
+    return PyErr_NewExceptionWithDoc("trigrad.cuda.OutOfMemoryError", "A GPU has no room for a tensor.", bases.get(),
+                                     nullptr);
+  }();
+  return made ? made : PyExc_MemoryError;
+}
+
 namespace {
 
 PyObject* exception_type(ErrorKind kind) {
@@ -13,6 +25,7 @@ PyObject* exception_type(ErrorKind kind) {
     case ErrorKind::Value: return PyExc_ValueError;
     case ErrorKind::Index: return PyExc_IndexError;
     case ErrorKind::Memory: return PyExc_MemoryError;
+    case ErrorKind::DeviceMemory: return out_of_memory_error();
     case ErrorKind::NotImplemented: return PyExc_NotImplementedError;  // a RuntimeError, as in PyTorch
     case ErrorKind::Runtime: break;
   }

@@ -1,6 +1,7 @@
 // Methods of Tensor that are no ops: copies, elements, facts. The views are in views.cpp.
 #include "bind/arguments.h"
 #include "bind/convert.h"
+#include "bind/cuda_arrays.h"
 #include "bind/dlpack.h"
 #include "bind/door.h"
 #include "bind/dtype_type.h"
@@ -122,7 +123,7 @@ PyObject* dlpack(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
     if (n) fail(ErrorKind::Type, "[__dlpack__] takes keywords only");
     read_names("__dlpack__", {"stream", "max_version", "dl_device", "copy"}, args, n, keywords, given);
     refuse_reading("__dlpack__");
-    return to_dlpack(value_of(self), given[1], given[2], given[3]);
+    return to_dlpack(value_of(self), given[0], given[1], given[2], given[3]);
   });
 }
 PyObject* dlpack_device(PyObject* self, PyObject*) {
@@ -150,6 +151,9 @@ PyObject* interface(PyObject* self, void*) {
     refuse_reading("numpy");
     return array_interface("__array_interface__", value_of(self));
   });
+}
+PyObject* cuda_interface(PyObject* self, void*) {
+  return guarded([&] { return cuda_array_interface(self); });
 }
 
 }  // namespace
@@ -195,6 +199,7 @@ PyGetSetDef tensor_attributes[] = {
     {"_version", version, nullptr, "Rises with every write.", nullptr},
     {"_device_name", device_name, nullptr, nullptr, nullptr},
     {"__array_interface__", interface, nullptr, nullptr, nullptr},
+    {"__cuda_array_interface__", cuda_interface, nullptr, nullptr, nullptr},
     {},
 };
 

@@ -7,6 +7,7 @@
 #include "bind/arguments.h"
 #include "bind/convert.h"
 #include "bind/creation.h"
+#include "bind/cuda_arrays.h"
 #include "bind/device.h"
 #include "bind/dlpack.h"
 #include "bind/dtype_type.h"
@@ -261,6 +262,9 @@ array (...) -> (...)
 >>> x += 1
 >>> array
 array([1., 1.]))");
+  m.def(
+      "from_cuda_array", [](py::handle source) { return as_object(from_cuda_array("as_tensor", source.ptr())); },
+      py::arg("source"), "The tensor that shares the memory of an object with __cuda_array_interface__.");
   m.def(
       "from_dlpack", [](py::handle source) { return as_object(from_dlpack(source.ptr())); }, py::arg("source"),
       R"(A tensor on the memory of another library's.

@@ -160,6 +160,8 @@ Tensor from_buffer(const char* op, PyObject* array) {
   return t;
 }
 
+const char* array_typestr(Dtype t) { return info(t).interface; }
+
 PyObject* array_interface(const char* op, const Tensor& t) {
   require_numpy(op, t);
   const char* typestr = info(t.dtype).interface;

@@ -15,5 +15,6 @@ Tensor from_buffer(const char* op, PyObject* array);
 // numpy's view of the tensor's memory.
 PyObject* to_numpy(PyObject* tensor);
 PyObject* array_interface(const char* op, const Tensor& t);  // numpy's dictionary
+const char* array_typestr(Dtype t);                          // its name for a dtype, null if it has none
 
 }  // namespace tg::bind

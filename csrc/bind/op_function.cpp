@@ -148,9 +148,18 @@ void check_updatable(const Op& op, const Arguments& a) {
     if (overwrites(layout, i, n)) check_overwritable(op.name.c_str(), a.objects[i], true);
 }
 
+// copy_ alone takes its source from another device: Python moves it, with its history.
+PyObject* copy_across(const Arguments& a) {
+  const Ref module = owned(PyImport_ImportModule("trigrad._moving"));
+  return checked(PyObject_CallMethod(module.get(), "copy_across", "OOO", a.objects[0], a.objects[1],
+                                     a.non_blocking ? Py_True : Py_False));
+}
+
 }  // namespace
 
 PyObject* call_op(const Op& op, Arguments& a) {
+  if (op.id == op_copy_ && a.in[0].place() != a.in[1].place() && !a.in[1].number) [[unlikely]]
+    return copy_across(a);
   Tensor out[kMaxOutputs];
   const auto n = static_cast<size_t>(op.n_outputs);
   const bool taped = is_taped(a.given());

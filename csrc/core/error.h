@@ -6,7 +6,7 @@
 
 namespace tg {
 
-enum class ErrorKind { Runtime, Type, Value, Index, Memory, NotImplemented };
+enum class ErrorKind { Runtime, Type, Value, Index, Memory, NotImplemented, DeviceMemory };
 
 class Error : public std::runtime_error {
  public:

@@ -31,16 +31,20 @@ using Birth = std::shared_ptr<const uint64_t>;
 class Storage {
  public:
   // Own memory, uninitialised.
-  explicit Storage(size_t bytes, Place place = {}) : data_(allocate(bytes, place)), bytes_(bytes), place_(place) {
+  explicit Storage(size_t bytes, Place place = {}) : bytes_(bytes), place_(place) {
+    if (place.device == Device::Cuda) [[unlikely]]
+      data_ = allocate_on(place, bytes, stream_ = current_stream[place.index]);
+    else data_ = allocate(bytes);
     if (next_birth) [[unlikely]]
       birth_ = std::make_shared<const uint64_t>(next_birth++);
   }
   // Foreign memory: `drop(owner)` runs when the last view goes.
-  Storage(void* data, size_t bytes, bool writable, void* owner, void (*drop)(void*))
-      : data_(data), bytes_(bytes), writable_(writable), owner_(owner), drop_(drop) {}
+  Storage(void* data, size_t bytes, bool writable, void* owner, void (*drop)(void*), Place place = {})
+      : data_(data), bytes_(bytes), writable_(writable), place_(place), owner_(owner), drop_(drop) {}
   ~Storage() {
     if (drop_) drop_(owner_);
-    else release(data_, bytes_, place_);
+    else if (place_.device == Device::Cuda) release_on(place_, data_, bytes_, stream_);
+    else release(data_, bytes_);
   }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -49,6 +53,7 @@ class Storage {
   size_t bytes() const { return bytes_; }
   bool writable() const { return writable_; }
   bool foreign() const { return drop_ != nullptr; }
+  bool foreign(void (*drop)(void*)) const { return drop_ == drop; }  // of that kind
   Place place() const { return place_; }
   Device device() const { return place_.device; }
 
@@ -75,6 +80,7 @@ class Storage {
   size_t bytes_;
   bool writable_ = true;
   Place place_;
+  StreamId stream_ = 0;  // on which it was taken
   void* owner_ = nullptr;
   void (*drop_)(void*) = nullptr;
   std::atomic<int64_t> references_{0};

@@ -10,7 +10,7 @@
 namespace tg::cuda {
 
 // Raised by every change of this file or of the numbers of rows.
-inline constexpr int32_t kAbi = 4;
+inline constexpr int32_t kAbi = 5;
 inline constexpr int kAbiRank = 8, kAbiOperands = 8;
 
 inline constexpr int32_t kRefused = -1;
@@ -63,12 +63,18 @@ struct Call {
   const Attribute* live = nullptr;  // on the device: the attributes, which a launch may find changed; null: they stay
   // On the device: where a row that may refuse leaves the first bad place, kNothing so far. It writes within its memory all the same.
   uint64_t* note = nullptr;
+  void* stream = nullptr;  // null: the device's default one
   // Memory of the device that lives until the call is done, in each launch; null where there is none.
   void* (*scratch)(void* context, size_t bytes) = nullptr;
   void* context = nullptr;
 };
 
 inline constexpr uint64_t kNothing = ~uint64_t{0};  // noted
+
+struct Versions {
+  int32_t driver = 0, runtime = 0;  // 1000 major + 10 minor; driver 0: none
+  char architectures[200] = {};     // what the module's kernels were compiled for: "750,800,900"
+};
 
 struct Properties {
   char name[256] = {};
@@ -84,30 +90,55 @@ struct Predictors {
   bool (*close)(void* predictor, Failure*);
 };
 
-// Functions that can fail return false and say why. Each may be called from any thread; calls for one device are done in order,
-// and all but the copies to and from the host return before they are done.
+inline constexpr int32_t kHost = -1;  // an index that is no device's
+
+struct Copy {
+  void* to = nullptr;
+  const void* from = nullptr;
+  size_t bytes = 0;
+  int32_t to_index = kHost, from_index = kHost;  // at least one is a device
+  void* stream = nullptr;                        // of the device that is copied from, or else to
+  bool wait = true;                              // until it is done; else the host's memory is page-locked
+};
+
+// Functions that can fail return false and say why. Each may be called from any thread. A device works through streams: each does
+// its calls in order, beside the others. All but the copies that wait return before the device has done what they ask.
 struct Module {
   int32_t abi, rows;  // kAbi and kAllOps of the tree that it was built from
   const char* version;
+  void (*versions)(Versions*);
   int32_t (*devices)(Failure*);  // how many; negative where none can be asked for
   bool (*properties)(int32_t index, Properties*, Failure*);
-  void* (*take)(int32_t index, size_t bytes);  // null: there is no room
+  bool (*memory)(int32_t index, uint64_t* free, uint64_t* total, Failure*);
+  void* (*take)(int32_t index, size_t bytes, Failure*);  // null without a failure: there is no room
   void (*give)(int32_t index, void* block);
-  bool (*to_device)(int32_t index, void* to, const void* from, size_t bytes, Failure*);
-  bool (*to_host)(int32_t index, void* to, const void* from, size_t bytes, Failure*);
-  bool (*synchronize)(int32_t index, Failure*);
+  void* (*pin)(size_t bytes);  // page-locked memory of the host, null: there is no room
+  void (*unpin)(void* block);
+  bool (*copy)(const Copy*, Failure*);
+  bool (*device_of)(const void* address, int32_t* index, Failure*);  // kHost: it is no device's
+  bool (*synchronize)(int32_t index, Failure*);                      // waits for all streams of the device
+  // A stream lives as long as the process; a higher priority has a lower number.
+  bool (*new_stream)(int32_t index, int32_t priority, void** made, Failure*);
+  bool (*stream_done)(int32_t index, void* stream, bool wait, bool* done, Failure*);
+  // An event is the end of what its stream was asked when it was recorded; one that never was is over.
+  bool (*new_event)(int32_t index, bool timed, void** made, Failure*);
+  void (*drop_event)(int32_t index, void* event);
+  bool (*record)(int32_t index, void* event, void* stream, Failure*);
+  bool (*follow)(int32_t index, void* stream, void* event, Failure*);  // what it is asked from now on comes after
+  bool (*event_done)(int32_t index, void* event, bool wait, bool* done, Failure*);
+  bool (*elapsed)(int32_t index, void* begin, void* end, float* milliseconds, Failure*);
   bool (*has)(int32_t op);  // is there a kernel?
   bool (*run)(const Call*, Failure*);
   // Calls that are a net (ops/op.h, Together::net and, 1, Together::training) in one go. Can they be, wherever their operands will be?
   bool (*fits)(int32_t training, const Call*, int32_t calls);
   bool (*run_net)(int32_t training, const Call*, int32_t calls, Failure*);
   // Bytes of the host, few, which are read before it returns.
-  bool (*put)(int32_t index, void* to, const void* from, size_t bytes, Failure*);
+  bool (*put)(int32_t index, void* to, const void* from, size_t bytes, void* stream, Failure*);
   // What this thread's calls start on the device from now on is kept, in their order, until the end of the capture: a graph, which
   // may be launched any number of times and is dropped at last. Null: it could not be made.
   bool (*begin_capture)(int32_t index, Failure*);
   void* (*end_capture)(int32_t index, Failure*);
-  bool (*launch)(int32_t index, void* graph, Failure*);
+  bool (*launch)(int32_t index, void* graph, void* stream, Failure*);
   void (*drop)(int32_t index, void* graph);
   Predictors predictors;
 };

@@ -3,11 +3,11 @@
 
 #include <dlfcn.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 
-#include "cuda/abi.h"
 #include "cuda/loaded.h"
 #include "ops/backends.h"
 #include "ops/parameters.h"
@@ -16,16 +16,11 @@
 namespace tg::cuda {
 namespace {
 
-[[noreturn]] void raise(const Failure& f, const char* op = nullptr) {
-  const auto kind = static_cast<ErrorKind>(f.kind - 1);
-  if (op) fail(kind, "[", op, "] ", f.text);
-  fail(kind, f.text);
-}
-
 // ---- the module
 
 struct Loaded {
   const Module* module = nullptr;  // null: CUDA is absent
+  const Module* file = nullptr;    // it may be there without a GPU
   int devices = 0;
   std::string absence;
 };
@@ -59,6 +54,7 @@ Loaded load() {
     l.absence = "not usable: " + path + " was built from another version; install trigrad again";
     return l;
   }
+  l.file = m;
   Failure failure;
   const int found = m->devices(&failure);
   if (found <= 0) {
@@ -69,8 +65,6 @@ Loaded load() {
   l.devices = found < kMaxDevices ? found : kMaxDevices;
   return l;
 }
-
-const Module& module();
 
 constinit thread_local int current = 0;
 
@@ -192,6 +186,7 @@ void run(const tg::Call& c) {
   Scratch kept;
   Worded worded(c, kept);
   worded.call.index = kept.place.index;
+  worded.call.stream = current_handle(kept.place.index);
   Failure failure;
   if (module().run(&worded.call, &failure)) return;
   if (failure.kind == kRefused) refuse(c.op, failure.check, failure.note);
@@ -206,7 +201,10 @@ bool with_net(std::span<const tg::Call> calls, F f) {
   for (const tg::Call& c : calls) worded.emplace_back(c, kept);
   std::vector<Call> all;
   for (const Worded& w : worded) all.push_back(w.call);
-  for (Call& c : all) c.index = kept.place.index;
+  for (Call& c : all) {
+    c.index = kept.place.index;
+    c.stream = current_handle(c.index);
+  }
   return f(all.data(), static_cast<int32_t>(all.size()));
 }
 bool fits(Together how, std::span<const tg::Call> calls) {
@@ -236,17 +234,15 @@ struct Installed {
     backend.together[static_cast<int>(Together::net)] = run_net<false>;
     backend.together[static_cast<int>(Together::training)] = run_net<true>;
     backend.to_device = [](int index, void* to, const void* from, size_t bytes) {
-      Failure failure;
-      if (!module().to_device(index, to, from, bytes, &failure)) raise(failure);
+      copy({Device::Cuda, index}, to, {}, from, bytes, true);
     };
     backend.to_host = [](int index, void* to, const void* from, size_t bytes) {
-      Failure failure;
-      if (!module().to_host(index, to, from, bytes, &failure)) raise(failure);
+      copy({}, to, {Device::Cuda, index}, from, bytes, true);
     };
-    constexpr size_t all =
-        size_t(-1);  // a freed block is kept until the device is full: giving it back would stop the device
-    install_memory(Device::Cuda, {[](int index, size_t bytes) { return module().take(index, bytes); },
-                                  [](int index, void* block) { module().give(index, block); }, all, all});
+    backend.between = [](int to_index, void* to, int from_index, const void* from, size_t bytes) {
+      copy({Device::Cuda, to_index}, to, {Device::Cuda, from_index}, from, bytes, false);
+    };
+    install_device_memory();
   }
 };
 
@@ -260,13 +256,27 @@ const Installed& installation() {
   }();
   return *made;
 }
-const Module& module() { return *installed.load(std::memory_order_acquire)->loaded.module; }
-
 }  // namespace
+
+void raise(const Failure& f, const char* op) {
+  auto kind = static_cast<ErrorKind>(f.kind - 1);
+  if (kind == ErrorKind::Memory) kind = ErrorKind::DeviceMemory;
+  if (op) fail(kind, "[", op, "] ", f.text);
+  fail(kind, f.text);
+}
+
+const Module& module() {
+  if (forked_from_devices())
+    fail(ErrorKind::Runtime,
+         "[cuda] this process was forked from one that used CUDA, which is lost to it; start processes ",
+         "with multiprocessing's 'spawn' method, or use CUDA after the fork only");
+  const Installed* i = installed.load(std::memory_order_acquire);
+  if (!i || !i->loaded.module) fail(ErrorKind::Runtime, "[cuda] CUDA is ", absence(), "; or use 'cpu'");
+  return *i->loaded.module;
+}
 
 int current_device() { return current; }
 void set_current_device(int index) { current = index; }
-const Module& loaded_module() { return module(); }
 
 const std::string& absence() { return installation().loaded.absence; }
 
@@ -292,8 +302,19 @@ std::vector<Description> devices() {
 
 void synchronize(int index) {
   require("synchronize", index);
-  Failure failure;
-  if (!module().synchronize(index, &failure)) raise(failure, "synchronize");
+  ask<&Module::synchronize>(index);
+}
+
+Build build() {
+  Versions v;
+  if (const Module* m = installation().loaded.file) m->versions(&v);
+  return {v.driver, v.runtime, v.architectures};
+}
+
+Room room(int index) {
+  Room r{};
+  ask<&Module::memory>(index, &r.free, &r.total);
+  return r;
 }
 
 }  // namespace tg::cuda

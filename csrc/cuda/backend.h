@@ -26,4 +26,14 @@ struct Description {
 std::vector<Description> devices();  // none where CUDA is absent
 void synchronize(int index);         // returns when all calls so far are done
 
+struct Build {
+  int driver, runtime;  // 1000 major + 10 minor; 0: none is here
+  std::string architectures;
+};
+Build build();  // of the module; zeros where it is absent
+struct Room {
+  uint64_t free, total;
+};
+Room room(int index);  // in the device's memory
+
 }  // namespace tg::cuda

@@ -1,20 +1,65 @@
-// The device of CUDA's runtime. Each thread's calls go to the legacy default stream of the device: they are done in order.
+// The device of CUDA's runtime. The default stream is the legacy one, which other libraries' default streams are too.
 #include "cuda/device.h"
 
 namespace tg::cuda::device {
 namespace {
 
+// An error of a kernel, after which CUDA answers each call of this process with the same error.
+bool fatal(cudaError_t e) {
+  switch (e) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+    case cudaErrorAssert:
+    case cudaErrorECCUncorrectable: return true;
+    default: return false;
+  }
+}
+
 void check(cudaError_t e, const char* what) {
   if (e == cudaSuccess) return;
-  cudaGetLastError();  // the next call starts anew, unless the context itself is lost
-  const ErrorKind kind = e == cudaErrorMemoryAllocation ? ErrorKind::Memory : ErrorKind::Runtime;
-  throw Refusal{kind, std::string(what) + ": " + cudaGetErrorString(e) + " (" + cudaGetErrorName(e) + ")"};
+  cudaGetLastError();  // the next call starts anew, unless the device is lost
+  const ErrorKind kind = e == cudaErrorMemoryAllocation ? ErrorKind::DeviceMemory : ErrorKind::Runtime;
+  throw Refusal{kind,
+                std::string(what) + ": " + cudaGetErrorString(e) + " (" + cudaGetErrorName(e) + ")" +
+                    (fatal(e) ? "; the GPU is lost to this process, in which a kernel failed: start it anew" : "")};
+}
+
+cudaStream_t stream_of(void* stream) { return static_cast<cudaStream_t>(stream); }
+cudaEvent_t event_of(void* event) { return static_cast<cudaEvent_t>(event); }
+
+// Is what was asked done?
+bool over(cudaError_t e, const char* what) {
+  if (e == cudaErrorNotReady) {
+    cudaGetLastError();
+    return false;
+  }
+  check(e, what);
+  return true;
 }
 
 // The stream of this thread's capture. It waits for no other, so that memory can be taken meanwhile.
 thread_local cudaStream_t capturing = nullptr;
 
+#define TG_TEXT(...) #__VA_ARGS__
+#define TG_EXPANDED(...) TG_TEXT(__VA_ARGS__)
+constexpr char kArchitectures[] = TG_EXPANDED(__CUDA_ARCH_LIST__);
+
 }  // namespace
+
+Versions versions() {
+  Versions v;
+  cudaDriverGetVersion(&v.driver);
+  cudaGetLastError();
+  v.runtime = CUDART_VERSION;
+  for (size_t i = 0; i + 1 < sizeof v.architectures && kArchitectures[i]; i++) v.architectures[i] = kArchitectures[i];
+  return v;
+}
 
 int count() {
   int n = 0;
@@ -48,13 +93,12 @@ Properties properties(int index) {
 }
 
 void* take(int index, size_t bytes) {
+  const Use on(index);
   void* block = nullptr;
-  try {
-    const Use on(index);
-    if (cudaMalloc(&block, bytes) == cudaSuccess) return block;
-  } catch (const Refusal&) {}
+  const cudaError_t e = cudaMalloc(&block, bytes);
+  if (e != cudaErrorMemoryAllocation) check(e, "taking memory");
   cudaGetLastError();
-  return nullptr;
+  return block;
 }
 void give(int index, void* block) {
   try {
@@ -63,17 +107,96 @@ void give(int index, void* block) {
   } catch (const Refusal&) {}  // the process is ending, or the context is lost: the memory is gone with it
 }
 
-void to_device(int index, void* to, const void* from, size_t bytes) {
+void memory(int index, uint64_t* free, uint64_t* total) {
   const Use on(index);
-  check(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice), "copying to the device");
+  size_t left = 0, all = 0;
+  check(cudaMemGetInfo(&left, &all), "the device's memory");
+  *free = left;
+  *total = all;
 }
-void to_host(int index, void* to, const void* from, size_t bytes) {
-  const Use on(index);
-  check(cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToHost), "copying from the device");
+
+void* pin(size_t bytes) {
+  void* block = nullptr;
+  if (cudaHostAlloc(&block, bytes, cudaHostAllocPortable) == cudaSuccess) return block;
+  cudaGetLastError();
+  return nullptr;
+}
+void unpin(void* block) {
+  cudaFreeHost(block);
+  cudaGetLastError();
+}
+
+void copy(const Copy& c) {
+  const bool between = c.to_index != kHost && c.from_index != kHost && c.to_index != c.from_index;
+  const Use on(c.from_index != kHost ? c.from_index : c.to_index, c.stream);
+  if (between)
+    check(cudaMemcpyPeerAsync(c.to, c.to_index, c.from, c.from_index, c.bytes, on.stream()), "copying between devices");
+  else {
+    const cudaMemcpyKind kind = c.from_index == kHost ? cudaMemcpyHostToDevice
+                                : c.to_index == kHost ? cudaMemcpyDeviceToHost
+                                                      : cudaMemcpyDeviceToDevice;
+    check(cudaMemcpyAsync(c.to, c.from, c.bytes, kind, on.stream()), "copying");
+  }
+  if (c.wait) check(cudaStreamSynchronize(on.stream()), "copying");
+}
+int device_of(const void* address) {
+  cudaPointerAttributes a{};
+  check(cudaPointerGetAttributes(&a, address), "asking whose memory this is");
+  return a.type == cudaMemoryTypeDevice || a.type == cudaMemoryTypeManaged ? a.device : kHost;
 }
 void synchronize(int index) {
   const Use on(index);
   check(cudaDeviceSynchronize(), "waiting for the device");
+}
+
+void* new_stream(int index, int priority) {
+  const Use on(index);
+  int least = 0, greatest = 0;  // the greatest has the lower number
+  check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "the priorities of streams");
+  cudaStream_t made = nullptr;
+  check(cudaStreamCreateWithPriority(&made, cudaStreamNonBlocking,
+                                     priority < greatest ? greatest
+                                     : priority > least  ? least
+                                                         : priority),
+        "making a stream");
+  return made;
+}
+bool stream_done(int index, void* stream, bool wait) {
+  const Use on(index);
+  return over(wait ? cudaStreamSynchronize(stream_of(stream)) : cudaStreamQuery(stream_of(stream)),
+              "waiting for a stream");
+}
+
+void* new_event(int index, bool timed) {
+  const Use on(index);
+  cudaEvent_t made = nullptr;
+  check(cudaEventCreateWithFlags(&made, timed ? cudaEventDefault : cudaEventDisableTiming), "making an event");
+  return made;
+}
+void drop_event(int index, void* event) {
+  try {
+    const Use on(index);
+    cudaEventDestroy(event_of(event));
+  } catch (const Refusal&) {}  // as above
+  cudaGetLastError();
+}
+void record(int index, void* event, void* stream) {
+  const Use on(index);
+  check(cudaEventRecord(event_of(event), stream_of(stream)), "recording an event");
+}
+void follow(int index, void* stream, void* event) {
+  const Use on(index);
+  check(cudaStreamWaitEvent(stream_of(stream), event_of(event), 0), "letting a stream wait");
+}
+bool event_done(int index, void* event, bool wait) {
+  const Use on(index);
+  return over(wait ? cudaEventSynchronize(event_of(event)) : cudaEventQuery(event_of(event)), "waiting for an event");
+}
+float elapsed(int index, void* begin, void* end) {
+  const Use on(index);
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, event_of(begin), event_of(end)), "the time between two events");
+  return milliseconds;
 }
 
 void begin_capture(int index) {
@@ -101,8 +224,8 @@ void* end_capture(int index) {
   return graph;
 }
 
-void launch(int index, void* graph) {
-  const Use on(index);
+void launch(int index, void* graph, void* stream) {
+  const Use on(index, stream);
   check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), on.stream()), "launching a graph");
 }
 
@@ -114,7 +237,7 @@ void drop(int index, void* graph) {
   } catch (const Refusal&) {}  // as above
 }
 
-Use::Use(int index) : index_(index) {
+Use::Use(int index, void* stream) : stream_(stream_of(stream)), index_(index) {
   check(cudaGetDevice(&before_), "the current device");
   if (before_ != index) check(cudaSetDevice(index), "choosing the device");
   if (capturing) stream_ = capturing;

@@ -6,24 +6,39 @@
 
 namespace tg::cuda::device {
 
+Versions versions();
 int count();  // throws a Refusal where none can be asked for
 Properties properties(int index);
 void* take(int index, size_t bytes);  // null: there is no room
 void give(int index, void* block);
-void to_device(int index, void* to, const void* from, size_t bytes);  // done on return, after all calls before
-void to_host(int index, void* to, const void* from, size_t bytes);
+void memory(int index, uint64_t* free, uint64_t* total);
+void* pin(size_t bytes);
+void unpin(void* block);
+void copy(const Copy& c);
+int device_of(const void* address);
 void synchronize(int index);
+
+// Streams and events, as cuda/abi.h has them.
+void* new_stream(int index, int priority);
+bool stream_done(int index, void* stream, bool wait);
+void* new_event(int index, bool timed);
+void drop_event(int index, void* event);
+void record(int index, void* event, void* stream);
+void follow(int index, void* stream, void* event);
+bool event_done(int index, void* event, bool wait);
+float elapsed(int index, void* begin, void* end);
 
 // What this thread starts is kept from now on, and made a graph at the end (cuda/abi.h).
 void begin_capture(int index);
 void* end_capture(int index);
-void launch(int index, void* graph);
+void launch(int index, void* graph, void* stream);
 void drop(int index, void* graph);
 
-// While it lives, this thread works with the device; then with the one before, which may be another library's choice.
+// While it lives, this thread works with the device, on the stream unless it captures; then with the device before, which may be
+// another library's choice.
 class Use {
  public:
-  explicit Use(int index);
+  explicit Use(int index, void* stream = nullptr);
   ~Use();
   Use(const Use&) = delete;
   Use& operator=(const Use&) = delete;

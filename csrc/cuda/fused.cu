@@ -296,11 +296,11 @@ void count_targets(const Call* calls, Net& net, Stream stream) {
   if (!c.captured) put(body.note, &first, sizeof first, stream);
   crews(stream, body.blocks, CountTargets::bytes, body);
   if (c.captured) return;
-  device::to_host(c.index, &first, body.note, sizeof first);
+  device::to_host(c, &first, body.note, sizeof first);
   if (first == kNothing) return;
   Refused r{Check::of_target(body.classes, net.ignore), {}};
   r.note.place = first;
-  device::to_host(c.index, &r.note.value, net.classes + int64_t(first) * net.target_m, sizeof r.note.value);
+  device::to_host(c, &r.note.value, net.classes + int64_t(first) * net.target_m, sizeof r.note.value);
   throw r;
 }
 

@@ -88,6 +88,7 @@ constexpr Module module = {
     kAbi,
     kAllOps,
     TRIGRAD_VERSION,
+    [](Versions* v) { *v = device::versions(); },
     [](Failure* failure) -> int32_t {
       int n = 0;
       return done(failure, [&] { n = device::count(); }) ? n : -1;
@@ -95,17 +96,24 @@ constexpr Module module = {
     [](int32_t index, Properties* p, Failure* failure) {
       return done(failure, [&] { *p = device::properties(index); });
     },
-    device::take,
+    [](int32_t index, uint64_t* free, uint64_t* total, Failure* failure) {
+      return done(failure, [&] { device::memory(index, free, total); });
+    },
+    [](int32_t index, size_t bytes, Failure* failure) -> void* {
+      void* block = nullptr;
+      done(failure, [&] { block = device::take(index, bytes); });
+      return block;
+    },
     [](int32_t index, void* block) {
       Failure ignored;  // a kernel that does not end stops nobody from trying
       done(&ignored, [&] { predictors::rest(index); });
       device::give(index, block);
     },
-    [](int32_t index, void* to, const void* from, size_t bytes, Failure* failure) {
-      return done(failure, [&] { device::to_device(index, to, from, bytes); });
-    },
-    [](int32_t index, void* to, const void* from, size_t bytes, Failure* failure) {
-      return done(failure, [&] { device::to_host(index, to, from, bytes); });
+    device::pin,
+    device::unpin,
+    [](const Copy* c, Failure* failure) { return done(failure, [&] { device::copy(*c); }); },
+    [](const void* address, int32_t* index, Failure* failure) {
+      return done(failure, [&] { *index = device::device_of(address); });
     },
     [](int32_t index, Failure* failure) {
       return done(failure, [&] {
@@ -113,10 +121,32 @@ constexpr Module module = {
         device::synchronize(index);
       });
     },
+    [](int32_t index, int32_t priority, void** made, Failure* failure) {
+      return done(failure, [&] { *made = device::new_stream(index, priority); });
+    },
+    [](int32_t index, void* stream, bool wait, bool* over, Failure* failure) {
+      return done(failure, [&] { *over = device::stream_done(index, stream, wait); });
+    },
+    [](int32_t index, bool timed, void** made, Failure* failure) {
+      return done(failure, [&] { *made = device::new_event(index, timed); });
+    },
+    device::drop_event,
+    [](int32_t index, void* event, void* stream, Failure* failure) {
+      return done(failure, [&] { device::record(index, event, stream); });
+    },
+    [](int32_t index, void* stream, void* event, Failure* failure) {
+      return done(failure, [&] { device::follow(index, stream, event); });
+    },
+    [](int32_t index, void* event, bool wait, bool* over, Failure* failure) {
+      return done(failure, [&] { *over = device::event_done(index, event, wait); });
+    },
+    [](int32_t index, void* begin, void* end, float* milliseconds, Failure* failure) {
+      return done(failure, [&] { *milliseconds = device::elapsed(index, begin, end); });
+    },
     [](int32_t op) { return op >= 0 && op < kAllOps && table.kernels[op] != nullptr; },
     [](const Call* c, Failure* failure) {
       return done(failure, [&] {
-        const device::Use use(c->index);
+        const device::Use use(c->index, c->stream);
         table.kernels[c->op](*c, use.stream());
         use.started();
       });
@@ -132,14 +162,14 @@ constexpr Module module = {
     },
     [](int32_t training, const Call* calls, int32_t n, Failure* failure) {
       return done(failure, [&] {
-        const device::Use use(calls->index);
+        const device::Use use(calls->index, calls->stream);
         run_net(training, calls, n, use.stream());
         use.started();
       });
     },
-    [](int32_t index, void* to, const void* from, size_t bytes, Failure* failure) {
+    [](int32_t index, void* to, const void* from, size_t bytes, void* stream, Failure* failure) {
       return done(failure, [&] {
-        const device::Use use(index);
+        const device::Use use(index, stream);
         put(to, from, bytes, use.stream());
         use.started();
       });
@@ -150,7 +180,9 @@ constexpr Module module = {
       done(failure, [&] { graph = device::end_capture(index); });
       return graph;
     },
-    [](int32_t index, void* graph, Failure* failure) { return done(failure, [&] { device::launch(index, graph); }); },
+    [](int32_t index, void* graph, void* stream, Failure* failure) {
+      return done(failure, [&] { device::launch(index, graph, stream); });
+    },
     device::drop,
     {
         [](int32_t index, const EventNet* net, PredictorMode mode, double idle_seconds, Failure* failure) {

@@ -180,7 +180,7 @@ Predictor::Predictor(const Program& program, int index, const Options& options)
   const Packer packed(program);
   const EventNet net = packed.net();
   Failure failure;
-  handle_ = loaded_module().predictors.open(
+  handle_ = module().predictors.open(
       index, &net, options.persistent ? PredictorMode::persistent : PredictorMode::graph, options.idle, &failure);
   if (!handle_) raise(failure);
   const std::lock_guard lock(mutex);
@@ -199,7 +199,7 @@ bool Predictor::answered(const float* x, float* y, double seconds) {
     fail(ErrorKind::Runtime, "[", kWho,
          "] it was made before the process forked, and GPUs do not follow; make it here");
   Failure failure;
-  const int32_t found = loaded_module().predictors.run(handle_, x, y, seconds, &failure);
+  const int32_t found = module().predictors.run(handle_, x, y, seconds, &failure);
   if (found < 0) raise(failure);
   return found > 0;
 }
@@ -208,7 +208,7 @@ bool Predictor::Turn::run(const float* x, float* y) { return p_.answered(x, y, k
 void Predictor::Turn::wait(float* y) {
   const std::unique_lock<std::mutex> turn(std::move(lock_));
   if (p_.answered(nullptr, y, p_.options_.timeout)) return;
-  loaded_module().predictors.give_up(p_.handle_);
+  module().predictors.give_up(p_.handle_);
   fail(ErrorKind::Runtime, "[", kWho, "] cuda:", p_.index_, " did not answer within ", p_.options_.timeout,
        " s: it is busy with other work, or a call before has failed; close the predictor and make it anew");
 }
@@ -227,7 +227,7 @@ void Predictor::close() {
   }
   if (process_ != getpid()) return;  // the process that made it closes it
   Failure failure;
-  if (!loaded_module().predictors.close(handle, &failure)) raise(failure);
+  if (!module().predictors.close(handle, &failure)) raise(failure);
 }
 
 void close_predictors() {

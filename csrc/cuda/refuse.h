@@ -34,7 +34,7 @@ void refuse_where(const Call& c, int64_t n, const Bad& bad, Stream stream, Say s
   if (!c.captured) put(note, &first, sizeof first, stream);
   each(stream, n, NoteFirst<Bad>{bad, note});
   if (c.captured) return;
-  device::to_host(c.index, &first, note, sizeof first);
+  device::copy({&first, note, sizeof first, kHost, c.index, c.stream});
   if (first != kNothing) throw say(int64_t(first));
 }
 

@@ -130,7 +130,7 @@ void run_overwriting(const Op& op, Kernel kernel, std::span<const Tensor> in, co
   try {
     run(op, kernel, in, attrs, out);
   } catch (const Error& e) {
-    if (e.kind == ErrorKind::Memory) written();
+    if (e.kind == ErrorKind::Memory || e.kind == ErrorKind::DeviceMemory) written();
     throw;
   } catch (...) {
     written();
@@ -246,10 +246,8 @@ Tensor moved(const Tensor& t, Place place) {
   const auto bytes = static_cast<size_t>(t.numel() * size_of(t.dtype));
   Tensor to = empty(t.shape, t.dtype, place);
   const Backend *giver = backend(t.device()), *taker = backend(place.device);
-  if (giver && giver->to_host && taker && taker->to_device) {  // by way of the host
-    const Tensor between = empty(t.shape, t.dtype);
-    giver->to_host(t.place().index, between.data(), from.data(), bytes);
-    taker->to_device(place.index, to.data(), between.data(), bytes);
+  if (giver == taker && giver && giver->between) {
+    giver->between(place.index, to.data(), t.place().index, from.data(), bytes);
   } else if (giver && giver->to_host) {
     giver->to_host(t.place().index, to.data(), from.data(), bytes);
   } else if (taker && taker->to_device) {

@@ -209,9 +209,11 @@ struct Backend {
   TogetherKernel together[static_cast<int>(Together::kinds)] = {};  // null: such calls are made one by one
   // Can that of a net do these calls? Their operands' memory may not be there yet. Null: nets are no matter of this backend.
   bool (*fits)(Together, std::span<const Call>) = nullptr;
-  // Bytes from the host to this device and back, done on return. Null: the host reads and writes the device's memory itself.
+  // Bytes from the host to this device and back, done on return, and between two of its kind, done before what they are asked
+  // next. Null: the host reads and writes the device's memory itself.
   void (*to_device)(int index, void* to, const void* from, size_t bytes) = nullptr;
   void (*to_host)(int index, void* to, const void* from, size_t bytes) = nullptr;
+  void (*between)(int to_index, void* to, int from_index, const void* from, size_t bytes) = nullptr;
 };
 
 // Does the call overwrite input i? As one of its outputs, or as a member of the list of a row with the flag kUpdates.

@@ -36,7 +36,7 @@ from trigrad._core import (
     uint16 as uint16,
     uint32 as uint32,
 )
-from trigrad._device import device as device
+from trigrad._device import *
 from trigrad._dtypes import *
 from trigrad._creation import *
 from trigrad._random import *

@@ -91,6 +91,8 @@ def tensor(
             import numpy
 
             data = numpy.array([numpy.asarray(row) for row in data])
+    if hasattr(data, "__cuda_array_interface__"):
+        return leaf(as_tensor(data, dtype, device).clone(), requires_grad)
     if _is_array(data):
         import numpy
 
@@ -112,11 +114,15 @@ def as_tensor(data: Any, dtype: DTypeArgument | None = None, device: DeviceArgum
     True
     """
     if not isinstance(data, Tensor):
-        if not _is_array(data) or not getattr(data, "ndim", 0):
+        if hasattr(data, "__cuda_array_interface__"):  # another library's array on a GPU
+            data = _core.from_cuda_array(data)
+            data = data if device is None else data.to(device)
+        elif not _is_array(data) or not getattr(data, "ndim", 0):
             return tensor(data, dtype=dtype, device=device)
-        import numpy
+        else:
+            import numpy
 
-        data = _core.move(from_numpy(numpy.asarray(data)), device, "as_tensor")
+            data = _core.move(from_numpy(numpy.asarray(data)), device, "as_tensor")
     elif device is not None:
         data = data.to(device)
     return data if dtype is None or data.dtype is _core.as_dtype(dtype) else ops.cast(data, dtype)
@@ -133,6 +139,8 @@ def asarray(
     """
     if isinstance(obj, Tensor):
         result, shares = obj, True
+    elif hasattr(obj, "__cuda_array_interface__"):
+        result, shares = _core.from_cuda_array(obj), True
     elif _is_array(obj):
         result, shares = as_tensor(obj, device="cpu"), getattr(obj, "ndim", 0) > 0
     else:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from typing import Any, Self
+
+from trigrad import _core
+
+__all__ = ["device", "get_default_device", "set_default_device"]
 
 
 class device:
-    """Where a tensor lives; a name such as ``"cpu"`` stands for it everywhere.
+    """Where a tensor lives; a name such as ``"cpu"`` stands for it everywhere. ``with tg.device("cuda"):`` makes new tensors there.
 
     >>> import trigrad as tg
     >>> tg.device("cpu")
@@ -37,6 +42,15 @@ class device:
             raise RuntimeError(f"[device] got {name!r}, expected 'cpu' or 'cuda'")
         object.__setattr__(self, "type", name)
         object.__setattr__(self, "index", index)
+
+    def __enter__(self) -> Self:
+        before = [*getattr(_defaults, "before", ()), get_default_device()]
+        set_default_device(self)
+        _defaults.before = before
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        set_default_device(_defaults.before.pop())
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("[device] a device cannot be changed; make a new one")
@@ -70,10 +84,33 @@ def named(where: str | device) -> tuple[str, int]:
     return d.type, d.index or 0
 
 
-def require_cpu(op: str, where: str | device | None) -> None:
-    """Refuse a device on which `op` makes nothing."""
-    if where is not None and device(where).type != "cpu":
-        raise RuntimeError(
-            f"[{op}] device is '{where}', but new tensors are made on the CPU only; expected device='cpu': leave the "
-            "argument out, and move what is made with .to()"
-        )
+def names_device(argument: object) -> bool:
+    """Is it what a device is called by: a `device`, a name, or the index of a GPU?"""
+    if isinstance(argument, str):
+        return argument.partition(":")[0] in ("cpu", "cuda", "test")
+    return isinstance(argument, (device, int)) and not isinstance(argument, bool)
+
+
+def get_default_device() -> device:
+    """Where this thread makes new tensors of which nothing says where.
+
+    >>> import trigrad as tg
+    >>> tg.get_default_device()
+    device(type='cpu')
+    """
+    return getattr(_defaults, "device", _CPU)
+
+
+def set_default_device(where: str | int | device | None) -> None:
+    """Choose where this thread makes new tensors of which nothing says where; None is the CPU.
+
+    >>> import trigrad as tg
+    >>> tg.set_default_device("cpu")
+    """
+    chosen = _CPU if where is None else device("cuda", where) if isinstance(where, int) else device(where)
+    _core.set_default_device(chosen)
+    _defaults.device = chosen
+
+
+_CPU = device("cpu")
+_defaults = threading.local()

@@ -15,6 +15,7 @@ from trigrad import (
     _indexing,
     _legacy,
     _linalg,
+    _moving,
     _ordering,
     _random,
     _reductions,
@@ -26,7 +27,7 @@ from trigrad import (
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument, DTypeArgument
 from trigrad._device import device as Device
-from trigrad._device import named
+from trigrad._device import names_device
 from trigrad._printing import tensor_repr
 
 if TYPE_CHECKING:
@@ -48,33 +49,32 @@ def is_cuda(self: Tensor) -> builtins.bool:
 
 def to(
     self: Tensor,
-    *args: Tensor | DTypeArgument | DeviceArgument,
+    *args: Tensor | DTypeArgument | DeviceArgument | builtins.bool,
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
     non_blocking: builtins.bool = False,
     copy: builtins.bool = False,
 ) -> Tensor:
-    """The tensor with another dtype: to(dtype), to(device), to(device, dtype) or to(other). Itself if nothing changes.
+    """The tensor with another dtype or on another device: to(dtype), to(device), to(device, dtype) or to(other). Itself if nothing
+    changes. Differentiable. With `non_blocking` a copy from or to page-locked memory (`pin_memory`) goes on while Python does.
 
     >>> import trigrad as tg
     >>> tg.tensor([1, 2]).to(tg.float64)
     tensor([1., 2.], dtype=trigrad.float64)
     """
+    flags: list[builtins.bool] = []
     for argument in args:
         if isinstance(argument, Tensor):
-            dtype = argument.dtype
-        elif isinstance(argument, Device) or (isinstance(argument, str) and argument.split(":")[0] in ("cpu", "cuda")):
+            dtype, device = argument.dtype, argument._device_name
+        elif isinstance(argument, builtins.bool):
+            flags.append(argument)
+        elif names_device(argument):
             device = argument
         elif argument is not None:
             dtype = argument
-    there = self
-    if device is not None and str(Device(device)) != self._device_name:
-        if self.requires_grad and _core.is_grad_enabled() and named(device) != named(self._device_name):
-            raise RuntimeError(
-                "[to] got a tensor that requires a gradient, expected one outside the graph; move the parameters with "
-                "module.to(), inputs before they are used, or .detach() it"
-            )
-        there = _core.move(self, device)
+    if flags:  # to(device, dtype, non_blocking, copy), as PyTorch has it
+        non_blocking, copy = flags[0], copy if len(flags) == 1 else flags[1]
+    there = self if device is None else _moving.moved(self, device, non_blocking)
     wanted = self.dtype if dtype is None else _core.as_dtype(dtype)
     if wanted is not self.dtype:
         return ops.cast(there, wanted)
@@ -89,8 +89,8 @@ def type(self: Tensor, dtype: DTypeArgument | _legacy.TypeOfTensor | None = None
 
 
 def type_as(self: Tensor, other: Tensor) -> Tensor:
-    """The tensor with the dtype of `other`."""
-    return to(self, other.dtype)
+    """The tensor with the dtype of `other`, on its device."""
+    return to(self, other)
 
 
 def float(self: Tensor) -> Tensor:
@@ -145,12 +145,12 @@ def bool(self: Tensor) -> Tensor:
 
 def cpu(self: Tensor) -> Tensor:
     """The tensor on the CPU, itself if it is there."""
-    return to(self, "cpu")
+    return _moving.moved(self, "cpu")
 
 
-def cuda(self: Tensor, device: builtins.int | DeviceArgument = None, non_blocking: builtins.bool = False) -> Tensor:
-    """The tensor on a GPU."""
-    return to(self, f"cuda:{device}" if isinstance(device, builtins.int) else device or "cuda")
+def cuda(self: Tensor, device: DeviceArgument = None, non_blocking: builtins.bool = False) -> Tensor:
+    """The tensor on a GPU, itself if it is there."""
+    return _moving.moved(self, "cuda" if device is None else device, non_blocking)
 
 
 # ---- new tensors of the same dtype
@@ -369,15 +369,23 @@ def _rebuilt(data: Tensor, requires_grad: builtins.bool, role: builtins.int) -> 
     return data
 
 
-def rebuild(data: bytes, dtype: DTypeArgument, shape: tuple[builtins.int, ...], *marks: Any) -> Tensor:
+def rebuild(
+    data: bytes,
+    dtype: DTypeArgument,
+    shape: tuple[builtins.int, ...],
+    requires_grad: builtins.bool,
+    role: builtins.int,
+    device: str = "cpu",
+) -> Tensor:
     """What `reduce` took apart."""
-    return _rebuilt(_core.from_bytes(data, dtype, shape), *marks)
+    return _rebuilt(_core.move(_core.from_bytes(data, dtype, shape), device, "unpickle"), requires_grad, role)
 
 
 def reduce(self: Tensor) -> tuple[Any, ...]:
     made = self._bytes(), self.dtype, tuple(self.shape)
-    if self.requires_grad or self._role:
-        return rebuild, (*made, self.requires_grad, self._role)
+    there = () if self._device_name == "cpu" else (self._device_name,)
+    if self.requires_grad or self._role or there:
+        return rebuild, (*made, self.requires_grad, self._role, *there)
     return _core.from_bytes, made
 
 
@@ -391,6 +399,7 @@ METHODS = (
     *(new_empty, new_zeros, new_ones, new_full, new_tensor, short, char, byte),
     *(to, type, type_as, float, double, half, bfloat16, long, int, bool, cpu, cuda, expand_as, view_as, reshape_as),
     *(fill_diagonal_, is_same_size, where, uniform_, normal_, bernoulli_, random_),
+    *_moving.METHODS,
     *_tensor_grad.METHODS,
 )
 SPECIAL_METHODS = {

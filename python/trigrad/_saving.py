@@ -18,7 +18,6 @@ from typing import IO, Any, NamedTuple, TypeAlias
 from trigrad import _core
 from trigrad._core import Tensor
 from trigrad._creation import DeviceArgument
-from trigrad._device import require_cpu
 from trigrad._random import initial_seed
 from trigrad._safetensors import Entry, is_path, parse, pieces, read_header, read_tensors, wrong
 from trigrad._warnings import warn
@@ -218,7 +217,7 @@ def load(
     f: Path | IO[bytes], map_location: DeviceArgument = None, *, weights_only: bool = True, model: Any = None
 ) -> Any:
     """What `save` wrote, from a path or a file opened for reading bytes; a .safetensors file of another library is read as
-    a dict of tensors. Everything is checked; a file that is not in order raises ValueError and says why. `weights_only` is
+    a dict of tensors. They come to the CPU, or to the device `map_location`. Everything is checked; a file that is not in order raises ValueError and says why. `weights_only` is
     there for PyTorch's sake: nothing in a file is ever executed.
 
     A model with a class of your own in it takes the place that `model` has: one that is built in the same way (or a class or
@@ -237,9 +236,8 @@ def load(
     >>> tg.equal(tg.load(file, model=Net).layer.weight, net.layer.weight)
     True
     """
-    require_cpu("load", map_location)
     with _opened(f) as (file, size):
-        return _read(file, size, model)
+        return _read(file, size, model, map_location)
 
 
 def provenance(f: Path | IO[bytes]) -> dict[str, Any]:
@@ -310,11 +308,11 @@ def _metadata(metadata: dict[str, str]) -> _Metadata:
     return _Metadata(tree, True, said | {"trigrad": version, "arithmetic_version": int(arithmetic)})
 
 
-def _read(file: IO[bytes], size: int, model: Any) -> Any:
+def _read(file: IO[bytes], size: int, model: Any, device: DeviceArgument) -> Any:
     metadata, entries = read_header(file, size)
     ours = _metadata(metadata)
     if not ours.is_ours:
-        tensors = read_tensors(file, entries)
+        tensors = _there(read_tensors(file, entries), device)
         return tensors if model is None else _given(model, lambda m: _load_state(m, tensors))
     checker = _Checker(entries)
     checker.node(ours.tree)
@@ -326,9 +324,13 @@ def _read(file: IO[bytes], size: int, model: Any) -> Any:
     written, here = ours.provenance["arithmetic_version"], _core.build_info()["arithmetic_version"]
     if written != here:
         warn(f"[load] the file is of arithmetic version {written}, this trigrad of {here}: last bits may differ")
-    tensors = read_tensors(file, entries)
+    tensors = _there(read_tensors(file, entries), device)
     made = _decode(ours.tree, tensors, checker, model)
     return made if model is None or checker.modules else _given(model, lambda m: _load_state(m, made))
+
+
+def _there(tensors: dict[str, Tensor], device: DeviceArgument) -> dict[str, Tensor]:
+    return {name: _core.move(t, device, "load") for name, t in tensors.items()}
 
 
 def _given(model: Any, load_into: Callable[[Any], Any]) -> Any:

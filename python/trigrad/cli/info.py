@@ -28,8 +28,25 @@ def build() -> dict[str, str]:
         "ISA": f"{build['isa']} (available: {', '.join(build['isa_available'])})",
         "threads": str(build["num_threads"]),
         "compiler": build["compiler"],
-        "CUDA": cuda.absence() or "; ".join(map(str, cuda.devices())),
+        "CUDA": _cuda(),
+        **{f"GPU {i}": str(gpu) for i, gpu in enumerate(cuda.devices())},
     }
+
+
+def _cuda() -> str:
+    """What drives GPUs here and what the kernels were compiled for; or why nothing does."""
+    driver, runtime, architectures = _core.cuda_build()
+    parts = [cuda.absence() or ""]
+    if driver:
+        parts.append(f"driver {_version(driver)}")
+    if runtime:
+        kernels = [f"{int(a) // 100}.{int(a) % 100 // 10}" for a in architectures.split(",") if a.isdigit()]
+        parts.append(f"runtime {_version(runtime)}, kernels for {', '.join(kernels)}")
+    return ", ".join(filter(None, parts)) or "emulated"
+
+
+def _version(cuda: int) -> str:
+    return f"{cuda // 1000}.{cuda % 1000 // 10}"
 
 
 def of_plan(path: str) -> dict[str, str]:

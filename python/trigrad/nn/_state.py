@@ -208,7 +208,7 @@ def _tensor(key: str, value: Any, problems: list[str]) -> Tensor | None:
             return value
         if hasattr(value, "detach"):  # a tensor of another library
             value = value.detach()
-        return as_tensor(value)
+        return as_tensor(value, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         problems.append(
             f'While copying the parameter named "{key}", expected a tensor or an array from checkpoint but received '

@@ -150,7 +150,11 @@ def trunc_normal_(
     for _ in range(1000):
         if not bool(outside.any()):
             return tensor
-        again = ops.where(outside, randn(tensor.shape, generator=generator, dtype=tensor.dtype) * std + mean, tensor)
+        again = ops.where(
+            outside,
+            randn(tensor.shape, generator=generator, dtype=tensor.dtype, device=tensor.device) * std + mean,
+            tensor,
+        )
         tensor.copy_(again)
         outside = (tensor < a) | (tensor > b)
     raise RuntimeError(f"[trunc_normal_] no normal number of mean {mean} and std {std} lies between {a} and {b}")
@@ -206,7 +210,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """
     if tensor.ndim != 2:
         raise ValueError(f"[eye_] Only tensors with 2 dimensions are supported, got shape {tuple(tensor.shape)}")
-    return tensor.copy_(eye(*tensor.shape, dtype=tensor.dtype))
+    return tensor.copy_(eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
@@ -320,7 +324,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     if tensor.numel() == 0:
         return tensor
     rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
-    random = randn(rows, columns, generator=generator, dtype=tensor.dtype).double()
+    random = randn(rows, columns, generator=generator, dtype=tensor.dtype, device=tensor.device).double()
     q = _orthonormal_rows(random if rows <= columns else random.T)
     return tensor.copy_((q if rows <= columns else q.T).reshape(tensor.shape) * gain)
 

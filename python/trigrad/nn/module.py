@@ -7,9 +7,8 @@ from typing import Any, Self, overload
 
 from trigrad import _autograd, _core
 from trigrad._core import Tensor
-from trigrad._creation import DeviceArgument, DTypeArgument, empty_like
-from trigrad._device import device as Device
-from trigrad._device import named
+from trigrad._creation import DeviceArgument, DTypeArgument, empty, empty_like
+from trigrad._device import names_device
 from trigrad.nn._state import Stateful
 from trigrad.nn.parameter import is_parameter, is_persistent
 
@@ -369,24 +368,22 @@ class Module(Stateful):
         trigrad.float64
         """
         device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
-        kwargs.pop("non_blocking", None)
+        non_blocking = kwargs.pop("non_blocking", False)
         if kwargs:
             raise TypeError(
                 f"[to] got an unexpected argument {next(iter(kwargs))!r}, expected device, dtype or a tensor"
             )
         for argument in args:
             if isinstance(argument, Tensor):
-                dtype = argument.dtype
-            elif isinstance(argument, Device) or (
-                isinstance(argument, str) and argument.split(":")[0] in ("cpu", "cuda")
-            ):
+                dtype, device = argument.dtype, argument.device
+            elif isinstance(argument, bool):
+                non_blocking = argument
+            elif names_device(argument):
                 device = argument
-            elif argument is not None and not isinstance(argument, bool):
+            elif argument is not None:
                 dtype = argument
-        if device is not None and any(
-            named(t._device_name) != named(device) for t in (*self.parameters(), *self.buffers())
-        ):
-            self._apply(lambda t: t.to(device))
+        if device is not None:
+            self._move(device, non_blocking)
         if dtype is None:
             return self
         wanted = _core.as_dtype(dtype)
@@ -396,6 +393,12 @@ class Module(Stateful):
                 "with x.to(dtype)"
             )
         return self._apply(lambda t: t.to(wanted) if t.is_floating_point() else t)
+
+    def _move(self, device: DeviceArgument, non_blocking: bool = False) -> None:
+        """All of it, if any of it is elsewhere: a compiled function that knows the module as it is stays valid otherwise."""
+        there = empty((0,), device=device)._device_name
+        if any(t._device_name != there for t in (*self.parameters(), *self.buffers())):
+            self._apply(lambda t: t.to(there, non_blocking=non_blocking))
 
     def type(self, dst_type: DTypeArgument) -> Self:
         """All parameters and buffers with another dtype."""
@@ -425,9 +428,9 @@ class Module(Stateful):
         """The module on the CPU."""
         return self.to("cpu")
 
-    def cuda(self, device: int | DeviceArgument = None) -> Self:
+    def cuda(self, device: DeviceArgument = None) -> Self:
         """The module on a GPU."""
-        return self.to(f"cuda:{device}" if isinstance(device, int) else device or "cuda")
+        return self.to("cuda" if device is None else device)
 
     # ---- what a compiled function was recorded under (_compile.py)
 

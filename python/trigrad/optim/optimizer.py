@@ -525,4 +525,4 @@ def _taken_over(name: str, value: Any, parameter: Tensor) -> Any:
         value = tensor(value.__array__(), device=parameter.device)
     else:
         return value
-    return value if name == "step" or not value.is_floating_point() else value.to(parameter.dtype)
+    return value if name == "step" or not value.is_floating_point() else value.to(parameter)

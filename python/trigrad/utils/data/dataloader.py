@@ -177,6 +177,11 @@ class DataLoader(Generic[T_co]):
         self.multiprocessing_context = multiprocessing_context
 
     def __iter__(self) -> Iterator[T_co]:
+        if self.pin_memory and _core.cuda_absence() is None:
+            return map(_pinned, self._batches())
+        return self._batches()
+
+    def _batches(self) -> Iterator[T_co]:
         if self._iterable:
             return self._of_iterable()
         if self.batch_sampler is None:
@@ -219,3 +224,15 @@ class DataLoader(Generic[T_co]):
                 return n
             return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
         return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
+
+
+def _pinned(batch: Any) -> Any:
+    """The batch with its tensors in page-locked memory."""
+    if isinstance(batch, Tensor):
+        return batch.pin_memory()
+    if isinstance(batch, dict):
+        return type(batch)({name: _pinned(part) for name, part in batch.items()})
+    if isinstance(batch, (list, tuple)):
+        parts = [_pinned(part) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    return batch

@@ -1,0 +1,20 @@
+"""GPUs, under PyTorch's names. A tensor comes to one with ``x.to("cuda")``; ops on it run there, and give the CPU's bits.
+
+The kernels are a module of their own, loaded when a GPU is first asked for. Without it, a driver or a GPU everything else works:
+``absence()`` says what is missing.
+"""
+
+from __future__ import annotations
+
+from trigrad._core import OutOfMemoryError as OutOfMemoryError
+from trigrad.cuda import _devices as _devices
+from trigrad.cuda import memory as memory
+from trigrad.cuda import streams as streams
+from trigrad.cuda._devices import *
+from trigrad.cuda.memory import *
+from trigrad.cuda.streams import *
+
+__all__ = ["OutOfMemoryError"]
+__all__ += _devices.__all__
+__all__ += memory.__all__
+__all__ += streams.__all__

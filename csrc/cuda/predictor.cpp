@@ -169,8 +169,6 @@ std::vector<Predictor*>& open_predictors() {
   return *all;
 }
 
-[[noreturn]] void raise(const Failure& f) { fail(static_cast<ErrorKind>(f.kind - 1), "[", kWho, "] ", f.text); }
-
 }  // namespace
 
 Predictor::Predictor(const Program& program, int index, const Options& options)
@@ -180,9 +178,9 @@ Predictor::Predictor(const Program& program, int index, const Options& options)
   const Packer packed(program);
   const EventNet net = packed.net();
   Failure failure;
-  handle_ = module().predictors.open(
-      index, &net, options.persistent ? PredictorMode::persistent : PredictorMode::graph, options.idle, &failure);
-  if (!handle_) raise(failure);
+  handle_ = module().predictors.open(index, &net, options.persistent ? PredictorMode::persistent : PredictorMode::graph,
+                                     options.idle, &failure);
+  if (!handle_) raise(failure, kWho);
   const std::lock_guard lock(mutex);
   open_predictors().push_back(this);
 }
@@ -200,7 +198,7 @@ bool Predictor::answered(const float* x, float* y, double seconds) {
          "] it was made before the process forked, and GPUs do not follow; make it here");
   Failure failure;
   const int32_t found = module().predictors.run(handle_, x, y, seconds, &failure);
-  if (found < 0) raise(failure);
+  if (found < 0) raise(failure, kWho);
   return found > 0;
 }
 
@@ -227,7 +225,7 @@ void Predictor::close() {
   }
   if (process_ != getpid()) return;  // the process that made it closes it
   Failure failure;
-  if (!module().predictors.close(handle, &failure)) raise(failure);
+  if (!module().predictors.close(handle, &failure)) raise(failure, kWho);
 }
 
 void close_predictors() {

@@ -112,6 +112,7 @@ class Cache {
     std::vector<void*> of[kClasses];
   };
 
+  Bins* bins_of(int stream) { return stream ? others_[stream].get() : &first_; }
   void* take(size_t rounded, StreamId stream) {
     std::lock_guard lock(mutex_);
     if (!waiting_.empty()) [[unlikely]]
@@ -119,7 +120,7 @@ class Cache {
     in_use_ += rounded;
     peak_ = std::max(peak_, in_use_);
     allocations_++;
-    const auto& bins = bins_[stream];
+    Bins* const bins = bins_of(stream);
     if (rounded > source_.largest_cached || !bins || bins->of[class_index(rounded)].empty()) {
       reserved_peak_ = std::max(reserved_peak_, in_use_ + cached_);
       return nullptr;
@@ -141,8 +142,8 @@ class Cache {
   }
   bool put(void* block, size_t rounded, StreamId stream) {
     try {
-      if (!bins_[stream]) bins_[stream] = std::make_unique<Bins>();
-      bins_[stream]->of[class_index(rounded)].push_back(block);
+      if (stream && !others_[stream]) others_[stream] = std::make_unique<Bins>();
+      bins_of(stream)->of[class_index(rounded)].push_back(block);
     } catch (const std::bad_alloc&) {
       return false;
     }
@@ -189,7 +190,8 @@ class Cache {
   }
   void drop_all() {
     settle(true);
-    for (auto& bins : bins_) {
+    for (int stream = 0; stream < kMaxStreams; stream++) {
+      Bins* const bins = bins_of(stream);
       if (!bins) continue;
       for (auto& bin : bins->of) {
         for (void* block : bin) source_.give(index_, block);
@@ -203,7 +205,8 @@ class Cache {
   const BlockSource source_;  // blocks larger than its largest_cached go straight back
   const int index_;
   std::mutex mutex_;
-  std::unique_ptr<Bins> bins_[kMaxStreams];  // by the stream on which they were taken
+  Bins first_;                                 // taken on the default stream
+  std::unique_ptr<Bins> others_[kMaxStreams];  // on others; made when there are any
   std::unordered_map<void*, std::vector<Use>> uses_;
   std::vector<Waiting> waiting_;
   size_t in_use_ = 0, peak_ = 0, cached_ = 0, reserved_peak_ = 0, allocations_ = 0, retries_ = 0, refusals_ = 0;

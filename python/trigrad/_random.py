@@ -270,7 +270,13 @@ def rand(
     """
     dtype = _core.get_default_dtype() if dtype is None else dtype
     shape = sizes("rand", lengths, size)
-    return leaf(_uniform(shape, dtype, device, generator), requires_grad)
+    return leaf(
+        draw(
+            generator,
+            lambda seed, stream, step: ops.uniform(shape, 0.0, 1.0, seed, stream, step, dtype=dtype, device=device),
+        ),
+        requires_grad,
+    )
 
 
 def randn(
@@ -289,7 +295,13 @@ def randn(
     """
     dtype = _core.get_default_dtype() if dtype is None else dtype
     shape = sizes("randn", lengths, size)
-    return leaf(_normal(shape, dtype, device, generator), requires_grad)
+    return leaf(
+        draw(
+            generator,
+            lambda seed, stream, step: ops.normal(shape, 0.0, 1.0, seed, stream, step, dtype=dtype, device=device),
+        ),
+        requires_grad,
+    )
 
 
 def rand_like(

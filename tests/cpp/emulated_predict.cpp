@@ -66,7 +66,7 @@ void* Seat::take(const void* bytes, size_t count) {
   void* block = device::take(index_, count);
   if (!block) throw Refusal{ErrorKind::Memory, "memory for the net: there is no room"};
   parts_->blocks.push_back(block);
-  to_device(index_, block, bytes, count);
+  copy({block, bytes, count, index_, kHost});
   return block;
 }
 void* Seat::share(size_t count, void** on_device) {

@@ -15,6 +15,10 @@ void memory(int index, uint64_t* free, uint64_t* total);
 void* pin(size_t bytes);
 void unpin(void* block);
 void copy(const Copy& c);
+// To the host, after what the call's stream was asked so far.
+inline void to_host(const Call& c, void* to, const void* from, size_t bytes) {
+  copy({to, from, bytes, kHost, c.index, c.stream});
+}
 int device_of(const void* address);
 void synchronize(int index);
 

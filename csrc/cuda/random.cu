@@ -75,7 +75,7 @@ void bernoulli(const Call& c, Stream stream) {
     const T* p = static_cast<const T*>(c.in[0].data);
     refuse_where(c, out.n, NoProbability<T>{walk, p}, stream, [&](int64_t i) {
       T value;
-      device::to_host(c.index, &value, p + walk.offset(i), sizeof value);
+      device::to_host(c, &value, p + walk.offset(i), sizeof value);
       Refused r{Check::of_probability(), {}};
       r.note.place = static_cast<uint64_t>(i);
       r.note.probability = value;

@@ -34,7 +34,7 @@ void refuse_where(const Call& c, int64_t n, const Bad& bad, Stream stream, Say s
   if (!c.captured) put(note, &first, sizeof first, stream);
   each(stream, n, NoteFirst<Bad>{bad, note});
   if (c.captured) return;
-  device::copy({&first, note, sizeof first, kHost, c.index, c.stream});
+  device::to_host(c, &first, note, sizeof first);
   if (first != kNothing) throw say(int64_t(first));
 }
 
@@ -53,7 +53,7 @@ void refuse_integers(const Call& c, const Operand& x, const Check& check, const 
     Refused r{check, {}};
     r.note.place = uint64_t(i);
     r.note.value = body.x.number;
-    if (body.x.data) device::to_host(c.index, &r.note.value, body.x.data + body.walk.offset(i), sizeof r.note.value);
+    if (body.x.data) device::to_host(c, &r.note.value, body.x.data + body.walk.offset(i), sizeof r.note.value);
     return r;
   };
   if (body.x.data) refuse_where(c, numel(x) ? body.walk.n : 0, body, stream, say);

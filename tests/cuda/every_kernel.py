@@ -108,8 +108,8 @@ def predictors() -> int:
 
 def main() -> None:
     n, without = rows()
-    steps, wrong = training()
-    n += steps + predictors()
+    trained, wrong = training()
+    n += trained + predictors()
     tg.cuda.synchronize()
     print(f"{n} calls on {tg.cuda.get_device_name()}; rows without a kernel: {', '.join(without) or 'none'}")
     if wrong:

@@ -1,38 +1,5 @@
-// Reductions of one ISA. The maths of a kind (step, join, identity) stands here once, for rows and for columns.
+// Reductions of one ISA, over rows and over columns; what a kind accumulates is in math/reduce.h.
 
-template <Reduce K, class V>
-TG_FN V identity() {
-  using S = typename lane<V>::S;
-  constexpr double start = K == Reduce::prod  ? 1
-                           : K == Reduce::max ? -__builtin_inf()
-                           : K == Reduce::min ? __builtin_inf()
-                                              : 0;
-  return broadcast<V>(S(start));
-}
-template <Reduce K, class V>
-TG_FN V join(V a, V b) {
-  if constexpr (K == Reduce::prod) return a * b;
-  else if constexpr (K == Reduce::max) return maximum(a, b);
-  else if constexpr (K == Reduce::min) return minimum(a, b);
-  else return a + b;
-}
-template <Reduce K, class V>
-TG_FN V step(V acc, V x, V y, V center) {
-  if constexpr (K == Reduce::squares) {
-    const V d = x - center;
-    return fma(d, d, acc);
-  } else if constexpr (K == Reduce::present) {
-    return acc + select(is_nan(x), V{}, x);
-  } else if constexpr (K == Reduce::absolute) {
-    return acc + abs(x);
-  } else if constexpr (K == Reduce::dot) {
-    return fma(y, x - center, acc);
-  } else if constexpr (K == Reduce::exps) {
-    return acc + exp(x - center);
-  } else {
-    return join<K>(acc, x);
-  }
-}
 template <Reduce K>
 inline constexpr bool centered = K == Reduce::squares || K == Reduce::exps || K == Reduce::dot;
 
@@ -61,7 +28,7 @@ TG_FN void row_pieces(const typename lane<V>::S* x, int64_t apart, int count, co
     // The sum of what was met is NaN if any of it is, and rarely otherwise. That, and the sign of a zero, is looked
     // into only where it matters.
     row16<V> sum[R] = {};
-    for (int r = 0; r < R; r++) acc[r] = row16_broadcast<V>(identity<K, V>()[0]);
+    for (int r = 0; r < R; r++) acc[r] = row16_broadcast<V>(reduce_start<K, V>()[0]);
     int i = 0;
     for (; i + row_lanes <= count; i += row_lanes)
       for (int r = 0; r < R; r++) {
@@ -76,7 +43,7 @@ TG_FN void row_pieces(const typename lane<V>::S* x, int64_t apart, int count, co
       }
     if (i < count)
       for (int r = 0; r < R; r++) {
-        const row16<V> v = row16_load_n<V>(x + r * apart + i, count - i, identity<K, V>()[0]);
+        const row16<V> v = row16_load_n<V>(x + r * apart + i, count - i, reduce_start<K, V>()[0]);
         for (int j = 0; j < row16<V>::n; j++) {
           acc[r].v[j] = farther<K>(acc[r].v[j], v.v[j]);
           sum[r].v[j] = sum[r].v[j] + v.v[j];
@@ -87,11 +54,11 @@ TG_FN void row_pieces(const typename lane<V>::S* x, int64_t apart, int count, co
       for (int j = 0; j < row16<V>::n; j++) sure = sure && !any(either(is_nan(sum[r].v[j]), eq(acc[r].v[j], V{})));
     if (sure) return;
   }
-  for (int r = 0; r < R; r++) acc[r] = row16_broadcast<V>(identity<K, V>()[0]);
+  for (int r = 0; r < R; r++) acc[r] = row16_broadcast<V>(reduce_start<K, V>()[0]);
   auto term = [&](int r) __attribute__((always_inline)) {
     const S* p = x + r * apart;
     return [=](V a, int64_t i, auto k)
-               __attribute__((always_inline)) { return step<K>(a, row.get(p, i, k), V{}, center[r]); };
+               __attribute__((always_inline)) { return reduce_step<K>(a, row.get(p, i, k), V{}, center[r]); };
   };
   int i = 0;
   for (; i + row_lanes <= count; i += row_lanes)
@@ -109,7 +76,8 @@ static __attribute__((noinline)) void long_row(const typename lane<V>::S* x, int
   constexpr int side = side_by_side<K, V>;
   V centers[side];
   for (int r = 0; r < side; r++) centers[r] = center;
-  auto join16 = [](row16<V> a, row16<V> b) __attribute__((always_inline)) { return row16_join(a, b, join<K, V>); };
+  auto join16 = [](row16<V> a, row16<V> b)
+                    __attribute__((always_inline)) { return row16_join(a, b, reduce_join<K, V>); };
   PieceTree<row16<V>, decltype(join16)> tree(join16);
   row16<V> acc[side];
   int64_t i = 0;
@@ -137,7 +105,7 @@ static __attribute__((noinline)) void rows_of_kind(const ReduceRows<typename lan
   constexpr int L = lane<V>::n;
   auto center = [&](int64_t r) { return centered<K> ? broadcast<V>(a.center[r]) : V{}; };
   auto finish = [&](int64_t r, const row16<V>& total) __attribute__((always_inline)) {
-    if (a.fold) a.out[r] = row16_fold(total, join<K, V>);
+    if (a.fold) a.out[r] = row16_fold(total, reduce_join<K, V>);
     else
       for (int j = 0; j < row16<V>::n; j++) store(a.out + r * row_lanes + j * L, total.v[j]);
   };
@@ -155,10 +123,11 @@ static __attribute__((noinline)) void rows_of_kind(const ReduceRows<typename lan
       load_transposed<V>(a.x + r * a.x_row, a.x_row, count, int(a.n), tile);
       const V c = centered<K> ? load_n<V>(a.center + r, count) : V{};
       V acc[row_lanes];
-      for (int l = 0; l < row_lanes; l++) acc[l] = identity<K, V>();
-      for (int i = 0; i < a.n; i++) acc[i % row_lanes] = step<K>(acc[i % row_lanes], load<V>(tile + i * L), V{}, c);
+      for (int l = 0; l < row_lanes; l++) acc[l] = reduce_start<K, V>();
+      for (int i = 0; i < a.n; i++)
+        acc[i % row_lanes] = reduce_step<K>(acc[i % row_lanes], load<V>(tile + i * L), V{}, c);
       for (int half = row_lanes / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++) acc[l] = join<K>(acc[l], acc[l + half]);
+        for (int l = 0; l < half; l++) acc[l] = reduce_join<K>(acc[l], acc[l + half]);
       store_n(a.out + r, acc[0], count);
     }
   } else {
@@ -252,14 +221,14 @@ TG_FN void shards(const ReduceColumns<typename lane<V>::S>& a, int64_t c, int64_
   constexpr int L = lane<V>::n;
   const Along<V> along{};
   for (int r = 0; r < R; r++)
-    for (int w = 0; w < W; w++) acc[r].v[w] = identity<K, V>();
+    for (int w = 0; w < W; w++) acc[r].v[w] = reduce_start<K, V>();
   for (int64_t m = first; m < first + rows; m++)
     for (int r = 0; r < R; r++) {
       const int64_t at = m + r * a.shard;
       const S* x = a.x + at * a.x_row + c;
       for (int w = 0; w < W; w++) {
         const V y = K == Reduce::dot ? along.get(a.y + at * a.y_row + c, w * L, count) : V{};
-        acc[r].v[w] = step<K>(acc[r].v[w], along.get(x, w * L, count), y, center.v[w]);
+        acc[r].v[w] = reduce_step<K>(acc[r].v[w], along.get(x, w * L, count), y, center.v[w]);
       }
     }
 }
@@ -271,7 +240,7 @@ static __attribute__((noinline)) void columns_from(const ReduceColumns<typename 
   Wide<V, W> center;
   for (int w = 0; w < W; w++) center.v[w] = centered<K> ? along.get(a.center + c, w * L, count) : V{};
   auto join_wide = [](Wide<V, W> p, Wide<V, W> q) __attribute__((always_inline)) {
-    for (int w = 0; w < W; w++) p.v[w] = join<K>(p.v[w], q.v[w]);
+    for (int w = 0; w < W; w++) p.v[w] = reduce_join<K>(p.v[w], q.v[w]);
     return p;
   };
   PieceTree<Wide<V, W>, decltype(join_wide)> tree(join_wide);
@@ -286,7 +255,7 @@ static __attribute__((noinline)) void columns_from(const ReduceColumns<typename 
     tree.push(acc[0]);
   }
   if (a.M == 0)
-    for (int w = 0; w < W; w++) acc[0].v[w] = identity<K, V>();
+    for (int w = 0; w < W; w++) acc[0].v[w] = reduce_start<K, V>();
   else acc[0] = tree.total();
   for (int w = 0; w < W; w++) along.put(a.out + c, w * L, count, acc[0].v[w]);
 }

@@ -5,11 +5,9 @@
 #include <stdint.h>
 
 #include "math/philox.h"
+#include "math/reduce.h"
 
 namespace tg {
-
-// What is accumulated over elements x: x where it is not NaN, |x|, squares of x - center, exp(x - center), y (x - center).
-enum class Reduce { sum, prod, max, min, present, absolute, squares, exps, dot };
 
 // out[r] = the reduction of row r, x[r x_row + i] for i < n, in row order; center[r] where the kind needs it.
 template <class T>
@@ -84,8 +82,7 @@ struct SoftmaxBackward {
   T* dx;
 };
 
-// Targets as a distribution over classes: q[c] = fma(share, weight[c], keep weight[target] [c == target]), with
-// keep = 1 - label_smoothing, share = label_smoothing / classes (the first term only if smoothing).
+// Class indices and how they are weighted (math/loss.h).
 template <class T>
 struct Targets {
   const int64_t* index;
@@ -95,19 +92,15 @@ struct Targets {
   T keep, share;
 };
 
-// Rows first..last-1 of x(M, classes), unit stride along the classes. m = max x, s = sum exp(x - m) in row order:
-//   lse = m + log s,  -log p[c] = log s - (x[c] - m),  counted = weight[target]
-//   loss = counted (-log p[target]); smoothing: fma(share, sum of fma(weight[c], -log p[c], ..) in row order, keep loss)
-// A row with the ignored target has loss and counted 0.
+// Rows first..last-1 of x(M, classes), unit stride along the classes. A row with the ignored target has loss and counted 0.
 template <class T>
 struct CrossEntropy {
   int64_t classes, first, last;
   const T* x;
   int64_t x_row;
   Targets<T> targets;
-  T *loss, *lse, *counted;  // (M)
+  T *loss, *lse, *counted;  // (M); counted: the weight of the target
 };
-// dx[c] = fma(exp(x[c] - lse), q_sum, -q[c]) scale, q_sum = keep weight[target] + smoothed
 template <class T>
 struct CrossEntropyBackward {
   int64_t classes, first, last;
@@ -121,14 +114,12 @@ struct CrossEntropyBackward {
   T* dx;  // (M, classes), contiguous
 };
 
-// f = log1p(exp(-|x|)) + max(-x, 0),  loss = fma(1 - t, x, fma(t, pos_weight - 1, 1) f) weight
 template <class T>
 struct BceWithLogits {
   int64_t n;
   const T *x, *target, *weight, *pos_weight;  // (n); weight, pos_weight may be null
   T* loss;
 };
-// dx = fma(fma(t, pos_weight - 1, 1), sigmoid(x), -pos_weight t) weight scale
 template <class T>
 struct BceWithLogitsBackward {
   int64_t n;

@@ -8,7 +8,9 @@ namespace tg::TG_ISA_NS {
 #include "cpu/random_bits.inl"
 }
 #include "cpu/rows.h"
-#include "math/elementary.h"
+#include "math/loss.h"
+#include "math/reduce.h"
+#include "math/softmax.h"
 
 namespace tg::TG_ISA_NS {
 

@@ -1,22 +1,4 @@
-// Softmax, its logarithm and their gradients: one algorithm per row, laid over vectors Along or Across (rows.inl).
-
-#include "softmax_row.inl"
-
-template <class Row, class V = typename Row::V, class S = typename Row::S>
-TG_FN void softmax_backward_row(const Row& row, const S* g, const S* y, S* dx, bool logarithm) {
-  if (logarithm) {
-    const V s =
-        row.sum([&](V acc, int64_t i, auto k) __attribute__((always_inline)) { return acc + row.get(g, i, k); });
-    row.each([&](int64_t i, auto k) __attribute__((always_inline)) {
-      row.put(dx, i, k, fma(-exp(row.get(y, i, k)), s, row.get(g, i, k)));
-    });
-  } else {
-    const V s = row.sum([&](V acc, int64_t i, auto k)
-                            __attribute__((always_inline)) { return fma(row.get(g, i, k), row.get(y, i, k), acc); });
-    row.each([&](int64_t i, auto k)
-                 __attribute__((always_inline)) { row.put(dx, i, k, row.get(y, i, k) * (row.get(g, i, k) - s)); });
-  }
-}
+// Softmax, its logarithm and their gradients (math/softmax.h), laid over vectors Along or Across (rows.inl).
 
 constexpr int few_classes = 128;  // rows up to this length are transposed
 

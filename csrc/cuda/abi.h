@@ -34,10 +34,11 @@ struct Operand {
 };
 
 struct Attribute {
-  enum Kind : int32_t { none, integer, real };
+  enum Kind : int32_t { none, integer, real, word };
   Kind kind = none;
   int64_t i = 0;
   double f = 0;
+  const char* text = nullptr;  // the host's
   double value() const { return kind == real ? f : static_cast<double>(i); }
 };
 
@@ -47,7 +48,7 @@ struct Call {
   int32_t inputs = 0, outputs = 0, attributes = 0;
   const Operand* in = nullptr;  // contiguous outputs, but for those that overwrite an input
   const Operand* out = nullptr;
-  const Attribute* attribute = nullptr;  // in the order of the row; lists and texts are absent
+  const Attribute* attribute = nullptr;  // in the order of the row; lists are absent
   int32_t listed = 0;                    // entries of the attribute that is a list
   const int64_t* list = nullptr;
   uint32_t axes = 0;                // a reduction's, one bit each

@@ -106,10 +106,11 @@ Operand operand(const Op& op, const Tensor& t) {
 
 Attribute attribute(const Attr& a) {
   switch (a.kind) {
-    case Attr::Kind::Float: return {Attribute::real, 0, a.f};
+    case Attr::Kind::Float: return {Attribute::real, 0, a.f, nullptr};
     case Attr::Kind::Int:
     case Attr::Kind::Bool:
-    case Attr::Kind::Type: return {Attribute::integer, a.i, 0};
+    case Attr::Kind::Type: return {Attribute::integer, a.i, 0, nullptr};
+    case Attr::Kind::Text: return {Attribute::word, 0, 0, a.text};
     default: return {};
   }
 }

@@ -20,12 +20,14 @@
 #include <cuda_runtime.h>
 #define TG_BODY __host__ __device__ __forceinline__
 #define TG_UNROLLED _Pragma("unroll")  // before a loop over an array that is to stay in registers
+#define TG_UNROLLED_BY_8 _Pragma("unroll 8")
 #else
 #include <functional>
 #include <memory>
 #include <vector>
 #define TG_BODY inline
 #define TG_UNROLLED
+#define TG_UNROLLED_BY_8
 #endif
 
 namespace tg::cuda {

@@ -84,4 +84,11 @@ inline uint32_t moving_axes(const Operand& o) {
   return axes;
 }
 
+inline bool nearer(int64_t a, int64_t b) { return (a < 0 ? -a : a) < (b < 0 ? -b : b); }
+// Do neighbouring lines of operand 0 lie closer together than the elements of a line, which are `step` apart?
+template <int N>
+bool across(const Walk<N>& lines, int64_t step) {
+  return lines.rank && nearer(lines.stride[0][lines.rank - 1], step);
+}
+
 }  // namespace tg::cuda

@@ -3,6 +3,7 @@
 
 #include "math/order.h"
 #include "math/pointwise.h"
+#include "math/softmax.h"
 #include "realtime/kernels.h"
 
 namespace tg::TG_ISA_NS {
@@ -11,7 +12,6 @@ namespace {
 using realtime::Kernel, realtime::KernelTable, realtime::Step;
 #include "cpu/four_lanes.inl"
 #include "cpu/rows.inl"
-#include "cpu/softmax_row.inl"
 #include "cpu/weights.inl"
 #include "realtime/lanes.inl"
 #include "realtime/one.inl"

@@ -89,8 +89,8 @@ static void bce_with_logits_of(const BceWithLogits<typename lane<V>::S>& a) {
   row.each([&](int64_t i, auto k) __attribute__((always_inline)) {
     const V weight = a.weight ? row.get(a.weight, i, k) : V{}, pos = a.pos_weight ? row.get(a.pos_weight, i, k) : V{};
     row.put(a.loss, i, k,
-            bce_loss(row.get(a.x, i, k), row.get(a.target, i, k), a.weight ? &weight : nullptr,
-                     a.pos_weight ? &pos : nullptr));
+            bce_loss(row.get(a.x, i, k), row.get(a.target, i, k), a.weight != nullptr, weight, a.pos_weight != nullptr,
+                     pos));
   });
 }
 
@@ -99,9 +99,8 @@ static void bce_with_logits_backward_of(const BceWithLogitsBackward<typename lan
   const Along<V> row{a.n};
   row.each([&](int64_t i, auto k) __attribute__((always_inline)) {
     const V weight = a.weight ? row.get(a.weight, i, k) : V{}, pos = a.pos_weight ? row.get(a.pos_weight, i, k) : V{};
-    row.put(
-        a.dx, i, k,
-        bce_gradient(row.get(a.x, i, k), row.get(a.target, i, k), a.weight ? &weight : nullptr,
-                     a.pos_weight ? &pos : nullptr, a.scale_step ? row.get(a.scale, i, k) : broadcast<V>(*a.scale)));
+    row.put(a.dx, i, k,
+            bce_gradient(row.get(a.x, i, k), row.get(a.target, i, k), a.weight != nullptr, weight,
+                         a.pos_weight != nullptr, pos, a.scale_step ? row.get(a.scale, i, k) : broadcast<V>(*a.scale)));
   });
 }

@@ -10,7 +10,7 @@
 namespace tg::cuda {
 
 // Raised by every change of this file or of the numbers of rows.
-inline constexpr int32_t kAbi = 5;
+inline constexpr int32_t kAbi = 6;
 inline constexpr int kAbiRank = 8, kAbiOperands = 8;
 
 inline constexpr int32_t kRefused = -1;

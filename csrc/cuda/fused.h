@@ -276,8 +276,8 @@ struct FusedNet {
       if (net.y) net.y[first * a.N + i] = x;
       float loss, g;
       if (net.loss == NetLoss::binary) {
-        loss = bce_loss<float>(x, t, nullptr, nullptr);
-        g = bce_gradient<float>(x, t, nullptr, nullptr, scale);
+        loss = bce_loss(x, t, false, 0.0f, false, 0.0f);
+        g = bce_gradient(x, t, false, 0.0f, false, 0.0f, scale);
       } else {
         const float d = x - t, both[] = {scale, d, 0};
         loss = op_square::f(d, 0.0f, 0.0f);

@@ -36,7 +36,6 @@ void argmax(const Call&, Stream);
 void argmin(const Call&, Stream);
 void any(const Call&, Stream);
 void all(const Call&, Stream);
-void count_nonzero(const Call&, Stream);
 void var(const Call&, Stream);
 void logsumexp(const Call&, Stream);
 void norm(const Call&, Stream);
@@ -45,6 +44,11 @@ void softmax(const Call&, Stream);
 void log_softmax(const Call&, Stream);
 void softmax_backward(const Call&, Stream);
 void log_softmax_backward(const Call&, Stream);
+void cross_entropy(const Call&, Stream);
+void cross_entropy_backward(const Call&, Stream);
+void class_total(const Call&, Stream);
+void bce_with_logits(const Call&, Stream);
+void bce_with_logits_backward(const Call&, Stream);
 void dense(const Call&, Stream);
 void dense_grad_input(const Call&, Stream);
 void dense_grad_weight(const Call&, Stream);
@@ -82,11 +86,11 @@ void update(const Call&, Stream);
 bool net_fits(bool training, const Call* calls, int n);
 void run_net(bool training, const Call* calls, int n, Stream);
 
-// The pointwise op `op` of contiguous x, in place: what a dense call ends with.
-void activate(int op, Dtype dtype, void* x, int64_t n, double p, double q, Stream);
-
 // `x` itself where it is contiguous, else a contiguous copy that lives until the call is done.
 Operand contiguous(const Call&, const Operand& x, Stream);
+
+// The pointwise op `op` of contiguous x, in place: what a dense call ends with.
+void activate(int op, Dtype dtype, void* x, int64_t n, double p, double q, Stream);
 
 // pointwise_<dtype>.cu: by PointwiseId, null where an op does not take the dtype.
 using PointwiseLaunch = void (*)(const Operand* in, const Operand& out, double p, double q, Stream);

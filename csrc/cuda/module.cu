@@ -32,7 +32,6 @@ constexpr Table make_table() {
   t.kernels[op_argmin] = argmin;
   t.kernels[op_any] = any;
   t.kernels[op_all] = all;
-  t.kernels[op_count_nonzero] = count_nonzero;
   t.kernels[op_var] = var;
   t.kernels[op_logsumexp] = logsumexp;
   t.kernels[op_norm] = norm;
@@ -41,6 +40,11 @@ constexpr Table make_table() {
   t.kernels[op_log_softmax] = log_softmax;
   t.kernels[op_softmax_backward] = softmax_backward;
   t.kernels[op_log_softmax_backward] = log_softmax_backward;
+  t.kernels[op_cross_entropy] = cross_entropy;
+  t.kernels[op_cross_entropy_backward] = cross_entropy_backward;
+  t.kernels[op_class_total] = class_total;
+  t.kernels[op_bce_with_logits] = bce_with_logits;
+  t.kernels[op_bce_with_logits_backward] = bce_with_logits_backward;
   t.kernels[op_dense] = dense;
   t.kernels[op_dense_grad_input] = dense_grad_input;
   t.kernels[op_dense_grad_weight] = dense_grad_weight;

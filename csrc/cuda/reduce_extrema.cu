@@ -1,4 +1,4 @@
-// Extrema and their places, truth, and how many are not 0.
+// Extrema and their places, and truth.
 #include <limits>
 
 #include "cuda/reduce_kinds.h"
@@ -62,8 +62,5 @@ void argmax(const Call& c, Stream stream) { arg_extremum(c, false, stream); }
 void argmin(const Call& c, Stream stream) { arg_extremum(c, true, stream); }
 void any(const Call& c, Stream stream) { truth(c, false, stream); }
 void all(const Call& c, Stream stream) { truth(c, true, stream); }
-void count_nonzero(const Call& c, Stream stream) {
-  reduce(c, (1u << c.in[0].rank) - 1, Count{static_cast<const uint8_t*>(c.in[0].data), result<int64_t>(c)}, stream);
-}
 
 }  // namespace tg::cuda

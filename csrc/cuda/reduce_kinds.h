@@ -112,19 +112,6 @@ struct Truth {
   TG_BODY void finish(int64_t o, uint32_t met) const { out[o] = uint8_t(met != uint32_t(all)); }
 };
 
-// How many bytes are not 0.
-struct Count {
-  static constexpr int inputs = 1;
-  using Acc = int64_t;
-  const uint8_t* x;
-  int64_t* out;
-  TG_BODY int64_t start() const { return 0; }
-  TG_BODY NoCenter center(int64_t) const { return {}; }
-  TG_BODY int64_t join(int64_t a, int64_t b) const { return a + b; }
-  TG_BODY int64_t step(int64_t acc, const int64_t* at, int64_t, NoCenter) const { return acc + (x[at[0]] != 0); }
-  TG_BODY void finish(int64_t o, int64_t total) const { out[o] = total; }
-};
-
 // ---- from a call
 
 // Over the `axes` of the operands, which have one shape; false where no single step leads along these axes.

@@ -54,7 +54,7 @@ TG_FN void cross_entropy_backward_row(const Row& row, X x, const TargetLanes<V>&
   });
 }
 
-// ---- binary cross-entropy of logits x and targets t; `weights` and `positive` where there are none: null
+// ---- binary cross-entropy of logits x and targets t; a weight counts where `weighs`, one of the positives where `positive`
 // 1 + t (pos_weight - 1): the weight of log-sigmoid(x)
 template <class V>
 TG_FN V positive_side(V t, V pos_weight) {
@@ -64,20 +64,20 @@ TG_FN V positive_side(V t, V pos_weight) {
 
 // f = log1p(exp(-|x|)) + max(-x, 0),  loss = fma(1 - t, x, positive side f) weight
 template <class V>
-TG_FN V bce_loss(V x, V t, const V* weight, const V* pos_weight) {
+TG_FN V bce_loss(V x, V t, bool weighs, V weight, bool positive, V pos_weight) {
   const V f = log1p(exp(-abs(x))) + select(lt(x, V{}), -x, V{});
-  const V loss = fma(broadcast<V>(1) - t, x, pos_weight ? positive_side(t, *pos_weight) * f : f);
-  return weight ? loss * *weight : loss;
+  const V loss = fma(broadcast<V>(1) - t, x, positive ? positive_side(t, pos_weight) * f : f);
+  return weighs ? loss * weight : loss;
 }
 
 // dx = fma(positive side, sigmoid(x), -pos_weight t) weight scale
 template <class V>
-TG_FN V bce_gradient(V x, V t, const V* weight, const V* pos_weight, V scale) {
+TG_FN V bce_gradient(V x, V t, bool weighs, V weight, bool positive, V pos_weight, V scale) {
   const V p = sigmoid(x);
   V d;
-  if (pos_weight) d = fma(positive_side(t, *pos_weight), p, -(*pos_weight * t));
+  if (positive) d = fma(positive_side(t, pos_weight), p, -(pos_weight * t));
   else d = p - t;
-  if (weight) d = d * *weight;
+  if (weighs) d = d * weight;
   return d * scale;
 }
 

@@ -16,18 +16,14 @@ pytestmark = pytest.mark.usefixtures("gpu")
 # Rows without a kernel there: none but what stands here.
 MISSING: set[str] = {
     "batch_norm_backward",
-    "binary_cross_entropy_with_logits",
-    "binary_cross_entropy_with_logits_backward",
     "bitwise_and",
     "bitwise_left_shift",
     "bitwise_not",
     "bitwise_or",
     "bitwise_right_shift",
     "bitwise_xor",
-    "cross_entropy_backward",
     "layer_norm_backward",
     "native_batch_norm",
-    "native_cross_entropy",
     "native_layer_norm",
 }
 

@@ -25,7 +25,10 @@ class device:
     type: str
     index: int | None
 
-    def __init__(self, type: str | device, index: int | None = None) -> None:
+    def __init__(self, type: str | int | device, index: int | None = None) -> None:
+        if isinstance(type, int) and not isinstance(type, bool) and index is None:
+            index = type
+            type = "cuda"
         if not isinstance(type, (str, device)):
             raise TypeError(f"[device] got {type!r}, expected for instance 'cpu' or 'cuda:0'")
         if isinstance(type, device):
@@ -107,7 +110,7 @@ def set_default_device(where: str | int | device | None) -> None:
     >>> import trigrad as tg
     >>> tg.set_default_device("cpu")
     """
-    chosen = _CPU if where is None else device("cuda", where) if isinstance(where, int) else device(where)
+    chosen = _CPU if where is None else device(where)
     _core.set_default_device(chosen)
     _defaults.device = chosen
 

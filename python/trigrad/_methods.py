@@ -63,6 +63,7 @@ def to(
     tensor([1., 2.], dtype=trigrad.float64)
     """
     flags: list[builtins.bool] = []
+    argument: Any
     for argument in args:
         if isinstance(argument, Tensor):
             dtype, device = argument.dtype, argument._device_name

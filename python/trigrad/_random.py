@@ -487,7 +487,8 @@ def normal(
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
         if size is not None:
             raise TypeError("[normal] got size beside a tensor, expected either: the tensor gives the shape")
-        scale = std if isinstance(std, Tensor) else ops.fill_(_core.empty((), None, mean), std)
+        beside = mean if isinstance(mean, Tensor) else None
+        scale = std if isinstance(std, Tensor) else ops.fill_(_core.empty((), None, beside), std)
         if bool((scale < 0).any()):
             raise RuntimeError("[normal] std has a negative element, expected 0 or more")
         shape = ops.add(mean, std).shape

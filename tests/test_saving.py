@@ -186,11 +186,12 @@ def test_wrong_kinds_of_file(tmp_path: Path) -> None:
 
 def test_arguments_of_pytorch() -> None:
     file = io.BytesIO()
-    tg.save(1, file)
+    tg.save(tg.ones(1), file)
     file.seek(0)
     assert tg.load(file, map_location="cpu", weights_only=True) == 1
-    with pytest.raises(RuntimeError, match=r"^\[load\] device is 'cuda'"):
-        tg.load(file, "cuda")
+    file.seek(0)
+    with pytest.raises(RuntimeError, match=r"^\[load\] device is 'cuda:99', "):
+        tg.load(file, "cuda:99")
 
 
 def test_a_file_that_cannot_seek() -> None:

@@ -232,7 +232,7 @@ PyObject* to_dlpack(const Tensor& t, PyObject* stream, PyObject* max_version, Py
     elsewhere = t.device() == Device::Cuda && type == kDlpackCpu;
     if (!elsewhere && (type != (t.device() == Device::Cuda ? kDlpackCuda : kDlpackCpu) || index != t.place().index))
       fail(ErrorKind::Runtime, "[__dlpack__] dl_device asks for device type ", type, ", index ", index, ", expected ",
-           name(t.place()), " or the CPU (1); move the tensor with .to()");
+           t.device() == Device::Cuda ? name(t.place()) + " or " : "", "the CPU (1); move the tensor with .to()");
   }
   const bool versioned = given(max_version) && read_pair("max_version", max_version).first >= 1;
   const bool copied = elsewhere || (given(copy) && PyObject_IsTrue(copy) > 0);

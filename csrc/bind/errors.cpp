@@ -11,8 +11,13 @@ namespace tg::bind {
 PyObject* out_of_memory_error() {
   static PyObject* const made = [] {
     const Ref bases(Py_BuildValue("(OO)", PyExc_MemoryError, PyExc_RuntimeError));
-    return PyErr_NewExceptionWithDoc("trigrad.cuda.OutOfMemoryError", "A GPU has no room for a tensor.", bases.get(),
-                                     nullptr);
+    return PyErr_NewExceptionWithDoc("trigrad.cuda.OutOfMemoryError",
+                                     R"(A GPU has no room for a tensor. Nothing was changed.
+
+>>> import trigrad as tg
+>>> tg.cuda.OutOfMemoryError.__bases__
+(<class 'MemoryError'>, <class 'RuntimeError'>))",
+                                     bases.get(), nullptr);
   }();
   return made ? made : PyExc_MemoryError;
 }

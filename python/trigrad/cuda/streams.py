@@ -208,7 +208,12 @@ def set_stream(stream: Stream | None) -> None:
 
 
 class StreamContext:
-    """What `stream` returns."""
+    """What `stream` returns.
+
+    >>> import trigrad as tg
+    >>> with tg.cuda.StreamContext(None):  # changes nothing
+    ...     pass
+    """
 
     def __init__(self, stream: Stream | None) -> None:
         self.stream = stream

@@ -72,6 +72,7 @@ target_compile_options(
           -Xcompiler=-ffp-contract=off,-Wall,-Wextra,-Wno-unknown-pragmas
           $<$<BOOL:${TRIGRAD_WERROR}>:-Werror=all-warnings>
           $<$<BOOL:${TRIGRAD_CUDA_REPORT}>:--resource-usage>) # for tools/cuda_report.py
+target_link_libraries(trigrad_cuda PRIVATE ${CMAKE_DL_LIBS}) # for cuBLASLt, where it is
 target_link_options(trigrad_cuda PRIVATE -static-libstdc++ -static-libgcc
                     -Wl,--version-script=${PROJECT_SOURCE_DIR}/csrc/cuda/module.map)
 set_target_properties(trigrad_cuda PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/csrc/cuda/module.map)

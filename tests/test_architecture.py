@@ -199,8 +199,10 @@ MODULE_MAY_IMPORT = {
     },
     "_switches": set(),
     "accelerator": {"_device", "cuda"},
-    "backends": set(),
-    "cuda": {"_core", "_device"},
+    "_autocast": {"_core"},
+    "amp": {"_autocast", "_core", "_autograd", "ops"},
+    "backends": {"_core", "_autocast"},
+    "cuda": {"_core", "_device", "_autocast", "amp"},
     "train": {
         *{"_core", "ops", "_creation", "_random", "_autograd", "_compile", "_saving", "_warnings", "nn", "optim"},
         *{"_ordering", "diagnostics", "metrics"},
@@ -214,7 +216,9 @@ MODULE_MAY_IMPORT = {
     "trigrad": {
         "_legacy",
         "_switches",
+        "_autocast",
         "accelerator",
+        "amp",
         "backends",
         "cuda",
         "data",

@@ -23,7 +23,6 @@ from pathlib import Path
 PROMISED = (
     r"run_event\b",  # a predictor's
     r"StepPart",
-    r"DenseTile<float",
     r"run_pipelined\b",  # products by tiles that are on their way
     r"FusedNet|NetJoin",
 )

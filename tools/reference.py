@@ -30,13 +30,23 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "Shapes": ("_views", "_shaping", "_docs.shaping"),
     "Products": ("_linalg", "_einsum"),
     "Layers as functions": ("_functional",),
-    "Gradients, plans, files": ("_autograd", "_compile", "_graph", "_saving", "_paths", "_switches"),
+    "Gradients, plans, files": ("_autograd", "_compile", "_graph", "_saving", "_paths", "_switches", "_autocast"),
 }
 # Every other place with public names; a name that several places have is described in the first.
 PLACES = (
     *("nn", "nn.functional", "nn.init", "nn.utils", "optim", "optim.lr_scheduler", "utils.data", "train", "data"),
     *("metrics", "diagnostics", "plot", "search", "realtime", "export", "sklearn", "testing"),
-    *("autograd", "autograd.functional", "cuda", "accelerator", "backends.cudnn", "backends.mps"),
+    *(
+        "autograd",
+        "autograd.functional",
+        "cuda",
+        "cuda.amp",
+        "amp",
+        "accelerator",
+        "backends.cuda",
+        "backends.cudnn",
+        "backends.mps",
+    ),
 )
 NOT_OURS = ("annotations", "TYPE_CHECKING")
 

@@ -1,8 +1,10 @@
 // trigrad._core's functions for devices: moving tensors, and what trigrad.cuda asks.
 #include <pybind11/pybind11.h>
 
+#include "bind/autocast.h"
 #include "bind/device.h"
 #include "bind/door.h"
+#include "bind/dtype_type.h"
 #include "bind/module.h"
 #include "bind/recording.h"
 #include "bind/tensor_type.h"
@@ -198,6 +200,28 @@ void add_streams(py::module_& m) {
       .def_property_readonly("handle", &cuda::Event::handle);
 }
 
+py::object autocast_now() {
+  const std::optional<Dtype> t = autocast_dtype();
+  return t ? py::reinterpret_steal<py::object>(Py_NewRef(dtype_object(*t))) : py::object(py::none());
+}
+
+// Sets what this thread's layers take on a GPU, and gives what was set before.
+py::object autocast_from_now(const py::object& dtype) {
+  py::object before = autocast_now();
+  set_autocast(dtype.is_none() ? std::nullopt : std::optional(to_dtype("autocast", "dtype", dtype.ptr())));
+  return before;
+}
+
+void add_precision(py::module_& m) {
+  m.def("set_autocast", autocast_from_now, py::arg("dtype"),
+        "The dtype of layers on a GPU in this thread, None for their own; gives what it was.");
+  m.def("autocast_dtype", autocast_now, "The dtype of layers on a GPU in this thread, None for their own.");
+  m.def(
+      "set_allow_tf32", [](bool allowed) { dispatch::allow_everywhere(allowed ? kTf32 : kExact); }, py::arg("allowed"),
+      "May products of float32 on a GPU round their operands to tf32?");
+  m.def("allow_tf32", [] { return (dispatch::precision() & kTf32) != 0; }, "May they?");
+}
+
 }  // namespace
 
 void init_cuda(PyObject* module) {
@@ -206,6 +230,7 @@ void init_cuda(PyObject* module) {
   add_devices(m);
   add_memory(m);
   add_streams(m);
+  add_precision(m);
 }
 
 }  // namespace tg::bind

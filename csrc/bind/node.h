@@ -42,6 +42,7 @@ struct Node {
   std::vector<Saved> in, out;
   Attrs attrs;
   uint32_t carries = 1, reads_outputs = 0;
+  uint8_t precision = 0;  // of the thread when it was called: its gradient is made as it was
   uint64_t sequence = 0;  // greater than those of the nodes that its edges lead to
   bool keeps = false;     // values, which released() gives up
   bool released = false;

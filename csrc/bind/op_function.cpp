@@ -6,6 +6,7 @@
 #include <structmember.h>
 
 #include "bind/arguments.h"
+#include "bind/autocast.h"
 #include "bind/door.h"
 #include "bind/power.h"
 #include "bind/tape.h"
@@ -160,6 +161,8 @@ PyObject* copy_across(const Arguments& a) {
 PyObject* call_op(const Op& op, Arguments& a) {
   if (op.id == op_copy_ && a.in[0].place() != a.in[1].place() && !a.in[1].number) [[unlikely]]
     return copy_across(a);
+  const std::unique_ptr<Autocast> cast = autocasting ? autocast(op, a.given(), a.inputs()) : nullptr;
+  if (cast) a.objects = cast->objects, a.in = cast->in;
   Tensor out[kMaxOutputs];
   const auto n = static_cast<size_t>(op.n_outputs);
   const bool taped = is_taped(a.given());

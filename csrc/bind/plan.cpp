@@ -6,11 +6,13 @@
 #include <string>
 #include <utility>
 
+#include "bind/autocast.h"
 #include "bind/convert.h"
 #include "bind/node.h"
 #include "bind/recording.h"
 #include "bind/size_type.h"
 #include "bind/tape.h"
+#include "ops/dispatch.h"
 #include "ops/update.h"
 
 namespace tg::bind {
@@ -192,7 +194,8 @@ bool holds(const Plan& p, PyObject* arguments) {
 }
 
 bool guards_hold(const Plan& p) {
-  return grad_enabled() == p.grad_mode && std::ranges::all_of(p.guards, [](const Guard& g) { return holds(g); });
+  return grad_enabled() == p.grad_mode && dispatch::precision() == p.precision && autocast_dtype() == p.autocast &&
+         std::ranges::all_of(p.guards, [](const Guard& g) { return holds(g); });
 }
 
 namespace {

@@ -1,6 +1,7 @@
 // A plan as Python has it: a program with its executor, what it was recorded under, and the gradients around a run.
 #pragma once
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "bind/python.h"
@@ -76,6 +77,8 @@ struct Plan {
   std::vector<Live> live;
   std::vector<Ref> sources;  // ("numbers", optimizer, group) or ("draw", generator, seed, step)
   bool grad_mode = true;
+  uint8_t precision = kExact;  // what was allowed when it was recorded
+  std::optional<Dtype> autocast;
   uint64_t structure = 0, calls = 0;
 };
 

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "bind/autocast.h"
 #include "bind/convert.h"
 #include "bind/dtype_type.h"
 #include "bind/node.h"
@@ -50,6 +51,8 @@ struct Recorded {
   std::vector<Ref> expectations;  // error(value) of each
   std::string refused;            // what Python was refused, which it may not pass over
   bool grad_mode = true;
+  uint8_t precision = kExact;
+  std::optional<Dtype> autocast;
   bool active = false, paused = false;
   uint64_t structure = 0;  // when it began
   uint64_t next = 0;       // the birth number to go on with after a pause
@@ -106,6 +109,8 @@ PyObject* new_recording(PyTypeObject* type, PyObject* args, PyObject*) {
     r->next = (recordings.fetch_add(1) + 1) << 32;
     r->calls = std::make_unique<plan::Recording>(std::move(tensors), r->next);
     r->grad_mode = grad_enabled();
+    r->precision = dispatch::precision();
+    r->autocast = autocast_dtype();
     r->structure = structure;
     PyObject* self = checked(type->tp_alloc(type, 0));
     reinterpret_cast<RecordingObject*>(self)->recorded = r.release();
@@ -338,6 +343,8 @@ PyObject* finish(PyObject* self, PyObject* const* args, Py_ssize_t n) {
     p->expectations = std::move(r.expectations);
     for (const Ref& source : r.sources) p->sources.push_back(borrowed(source.get()));
     p->grad_mode = r.grad_mode;
+    p->precision = r.precision;
+    p->autocast = r.autocast;
     p->structure = r.structure;
     take_live(*p);
     return wrap_plan(std::move(p));

@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "bind/autocast.h"
 #include "bind/door.h"
 #include "bind/node.h"
 #include "bind/recording.h"
+#include "ops/dispatch.h"
 #include "ops/table.h"
 
 namespace tg::bind {
@@ -137,6 +139,7 @@ Ref call_node(const Op& op, std::span<PyObject* const> objects, std::span<const 
   n.formula = borrowed(f.function);
   n.attrs = attrs;
   n.carries = f.carries;
+  n.precision = dispatch::own_precision();
   const size_t last = op.tensors.size() - 1;
   const Reads r = reads(op, objects);
   n.reads_outputs = r.outputs;
@@ -283,6 +286,9 @@ void tape_inplace(const Op& op, std::span<PyObject* const> objects, std::span<co
 
 PyObject* call_object(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,
                       const Attrs& attrs) {
+  if (autocasting)
+    if (const auto c = autocast(op, objects, in))
+      return call_object(op, {c->objects.data(), in.size()}, {c->in.data(), in.size()}, attrs);
   Tensor out[kMaxOutputs];
   if (!is_taped(objects)) {
     call(op, in, attrs, {out, 1});
@@ -294,6 +300,12 @@ PyObject* call_object(const Op& op, std::span<PyObject* const> objects, std::spa
   PyObject* all[1] = {made.get()};
   tape_call(op, objects, in, before, attrs, all);
   return made.release();
+}
+
+Ref cast_object(PyObject* tensor, Dtype dtype) {
+  Attrs to;
+  to.add(Attr::type(dtype));
+  return owned(call_object(tg::op(op_cast), {&tensor, 1}, {&value_of(tensor), 1}, to));
 }
 
 void call_object_inplace(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,

@@ -51,6 +51,9 @@ PyObject* call_object(const Op& op, std::span<PyObject* const> objects, std::spa
 void call_object_inplace(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,
                          const Attrs& attrs = {});
 
+// The elements in another dtype.
+Ref cast_object(PyObject* tensor, Dtype dtype);
+
 // The same for a row whose output 0 is what it overwrites (copy_, fill_).
 void overwrite_object(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,
                       const Attrs& attrs = {});

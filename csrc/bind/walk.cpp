@@ -8,9 +8,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "bind/autocast.h"
 #include "bind/node.h"
 #include "bind/recording.h"
 #include "bind/tape.h"
+#include "ops/dispatch.h"
 #include "ops/table.h"
 
 namespace tg::bind {
@@ -19,7 +21,11 @@ namespace {
 Ref add(PyObject* a, PyObject* b) {
   PyObject* objects[2] = {a, b};
   const Tensor in[2] = {value_of(a), value_of(b)};
-  return owned(call_object(op(id_add), objects, in));
+  if (size_of(in[0].dtype) != 2 || !is_floating(in[0].dtype)) return owned(call_object(op(id_add), objects, in));
+  const Ref x = cast_object(a, Dtype::Float32), y = cast_object(b, Dtype::Float32);  // 16 bits are storage alone
+  PyObject* wide[2] = {x.get(), y.get()};
+  const Tensor values[2] = {value_of(x.get()), value_of(y.get())};
+  return cast_object(owned(call_object(op(id_add), wide, values)).get(), in[0].dtype);
 }
 
 bool contains(PyObject* set, PyObject* object) {
@@ -149,6 +155,8 @@ class Walk {
     const Ref grads = settled(p);
     if (leading_ && !contains(leading_, node)) return;
     const std::vector<Edge>& edges = node_of(node).edges;
+    const WithoutAutocast off;
+    const dispatch::WithPrecision as_called(node_of(node).precision);
     const Ref returned = apply_node(node, grads.get(), create_graph_, wanted(edges).get());
     const Ref made = owned(PySequence_Fast(returned.get(), "[backward] a formula returned no sequence of gradients"));
     if (PySequence_Fast_GET_SIZE(made.get()) != static_cast<Py_ssize_t>(edges.size()))

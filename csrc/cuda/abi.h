@@ -10,7 +10,7 @@
 namespace tg::cuda {
 
 // Raised by every change of this file or of the numbers of rows.
-inline constexpr int32_t kAbi = 6;
+inline constexpr int32_t kAbi = 7;
 inline constexpr int kAbiRank = 8, kAbiOperands = 8;
 
 inline constexpr int32_t kRefused = -1;
@@ -58,6 +58,7 @@ struct Call {
   enum Reduction : int32_t { unreduced, mean, sum };
   int32_t reduction = unreduced;  // of a loss
   int64_t batch = 0;              // ops/op.h
+  int32_t precision = 0;          // what it may give up (ops/ids.h)
   // The call is captured: what it starts is not done now but with each launch of a graph. So it may neither wait for the device
   // nor copy to or from the host; what depends on values of the host is read through these.
   bool captured = false;
@@ -133,6 +134,8 @@ struct Module {
   // Calls that are a net (ops/op.h, Together::net and, 1, Together::training) in one go. Can they be, wherever their operands will be?
   bool (*fits)(int32_t training, const Call*, int32_t calls);
   bool (*run_net)(int32_t training, const Call*, int32_t calls, Failure*);
+  // Two calls in one go: the gradients of a layer's weight and bias, or that of its input and the derivative it goes through.
+  bool (*run_pair)(int32_t input, const Call*, Failure*);
   // Bytes of the host, few, which are read before it returns.
   bool (*put)(int32_t index, void* to, const void* from, size_t bytes, void* stream, Failure*);
   // What this thread's calls start on the device from now on is kept, in their order, until the end of the capture: a graph, which

@@ -177,6 +177,7 @@ struct Worded {
       call.scalars = layout.scalars;
     }
     call.batch = c.batch;
+    call.precision = c.precision;
     call.scratch = scratch;
     call.context = &kept;
   }
@@ -196,7 +197,7 @@ void run(const tg::Call& c) {
 
 // f(calls, how many)
 template <class F>
-bool with_net(std::span<const tg::Call> calls, F f) {
+bool with_calls(std::span<const tg::Call> calls, F f) {
   Scratch kept;
   std::deque<Worded> worded;
   for (const tg::Call& c : calls) worded.emplace_back(c, kept);
@@ -209,15 +210,22 @@ bool with_net(std::span<const tg::Call> calls, F f) {
   return f(all.data(), static_cast<int32_t>(all.size()));
 }
 bool fits(Together how, std::span<const tg::Call> calls) {
-  return with_net(calls, [&](const Call* all, int32_t n) { return module().fits(how == Together::training, all, n); });
+  return with_calls(calls,
+                    [&](const Call* all, int32_t n) { return module().fits(how == Together::training, all, n); });
 }
 template <bool training>
 void run_net(std::span<const tg::Call> calls) {
   Failure failure;
   const auto run = [&](const Call* all, int32_t n) { return module().run_net(training, all, n, &failure); };
-  if (with_net(calls, run)) return;
+  if (with_calls(calls, run)) return;
   if (failure.kind == kRefused) refuse(op(op_cross_entropy), failure.check, failure.note);
   raise(failure, calls[0].op.name.c_str());
+}
+template <bool input>
+void run_pair(std::span<const tg::Call> calls) {
+  Failure failure;
+  const auto run = [&](const Call* all, int32_t) { return module().run_pair(input, all, &failure); };
+  if (!with_calls(calls, run)) raise(failure, calls[0].op.name.c_str());
 }
 
 // ---- what the extension installs
@@ -231,6 +239,8 @@ struct Installed {
     if (!m) return;
     for (int i = 0; i < kAllOps; i++)
       if (m->has(i)) backend.kernels[i] = run;
+    backend.together[static_cast<int>(Together::parameter_gradients)] = run_pair<false>;
+    backend.together[static_cast<int>(Together::input_gradient)] = run_pair<true>;
     backend.fits = fits;
     backend.together[static_cast<int>(Together::net)] = run_net<false>;
     backend.together[static_cast<int>(Together::training)] = run_net<true>;

@@ -1,126 +1,123 @@
-// y(M,N) = x(M,K) W(N,K)^T + bias(N) in the dense order of math/order.h: S interleaved chains of fma over k.
+// Products in the dense order of math/order.h: y(M,N) = bias(N) + a(M,K) b(N,K)^T, one or many of them.
 #pragma once
+#include "cuda/finish.h"
+#include "cuda/product.h"
 #include "cuda/walk.h"
-#include "math/order.h"
-#include "math/pointwise.h"
 
 namespace tg::cuda {
 
-template <class T>
-struct DenseOperands {
-  int64_t M = 0, N = 0, K = 0;
-  Walk<1> rows;  // of x: where row m starts
-  const T* x = nullptr;
-  int64_t x_k = 0;
-  const T* w = nullptr;
-  int64_t w_n = 0, w_k = 0;
-  const T* bias = nullptr;  // or none
+struct ProductOperands {
+  Extents d{};
+  Matrix a, b;
+  Walk<2> items;               // where each product's a and b start, in elements
+  const void* bias = nullptr;  // or none; of b's dtype
   int64_t bias_n = 0;
-  T* y = nullptr;  // contiguous
 };
 
-// A block makes a tile of (tile_m, tile_n) outputs, each thread micro by micro of them. Tiles are as narrow as the rows for
-// which S chains are wanted, so that few of their columns are idle.
-template <class T, int S>
-struct DenseTile {
-  static constexpr int threads = 256, micro = 4, depth = 16;
-  static constexpr int tile_n = S == 4 ? 16 : S == 2 ? 32 : 64, tile_m = threads * micro * micro / tile_n;
-  static constexpr int across = tile_n / micro;  // threads along n
-  static_assert(depth % S == 0);
-  struct Shared {
-    T x[depth][tile_m + 4], w[depth][tile_n + 4];  // the padding keeps threads out of each other's banks
-  };
+template <class T, class Shape, Along along_a, Along along_b, class Finish>
+struct Product : Chains<T, Shape, along_a, along_b> {
+  using Base = Chains<T, Shape, along_a, along_b>;
+  using typename Base::Stage;
+  static constexpr int pitch = Shape::n + 4;
+  // Outputs pass through the memory of the stages, in parts, and a little more where the last columns do not fit.
+  static constexpr int parts = Shape::m * pitch * sizeof(T) > Shape::stages * sizeof(Stage) ? 2 : 1;
+  static constexpr int part_m = Shape::m / parts, part_i = Shape::micro_m / parts;
+  static constexpr size_t held = Shape::stages * sizeof(Stage), needed = part_m * pitch * sizeof(T);
+  static constexpr size_t extra = needed > held ? needed - held : 0;
+  static_assert(part_i % 4 == 0);
   struct Own {
-    T chain[S][micro][micro];  // (chain, m, n)
+    typename Base::Sums sums;
+    int64_t from_a, from_b;
+    int m, n;  // the tile
   };
-  DenseOperands<T> d;
-  int64_t tiles_n;
-  bool relu;
+  ProductOperands o;
+  int64_t tiles_n, tiles;  // of an item
+  Finish finish;
 
-  TG_BODY int64_t steps() const { return (d.K + depth - 1) / depth; }
-  TG_BODY int64_t first_m(int64_t block) const { return block / tiles_n * tile_m; }
-  TG_BODY int64_t first_n(int64_t block) const { return block % tiles_n * tile_n; }
+  TG_BODY int64_t steps(int64_t) const { return (o.d.K + Shape::depth - 1) / Shape::depth; }
 
-  TG_BODY void begin(int64_t block, int thread, Own& own) const {
-    const int64_t n = first_n(block) + thread % across * micro;
+  TG_BODY void begin(int64_t block, int thread, Own& own, unsigned char*) const {
+    int64_t from[2];
+    o.items.offsets(block / tiles, from);
+    own.from_a = from[0];
+    own.from_b = from[1];
+    own.m = int(block % tiles / tiles_n);
+    own.n = int(block % tiles % tiles_n);
+    Base::clear(own.sums);
+    if (!o.bias) return;
     TG_UNROLLED
-    for (int j = 0; j < micro; j++) {
-      const T start = d.bias && n + j < d.N ? d.bias[(n + j) * d.bias_n] : T(0);
+    for (int j = 0; j < Shape::micro_n; j++) {
+      const int64_t n = int64_t(own.n) * Shape::n + Base::column(thread, j);
+      const T start = n < o.d.N ? element<T>(o.bias, o.b.type, n * o.bias_n) : T(0);
       TG_UNROLLED
-      for (int i = 0; i < micro; i++) {
-        own.chain[0][i][j] = start;
-        TG_UNROLLED
-        for (int s = 1; s < S; s++) own.chain[s][i][j] = T(0);
-      }
+      for (int i = 0; i < Shape::micro_m; i++) own.sums[0][i][j] = start;
     }
   }
-  // Beyond the edges zeros, which no output takes in.
-  TG_BODY void load(int64_t block, int64_t step, int thread, Shared& shared) const {
-    const int64_t m0 = first_m(block), n0 = first_n(block), k = step * depth + thread % depth;
-    for (int m = thread / depth; m < tile_m; m += threads / depth)
-      shared.x[thread % depth][m] = m0 + m < d.M && k < d.K ? d.x[d.rows.offset(m0 + m) + k * d.x_k] : T(0);
-    for (int n = thread / depth; n < tile_n; n += threads / depth)
-      shared.w[thread % depth][n] = n0 + n < d.N && k < d.K ? d.w[(n0 + n) * d.w_n + k * d.w_k] : T(0);
+  TG_BODY void load(int64_t, int64_t step, int thread, Stage& stage, const Own& own) const {
+    stage.a.load(o.a, own.from_a, int64_t(own.m) * Shape::m, o.d.M, step * Shape::depth, o.d.K, T(0), thread);
+    stage.b.load(o.b, own.from_b, int64_t(own.n) * Shape::n, o.d.N, step * Shape::depth, o.d.K, -T(0), thread);
   }
-  TG_BODY void work(int64_t, int64_t step, int thread, const Shared& shared, Own& own) const {
-    const int64_t left = d.K - step * depth;
-    if (left >= depth) {
+  TG_BODY void work(int64_t, int64_t, int thread, const Stage& stage, Own& own, unsigned char*) const {
+    Base::add(thread, stage, own.sums);
+  }
+  TG_BODY static T folded(const typename Base::Sums& s, int i, int j) {  // as reference::fold
+    if constexpr (Shape::chains == 4) return (s[0][i][j] + s[2][i][j]) + (s[1][i][j] + s[3][i][j]);
+    else if constexpr (Shape::chains == 2) return s[0][i][j] + s[1][i][j];
+    else return s[0][i][j];
+  }
+  TG_BODY void put(int64_t, int part, int thread, Own& own, unsigned char* memory) const {
+    T* const tile = reinterpret_cast<T*>(memory);  // (part_m, pitch)
+    TG_UNROLLED
+    for (int i = 0; i < Shape::micro_m; i++) {
+      if (i / part_i != part) continue;
+      T* const row = tile + (Base::row(thread, i) - part * part_m) * pitch;
       TG_UNROLLED
-      for (int k = 0; k < depth; k += S) terms(k, S, thread, shared, own);
-    } else {  // a term that is not there may not be added as 0: -0 would become +0
-      for (int k = 0; k < left; k += S) terms(k, left - k < S ? int(left) - k : S, thread, shared, own);
+      for (int j = 0; j < Shape::micro_n; j++) row[Base::column(thread, j)] = folded(own.sums, i, j);
     }
   }
-  TG_BODY void terms(int k, int count, int thread, const Shared& shared, Own& own) const {
-    TG_UNROLLED
-    for (int s = 0; s < S; s++)
-      if (s < count) add(k + s, own.chain[s], thread, shared);
-  }
-  TG_BODY void add(int k, T (&chain)[micro][micro], int thread, const Shared& shared) const {
-    T x[micro], w[micro];
-    TG_UNROLLED
-    for (int i = 0; i < micro; i++) x[i] = shared.x[k][thread / across * micro + i];
-    TG_UNROLLED
-    for (int j = 0; j < micro; j++) w[j] = shared.w[k][thread % across * micro + j];
-    TG_UNROLLED
-    for (int i = 0; i < micro; i++) {
-      TG_UNROLLED
-      for (int j = 0; j < micro; j++) chain[i][j] = fma(x[i], w[j], chain[i][j]);
-    }
-  }
-  TG_BODY static T folded(T (&chain)[S]) {  // as reference::fold
-    if constexpr (S == 4) return (chain[0] + chain[2]) + (chain[1] + chain[3]);
-    else if constexpr (S == 2) return chain[0] + chain[1];
-    else return chain[0];
-  }
-  TG_BODY void end(int64_t block, int thread, Own& own) const {
-    const int64_t m = first_m(block) + thread / across * micro, n = first_n(block) + thread % across * micro;
-    TG_UNROLLED
-    for (int i = 0; i < micro; i++) {
-      TG_UNROLLED
-      for (int j = 0; j < micro; j++) {
-        T all[S];
-        TG_UNROLLED
-        for (int s = 0; s < S; s++) all[s] = own.chain[s][i][j];
-        const T y = folded(all);
-        if (m + i < d.M && n + j < d.N) d.y[(m + i) * d.N + n + j] = relu ? op_relu::f(y, T(0), T(0)) : y;
-      }
+  TG_BODY void take(int64_t block, int part, int thread, unsigned char* memory) const {
+    const T* const tile = reinterpret_cast<const T*>(memory);
+    const int64_t m0 = block % tiles / tiles_n * Shape::m + part * part_m, n0 = block % tiles % tiles_n * Shape::n;
+    const int64_t item = block / tiles * o.d.M;
+    TG_ROLLED
+    for (int v = thread; v < part_m * Shape::n / 4; v += Shape::threads) {
+      const int row = v / (Shape::n / 4), column = v % (Shape::n / 4) * 4;
+      if (m0 + row < o.d.M && n0 + column < o.d.N)
+        finish(item + m0 + row, n0 + column, *reinterpret_cast<const Four<T>*>(tile + row * pitch + column));
     }
   }
 };
 
-template <class T, int S>
-void dense_tiles(const DenseOperands<T>& d, bool relu, Stream stream) {
-  using Tile = DenseTile<T, S>;
-  const int64_t tiles_m = (d.M + Tile::tile_m - 1) / Tile::tile_m, tiles_n = (d.N + Tile::tile_n - 1) / Tile::tile_n;
-  teams(stream, tiles_m * tiles_n, Tile{d, tiles_n, relu});
+template <class T, class Shape, Along along_a, Along along_b, class Finish>
+void product_of_shape(const ProductOperands& o, const Finish& finish, Stream stream) {
+  const int64_t tiles_n = (o.d.N + Shape::n - 1) / Shape::n, tiles = (o.d.M + Shape::m - 1) / Shape::m * tiles_n;
+  Product<T, Shape, along_a, along_b, Finish> body;
+  body.o = o;
+  body.tiles_n = tiles_n;
+  body.tiles = tiles;
+  body.finish = finish;
+  pipelined(stream, tiles * o.items.n, body.extra, body);
 }
-template <class T>
-void dense_forward(const DenseOperands<T>& d, bool relu, Stream stream) {
-  switch (dense_chains(d.K, d.N)) {
-    case 4: return dense_tiles<T, 4>(d, relu, stream);
-    case 2: return dense_tiles<T, 2>(d, relu, stream);
-    default: return dense_tiles<T, 1>(d, relu, stream);
+
+// The largest tiles of which there are enough to fill the device and which are not wasted on narrow rows.
+template <class T, Along along_a, Along along_b, class Finish>
+void product(const ProductOperands& o, const Finish& finish, int multiprocessors, Stream stream) {
+  if (o.d.M == 0 || o.d.N == 0) return;
+  auto run = [&](auto shape) { product_of_shape<T, decltype(shape), along_a, along_b>(o, finish, stream); };
+  const int chains = dense_chains(o.d.K, o.d.N);
+  auto count = [&](int m, int n) { return (o.d.M + m - 1) / m * ((o.d.N + n - 1) / n) * o.items.n; };
+  auto fill = [&](int m, int n) { return count(m, n) >= multiprocessors; };
+  if constexpr (sizeof(T) == 8) {
+    if (chains == 4) return run(Shape<32, 16, 4, 4, 4, 2>{});
+    if (chains == 2) return run(Shape<32, 32, 4, 4, 2, 2>{});
+    return run(Shape<32, 32, 4, 4, 1, 2>{});
+  } else {
+    if (chains == 4) return fill(128, 16) ? run(Shape<128, 16, 4, 4, 4, 3>{}) : run(Shape<32, 16, 4, 4, 4, 4>{});
+    if (chains == 2) return fill(128, 32) ? run(Shape<128, 32, 8, 4, 2, 3>{}) : run(Shape<32, 32, 4, 4, 2, 4>{});
+    const bool wasteful = 4 * count(128, 128) * 20 > count(64, 64) * 23;  // over 15 % more outputs are computed
+    if (o.d.N > 64 && fill(128, 128) && !wasteful) return run(Shape<128, 128, 8, 8, 1, 2>{});
+    if (o.d.N > 32 && fill(64, 64)) return run(Shape<64, 64, 8, 4, 1, 3>{});
+    return run(Shape<32, 32, 4, 4, 1, 4>{});
   }
 }
 

@@ -9,6 +9,12 @@ namespace tg::cuda::device {
 Versions versions();
 int count();  // throws a Refusal where none can be asked for
 Properties properties(int index);
+// What kernels choose their shapes by.
+struct Traits {
+  int major, multiprocessors;
+  size_t block_memory;  // shared memory, at most, of a block that shares its multiprocessor with another one
+};
+Traits traits(int index);
 void* take(int index, size_t bytes);  // null: there is no room
 void give(int index, void* block);
 void memory(int index, uint64_t* free, uint64_t* total);

@@ -53,6 +53,7 @@ void dense(const Call&, Stream);
 void dense_grad_input(const Call&, Stream);
 void dense_grad_weight(const Call&, Stream);
 void dense_grad_bias(const Call&, Stream);
+void column_sums(const Call&, Stream);  // over all axes but the last, in batch order
 void matmul(const Call&, Stream);
 void dropout(const Call&, Stream);
 void dropout_mask(const Call&, Stream);
@@ -85,6 +86,10 @@ void update(const Call&, Stream);
 // Calls that are a net (fused.cu): may they be done in one go, and doing so. `training`: with loss and gradients.
 bool net_fits(bool training, const Call* calls, int n);
 void run_net(bool training, const Call* calls, int n, Stream);
+
+// Two calls in one go (abi.h, run_pair).
+void parameter_gradients(const Call*, Stream);
+void input_gradient(const Call*, Stream);
 
 // `x` itself where it is contiguous, else a contiguous copy that lives until the call is done.
 Operand contiguous(const Call&, const Operand& x, Stream);

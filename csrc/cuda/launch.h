@@ -21,6 +21,7 @@
 #define TG_BODY __host__ __device__ __forceinline__
 #define TG_UNROLLED _Pragma("unroll")  // before a loop over an array that is to stay in registers
 #define TG_UNROLLED_BY_8 _Pragma("unroll 8")
+#define TG_ROLLED _Pragma("unroll 1")  // before one whose body is long
 #else
 #include <functional>
 #include <memory>
@@ -28,6 +29,7 @@
 #define TG_BODY inline
 #define TG_UNROLLED
 #define TG_UNROLLED_BY_8
+#define TG_ROLLED
 #endif
 
 namespace tg::cuda {

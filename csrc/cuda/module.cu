@@ -188,6 +188,13 @@ constexpr Module module = {
         use.started();
       });
     },
+    [](int32_t input, const Call* calls, Failure* failure) {
+      return done(failure, [&] {
+        const device::Use use(calls->index, calls->stream);
+        (input ? input_gradient : parameter_gradients)(calls, use.stream());
+        use.started();
+      });
+    },
     [](int32_t index, void* to, const void* from, size_t bytes, void* stream, Failure* failure) {
       return done(failure, [&] {
         const device::Use use(index, stream);

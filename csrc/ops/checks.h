@@ -37,6 +37,18 @@ inline Dtype same_floating(Inference& c, std::initializer_list<int> inputs) {
   return c.in[first].dtype;
 }
 
+// The same for products of matrices, which a GPU also takes in 16 bits: sums are in float32, results are rounded to 16 bits.
+inline Dtype same_factors(Inference& c, std::initializer_list<int> inputs) {
+  const Tensor& first = c.in[*inputs.begin()];
+  const Dtype t = first.dtype;
+  if (first.device() != Device::Cuda || (t != Dtype::Float16 && t != Dtype::BFloat16)) return same_floating(c, inputs);
+  for (int i : inputs)
+    if (c.in[i].defined() && c.in[i].dtype != t)
+      refuse(c, ErrorKind::Type, "inputs ", *inputs.begin(), " and ", i, " are ", name(t), " and ", name(c.in[i].dtype),
+             ", expected one dtype; cast one of them with .to()");
+  return t;
+}
+
 // Bit i set: axis i is reduced. None: all of them.
 inline unsigned reduced_axes(const Inference& c, int rank) {
   if (!c.attrs.has(0) || (c.attrs.list.empty() && !no_axes_means_none(c.id))) return (1u << rank) - 1;

@@ -1,6 +1,7 @@
 #include "ops/dispatch.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <vector>
 
@@ -13,6 +14,8 @@ namespace tg::dispatch {
 namespace {
 
 thread_local Recorder* current_recorder = nullptr;
+thread_local uint8_t precision_here = kExact;
+std::atomic<uint8_t> precision_everywhere{kExact};
 const Backend* installed[kDevices] = {};
 
 void check_inputs(const Op& op, std::span<const Tensor> in) {
@@ -61,7 +64,7 @@ void check_writable(const Op& op, const Tensor& t, const char* what) {
 
 // Runs one op whose outputs and inputs are final.
 void run(const Op& op, Kernel kernel, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out) {
-  const Call call{op, in, attrs, out};
+  const Call call{op, in, attrs, out, 0, precision()};
   if (!current_recorder) return kernel(call);
   current_recorder->before(call);
   kernel(call);
@@ -174,6 +177,13 @@ void call_updating(const Op& op, Kernel kernel, std::span<const Tensor> in, cons
 }
 
 }  // namespace
+
+uint8_t precision() { return precision_here | precision_everywhere.load(std::memory_order_relaxed); }
+uint8_t own_precision() { return precision_here; }
+void allow_everywhere(uint8_t precision) { precision_everywhere = precision; }
+void allow_here(uint8_t precision) { precision_here = precision; }
+WithPrecision::WithPrecision(uint8_t own) : before_(precision_here) { precision_here = own; }
+WithPrecision::~WithPrecision() { precision_here = before_; }
 
 Recorder* recorder() { return current_recorder; }
 void set_recorder(Recorder* r) { current_recorder = r; }

@@ -20,6 +20,22 @@ Tensor call1(const Op& op, std::initializer_list<Tensor> in, const Attrs& attrs 
 // A copy on another device, or the tensor itself where it is there already. No op: it is not recorded.
 Tensor moved(const Tensor& t, Place place);
 
+// The Precision of this thread's calls: what all threads allow, and what it allows itself.
+uint8_t precision();
+uint8_t own_precision();
+void allow_everywhere(uint8_t precision);
+void allow_here(uint8_t precision);
+class WithPrecision {  // of this thread, while it lives
+ public:
+  explicit WithPrecision(uint8_t own);
+  ~WithPrecision();
+  WithPrecision(const WithPrecision&) = delete;
+  WithPrecision& operator=(const WithPrecision&) = delete;
+
+ private:
+  uint8_t before_;
+};
+
 // Null switches recording off. Thread-local.
 Recorder* recorder();
 void set_recorder(Recorder* r);

@@ -108,4 +108,11 @@ enum PlanOp : OpId {
   kAllOps
 };
 
+// What products of matrices on a GPU may give up of their bits, to be made by its tensor cores: one bit each.
+enum Precision : uint8_t {
+  kExact = 0,
+  kTf32 = 1,    // float32 operands may be rounded to tf32
+  kHalves = 2,  // float16 and bfloat16 operands may be added up in another order
+};
+
 }  // namespace tg

@@ -174,6 +174,7 @@ struct Call {
   const Attrs& attrs;
   std::span<Tensor> out;  // allocated, or the input that the output overwrites
   int64_t batch = 0;      // > 0: this is a part of a call over so many rows, whose orders of sums it keeps
+  uint8_t precision = kExact;
 };
 
 using Kernel = void (*)(const Call&);

@@ -142,7 +142,7 @@ void norm(Inference& c) {
 
 void dense(Inference& c) {
   const Tensor &x = c.in[0], &w = c.in[1], &b = c.in[2];
-  const Dtype t = same_floating(c, {0, 1, 2});
+  const Dtype t = same_factors(c, {0, 1, 2});
   require_rank(c, 1, "weight", 2, "(out features, in features)");
   if (x.rank() < 1) refuse(c, ErrorKind::Runtime, "x has shape (), expected (..., features)");
   if (x.shape.back() != w.shape[1])
@@ -170,7 +170,7 @@ void dense(Inference& c) {
 
 void dense_grad_input(Inference& c) {
   const Tensor &g = c.in[0], &w = c.in[1];
-  const Dtype t = same_floating(c, {0, 1});
+  const Dtype t = same_factors(c, {0, 1});
   require_rank(c, 1, "weight", 2, "(out features, in features)");
   if (g.rank() < 1 || g.shape.back() != w.shape[0])
     refuse(c, ErrorKind::Runtime, "grad ", g.shape, " must end in the ", w.shape[0], " output features of weight ",
@@ -182,7 +182,7 @@ void dense_grad_input(Inference& c) {
 
 void dense_grad_weight(Inference& c) {
   const Tensor &g = c.in[0], &x = c.in[1];
-  const Dtype t = same_floating(c, {0, 1});
+  const Dtype t = same_factors(c, {0, 1});
   bool match = g.rank() >= 1 && g.rank() == x.rank();
   for (int i = 0; match && i + 1 < g.rank(); i++) match = g.shape[i] == x.shape[i];
   if (!match)
@@ -192,7 +192,7 @@ void dense_grad_weight(Inference& c) {
 }
 
 void dense_grad_bias(Inference& c) {
-  const Dtype t = same_floating(c, {0});
+  const Dtype t = same_factors(c, {0});
   if (c.in[0].rank() < 1) refuse(c, ErrorKind::Runtime, "grad has shape (), expected (..., out features)");
   c.outs[0] = {{c.in[0].shape.back()}, t};
 }
@@ -208,8 +208,8 @@ void dot(Inference& c) {
 void matmul(Inference& c) {
   const Dims a = c.in[0].shape, b = c.in[1].shape;
   const Dtype t = c.in[0].dtype;
-  if (is_floating(t) || is_floating(c.in[1].dtype)) same_floating(c, {0, 1});
-  require_compute(c, t);
+  if (is_floating(t) || is_floating(c.in[1].dtype)) same_factors(c, {0, 1});
+  else require_compute(c, t);
   if (t == Dtype::Bool)
     refuse(c, ErrorKind::Type, "got bool, expected a number type; cast it first, for instance .float()");
   if (t != c.in[1].dtype)

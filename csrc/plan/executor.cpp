@@ -106,7 +106,8 @@ Executor::Step Executor::make_step(const Scheduled& s, int shard, const Stack& s
             .in = operands_.size(),
             .n_in = i.in.size(),
             .n_out = i.out.size(),
-            .instruction = origin};
+            .instruction = origin,
+            .precision = i.precision};
   if (shard >= 0) made.batch = schedule_.rows;
   if (i.op && i.op->id == op_dropout && shard >= 0) {
     made.place = 4;
@@ -291,7 +292,7 @@ void Executor::start() {
 
 Call Executor::call_of(const Step& s, int entry) {
   const size_t out = s.out + s.n_out * static_cast<size_t>(entry);
-  return {*s.op, {operands_.data() + s.in, s.n_in}, s.attrs, {operands_.data() + out, s.n_out}, s.batch};
+  return {*s.op, {operands_.data() + s.in, s.n_in}, s.attrs, {operands_.data() + out, s.n_out}, s.batch, s.precision};
 }
 
 void Executor::execute(const Step& s, int entry) {

@@ -65,6 +65,7 @@ class Executor {
     size_t in = 0, n_in = 0, out = 0, n_out = 0;  // places in operands_
     int instruction = 0;
     int64_t batch = 0;  // rows of the whole batch, of a part of which this is a call
+    uint8_t precision = kExact;
     Attrs attrs{};
     int place = -1;     // the attribute that tells where a part starts in what is drawn for all
     int64_t drawn = 0;  // for each row

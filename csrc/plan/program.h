@@ -44,6 +44,7 @@ struct Instruction {
   std::vector<bool> overwrites;  // per input
   Attrs attrs;
   bool checked = false;                 // what it might refuse has been refused before
+  uint8_t precision = kExact;
   Together together = Together::alone;  // with those after it
   int calls = 1;                        // so many are done in one go then, this one among them
   int live = -1;  // >= 0: attributes are numbers that are read anew before each run; which, the program's user knows

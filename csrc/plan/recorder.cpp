@@ -115,6 +115,7 @@ void Recording::record(const Call& call) {
   Instruction i;
   i.op = &call.op;
   i.attrs = call.attrs;
+  i.precision = call.precision;
   for (size_t k = 0; k < call.in.size(); k++) {
     i.in.push_back(view_of(call.in[k]));
     i.overwrites.push_back(call.in[k].defined() && overwrites(call, k));

@@ -56,6 +56,7 @@ from trigrad._printing import *
 from trigrad._saving import *
 from trigrad._paths import *
 from trigrad._switches import *
+from trigrad._autocast import *
 from trigrad._autograd import *
 from trigrad._compile import *
 from trigrad._graph import *
@@ -81,6 +82,7 @@ del annotations
 
 if TYPE_CHECKING:
     from trigrad import accelerator as accelerator
+    from trigrad import amp as amp
     from trigrad import backends as backends
     from trigrad import cuda as cuda
     from trigrad import data as data
@@ -103,6 +105,7 @@ if TYPE_CHECKING:
 _LAZY = frozenset(
     (
         "accelerator",
+        "amp",
         "backends",
         "cuda",
         "data",

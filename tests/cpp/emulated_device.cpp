@@ -97,6 +97,8 @@ Properties properties(int) {
   return p;
 }
 
+Traits traits(int) { return {9, 4, size_t{60} << 10}; }
+
 void* take(int index, size_t bytes) {
   bytes = (bytes + kPage - 1) / kPage * kPage;
   const Open open;

@@ -6,8 +6,13 @@ The kernels are a module of their own, loaded when a GPU is first asked for. Wit
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
+from trigrad._autocast import Allows
 from trigrad._core import OutOfMemoryError as OutOfMemoryError
 from trigrad.cuda import _devices as _devices
+from trigrad.cuda import amp as amp
 from trigrad.cuda import memory as memory
 from trigrad.cuda import streams as streams
 from trigrad.cuda._devices import *
@@ -18,3 +23,11 @@ __all__ = ["OutOfMemoryError"]
 __all__ += _devices.__all__
 __all__ += memory.__all__
 __all__ += streams.__all__
+
+
+class _Cuda(Allows, ModuleType):
+    """This module, with `allow_tf32`: may products of float32 on GPUs be made by tensor cores?"""
+
+
+allow_tf32: bool
+sys.modules[__name__].__class__ = _Cuda

@@ -1,0 +1,8 @@
+"""Automatic mixed precision, under PyTorch's names."""
+
+from __future__ import annotations
+
+from trigrad._autocast import autocast as autocast
+from trigrad.amp.scaler import GradScaler as GradScaler
+
+__all__ = ["GradScaler", "autocast"]

@@ -34,8 +34,6 @@ void prod(const Call& c, Stream stream) {
   sums<Reduce::prod>(c, c.axes, false, stream);
 }
 // All axes but the last, always in batch order.
-void column_sums(const Call& c, Stream stream) {
-  sums<Reduce::sum>(c, (1u << (c.in[0].rank - 1)) - 1, false, stream);
-}
+void column_sums(const Call& c, Stream stream) { sums<Reduce::sum>(c, (1u << (c.in[0].rank - 1)) - 1, false, stream); }
 
 }  // namespace tg::cuda

@@ -43,7 +43,7 @@ struct Instruction {
   std::vector<View> in, out;     // an output that overwrites an input is the same view
   std::vector<bool> overwrites;  // per input
   Attrs attrs;
-  bool checked = false;                 // what it might refuse has been refused before
+  bool checked = false;  // what it might refuse has been refused before
   uint8_t precision = kExact;
   Together together = Together::alone;  // with those after it
   int calls = 1;                        // so many are done in one go then, this one among them

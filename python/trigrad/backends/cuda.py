@@ -5,6 +5,8 @@ from __future__ import annotations
 from trigrad import _core
 from trigrad._autocast import Allows
 
+__all__ = ["is_built", "matmul"]
+
 
 class _Matmul(Allows):
     """`allow_tf32`, as `trigrad.cuda` has it."""

@@ -82,6 +82,16 @@ void integers(const Call&, Stream);
 void permutation(const Call&, Stream);
 void arange(const Call&, Stream);
 void update(const Call&, Stream);
+void batch_norm(const Call&, Stream);
+void batch_norm_backward(const Call&, Stream);
+void layer_norm(const Call&, Stream);
+void layer_norm_backward(const Call&, Stream);
+void channel_squares(const Call&, Stream);
+void channel_dot(const Call&, Stream);
+void channel_factors(const Call&, Stream);
+void channel_gradients(const Call&, Stream);
+void channel_affine(const Call&, Stream);
+void channel_backward(const Call&, Stream);
 
 // Calls that are a net (fused.cu): may they be done in one go, and doing so. `training`: with loss and gradients.
 bool net_fits(bool training, const Call* calls, int n);

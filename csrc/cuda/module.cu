@@ -77,6 +77,16 @@ constexpr Table make_table() {
   t.kernels[op_permutation] = permutation;
   t.kernels[op_arange] = arange;
   for (int i = op_sgd; i <= op_rprop; i++) t.kernels[i] = update;
+  t.kernels[op_batch_norm] = batch_norm;
+  t.kernels[op_batch_norm_backward] = batch_norm_backward;
+  t.kernels[op_layer_norm] = layer_norm;
+  t.kernels[op_layer_norm_backward] = layer_norm_backward;
+  t.kernels[op_channel_squares] = channel_squares;
+  t.kernels[op_channel_dot] = channel_dot;
+  t.kernels[op_channel_factors] = channel_factors;
+  t.kernels[op_channel_gradients] = channel_gradients;
+  t.kernels[op_channel_affine] = channel_affine;
+  t.kernels[op_channel_backward] = channel_backward;
   return t;
 }
 constexpr Table table = make_table();

@@ -126,13 +126,12 @@ inline Blocks blocks_for(int64_t outputs, int lanes, int64_t pieces, int64_t par
   return {outputs, lanes, wide, parts};
 }
 
+// Long rows, and columns.
 template <class Kind, class Take>
-void reduce(const Reduction<Kind::inputs>& r, const Kind& kind, Stream stream, Take take) {
+void reduce_in_blocks(const Reduction<Kind::inputs>& r, const Kind& kind, Stream stream, Take take) {
   using Acc = typename Kind::Acc;
   if (r.outputs == 0) return;
-  constexpr int64_t kFewElements = row_piece * 4, kBlocks = 512;  // the latter: enough for the largest devices
-  if (r.by_rows && r.n <= kFewElements)
-    return lines(stream, r.outputs, r.n, across(r.kept, r.step[0]), ReduceLines<Kind>{r, kind});
+  constexpr int64_t kBlocks = 512;  // enough for the largest devices
   const int64_t pieces = r.pieces();
   Blocks grid = blocks_for(r.outputs, r.lanes(), pieces, 1);
   const int64_t tiles = (r.outputs * r.lanes() + grid.wide - 1) / grid.wide;
@@ -148,6 +147,12 @@ void reduce(const Reduction<Kind::inputs>& r, const Kind& kind, Stream stream, T
   blocks(stream,
          blocks_for(r.outputs, r.lanes(), (grid.parts + ReduceParts<Kind>::fan - 1) / ReduceParts<Kind>::fan, 1),
          ReduceParts<Kind>{kind, r.outputs, grid.parts, r.lanes(), partial});
+}
+
+template <class Kind, class Take>
+void reduce(const Reduction<Kind::inputs>& r, const Kind& kind, Stream stream, Take take) {
+  if (!r.by_rows || r.n > row_piece * 4) return reduce_in_blocks(r, kind, stream, take);
+  lines(stream, r.outputs, r.n, across(r.kept, r.step[0]), ReduceLines<Kind>{r, kind});
 }
 
 // ---- the tree over pieces alone; from (pieces, across) -> to (pieces / kFan, across)

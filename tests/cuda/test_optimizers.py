@@ -129,3 +129,26 @@ def test_states_elsewhere_are_refused() -> None:
     optimizer.state[p].update(step=tg.tensor(0.0), exp_avg=tg.zeros(3), exp_avg_sq=tg.zeros(3))
     with pytest.raises(RuntimeError, match="tensors are on cuda:0 and cpu, expected one device"):
         optimizer.step()
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0, 3.0, float("inf")])
+def test_gradients_are_clipped(order: float) -> None:
+    def made(device: str) -> list[Array]:
+        params = parameters(start("float32"), device)
+        for p, g in zip(params, gradient("float32", 0), strict=True):
+            p.grad = tg.tensor(g).to(device)
+        norm = tg.nn.utils.clip_grad_norm_(params, 0.5, order)
+        assert norm.device == params[0].device
+        path = [norm.cpu().numpy(), *(p.grad.cpu().numpy().copy() for p in params)]
+        tg.nn.utils.clip_grad_value_(params, 0.05)
+        return [*path, *(p.grad.cpu().numpy() for p in params)]
+
+    assert_same(made("cuda"), made("cpu"))
+
+
+def test_a_norm_that_is_not_finite_is_refused() -> None:
+    p = parameters([np.ones(3, np.float32)], "cuda")[0]
+    p.grad = tg.tensor([1.0, float("inf"), 2.0]).to("cuda")
+    with pytest.raises(RuntimeError, match="is non-finite"):
+        tg.nn.utils.clip_grad_norm_([p], 1.0, error_if_nonfinite=True)
+    assert p.grad.tolist() == [1.0, float("inf"), 2.0]

@@ -15,16 +15,12 @@ pytestmark = pytest.mark.usefixtures("gpu")
 
 # Rows without a kernel there: none but what stands here.
 MISSING: set[str] = {
-    "batch_norm_backward",
     "bitwise_and",
     "bitwise_left_shift",
     "bitwise_not",
     "bitwise_or",
     "bitwise_right_shift",
     "bitwise_xor",
-    "layer_norm_backward",
-    "native_batch_norm",
-    "native_layer_norm",
 }
 
 

@@ -41,9 +41,7 @@ void k_pointwise(const Call& c) {
   const Dtype dtype = c.in[0].dtype;
   const PointwiseFn fn = isa().pointwise->ops[static_cast<int>(dtype)][c.op.id];
   if (!fn) fail(ErrorKind::NotImplemented, "[", c.op.name, "] has no cpu kernel for ", name(dtype));
-  if ((c.op.id == id_floor_divide || c.op.id == id_remainder || c.op.id == id_fmod || c.op.id == id_native_div_trunc) &&
-      !is_floating(dtype))
-    require_divisors(c);
+  if (divides(c.op.id) && !is_floating(dtype)) require_divisors(c);
   elementwise(fn, c.in, c.out[0], pointwise_parameter(c, 0), pointwise_parameter(c, 1), nanoseconds(row, dtype));
 }
 

@@ -40,21 +40,7 @@ void vector_loop(const void* const* in, void* out, int64_t n, double p, double q
 #define TG_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
-// Integers and bools (stored as bytes): plain loops, which the compiler vectorises.
-template <class T>
-struct stored {
-  using type = T;
-};
-template <>
-struct stored<bool> {
-  using type = uint8_t;
-};
-template <class T>
-TG_FN T held(int64_t x) {  // to the range of T
-  if constexpr (sizeof(T) == 4) return T(x < INT32_MIN ? INT32_MIN : x > INT32_MAX ? INT32_MAX : x);
-  else if constexpr (sizeof(T) == 1) return T(x < 0 ? 0 : x > 255 ? 255 : x);
-  else return x;
-}
+// Integers and bools: plain loops, which the compiler vectorises.
 template <class F, class T>
 void integer_loop(const void* const* in, void* out, int64_t n, double p, double q) {
   using S = typename stored<T>::type;
@@ -74,13 +60,9 @@ void integer_loop(const void* const* in, void* out, int64_t n, double p, double 
 // The kernel for lanes V (vectors, int64_t, int32_t, uint8_t or bool), null where the op does not take them.
 template <class F, class V>
 constexpr PointwiseFn kernel() {
-  constexpr dtype_class c = F::dtypes;
-  constexpr bool integral = c == dtype_class::INTEGERS || c == dtype_class::BITS;
-  if constexpr (lane<V>::floating && !integral) return vector_loop<F, V>;
-  else if constexpr (!lane<V>::floating && c != dtype_class::FLOATS &&
-                     (!__is_same(V, bool) || c == dtype_class::ANY || c == dtype_class::BITS))
-    return integer_loop<F, V>;
-  else return nullptr;
+  if constexpr (!takes<V>(F::dtypes)) return nullptr;
+  else if constexpr (lane<V>::floating) return vector_loop<F, V>;
+  else return integer_loop<F, V>;
 }
 
 }  // namespace

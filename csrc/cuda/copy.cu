@@ -1,6 +1,5 @@
 // Elements that are moved, converted or chosen, and which pointwise kernel serves a call.
-#include "cuda/kernels.h"
-#include "cuda/walk.h"
+#include "cuda/refuse.h"
 
 namespace tg::cuda {
 namespace {
@@ -133,15 +132,34 @@ void masked_fill(const Call& c, Stream stream) {
 
 namespace {
 PointwiseLaunch launch_of(int op, Dtype t) {
-  const PointwiseLaunch found = t == Dtype::Float32   ? pointwise_float32[op]
-                                : t == Dtype::Float64 ? pointwise_float64[op]
-                                                      : nullptr;
+  constexpr const PointwiseLaunch* tables[kComputeDtypes] = {pointwise_float32, pointwise_float64, pointwise_int64,
+                                                             pointwise_int32,   pointwise_uint8,   pointwise_bool};
+  const PointwiseLaunch found = is_compute(t) ? tables[static_cast<int>(t)][op] : nullptr;
   if (!found) throw Refusal{ErrorKind::NotImplemented, std::string("has no cuda kernel for ") + name(t)};
   return found;
 }
+
+struct IsZero {
+  TG_BODY bool operator()(int64_t x) const { return x == 0; }
+};
+// Integers have no quotient by zero.
+void refuse_divisors(const Call& c, Stream stream) {
+  if (!divides(c.op) || is_floating(dtype_of(c.in[1])) || numel(c.out[0]) == 0) return;
+  const Operand& divisors = c.in[1];
+  const Check check = Check::of_divisor(divisors.rank, divisors.shape);
+  switch (dtype_of(divisors)) {
+    case Dtype::Int64: return refuse_integers<int64_t>(c, divisors, check, IsZero{}, stream);
+    case Dtype::Int32: return refuse_integers<int32_t>(c, divisors, check, IsZero{}, stream);
+    default: return refuse_integers<uint8_t>(c, divisors, check, IsZero{}, stream);
+  }
+}
 }  // namespace
 
-void pointwise(const Call& c, Stream stream) { launch_of(c.op, dtype_of(c.in[0]))(c.in, c.out[0], c.p, c.q, stream); }
+void pointwise(const Call& c, Stream stream) {
+  const PointwiseLaunch launch = launch_of(c.op, dtype_of(c.in[0]));
+  refuse_divisors(c, stream);
+  launch(c.in, c.out[0], c.p, c.q, stream);
+}
 
 void activate(int op, Dtype dtype, void* x, int64_t n, double p, double q, Stream stream) {
   Operand o;

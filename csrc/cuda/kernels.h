@@ -109,7 +109,9 @@ void activate(int op, Dtype dtype, void* x, int64_t n, double p, double q, Strea
 
 // pointwise_<dtype>.cu: by PointwiseId, null where an op does not take the dtype.
 using PointwiseLaunch = void (*)(const Operand* in, const Operand& out, double p, double q, Stream);
-extern const PointwiseLaunch pointwise_float32[kPointwiseOps], pointwise_float64[kPointwiseOps];
+extern const PointwiseLaunch pointwise_float32[kPointwiseOps], pointwise_float64[kPointwiseOps],
+    pointwise_int64[kPointwiseOps], pointwise_int32[kPointwiseOps], pointwise_uint8[kPointwiseOps],
+    pointwise_bool[kPointwiseOps];
 
 // ---- reading operands
 

@@ -15,9 +15,7 @@ struct Table {
 };
 constexpr Table make_table() {
   Table t;
-  for (int i = 0; i < kPointwiseOps; i++)
-    if (kPointwiseInfo[i].cls != PointwiseClass::Integral && kPointwiseInfo[i].cls != PointwiseClass::Bits)
-      t.kernels[i] = pointwise;
+  for (int i = 0; i < kPointwiseOps; i++) t.kernels[i] = pointwise;
   t.kernels[op_where] = where;
   t.kernels[op_cast] = cast;
   t.kernels[op_copy_] = copy_;

@@ -11,9 +11,10 @@ namespace tg::cuda {
 template <class Form, class T>
 struct Pointwise {
   static constexpr int inputs = Form::inputs;
-  using Result = std::conditional_t<Form::test, uint8_t, T>;
+  using Stored = typename stored<T>::type;
+  using Result = std::conditional_t<Form::test, uint8_t, Stored>;
   Walk<inputs + 1> walk;
-  Reader<T> in[inputs];
+  Reader<Stored> in[inputs];
   Result* out;
   T p, q;
 
@@ -21,10 +22,16 @@ struct Pointwise {
     int64_t at[inputs + 1];
     walk.offsets(i, at);
     T x[inputs];
-    for (int k = 0; k < inputs; k++) x[k] = in[k][at[k]];
+    for (int k = 0; k < inputs; k++) x[k] = T(in[k][at[k]]);
     out[at[inputs]] = Result(Form::at(x, p, q));
   }
 };
+
+template <class T>
+T parameter(double p) {
+  if constexpr (lane<T>::floating) return T(p);
+  else return held<T>(bits(p));
+}
 
 template <class Form, class T>
 void launch_pointwise(const Operand* in, const Operand& out, double p, double q, Stream stream) {
@@ -32,20 +39,20 @@ void launch_pointwise(const Operand* in, const Operand& out, double p, double q,
   const Operand* all[Form::inputs + 1];
   for (int k = 0; k < Form::inputs; k++) {
     all[k] = &in[k];
-    body.in[k] = Reader<T>(in[k]);
+    body.in[k] = Reader<typename stored<T>::type>(in[k]);
   }
   all[Form::inputs] = &out;
   body.walk = walk_over<Form::inputs + 1>(out.rank, out.shape, all);
   body.out = static_cast<typename Pointwise<Form, T>::Result*>(out.data);
-  body.p = T(p);
-  body.q = T(q);
+  body.p = parameter<T>(p);
+  body.q = parameter<T>(q);
   each(stream, body.walk.n, body);
 }
 
 template <class Form, class T>
 constexpr PointwiseLaunch pointwise_kernel() {
-  if constexpr (Form::dtypes == dtype_class::INTEGERS || Form::dtypes == dtype_class::BITS) return nullptr;
-  else return launch_pointwise<Form, T>;
+  if constexpr (takes<T>(Form::dtypes)) return launch_pointwise<Form, T>;
+  else return nullptr;
 }
 
 }  // namespace tg::cuda

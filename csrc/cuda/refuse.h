@@ -38,26 +38,34 @@ void refuse_where(const Call& c, int64_t n, const Bad& bad, Stream stream, Say s
   if (first != kNothing) throw say(int64_t(first));
 }
 
-// Of integers of an operand, those that bad(value) is true for are refused. Repeated elements are looked at once.
-template <class Bad>
+// Of integers of an operand, those that bad(value) is true for are refused.
+template <class T, class Bad>
 struct BadInteger {
   Walk<1> walk;
-  Reader<int64_t> x;
+  Reader<T> x;
   Bad bad;
-  TG_BODY bool operator()(int64_t i) const { return bad(x[walk.offset(i)]); }
+  TG_BODY bool operator()(int64_t i) const { return bad(int64_t(x[walk.offset(i)])); }
 };
-template <class Bad>
+template <class T, class Bad>
 void refuse_integers(const Call& c, const Operand& x, const Check& check, const Bad& bad, Stream stream) {
-  const BadInteger<Bad> body{walk_axes(x, moving_axes(x)), Reader<int64_t>(x), bad};
+  const BadInteger<T, Bad> body{walk_axes(x, (1u << x.rank) - 1), Reader<T>(x), bad};
   auto say = [&](int64_t i) {
+    T value = body.x.number;
+    if (body.x.data) device::to_host(c, &value, body.x.data + body.walk.offset(i), sizeof value);
     Refused r{check, {}};
     r.note.place = uint64_t(i);
-    r.note.value = body.x.number;
-    if (body.x.data) device::to_host(c, &r.note.value, body.x.data + body.walk.offset(i), sizeof r.note.value);
+    r.note.value = int64_t(value);
     return r;
   };
-  if (body.x.data) refuse_where(c, numel(x) ? body.walk.n : 0, body, stream, say);
-  else if (bad(body.x.number)) throw say(0);
+  if (body.x.data) refuse_where(c, numel(x), body, stream, say);
+  else if (bad(int64_t(body.x.number))) throw say(0);
+}
+
+// Without the axes along which elements repeat.
+inline Operand distinct(Operand o) {
+  for (int d = 0; d < o.rank; d++)
+    if (o.strides[d] == 0 && o.shape[d] > 1) o.shape[d] = 1;
+  return o;
 }
 
 struct OutOfRange {
@@ -66,7 +74,7 @@ struct OutOfRange {
 };
 inline void refuse_indices(const Call& c, const Operand& index, int axis, int64_t length, bool wraps, Stream stream) {
   const Check check = Check::of_index(axis, length, wraps);
-  refuse_integers(c, index, check, OutOfRange{check.low, length}, stream);
+  refuse_integers<int64_t>(c, distinct(index), check, OutOfRange{check.low, length}, stream);
 }
 
 }  // namespace tg::cuda

@@ -29,7 +29,7 @@ struct Items {
   }
 };
 
-// Runs of `run` elements of a line, the last shorter, each as its first `keep` elements in order; (lines, runs, room).
+// Runs of `run` elements of a line, the last shorter, each as its first `keep` elements in order, one behind the other.
 template <class Key>
 struct Runs {
   int64_t n, run, keep;
@@ -40,7 +40,8 @@ struct Runs {
     const int64_t left = n - r * run, most = room();
     return left < most ? left : most;
   }
-  TG_BODY int64_t at(int64_t line, int64_t r) const { return (line * count() + r) * room(); }
+  TG_BODY int64_t all() const { return (count() - 1) * room() + length(count() - 1); }  // of a line
+  TG_BODY int64_t at(int64_t line, int64_t r) const { return line * all() + r * room(); }
 };
 
 // ---- short lines: a thread counts what comes before its element
@@ -111,13 +112,11 @@ template <class Key>
 struct MergeRuns {
   Runs<Key> from, to;
   TG_BODY void operator()(int64_t i) const {
-    const int64_t runs = from.count(), room = from.room();
-    const int64_t all = i / room, place = i - all * room, line = all / runs, r = all - line * runs;
-    if (place >= from.length(r)) return;
-    const int64_t other = r ^ 1;
+    const int64_t line = i / from.all(), in_line = i - line * from.all();
+    const int64_t r = in_line / from.room(), place = in_line - r * from.room(), other = r ^ 1;
     const Key key = from.items.key[i];
     int64_t before = 0;
-    if (other < runs) {
+    if (other < from.count()) {
       const Key* keys = from.items.key + from.at(line, other);
       int64_t end = from.length(other);
       while (before < end) {
@@ -141,7 +140,7 @@ Runs<KeyOf<T>> first_of_lines(const LinesAt& lines, const T* x, bool descending,
   const int64_t count = lines.begin.n, n = lines.n;
   if (keep > n) keep = n;
   auto room = [&](Runs<Key> runs) {
-    const int64_t items = count * runs.count() * runs.room();
+    const int64_t items = count * runs.all();
     runs.items.key = take(items, Key{});
     runs.items.index = take(items, uint32_t{});
     return runs;
@@ -157,7 +156,7 @@ Runs<KeyOf<T>> first_of_lines(const LinesAt& lines, const T* x, bool descending,
   while (runs.count() > 1) {
     Runs<Key> to{n, 2 * runs.run, keep, spare.items};
     if (!to.items.key || keep < n) to = room(to);  // of runs that are cut short the next has another size
-    each(stream, count * runs.count() * runs.room(), MergeRuns<Key>{runs, to});
+    each(stream, count * runs.all(), MergeRuns<Key>{runs, to});
     spare = runs;
     runs = to;
   }

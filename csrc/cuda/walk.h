@@ -77,12 +77,6 @@ inline Walk<1> walk_axes(const Operand& o, uint32_t axes) {
     if (axes >> d & 1) w.add(o.shape[d], &o.strides[d]);
   return w;
 }
-// The axes along which an operand does not repeat.
-inline uint32_t moving_axes(const Operand& o) {
-  uint32_t axes = 0;
-  for (int d = 0; d < o.rank; d++) axes |= uint32_t(o.strides[d] != 0) << d;
-  return axes;
-}
 
 inline bool nearer(int64_t a, int64_t b) { return (a < 0 ? -a : a) < (b < 0 ? -b : b); }
 // Do neighbouring lines of operand 0 lie closer together than the elements of a line, which are `step` apart?

@@ -38,6 +38,30 @@ TG_DERIVATIVE(curvature_ab, 5, in[0] * in[1] * Row::dab(in[2], in[3], in[4], p, 
 TG_DERIVATIVE(curvature_bb, 5, in[0] * in[1] * Row::dbb(in[2], in[3], in[4], p, q))
 #undef TG_DERIVATIVE
 
+// ---- integers and bools: bools are stored as bytes, parameters come as the bits of an int64
+template <class T>
+struct stored {
+  using type = T;
+};
+template <>
+struct stored<bool> {
+  using type = uint8_t;
+};
+template <class T>
+TG_FN T held(int64_t x) {  // to the range of T
+  if constexpr (sizeof(T) == 4) return T(x < INT32_MIN ? INT32_MIN : x > INT32_MAX ? INT32_MAX : x);
+  else if constexpr (sizeof(T) == 1) return T(x < 0 ? 0 : x > 255 ? 255 : x);
+  else return x;
+}
+
+// Does a form of these dtypes take lanes V?
+template <class V>
+TG_FN constexpr bool takes(dtype_class c) {
+  if (lane<V>::floating) return c != dtype_class::INTEGERS && c != dtype_class::BITS;
+  if (__is_same(V, bool)) return c == dtype_class::ANY || c == dtype_class::BITS;
+  return c != dtype_class::FLOATS;
+}
+
 // All derivatives that pointwise.def writes as V{} share the kernels of this row.
 struct op_flat {
   template <class V>

@@ -9,6 +9,11 @@ namespace tg {
 
 struct Op;
 
+// Rows that refuse a divisor of 0 among integers.
+constexpr bool divides(int op) {
+  return op == id_floor_divide || op == id_remainder || op == id_fmod || op == id_native_div_trunc;
+}
+
 // What a kernel asks of values. Plain data: backends that are built apart share it.
 struct Check {
   enum What : int32_t { index, target, divisor, probability, count };

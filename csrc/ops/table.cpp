@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/float_env.h"
+#include "ops/refusals.h"
 #include "ops/rules.h"
 
 namespace tg {
@@ -321,7 +322,7 @@ std::string pointwise_signature(const PointwiseInfo& row) {
 uint32_t pointwise_flags(int id, const PointwiseInfo& row) {
   uint32_t flags = kElementwise;
   if (!row.to_bool || row.arity != 1 || id == id_logical_not) flags |= kInplace;
-  if (id == id_floor_divide || id == id_remainder || id == id_fmod || id == id_native_div_trunc) flags |= kRefuses;
+  if (divides(id)) flags |= kRefuses;
   return flags;
 }
 

@@ -148,7 +148,7 @@ void refuse_divisors(const Call& c, Stream stream) {
   const Operand& divisors = c.in[1];
   const Check check = Check::of_divisor(divisors.rank, divisors.shape);
   switch (dtype_of(divisors)) {
-    case Dtype::Int64: return refuse_integers<int64_t>(c, divisors, check, IsZero{}, stream);
+    case Dtype::Int64: return refuse_integers(c, divisors, check, IsZero{}, stream);
     case Dtype::Int32: return refuse_integers<int32_t>(c, divisors, check, IsZero{}, stream);
     default: return refuse_integers<uint8_t>(c, divisors, check, IsZero{}, stream);
   }

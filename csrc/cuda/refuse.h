@@ -46,7 +46,7 @@ struct BadInteger {
   Bad bad;
   TG_BODY bool operator()(int64_t i) const { return bad(int64_t(x[walk.offset(i)])); }
 };
-template <class T, class Bad>
+template <class T = int64_t, class Bad>
 void refuse_integers(const Call& c, const Operand& x, const Check& check, const Bad& bad, Stream stream) {
   const BadInteger<T, Bad> body{walk_axes(x, (1u << x.rank) - 1), Reader<T>(x), bad};
   auto say = [&](int64_t i) {
@@ -74,7 +74,7 @@ struct OutOfRange {
 };
 inline void refuse_indices(const Call& c, const Operand& index, int axis, int64_t length, bool wraps, Stream stream) {
   const Check check = Check::of_index(axis, length, wraps);
-  refuse_integers<int64_t>(c, distinct(index), check, OutOfRange{check.low, length}, stream);
+  refuse_integers(c, distinct(index), check, OutOfRange{check.low, length}, stream);
 }
 
 }  // namespace tg::cuda

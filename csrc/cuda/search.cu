@@ -171,7 +171,7 @@ void nonzero(const Call& c, Stream stream) {
   const int64_t n = c.attribute[0].i;
   auto* total = scratch<int64_t>(c, 1);
   const int64_t* before = count_before(c, mask, total, stream);
-  refuse_integers<int64_t>(c, one_integer(total), Check::of_count(n), IsNot{n}, stream);
+  refuse_integers(c, one_integer(total), Check::of_count(n), IsNot{n}, stream);
   if (n == 0 || x.rank == 0) return;
   ListTrue body{mask, before, x.rank, {}, n, static_cast<int64_t*>(c.out[0].data)};
   for (int d = 0; d < x.rank; d++) body.shape[d] = x.shape[d];

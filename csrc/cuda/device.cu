@@ -1,6 +1,8 @@
 // The device of CUDA's runtime. The default stream is the legacy one, which other libraries' default streams are too.
 #include "cuda/device.h"
 
+#include <dlfcn.h>
+
 namespace tg::cuda::device {
 namespace {
 
@@ -45,6 +47,23 @@ bool over(cudaError_t e, const char* what) {
 
 // The stream of this thread's capture. It waits for no other, so that memory can be taken meanwhile.
 thread_local cudaStream_t capturing = nullptr;
+
+// The driver's context of this thread, null: none yet. To choose a device by the runtime makes a context on it, hundreds of megabytes,
+// so the one before is put back as it was.
+struct Contexts {
+  int (*get)(void**) = nullptr;
+  int (*set)(void*) = nullptr;
+  Contexts() {
+    if (void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL)) {
+      get = reinterpret_cast<int (*)(void**)>(dlsym(driver, "cuCtxGetCurrent"));
+      set = reinterpret_cast<int (*)(void*)>(dlsym(driver, "cuCtxSetCurrent"));
+    }
+  }
+};
+const Contexts& contexts() {
+  static const Contexts found;
+  return found;
+}
 
 #define TG_TEXT(...) #__VA_ARGS__
 #define TG_EXPANDED(...) TG_TEXT(__VA_ARGS__)
@@ -115,6 +134,7 @@ void give(int index, void* block) {
   try {
     const Use on(index);
     cudaFree(block);
+    cudaGetLastError();        // the next kernel is not to blame
   } catch (const Refusal&) {}  // the process is ending, or the context is lost: the memory is gone with it
 }
 
@@ -250,11 +270,16 @@ void drop(int index, void* graph) {
 
 Use::Use(int index, void* stream) : stream_(stream_of(stream)), index_(index) {
   check(cudaGetDevice(&before_), "the current device");
-  if (before_ != index) check(cudaSetDevice(index), "choosing the device");
+  if (before_ != index) {
+    if (const Contexts& driver = contexts(); driver.get && driver.set && driver.get(&context_) != 0) context_ = nullptr;
+    check(cudaSetDevice(index), "choosing the device");
+  }
   if (capturing) stream_ = capturing;
 }
 Use::~Use() {
-  if (before_ != index_) cudaSetDevice(before_);
+  if (before_ == index_) return;
+  if (const Contexts& driver = contexts(); driver.get && driver.set) driver.set(context_);
+  else cudaSetDevice(before_);
 }
 void Use::started() const { check(cudaGetLastError(), "starting the kernel"); }
 

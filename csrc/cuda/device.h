@@ -58,6 +58,7 @@ class Use {
  private:
   Stream stream_{};
   int before_ = 0, index_ = 0;
+  void* context_ = nullptr;  // of the device before
 };
 
 }  // namespace tg::cuda::device

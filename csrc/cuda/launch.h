@@ -95,16 +95,21 @@ inline int device_attribute(cudaDeviceAttr which) {
   return value;
 }
 inline size_t most_shared() { return size_t(device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)); }
+// The limit is one for all threads of the host and for graphs to come, so nobody sets it to what a net alone takes.
+template <class Body>
+void raise_shared() {
+  cudaFuncSetAttribute(run_crews<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(most_shared()));
+}
 template <class Body>
 int crews_at_once(size_t bytes) {
   int blocks = 0;
-  cudaFuncSetAttribute(run_crews<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
+  raise_shared<Body>();
   cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, run_crews<Body>, Body::threads, bytes);
   return (blocks > 0 ? blocks : 1) * device_attribute(cudaDevAttrMultiProcessorCount);
 }
 template <class Body>
 void crews(Stream stream, int blocks, size_t bytes, const Body& body) {
-  cudaFuncSetAttribute(run_crews<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes));
+  raise_shared<Body>();
   if (blocks > 0) run_crews<<<unsigned(blocks), Body::threads, bytes, stream>>>(body);
 }
 

@@ -86,7 +86,12 @@ class Predictor {
   // The kernel that stays ends, after the event that it is at.
   void rest() {
     take_turn();
-    end();
+    try {
+      end();
+    } catch (...) {  // the device has failed: others are told so, rather than left to wait for their turn
+      busy_.store(false, std::memory_order_release);
+      throw;
+    }
     busy_.store(false, std::memory_order_release);
   }
   bool end() {
@@ -175,6 +180,10 @@ void* open(int index, const EventNet& net, PredictorMode mode, double idle_secon
     throw Refusal{ErrorKind::Value, "the net takes " + bytes_of(EventBody::bytes(net)) +
                                         " on the chip, where a block has " + bytes_of(room.chip) +
                                         "; leave persistent off: a CUDA graph takes any net"};
+  if (room.watched)
+    throw Refusal{ErrorKind::Value,
+                  "cuda:" + std::to_string(index) +
+                      " drives a display, and a watch over it ends kernels that stay; leave persistent off"};
   const std::lock_guard lock(mutex);
   const auto here =
       std::count_if(persistent().begin(), persistent().end(), [&](auto* p) { return p->index() == index; });
@@ -214,7 +223,7 @@ void rest(int index) {
   if (staying.load(std::memory_order_relaxed) == 0) return;
   const std::lock_guard lock(mutex);
   for (Predictor* p : persistent())
-    if (p->index() == index) p->rest();
+    if (p->index() == index || index == kHost) p->rest();
 }
 
 }  // namespace tg::cuda::predictors

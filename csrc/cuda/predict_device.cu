@@ -46,10 +46,11 @@ __global__ void __launch_bounds__(kEventThreads) run_event(const EventBody body)
 }  // namespace
 
 Room room(int index) {
-  int chip = 0, multiprocessors = 0;
+  int chip = 0, multiprocessors = 0, watched = 0;
   check(cudaDeviceGetAttribute(&chip, cudaDevAttrMaxSharedMemoryPerBlockOptin, index), "the device's properties");
   check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, index), "the device's properties");
-  return {size_t(chip), (multiprocessors + 1) / 2};
+  check(cudaDeviceGetAttribute(&watched, cudaDevAttrKernelExecTimeout, index), "the device's properties");
+  return {size_t(chip), (multiprocessors + 1) / 2, watched != 0};
 }
 
 struct Seat::Parts {
@@ -78,6 +79,7 @@ Seat::~Seat() {
     const Use on(index_);
     if (parts_->graph) cudaGraphExecDestroy(parts_->graph);
     cudaStreamDestroy(parts_->stream);
+    cudaGetLastError();
   } catch (const Refusal&) {}  // the context is lost, and the stream with it
   delete parts_;
 }
@@ -105,6 +107,7 @@ void Seat::free() {
     const Use on(index_);
     for (void* b : parts_->blocks) cudaFree(b);
     for (void* b : parts_->shared) cudaFreeHost(b);
+    cudaGetLastError();
   } catch (const Refusal&) {}
   parts_->blocks.clear();
   parts_->shared.clear();
@@ -115,7 +118,8 @@ void Seat::run(const EventBody& body, Stream stream) const {
 }
 void Seat::capture(const std::function<void(Stream)>& work) {
   const Use on(index_);
-  check(cudaStreamBeginCapture(parts_->stream, cudaStreamCaptureModeThreadLocal), "capturing a graph");
+  // Relaxed: kernels that are launched for the first time are loaded meanwhile.
+  check(cudaStreamBeginCapture(parts_->stream, cudaStreamCaptureModeRelaxed), "capturing a graph");
   work(parts_->stream);
   cudaGraph_t graph = nullptr;
   check(cudaStreamEndCapture(parts_->stream, &graph), "capturing a graph");

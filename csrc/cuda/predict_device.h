@@ -8,10 +8,11 @@
 
 namespace tg::cuda::device {
 
-// How much a block has on the chip, and how many kernels may stay on the device at once.
+// How much a block has on the chip, how many kernels may stay on the device at once, and does the driver end those that take long?
 struct Room {
   size_t chip;
   int seats;
+  bool watched;
 };
 Room room(int index);
 

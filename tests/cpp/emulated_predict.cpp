@@ -47,7 +47,7 @@ void stay(const EventBody& body, Chip& chip) {
 
 }  // namespace
 
-Room room(int) { return {96 << 10, 4}; }
+Room room(int) { return {96 << 10, 4, false}; }
 
 struct Seat::Parts {
   std::function<void(Stream)> graph;

@@ -252,7 +252,7 @@ static void closing() {
 // An answer that does not come in time is an error, and the predictor answers nothing any more.
 static void what_takes_too_long() {
   Program slow = of_widths({10, 100});
-  for (int k = 0; k < 150; k++) {
+  for (int k = 0; k < 200; k++) {
     Instruction& i = add(slow, Code::unary, last(slow), 100);
     i.function = id_gelu;
   }

@@ -16,7 +16,7 @@ namespace {
 constexpr int kFloat32 = 0, kFloat16 = 2, kBFloat16 = 14;  // types of elements
 constexpr int kCompute32 = 68, kComputeTf32 = 77;
 constexpr int kTransposeA = 3, kTransposeB = 4, kEpilogue = 7, kBiasPointer = 8;  // attributes of a product
-constexpr int kWorkspaceBytes = 1, kReductionSchemes = 3;                         // and of what is preferred
+constexpr int kWorkspaceBytes = 1, kReductionSchemes = 3, kAlignment = 5;         // and of what is preferred
 constexpr uint32_t kBiasEpilogue = 4;
 
 struct Algorithm {  // and what the library thinks of it
@@ -117,6 +117,13 @@ struct Layout {
   Layout& operator=(const Layout&) = delete;
 };
 
+// In bytes, as far as the library asks: without a word it takes 256 for granted.
+uint32_t alignment_of(const void* data) {
+  uint32_t bytes = 256;
+  while (reinterpret_cast<uintptr_t>(data) % bytes != 0) bytes /= 2;
+  return bytes;
+}
+
 struct Handle {
   void* it = nullptr;
   int (*destroy)(void*);
@@ -134,6 +141,7 @@ bool cublas_product(const Call& c, const ProductOperands& o, Along along_a, Alon
   const auto [M, N, K] = o.d;
   if (M < 128 || N < 128 || K < 128 || M * N * K < kWorthIt || o.items.n != 1 || o.a.type != y.type) return false;
   if (o.a.wide == 1 || o.b.wide == 1 || (o.bias && o.bias_n != 1)) return false;  // not contiguous, or not aligned
+  if (o.bias && alignment_of(o.bias) < 16) return false;
   const Library& l = library();
   void* handle = l.there ? handle_of(c.index) : nullptr;
   if (!handle) return false;
@@ -151,6 +159,11 @@ bool cublas_product(const Call& c, const ProductOperands& o, Along along_a, Alon
              l.product_set(product.it, kTransposeB, &turn_second, sizeof turn_second) == 0 &&
              l.preference_set(preference.it, kWorkspaceBytes, &room, sizeof room) == 0 &&
              l.preference_set(preference.it, kReductionSchemes, &none, sizeof none) == 0;
+  const void* const all[4] = {o.b.data, o.a.data, y.data, y.data};  // first, second, what is added, what is made
+  for (int k = 0; k < 4; k++) {
+    const uint32_t bytes = alignment_of(all[k]);
+    set = set && l.preference_set(preference.it, kAlignment + k, &bytes, sizeof bytes) == 0;
+  }
   if (o.bias)
     set = set && l.product_set(product.it, kEpilogue, &kBiasEpilogue, sizeof kBiasEpilogue) == 0 &&
           l.product_set(product.it, kBiasPointer, &o.bias, sizeof o.bias) == 0;

@@ -11,13 +11,23 @@ FastKernel kernel_of(Dtype t) {
   return t == Dtype::Float32 ? fast_tf32 : t == Dtype::BFloat16 ? fast_bfloat16 : fast_float16;
 }
 
+// Before compute capability 8 they know neither tf32 nor bfloat16, and code for it does not ask for them, wherever it runs.
+bool has_tensor_cores(int major) {
+#if defined(__CUDACC__)
+  for (const int compiled : {__CUDA_ARCH_LIST__})
+    if (compiled >= 800 && compiled / 100 <= major) return true;
+  return false;
+#else
+  return major >= 8;
+#endif
+}
+
 }  // namespace
 
-// Before compute capability 8 they know neither tf32 nor bfloat16.
 bool is_fast(const Call& c) {
   const Dtype t = dtype_of(c.in[0]);
   const int asked = t == Dtype::Float32 ? kTf32 : size_of(t) == 2 ? kHalves : 0;
-  return (c.precision & asked) != 0 && device::traits(c.index).major >= 8;
+  return (c.precision & asked) != 0 && has_tensor_cores(device::traits(c.index).major);
 }
 
 bool fast_product(const Call& c, const ProductOperands& o, Along along_a, Along along_b, const Activated<float>& finish,

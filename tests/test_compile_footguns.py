@@ -21,6 +21,7 @@ from compile.steps import (
     assert_same,
     assert_twins,
     batches,
+    here,
     in_threads,
     net,
     run_both,
@@ -122,7 +123,7 @@ def test_reused_input_arrays() -> None:
 
 def test_kept_outputs() -> None:
     double = tg.compile(lambda x: (x * 2, x + 1))
-    kept = [double(tg.full((3,), float(k))) for k in range(4)]
+    kept = [double(here(tg.full((3,), float(k)))) for k in range(4)]
     assert [(a.tolist(), b.tolist()) for a, b in kept] == [([2.0 * k] * 3, [k + 1.0] * 3) for k in range(4)]
 
 
@@ -179,7 +180,7 @@ def test_event_weights() -> None:
 
     eager, compiled = make(*t.eager), tg.compile(make(*t.compiled))
     for k, (x, y) in enumerate(batches(4)):
-        w = tg.rand(16, generator=tg.Generator().manual_seed(k))
+        w = here(tg.rand(16, generator=tg.Generator().manual_seed(k)))
         assert_same(eager(x, y, w), compiled(x, y, w))
     assert_twins(t)
 
@@ -245,7 +246,7 @@ def test_one_plan_in_two_threads() -> None:
             assert_same(compiled(x, y), expected)
 
     in_threads([work, work])
-    count = tg.zeros(())
+    count = here(tg.zeros(()))
     rise = tg.compile(lambda: count.add_(1))
     in_threads([lambda: [rise() for _ in range(100)] and None for _ in range(2)])
     assert count.item() == 200
@@ -397,8 +398,8 @@ def test_detect_anomaly() -> None:
 def test_nested_compile() -> None:
     inner = tg.compile(lambda x: x * 2)
     outer = tg.compile(lambda x: inner(x) + 1)
-    assert [outer(tg.full((1,), float(k))).item() for k in range(3)] == [1.0, 3.0, 5.0]
-    assert inner(tg.ones(1)).item() == 2.0
+    assert [outer(here(tg.full((1,), float(k)))).item() for k in range(3)] == [1.0, 3.0, 5.0]
+    assert inner(here(tg.ones(1))).item() == 2.0
 
 
 def test_exception_in_the_middle() -> None:
@@ -429,9 +430,9 @@ def test_wrong_shape() -> None:
     t = twins()
     eager, compiled = run_both(t)
     with pytest.raises(RuntimeError, match="features"):
-        compiled(tg.ones(16, 7), tg.zeros(16, dtype=tg.int64))
+        compiled(here(tg.ones(16, 7)), here(tg.zeros(16, dtype=tg.int64)))
     with pytest.raises(ValueError, match="target"):
-        compiled(tg.ones(16, 6), tg.zeros(15, dtype=tg.int64))
+        compiled(here(tg.ones(16, 6)), here(tg.zeros(15, dtype=tg.int64)))
     assert_twins(t)
     advance(t, eager, compiled, seed=1)
 
@@ -449,10 +450,10 @@ def test_replaced_parameters() -> None:
     t = twins()
     eager, compiled = run_both(t)
     for model, _ in t:
-        model[0].weight.data = tg.full((8, 6), 0.1)
+        model[0].weight.data = here(tg.full((8, 6), 0.1))
     advance(t, eager, compiled, seed=1)
     for model, optimizer in t:
-        model[0].weight = tg.nn.Parameter(tg.full((8, 6), 0.2))
+        model[0].weight = tg.nn.Parameter(here(tg.full((8, 6), 0.2)))
         optimizer.param_groups[0]["params"][0] = model[0].weight
     advance(t, eager, compiled, seed=2)
 
@@ -469,7 +470,7 @@ def test_numbers_of_closures_and_globals(monkeypatch: pytest.MonkeyPatch) -> Non
         return x * alpha + beta
 
     compiled = tg.compile(function)
-    x = tg.tensor([1.0])
+    x = here(tg.tensor([1.0]))
     for a, b in ((2.0, 10.0), (2.0, 20.0), (3.0, 20.0), (2.0, 10.0)):
         monkeypatch.setitem(globals(), "alpha", a)
         beta = b

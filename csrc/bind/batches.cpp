@@ -25,6 +25,9 @@ plan::Batches batches_of(PyObject* batch, PyObject* tables, PyObject* order, int
     fail(ErrorKind::Runtime, "[batches] got ", b.tables.size(), " tables for a batch of ", b.batch.size(), " tensors");
   for (size_t k = 0; k < b.batch.size(); k++) {
     const Tensor &from = b.tables[k], &to = b.batch[k];
+    if (from.place() != to.place() || to.place() != b.batch[0].place())
+      fail(ErrorKind::Runtime, "[batches] tensors are on ", name(from.place()), " and ", name(to.place()),
+           ", expected one device; move them with .to()");
     bool same = from.rank() == to.rank() && from.rank() > 0 && from.dtype == to.dtype && from.contiguous() &&
                 to.contiguous() && from.shape[0] == b.tables[0].shape[0] && to.shape[0] == b.batch[0].shape[0];
     for (int i = 1; same && i < from.rank(); i++) same = from.shape[i] == to.shape[i];
@@ -33,13 +36,13 @@ plan::Batches batches_of(PyObject* batch, PyObject* tables, PyObject* order, int
            from.shape, " of ", name(from.dtype));
   }
   if (order != Py_None) {
-    if (!is_tensor(order) || value_of(order).dtype != Dtype::Int64 || !value_of(order).contiguous())
-      fail(ErrorKind::Type, "[batches] the order is no contiguous tensor of int64");
+    if (!is_tensor(order) || value_of(order).dtype != Dtype::Int64 || !value_of(order).contiguous() ||
+        value_of(order).place() != b.batch[0].place())
+      fail(ErrorKind::Type, "[batches] the order is no contiguous tensor of int64 where the tables are");
     const Tensor& t = value_of(order);
-    b.order = {t.data<const int64_t>(), static_cast<size_t>(t.numel())};
+    b.order = t;
   }
-  const int64_t rows = b.batch[0].shape[0],
-                n = order == Py_None ? b.tables[0].shape[0] : static_cast<int64_t>(b.order.size());
+  const int64_t rows = b.batch[0].shape[0], n = order == Py_None ? b.tables[0].shape[0] : b.order.numel();
   if (rows < 1 || first < 0 || count < 1 || count > (n - first) / rows)
     fail(ErrorKind::Index, "[batches] got ", count, " batches of ", rows, " rows from row ", first,
          " on, expected them among ", n);
@@ -84,7 +87,8 @@ PyObject* run_batches(PyObject* self, PyObject* const* args, Py_ssize_t n) {
     Plan& p = plan_of(self);
     const int64_t first = to_int("run_batches", "first", args[4]);
     const Tensor& losses = value_of(args[5]);
-    if (losses.dtype != Dtype::Float64 || !losses.contiguous() || p.outputs.size() != 1 || p.outputs[0].numel() != 1)
+    if (losses.dtype != Dtype::Float64 || losses.device() != Device::Cpu || !losses.contiguous() ||
+        p.outputs.size() != 1 || p.outputs[0].numel() != 1)
       fail(ErrorKind::Runtime, "[Plan.run_batches] expected a contiguous float64 tensor, and a program of one number");
     const plan::Batches batches = batches_of(args[0], args[2], args[3], first, losses.numel());
     if (!set_numbers(p, args[1])) Py_RETURN_NONE;

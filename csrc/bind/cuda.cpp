@@ -40,7 +40,7 @@ py::object move(const py::object& tensor, const py::object& device, const char* 
   const Tensor& t = tensor_of(tensor);
   const Place to = to_place(op, device.ptr());
   if (t.place() == to) return tensor;
-  refuse_reading(op);
+  refuse_moving(op, t);
   if (non_blocking && to.device == Device::Cuda && cuda::is_pinned(*t.storage.get()) && t.contiguous()) {
     const Tensor there = empty(t.shape, t.dtype, to);
     cuda::transfer(there, t, false);

@@ -14,6 +14,7 @@
 #include "bind/tape.h"
 #include "ops/dispatch.h"
 #include "ops/update.h"
+#include "plan/replay.h"
 
 namespace tg::bind {
 namespace {
@@ -170,7 +171,7 @@ bool holds(const Plan& p, PyObject* arguments) {
   for (size_t i = 0; i < p.arguments.size(); i++) {
     PyObject* t = PyTuple_GET_ITEM(arguments, static_cast<Py_ssize_t>(i));
     const Plan::Argument& a = p.arguments[i];
-    if (!(value_of(t).shape == a.shape) || value_of(t).dtype != a.dtype || value_of(t).device() == Device::Cuda ||
+    if (!(value_of(t).shape == a.shape) || value_of(t).dtype != a.dtype || !(value_of(t).place() == a.place) ||
         requires_grad(t) != a.requires_grad || object_of(t).inference != a.inference)
       return false;
   }
@@ -243,7 +244,7 @@ void bind_gradients(Plan& p, PyObject* arguments) {
       continue;
     }
     Tensor t;
-    t.storage = StorageRef(new Storage(p.executor->program().buffers[static_cast<size_t>(g.after_buffer)].bytes));
+    t.storage = p.executor->room(g.after_buffer);
     t.offset = g.made.offset;
     t.shape = g.made.shape;
     t.strides = g.made.strides;
@@ -299,9 +300,7 @@ void bind_outputs(Plan& p) {
     if (p.executor->program().buffers[static_cast<size_t>(v.buffer)].role == plan::Role::output) {
       bool gradient = false;  // has its memory already
       for (const Gradient& g : p.gradients) gradient |= g.after_buffer == v.buffer;
-      if (!gradient)
-        p.executor->bind(
-            v.buffer, StorageRef(new Storage(p.executor->program().buffers[static_cast<size_t>(v.buffer)].bytes)), 0);
+      if (!gradient) p.executor->bind(v.buffer, p.executor->room(v.buffer), 0);
     }
 }
 
@@ -438,6 +437,10 @@ PyObject* schedule(PyObject* self, void*) {
     return Py_BuildValue("(NN)", shards.release(), slots.release());
   });
 }
+PyObject* launches(PyObject* self, void*) {
+  const plan::Replay* replay = plan_of(self).executor->replay();
+  return PyLong_FromUnsignedLongLong(replay ? replay->launches() : 0);
+}
 PyObject* n_instructions(PyObject* self, void*) {
   return PyLong_FromSize_t(plan_of(self).executor->program().instructions.size());
 }
@@ -464,6 +467,7 @@ PyGetSetDef plan_attributes[] = {
     {"calls", calls, nullptr, "How often it was run.", nullptr},
     {"arena_bytes", arena_bytes, nullptr, "Bytes of all temporaries.", nullptr},
     {"schedule", schedule, nullptr, "Shards, and what they run.", nullptr},
+    {"launches", launches, nullptr, "How often it was run by launching a graph.", nullptr},
     {"n_instructions", n_instructions, nullptr, "How many instructions it has.", nullptr},
     {},
 };

@@ -51,6 +51,7 @@ struct Plan {
   struct Argument {
     Dims shape;
     Dtype dtype;
+    Place place;
     bool requires_grad, inference;
     int buffer;
     bool written;

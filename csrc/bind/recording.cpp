@@ -303,7 +303,6 @@ PyObject* finish(PyObject* self, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
     if (n != 2 || !PyList_Check(args[1])) fail(ErrorKind::Type, "[Recording.finish] takes (outputs, plans)");
     PyObject* outputs = args[0];
-    auto arena = PyList_GET_SIZE(args[1]) ? arena_of(PyList_GET_ITEM(args[1], 0)) : std::make_shared<plan::Arena>();
     Recorded& r = recorded_of(self);
     auto p = std::make_unique<Plan>();
     std::vector<Tensor> wanted = tensors_of(outputs);
@@ -325,8 +324,8 @@ PyObject* finish(PyObject* self, PyObject* const* args, Py_ssize_t n) {
       const plan::View& v = program.inputs[i];
       bool written = false;
       for (const plan::Instruction& step : program.instructions) written |= step.writes(v.buffer);
-      p->arguments.push_back(
-          {v.shape, v.dtype, r.arguments_require[i], object_of(r.arguments[i].get()).inference, v.buffer, written});
+      p->arguments.push_back({v.shape, v.dtype, value_of(r.arguments[i].get()).place(), r.arguments_require[i],
+                              object_of(r.arguments[i].get()).inference, v.buffer, written});
     }
     for (Asked& a : r.asked) {
       PyObject* t = a.tensor.get();
@@ -338,8 +337,14 @@ PyObject* finish(PyObject* self, PyObject* const* args, Py_ssize_t n) {
     for (const plan::Buffer& b : program.buffers)
       if (b.role == plan::Role::state) p->states.push_back(b.storage.get());
     plan::optimise(program);
-    p->executor =
-        std::make_unique<plan::Executor>(std::move(program), *dispatch::backend(Device::Cpu), std::move(arena));
+    std::shared_ptr<plan::Arena> arena;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(args[1]) && !arena; i++) {
+      arena = arena_of(PyList_GET_ITEM(args[1], i));
+      if (!(arena->place == program.place)) arena = nullptr;
+    }
+    if (!arena) arena = std::make_shared<plan::Arena>(program.place);
+    const Backend& backend = *dispatch::backend(program.place.device);
+    p->executor = std::make_unique<plan::Executor>(std::move(program), backend, std::move(arena));
     p->expectations = std::move(r.expectations);
     for (const Ref& source : r.sources) p->sources.push_back(borrowed(source.get()));
     p->grad_mode = r.grad_mode;
@@ -487,6 +492,13 @@ void refuse_reading(const char* what) {
          "Python, so nothing that Python decides by a value can be repeated; use ops (where, clamp, masked_fill), or "
          "return "
          "the tensor and read it outside");
+}
+
+void refuse_moving(const char* what, const Tensor& t) {
+  if (!is_recording() || current->calls->constant(t)) return;
+  refuse(std::string("[compile] ") + what + " moves a tensor of shape " + to_string(t.shape) + " from " +
+         name(t.place()) +
+         " while a step is recorded, expected all that it works on at one device; move it before the call");
 }
 
 void refuse_array(const char* what) {

@@ -2,6 +2,7 @@
 // they require one, values that are read (and must not be).
 #pragma once
 #include "bind/python.h"
+#include "core/tensor.h"
 
 namespace tg::bind {
 
@@ -10,6 +11,8 @@ bool is_recording();
 
 // Raises while this thread records: what Python learns from a tensor's value cannot be repeated without it.
 void refuse_reading(const char* what);
+// The same for a copy on another device, which is made without the door.
+void refuse_moving(const char* what, const Tensor& t);
 // The same for memory of numpy, which would be taken for the array of every later call.
 void refuse_array(const char* what);
 

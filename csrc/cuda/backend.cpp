@@ -72,11 +72,13 @@ constinit thread_local int current = 0;
 
 struct Scratch {
   Place place;
+  const Kept* kept = nullptr;
   std::vector<StorageRef> blocks;
 };
 void* scratch(void* context, size_t bytes) {
   auto& s = *static_cast<Scratch*>(context);
   try {
+    if (s.kept) return s.kept->scratch(bytes, s.place);
     s.blocks.emplace_back(new Storage(bytes, s.place));
     return s.blocks.back()->data();
   } catch (const std::exception&) {
@@ -180,6 +182,12 @@ struct Worded {
     call.precision = c.precision;
     call.scratch = scratch;
     call.context = &kept;
+    if (c.kept) {
+      kept.kept = c.kept;
+      call.captured = true;
+      call.live = static_cast<const Attribute*>(c.kept->live);
+      call.note = static_cast<uint64_t*>(c.kept->note);
+    }
   }
   Worded(const Worded&) = delete;
 };
@@ -228,6 +236,37 @@ void run_pair(std::span<const tg::Call> calls) {
   if (!with_calls(calls, run)) raise(failure, calls[0].op.name.c_str());
 }
 
+// ---- graphs
+
+template <class F>
+void done(F f) {
+  Failure failure;
+  if (!f(&failure)) raise(failure);
+}
+
+constexpr Graphs graphs = {
+    [](int index) { done([&](Failure* f) { return module().begin_capture(index, f); }); },
+    [](int index) {
+      void* graph = nullptr;
+      done([&](Failure* f) { return (graph = module().end_capture(index, f)) != nullptr; });
+      return graph;
+    },
+    [](int index, void* graph) {
+      done([&](Failure* f) { return module().launch(index, graph, current_handle(index), f); });
+    },
+    [](int index, void* graph) { module().drop(index, graph); },
+    [](int index, void* to, const void* from, size_t bytes) {
+      done([&](Failure* f) { return module().put(index, to, from, bytes, current_handle(index), f); });
+    },
+    [](int index) { done([&](Failure* f) { return module().synchronize(index, f); }); },
+    [](const Attrs& attrs, void* to) {
+      Attribute encoded[kMaxAttrs];
+      for (int k = 0; k < attrs.n; k++) encoded[k] = attribute(attrs.values[k]);
+      std::memcpy(to, encoded, sizeof encoded);
+    },
+    sizeof(Attribute) * kMaxAttrs,
+};
+
 // ---- what the extension installs
 
 struct Installed {
@@ -253,6 +292,7 @@ struct Installed {
     backend.between = [](int to_index, void* to, int from_index, const void* from, size_t bytes) {
       copy({Device::Cuda, to_index}, to, {Device::Cuda, from_index}, from, bytes, false);
     };
+    backend.graphs = &graphs;
     install_device_memory();
   }
 };

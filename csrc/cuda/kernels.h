@@ -92,6 +92,7 @@ void channel_factors(const Call&, Stream);
 void channel_gradients(const Call&, Stream);
 void channel_affine(const Call&, Stream);
 void channel_backward(const Call&, Stream);
+void batches(const Call&, Stream);
 
 // Calls that are a net (fused.cu): may they be done in one go, and doing so. `training`: with loss and gradients.
 bool net_fits(bool training, const Call* calls, int n);

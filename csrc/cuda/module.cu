@@ -85,6 +85,7 @@ constexpr Table make_table() {
   t.kernels[op_channel_gradients] = channel_gradients;
   t.kernels[op_channel_affine] = channel_affine;
   t.kernels[op_channel_backward] = channel_backward;
+  t.kernels[op_batches] = batches;
   return t;
 }
 constexpr Table table = make_table();

@@ -269,3 +269,17 @@ Tensor moved(const Tensor& t, Place place) {
 }
 
 }  // namespace tg::dispatch
+
+namespace tg {
+
+void* Kept::scratch(size_t bytes, Place place) const {
+  for (Block& b : *blocks)
+    if (!b.taken && b.storage->bytes() >= bytes) {
+      b.taken = true;
+      return b.storage->data();
+    }
+  blocks->push_back({StorageRef(new Storage(bytes, place)), true});
+  return blocks->back().storage->data();
+}
+
+}  // namespace tg

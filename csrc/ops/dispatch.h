@@ -42,6 +42,5 @@ void set_recorder(Recorder* r);
 
 // Replaces the backend of its device for this process (tests); the explicit list in backends.cpp is what ships.
 void register_backend(const Backend* backend);
-const Backend* backend(Device d);
 
 }  // namespace tg::dispatch

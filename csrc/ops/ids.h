@@ -104,6 +104,7 @@ enum PlanOp : OpId {
   op_channel_gradients,
   op_channel_affine,
   op_channel_backward,
+  op_batches,
 
   kAllOps
 };

@@ -167,6 +167,34 @@ class Few {
   size_t size_ = 0;
 };
 
+// ---- plans on devices that keep calls and make them again all at once (graphs)
+
+// What a call gets that is kept in a graph rather than made.
+struct Kept {
+  // Memory of the device that the graph owns. What one call works in the next one may work in, too.
+  struct Block {
+    StorageRef storage;
+    bool taken = false;
+  };
+  std::vector<Block>* blocks;
+  const void* live = nullptr;  // the attributes on the device, which a launch may find changed; null: they stay
+  void* note = nullptr;  // on the device: where it leaves word that it refuses a value, 8 bytes, all bits set so far
+
+  void* scratch(size_t bytes, Place place) const;
+};
+
+struct Graphs {
+  // What this thread starts on the device between begin and end is kept. The graph may be launched any number of times.
+  void (*begin)(int index);
+  void* (*end)(int index);
+  void (*launch)(int index, void* graph);
+  void (*drop)(int index, void* graph);
+  void (*put)(int index, void* to, const void* from, size_t bytes);  // few bytes of the host, in order with the calls
+  void (*wait)(int index);                                           // until all calls are done
+  void (*encode)(const Attrs& attrs, void* to);                      // `live_bytes` of them, as kernels read them
+  size_t live_bytes;
+};
+
 // ---- one call on its way through the door
 struct Call {
   const Op& op;
@@ -175,6 +203,7 @@ struct Call {
   std::span<Tensor> out;  // allocated, or the input that the output overwrites
   int64_t batch = 0;      // > 0: this is a part of a call over so many rows, whose orders of sums it keeps
   uint8_t precision = kExact;
+  const Kept* kept = nullptr;
 };
 
 using Kernel = void (*)(const Call&);
@@ -215,7 +244,12 @@ struct Backend {
   void (*to_device)(int index, void* to, const void* from, size_t bytes) = nullptr;
   void (*to_host)(int index, void* to, const void* from, size_t bytes) = nullptr;
   void (*between)(int to_index, void* to, int from_index, const void* from, size_t bytes) = nullptr;
+  const Graphs* graphs = nullptr;  // null: plans make their calls one by one
 };
+
+namespace dispatch {
+const Backend* backend(Device d);  // the one that is installed; null where there is none
+}
 
 // Does the call overwrite input i? As one of its outputs, or as a member of the list of a row with the flag kUpdates.
 bool overwrites(const Call& call, size_t i);

@@ -230,6 +230,8 @@ const Row kPlanRows[] = {
      nullptr},
     {op_channel_affine, "channel_affine(Tensor input, Tensor factors)", 1, nullptr},
     {op_channel_backward, "channel_backward(Tensor grad, Tensor input, Tensor mean, Tensor factors)", 1, nullptr},
+    // Rows of a table into a batch, from place `first` of the order on; without one as they lie. All are contiguous.
+    {op_batches, "batches(Tensor batch, Tensor table, Tensor? order, Int first)", 1, nullptr, kRefuses, {0}},
 };
 static_assert(std::size(kPlanRows) == static_cast<size_t>(kAllOps) - kOps, "one row per part");
 

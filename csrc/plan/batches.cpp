@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "plan/replay.h"
 
 namespace tg::plan {
 namespace {
@@ -25,8 +26,19 @@ void copy_rows(const std::byte* from, const int64_t* order, int64_t n, std::byte
 
 void Batches::gather(int64_t first) const {
   const int64_t rows = batch[0].shape[0];
-  for (int64_t i = 0; !order.empty() && i < rows; i++) {
-    const int64_t row = order[static_cast<size_t>(first + i)];
+  if (const Backend* device = dispatch::backend(batch[0].device()); device->kernels[op_batches]) {
+    Attrs attrs;
+    attrs.add(Attr::integer(first));
+    for (size_t t = 0; t < tables.size(); t++) {
+      const Tensor in[] = {batch[t], tables[t], order};
+      Tensor out = batch[t];
+      device->kernels[op_batches]({op(op_batches), in, attrs, {&out, 1}});
+    }
+    return;
+  }
+  const int64_t* places = order.defined() ? order.data<const int64_t>() + first : nullptr;
+  for (int64_t i = 0; places && i < rows; i++) {
+    const int64_t row = places[i];
     if (row < 0 || row >= tables[0].shape[0])
       fail(ErrorKind::Index, "[batches] got row ", row, " in the order, expected 0 to ", tables[0].shape[0] - 1);
   }
@@ -34,19 +46,30 @@ void Batches::gather(int64_t first) const {
     const size_t bytes = static_cast<size_t>(batch[t].numel() / rows * size_of(batch[t].dtype));
     const std::byte* from = tables[t].data();
     std::byte* to = batch[t].data();
-    if (order.empty()) {
+    if (!places) {
       std::memcpy(to, from + static_cast<size_t>(first) * bytes, static_cast<size_t>(rows) * bytes);
       continue;
     }
-    const int64_t* places = order.data() + first;
     if (bytes == 4) copy_rows<4>(from, places, rows, to, bytes);
     else if (bytes == 8) copy_rows<8>(from, places, rows, to, bytes);
     else copy_rows<0>(from, places, rows, to, bytes);
   }
 }
 
+void Draw::go_on(Executor& executor, int64_t steps) const {
+  Attrs attrs = executor.attrs(instruction);
+  attrs.values[attribute].i += advance * steps;
+  executor.set_attrs(instruction, attrs);
+}
+
 size_t run_batches(Executor& executor, const Batches& batches, int64_t first, const View& loss,
                    std::span<const Draw> draws, std::span<double> losses, std::chrono::nanoseconds time) {
+  if (executor.replay()) return executor.replay()->run_batches(batches, first, loss, draws, losses, time);
+  return run_one_by_one(executor, batches, first, loss, draws, losses, time);
+}
+
+size_t run_one_by_one(Executor& executor, const Batches& batches, int64_t first, const View& loss,
+                      std::span<const Draw> draws, std::span<double> losses, std::chrono::nanoseconds time) {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + time;
   const Tensor value = executor.tensor(loss);
@@ -61,11 +84,7 @@ size_t run_batches(Executor& executor, const Batches& batches, int64_t first, co
       return done;
     }
     losses[done] = number(value);
-    for (const Draw& d : draws) {
-      Attrs attrs = executor.attrs(d.instruction);
-      attrs.values[d.attribute].i += d.advance;
-      executor.set_attrs(d.instruction, attrs);
-    }
+    for (const Draw& d : draws) d.go_on(executor, 1);
   }
   return losses.size();
 }

@@ -12,7 +12,7 @@ namespace tg::plan {
 // tables[i] (N, ...).
 struct Batches {
   std::vector<Tensor> tables, batch;
-  std::span<const int64_t> order;  // N numbers of rows; empty: as they lie
+  Tensor order;  // int64, N numbers of rows; undefined: as they lie
 
   // The rows from place `first` of the order on, into the batch.
   void gather(int64_t first) const;
@@ -23,11 +23,16 @@ struct Draw {
   size_t instruction;
   int attribute;
   int64_t advance;
+  void go_on(Executor& executor, int64_t steps) const;
 };
 
 // One run for each of `losses`, in which it leaves the one element of `loss`; it stops early when `time` is over. Returns how
 // many it made, one at least. What the first run throws is thrown; a later one that would throw is not made.
 size_t run_batches(Executor& executor, const Batches& batches, int64_t first, const View& loss,
                    std::span<const Draw> draws, std::span<double> losses, std::chrono::nanoseconds time);
+
+// The same on any device, each step done before the next begins.
+size_t run_one_by_one(Executor& executor, const Batches& batches, int64_t first, const View& loss,
+                      std::span<const Draw> draws, std::span<double> losses, std::chrono::nanoseconds time);
 
 }  // namespace tg::plan

@@ -9,10 +9,38 @@
 #include "math/convert.h"
 #include "plan/bundles.h"
 #include "plan/nets.h"
+#include "plan/replay.h"
 
 namespace tg::plan {
 
+void copy_bytes(const StorageRef& to, int64_t to_first, const StorageRef& from, int64_t from_first, size_t bytes) {
+  if (!bytes) return;
+  if (to->device() == Device::Cpu) {
+    std::memcpy(to->data() + to_first, from->data() + from_first, bytes);
+    return;
+  }
+  const auto length = static_cast<int64_t>(bytes);
+  const Dtype like = to_first % 8 || from_first % 8 || length % 8 ? Dtype::UInt8 : Dtype::Int64;
+  auto view = [&](const StorageRef& storage, int64_t first) {
+    Tensor t;
+    t.storage = storage;
+    t.dtype = like;
+    t.offset = first / size_of(like);
+    t.shape = {length / size_of(like)};
+    t.strides = {1};
+    return t;
+  };
+  Tensor out = view(to, to_first);
+  const Tensor in[] = {out, view(from, from_first)};
+  dispatch::backend(to->device())->kernels[op_copy_]({op(op_copy_), in, {}, {&out, 1}});
+}
+
 double number(const Tensor& t) {
+  if (const Backend* b = dispatch::backend(t.device()); b->to_host) {
+    Tensor here = empty({}, t.dtype);
+    b->to_host(t.place().index, here.data(), t.data(), static_cast<size_t>(size_of(t.dtype)));
+    return number(here);
+  }
   switch (t.dtype) {
     case Dtype::Float32: return static_cast<double>(*t.data<float>());
     case Dtype::Float64: return *t.data<double>();
@@ -52,7 +80,9 @@ Executor::Executor(Program program, const Backend& backend, std::shared_ptr<Aren
       }
   }
   prepare(backend_.num_threads ? backend_.num_threads() : 1);
+  if (backend_.graphs) replay_ = std::make_unique<Replay>(*this, *backend_.graphs);
 }
+Executor::~Executor() = default;
 
 // One operand of a call, for all rows or those of a shard.
 void Executor::add_operand(const View& v, Part part, int shard, std::vector<Moving>* moving) {
@@ -194,8 +224,10 @@ void Executor::make_joins(size_t slot_number, size_t step, size_t out, std::vect
 
 void Executor::prepare(int threads) {
   threads_ = threads;
-  lowered_ = lowered(program_, batch_rows(program_), threads);
-  schedule_ = make_schedule(lowered_.program, threads);
+  if (!backend_.graphs) {
+    lowered_ = lowered(program_, batch_rows(program_), threads);
+    schedule_ = make_schedule(lowered_.program, threads);
+  }
   if (schedule_.shards.empty()) {  // all rows at once: nothing needs to be in parts
     lowered_ = {program_, std::vector<int>(program_.instructions.size())};
     std::iota(lowered_.origin.begin(), lowered_.origin.end(), 0);
@@ -253,12 +285,17 @@ void Executor::place_temporaries() {
 void Executor::bind(int buffer, const StorageRef& storage, int64_t base) {
   const auto at = static_cast<size_t>(buffer);
   base_[at] = base;
+  if (!(bound_[at] == storage)) bound_[at] = storage;
+  if (!replay_ || !replay_->owns(buffer)) point(buffer, storage, base);
+}
+
+void Executor::point(int buffer, const StorageRef& storage, int64_t base) {
+  const auto at = static_cast<size_t>(buffer);
   for (const Use& use : uses_[at]) {
     Tensor& t = operands_[use.operand];
     t.storage = StorageRef::borrowed(storage.get(), changes_[at]);
     t.offset = origin_[use.operand] = base / size_of(t.dtype) + use.offset;
   }
-  if (!(bound_[at] == storage)) bound_[at] = storage;
 }
 
 void Executor::give_attrs(Step& s, const Attrs& attrs) {
@@ -285,9 +322,27 @@ void Executor::start() {
   for (const int b : starting_) {
     const auto at = static_cast<size_t>(b);
     const Buffer& buffer = program_.buffers[at];
-    const int64_t first = buffer.role == Role::temporary ? layout_.place[at] : base_[at];
-    std::memcpy(bound_[at]->data() + first, buffer.storage->data(), buffer.bytes);
+    const bool own = replay_ && replay_->owns(b);
+    const int64_t first = buffer.role == Role::temporary ? layout_.place[at] : own ? 0 : base_[at];
+    copy_bytes(own ? replay_->own(b) : bound_[at], first, buffer.storage, 0, buffer.bytes);
   }
+}
+
+// What a run that throws might have overwritten.
+void Executor::save() {
+  for (size_t k = 0; k < at_risk_.size(); k++) {
+    if (replay_ && replay_->owns(at_risk_[k])) continue;
+    const StorageRef& storage = bound_[static_cast<size_t>(at_risk_[k])];
+    if (!copies_[k] || copies_[k]->bytes() != storage->bytes())
+      copies_[k] = StorageRef(new Storage(storage->bytes(), storage->place()));
+    copy_bytes(copies_[k], 0, storage, 0, storage->bytes());
+  }
+}
+void Executor::restore() {
+  for (size_t k = 0; k < at_risk_.size(); k++)
+    if (!replay_ || !replay_->owns(at_risk_[k]))
+      copy_bytes(bound_[static_cast<size_t>(at_risk_[k])], 0, copies_[k], 0, copies_[k]->bytes());
+  written();
 }
 
 Call Executor::call_of(const Step& s, int entry) {
@@ -339,10 +394,7 @@ template <class Each>
 void Executor::guarded_run(Each each) {
   const FloatEnv env;
   if (placed_ != arena_->grown) place_temporaries();
-  for (size_t k = 0; k < at_risk_.size(); k++) {
-    const StorageRef& storage = bound_[static_cast<size_t>(at_risk_[k])];
-    copies_[k].assign(storage->data(), storage->data() + storage->bytes());
-  }
+  save();
   start();
   try {
     for (size_t k = 0; k < runs_.size(); k++) {
@@ -350,11 +402,7 @@ void Executor::guarded_run(Each each) {
       for (const Step& s : runs_[k].joins) execute(s);
     }
   } catch (...) {
-    for (size_t k = 0; k < at_risk_.size(); k++) {
-      const StorageRef& storage = bound_[static_cast<size_t>(at_risk_[k])];
-      std::memcpy(storage->data(), copies_[k].data(), copies_[k].size());
-    }
-    written();
+    restore();
     throw;
   }
   written();
@@ -400,6 +448,11 @@ void Executor::run_steps(size_t slot, size_t shard, Each each) {
 }
 
 void Executor::run() {
+  if (replay_) return replay_->run();
+  run_calls();
+}
+
+void Executor::run_calls() {
   if (const int threads = backend_.num_threads ? backend_.num_threads() : 1; threads != threads_) prepare(threads);
   guarded_run([this](size_t slot) {
     struct Work {
@@ -422,8 +475,10 @@ void Executor::run_timed(std::vector<double>& nanoseconds) {
   guarded_run([&](size_t slot) {
     for (size_t shard = 0; shard < runs_[slot].by.size(); shard++)
       run_steps(slot, shard, [&](const Step& s, int entry) {
+        if (backend_.graphs) backend_.graphs->wait(program_.place.index);
         const auto start = Clock::now();
         execute(s, entry);
+        if (backend_.graphs) backend_.graphs->wait(program_.place.index);
         const double all = std::chrono::duration<double, std::nano>(Clock::now() - start).count();
         const std::span<const Step> together(&s, s.steps);
         auto flops = [&](const Step& step) {  // what is done in one go is told by these

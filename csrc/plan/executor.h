@@ -17,21 +17,30 @@ struct Unexpected {
 // The one element of a tensor.
 double number(const Tensor& t);
 
+// Bytes from one storage to another at its place, in order with the calls.
+void copy_bytes(const StorageRef& to, int64_t to_first, const StorageRef& from, int64_t from_first, size_t bytes);
+
+class Replay;
+
 // The memory of temporaries. Programs of which no two run at a time share one, as large as the largest needs.
 struct Arena {
+  explicit Arena(Place place = {}) : place(place) {}
+  Place place;
   StorageRef storage;
   uint64_t grown = 0;  // how often it was replaced
   void hold(size_t bytes) {
     if (storage && storage->bytes() >= bytes) return;
     storage = StorageRef();  // the old one first: nothing in it is needed any more
-    storage = StorageRef(new Storage(bytes));
+    storage = StorageRef(new Storage(bytes, place));
     grown++;
   }
 };
 
 class Executor {
  public:
+  // The arena is at the program's place.
   Executor(Program program, const Backend& backend, std::shared_ptr<Arena> arena = std::make_shared<Arena>());
+  ~Executor();
 
   const Program& program() const { return program_; }
   const Schedule& schedule() const { return schedule_; }
@@ -41,6 +50,11 @@ class Executor {
   // The memory of an input or an output, or another memory of a state: the buffer starts `base` bytes into the storage.
   void bind(int buffer, const StorageRef& storage, int64_t base);
   const StorageRef& bound(int buffer) const { return bound_[static_cast<size_t>(buffer)]; }
+  // New memory for a buffer, to be bound to it; what was bound goes first, so that it may be the same.
+  StorageRef room(int buffer) {
+    bound_[static_cast<size_t>(buffer)] = StorageRef();
+    return StorageRef(new Storage(program_.buffers[static_cast<size_t>(buffer)].bytes, program_.place));
+  }
   // The attributes of an instruction whose numbers are read anew.
   const Attrs& attrs(size_t instruction) const { return attrs_[instruction]; }
   void set_attrs(size_t instruction, const Attrs& attrs);
@@ -49,10 +63,12 @@ class Executor {
 
   // A run that throws has changed no state.
   void run();
+  Replay* replay() const { return replay_.get(); }  // on a device that keeps calls
   // A run on one thread, with the nanoseconds that each instruction took.
   void run_timed(std::vector<double>& nanoseconds);
 
  private:
+  friend class Replay;
   // An operand that has the rows of a shard, which it may have to see by units or pieces.
   struct Moving {
     size_t operand;
@@ -91,6 +107,7 @@ class Executor {
     int entries;
   };
 
+  void run_calls();  // one by one
   void prepare(int threads);
   bool fits(Together how, std::span<const Instruction> instructions) const;
   void prepare_slot(size_t slot);
@@ -104,6 +121,9 @@ class Executor {
   template <class Each>
   void run_steps(size_t slot, size_t shard, Each each);
   void stand(Step& step, Rows rows, Rows unit, Rows shard);
+  void point(int buffer, const StorageRef& storage, int64_t base);
+  void save();
+  void restore();
   void start();
   static void give_attrs(Step& step, const Attrs& attrs);
   void execute(const Step& step, int entry = 0);
@@ -134,7 +154,8 @@ class Executor {
   std::vector<size_t> in_arena_;  // operands
   std::vector<int> starting_;     // buffers that start with bytes of their own
   std::vector<int> at_risk_;
-  std::vector<std::vector<std::byte>> copies_;  // of those at risk
+  std::vector<StorageRef> copies_;  // of those at risk
+  std::unique_ptr<Replay> replay_;  // on a device that keeps calls
 };
 
 }  // namespace tg::plan

@@ -58,6 +58,7 @@ struct Instruction {
 };
 
 struct Program {
+  Place place;  // of all buffers, but for constants of one element that the host has
   std::vector<Buffer> buffers;
   std::vector<Instruction> instructions;
   std::vector<View> inputs;   // one per argument

@@ -3,20 +3,34 @@
 #include <cstring>
 
 #include "core/memory.h"
+#include "plan/executor.h"
 
 namespace tg::plan {
 namespace {
 
 constexpr size_t kLarge = size_t{4} << 20;  // bytes: worth the faults of pages that come anew
 
-bool is_zero(const std::byte* data, size_t bytes) {
-  return !bytes || (data[0] == std::byte{0} && !std::memcmp(data, data + 1, bytes - 1));
+// Of memory that the host reads.
+bool is_zero(const Storage& s) {
+  const std::byte* data = s.data();
+  return s.device() == Device::Cpu &&
+         (!s.bytes() || (data[0] == std::byte{0} && !std::memcmp(data, data + 1, s.bytes() - 1)));
+}
+
+StorageRef copy_of(const StorageRef& s) {
+  StorageRef copy(new Storage(s->bytes(), s->place()));
+  copy_bytes(copy, 0, s, 0, s->bytes());
+  return copy;
 }
 
 }  // namespace
 
 Recording::Recording(std::vector<Tensor> arguments, uint64_t first_birth) : first_birth_(first_birth) {
   for (const Tensor& t : arguments) {
+    if (place_ && t.place() != *place_)
+      fail(ErrorKind::Runtime, "[compile] arguments are on ", name(*place_), " and ", name(t.place()),
+           ", expected one device; move them with .to() before the call");
+    place_ = t.place();
     const int b = static_cast<int>(program_.buffers.size());
     program_.buffers.push_back({Role::input, static_cast<size_t>(t.numel() * size_of(t.dtype)), {}});
     births_.emplace_back();
@@ -53,8 +67,7 @@ int Recording::buffer_of(const Tensor& t, bool about_to_read) {
     born_.emplace(*storage->birth(), b);
     if (about_to_read) {
       buffer.role = Role::constant;
-      buffer.storage = StorageRef(new Storage(storage->bytes()));
-      std::memcpy(buffer.storage->data(), storage->data(), storage->bytes());
+      buffer.storage = copy_of(t.storage);
     }
   }
   program_.buffers.push_back(std::move(buffer));
@@ -87,20 +100,43 @@ void Recording::about_to_write(int buffer) {
                                                      : StorageRef{};
   if (!storage) return;
   storage->set_derived(0, storage->version(), nullptr);  // replays keep nothing derived from what they write
-  if (is_zero(storage->data(), storage->bytes())) saved_.push_back({storage, {}});
+  if (is_zero(*storage.get())) saved_.push_back({storage, {}});
   else {
-    if (storage->bytes() > kLarge) empty_cache();  // what the step has left behind makes room for the copies
-    saved_.push_back({storage, {storage->data(), storage->data() + storage->bytes()}});
+    if (storage->bytes() > kLarge)
+      empty_cache(storage->place());  // what the step has left behind makes room for the copies
+    saved_.push_back({storage, copy_of(storage)});
   }
 }
 
-void Recording::before(const Call& call) {
+bool Recording::constant(const Tensor& t) const {
+  if (!made_here(t)) return false;
+  const auto known = born_.find(*t.storage->birth());
+  if (known == born_.end()) return true;
+  const auto b = static_cast<size_t>(known->second);
+  return program_.buffers[b].role == Role::constant && !written_[b];
+}
+
+// Is the call at another place than the recording? Then it may only make constants of constants, and is no instruction.
+bool Recording::elsewhere(const Call& call) {
+  std::optional<Place> place;  // of a tensor, or else of a number, which the host has
+  bool constants = !(call.op.flags & kRandom);
   for (const std::span<const Tensor> all : {call.in, std::span<const Tensor>(call.out)})
-    for (const Tensor& t : all)
-      if (t.defined() && t.device() == Device::Cuda)
-        fail(ErrorKind::Runtime, "[", call.op.name, "] works on ", name(t.place()),
-             ", but plans are recorded on cpu; move ",
-             "what it takes with .to('cpu'), or call the function without compile");
+    for (const Tensor& t : all) {
+      if (!t.defined()) continue;
+      constants &= constant(t);
+      if (!place || place->device == Device::Cpu) place = t.place();
+    }
+  if (!place || (place_ && *place == *place_)) return false;
+  if (constants) return true;
+  if (!place_) place_ = place;
+  if (!(*place == *place_))
+    fail(ErrorKind::Runtime, "[", call.op.name, "] works on ", name(*place), " in a step that began on ", name(*place_),
+         ", expected one device; move what it takes with .to() before the call");
+  return false;
+}
+
+void Recording::before(const Call& call) {
+  if (elsewhere(call)) return;
   for (size_t i = 0; i < call.in.size(); i++) {
     if (!call.in[i].defined()) continue;
     const bool written = overwrites(call, i);
@@ -112,6 +148,7 @@ void Recording::before(const Call& call) {
 }
 
 void Recording::record(const Call& call) {
+  if (elsewhere(call)) return;
   Instruction i;
   i.op = &call.op;
   i.attrs = call.attrs;
@@ -167,6 +204,7 @@ std::vector<View> Recording::kept(const std::vector<Tensor>& known) const {
 }
 
 Program Recording::finish(const std::vector<Tensor>& outputs) {
+  program_.place = place_.value_or(Place{});
   for (const Tensor& t : outputs) program_.outputs.push_back(view_of(t));
   for (const View& v : program_.outputs)
     if (v.defined() && program_.buffers[static_cast<size_t>(v.buffer)].role == Role::temporary)
@@ -184,8 +222,8 @@ Program Recording::finish(const std::vector<Tensor>& outputs) {
 
 void Recording::undo() noexcept {
   for (const Saved& s : saved_) {
-    if (s.bytes.empty()) std::memset(s.storage->data(), 0, s.storage->bytes());
-    else std::memcpy(s.storage->data(), s.bytes.data(), s.bytes.size());
+    if (s.copy) copy_bytes(s.storage, 0, s.copy, 0, s.copy->bytes());
+    else std::memset(s.storage->data(), 0, s.storage->bytes());
     s.storage->written();
   }
 }

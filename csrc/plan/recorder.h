@@ -3,8 +3,10 @@
 // A storage that the thread made while it recorded is a temporary, or, if it was filled without the door (from Python's
 // numbers), a constant. Any other is an argument or a state: the recorder holds it, and keeps a copy from before its first
 // write, so that a recording that fails can be undone.
+//
+// All is at one place, but for constants: what other calls make of Python's numbers alone is a constant, too.
 #pragma once
-#include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -29,6 +31,7 @@ class Recording : public Recorder {
   // The tensor's place in the program, made known to it if need be.
   View view_of(const Tensor& t, bool about_to_read = true);
   bool made_here(const Tensor& t) const;
+  bool constant(const Tensor& t) const;  // made of Python's numbers alone, and not changed so far
 
   // The storages made and written while recording that are still alive, but for those of `known`: somebody kept them.
   std::vector<View> kept(const std::vector<Tensor>& known) const;
@@ -42,16 +45,18 @@ class Recording : public Recorder {
     int live;
     int64_t seed, step;
   };
+  bool elsewhere(const Call& call);
   int buffer_of(const Tensor& t, bool about_to_read);
   void about_to_write(int buffer);
 
   uint64_t first_birth_;
+  std::optional<Place> place_;  // known from the arguments, or from the first call that works on what was there before
   Program program_;
   std::unordered_map<uint64_t, int> born_;            // birth -> buffer
   std::unordered_map<const Storage*, int> external_;  // storages that were there before
   struct Saved {
     StorageRef storage;
-    std::vector<std::byte> bytes;  // empty: they were all zero, as the moments of an optimizer before its first step
+    StorageRef copy;  // null: all bytes were zero, as the moments of an optimizer before its first step
   };
   std::vector<Saved> saved_;              // states and arguments before their first write
   std::vector<Birth::weak_type> births_;  // per buffer; empty where it is external

@@ -362,7 +362,7 @@ class CompiledFunction:
             )
             if plan is None:
                 _core.gather_rows(arguments, tables, order, first)
-                losses[0] = self._record(tree, arguments, _NONE)
+                losses[0] = float(self._record(tree, arguments, _NONE))
                 return 1
             return int(made)
 

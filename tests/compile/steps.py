@@ -12,6 +12,17 @@ import trigrad as tg
 
 Step = Callable[..., Any]
 
+where = tg.device("cpu")  # what all is on
+
+
+def here(t: tg.Tensor) -> tg.Tensor:
+    return t.to(where)
+
+
+def bits(t: tg.Tensor) -> bytes:
+    found: bytes = t.detach().cpu().numpy().tobytes()
+    return found
+
 
 class Twins(NamedTuple):
     """Two equal networks with their optimizers: one is trained by the function itself, the other by the compiled one."""
@@ -33,7 +44,7 @@ def net(dropout: bool = False, norm: bool = False, bias: bool = True) -> tg.nn.S
 def twins(make: Callable[[], Any] = net, optimizer: Callable[[Any], Any] | None = None) -> Twins:
     def one() -> tuple[Any, Any]:
         tg.manual_seed(3)
-        model = make()
+        model = make().to(where)
         return model, (optimizer or (lambda p: tg.optim.Adam(p, lr=0.01)))(model.parameters())
 
     return Twins(one(), one())
@@ -55,19 +66,19 @@ def usual(model: Any, optimizer: Any) -> Step:
 def batches(n: int, rows: int = 16, seed: int = 0) -> Iterator[tuple[tg.Tensor, tg.Tensor]]:
     g = tg.Generator().manual_seed(seed + 100)
     for _ in range(n):
-        yield tg.randn(rows, 6, generator=g), tg.randint(0, 3, (rows,), generator=g)
+        yield here(tg.randn(rows, 6, generator=g)), here(tg.randint(0, 3, (rows,), generator=g))
 
 
 def assert_same(a: Any, b: Any) -> None:
     assert a.shape == b.shape
-    assert a.detach().numpy().tobytes() == b.detach().numpy().tobytes()
+    assert bits(a) == bits(b)
 
 
 def assert_twins(t: Twins) -> None:
     """Parameters, buffers, gradients and states have the same bits."""
     (a, oa), (b, ob) = t.eager, t.compiled
     for (name, x), (_, y) in zip(a.state_dict().items(), b.state_dict().items(), strict=True):
-        assert x.numpy().tobytes() == y.numpy().tobytes(), name
+        assert bits(x) == bits(y), name
     for p, q in zip(a.parameters(), b.parameters(), strict=True):
         assert (p.grad is None) == (q.grad is None)
         if p.grad is not None:

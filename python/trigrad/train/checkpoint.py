@@ -63,8 +63,9 @@ class Running:
     is_torn: bool = False  # was a step interrupted in the middle?
 
 
-def _tensors(module: Any) -> Iterator[tuple[str, Tensor]]:
-    """All parameters and buffers, those included that a state dict leaves out."""
+def tensors_of(module: Any) -> Iterator[tuple[str, Tensor]]:
+    """All parameters and buffers of a module, perhaps a compiled one, those included that a state dict leaves out."""
+    module = getattr(module, "__wrapped__", module)
     if isinstance(module, Module):
         yield from module.named_parameters()
         yield from module.named_buffers()
@@ -78,15 +79,15 @@ def contents(trainer: Trainer) -> dict[str, Tensor]:
             f"[Trainer] the model is a {type(model).__name__}, whose numbers cannot be kept; expected a module, which knows its "
             "parameters and buffers"
         )
-    found = dict(_tensors(model))
-    known = {*found.values(), *(t for _, t in _tensors(trainer.loss))}
+    found = dict(tensors_of(model))
+    known = {*found.values(), *(t for _, t in tensors_of(trainer.loss))}
     others = (p for group in trainer.optimizer.param_groups for p in group["params"] if p not in known)
     return found | {f"optimizer {i}": p for i, p in enumerate(others)}
 
 
 def everything(trainer: Trainer) -> dict[str, Tensor]:
     """That, and the numbers of the loss."""
-    return contents(trainer) | {f"loss {name}": t for name, t in _tensors(trainer.loss)}
+    return contents(trainer) | {f"loss {name}": t for name, t in tensors_of(trainer.loss)}
 
 
 def copies(trainer: Trainer) -> dict[str, Tensor]:
@@ -98,7 +99,7 @@ def put_back(held: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
     """The same numbers in the same memory."""
     with no_grad():
         for name, tensor in held.items():
-            tensor.copy_(given[name])
+            tensor.copy_(given[name].to(tensor.device))
 
 
 def kind(part: Any) -> str:
@@ -153,7 +154,7 @@ def gather(trainer: Trainer) -> dict[str, Any]:
             "tensors": {name: t.detach() for name, t in held.items()},
             "learned": [name for name, t in held.items() if t.requires_grad],
         },
-        "loss": {name: t.detach() for name, t in _tensors(trainer.loss)},
+        "loss": {name: t.detach() for name, t in tensors_of(trainer.loss)},
         "optimizer": trainer.optimizer.state_dict(),
         "schedulers": [None if s is None else s.state_dict() for s in trainer._schedulers],
         "callbacks": [[type(c).__name__, c.state_dict()] for c in trainer._callbacks],
@@ -212,7 +213,7 @@ def check(trainer: Trainer, state: Any) -> None:
         fail("a part of the checkpoint is damaged")
     for what, held, given in (
         ("model", contents(trainer), tensors),
-        ("loss", dict(_tensors(trainer.loss)), state["loss"]),
+        ("loss", dict(tensors_of(trainer.loss)), state["loss"]),
     ):
         if (wrong := misfit(what, held, given)) is not None:
             fail(f"the checkpoint does not fit: {wrong}")
@@ -250,7 +251,7 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     for name, tensor in held.items():
         if tensor.requires_grad != (name in state["model"]["learned"]):
             tensor.requires_grad_(not tensor.requires_grad)
-    put_back(dict(_tensors(trainer.loss)), state["loss"])
+    put_back(dict(tensors_of(trainer.loss)), state["loss"])
     for schedule, given in zip(trainer._schedulers, state["schedulers"], strict=True):
         if schedule is not None:
             schedule.load_state_dict(given)

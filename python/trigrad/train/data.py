@@ -10,6 +10,7 @@ from typing import Any
 from trigrad import _core, ops
 from trigrad._core import Tensor
 from trigrad._creation import as_tensor, full
+from trigrad._device import device
 
 WHOLLY = 1 << 28  # bytes of a table that a fingerprint reads; of more, as many in evenly spread rows
 
@@ -49,10 +50,19 @@ def tables_of(what: str, X: Any, y: Any, sample_weight: Any) -> tuple[tuple[Tens
 
 
 class Data:
-    """N events, or those of them that `rows` names, and room for a batch."""
+    """N events, or those of them that `rows` names, and room for a batch, on one device."""
 
-    def __init__(self, tables: tuple[Tensor, ...], n_inputs: int, batch_size: int, rows: Tensor | None = None) -> None:
-        self.tables, self.n_inputs, self.rows = tables, n_inputs, rows
+    def __init__(
+        self,
+        tables: tuple[Tensor, ...],
+        n_inputs: int,
+        batch_size: int,
+        rows: Tensor | None = None,
+        device: device | None = None,
+    ) -> None:
+        self.device = tables[0].device if device is None else device
+        self.tables, self.n_inputs = tuple(t.to(self.device) for t in tables), n_inputs
+        self.rows = None if rows is None else rows.to(self.device)
         self.weighted = len(tables) > n_inputs + 1
         self.n = tables[0].shape[0] if rows is None else rows.shape[0]
         self.batch_size = min(batch_size, self.n)
@@ -66,7 +76,7 @@ class Data:
     def batch(self, rows: int) -> tuple[Tensor, ...]:
         """Memory for so many rows of each table."""
         if rows not in self._batches:
-            self._batches[rows] = tuple(_core.empty((rows, *t.shape[1:]), t.dtype) for t in self.tables)
+            self._batches[rows] = tuple(_core.empty((rows, *t.shape[1:]), t.dtype, t) for t in self.tables)
         return self._batches[rows]
 
     def pick(self, order: Tensor | None, first: int, rows: int) -> Iterator[Tensor]:
@@ -103,7 +113,7 @@ def held_out(validation_data: Any) -> Sequence[Any]:
 def class_weights(y: Tensor, class_weight: Any, dtype: _core.dtype, are_all: bool = True) -> Tensor:
     """A weight for each event, by its class: {class: weight}, one per class from 0 on, or "balanced": N / (classes · events
     of the class). Classes that a dict does not name weigh 1; those that it names are to be there if these `are_all` events."""
-    labels = y.reshape(-1) if y.numel() == y.shape[0] else None
+    labels = y.cpu().reshape(-1) if y.numel() == y.shape[0] else None
     if labels is None:
         raise ValueError(f"[fit] class_weight wants one class per event, but y has shape {tuple(y.shape)}")
     if isinstance(class_weight, str) and class_weight == "balanced":
@@ -148,5 +158,5 @@ def fingerprint(*arrays: Any) -> str:
         table = array.detach() if isinstance(array, Tensor) else as_tensor(array)
         made.update(f"{table.dtype} {tuple(table.shape)};".encode())
         step = -(-table.nbytes // WHOLLY)
-        made.update((table[::step] if step > 1 and table.ndim else table).contiguous()._bytes())
+        made.update((table[::step] if step > 1 and table.ndim else table).contiguous().cpu()._bytes())
     return f"sha256:{made.hexdigest()}"

@@ -13,6 +13,7 @@ from trigrad._autograd import no_grad
 from trigrad._compile import CompiledFunction
 from trigrad._compile import compile as compiled
 from trigrad._core import Tensor
+from trigrad._device import device
 from trigrad._random import Generator, default_generator, randperm
 from trigrad.nn.module import Module
 from trigrad.optim.lr_scheduler import LRScheduler
@@ -132,7 +133,7 @@ class Passes:
                     found.append(function(*inputs).detach())
                 columns = tuple(data.column(i) for i in range(data.n_inputs, len(data.tables)))
             else:
-                for batch, n_inputs in data.batches():
+                for batch, n_inputs in self._moved(data):
                     found.append(self._function("answer", n_inputs, False)(*batch[:n_inputs]).detach())
                     beside.append(batch[n_inputs:])
                 columns = tuple(ops.cat(list(column), 0) for column in zip(*beside, strict=True))
@@ -142,6 +143,7 @@ class Passes:
         if not self._metrics:
             return {}
         output, target, weight = self._outputs(data)
+        output, target, weight = output.cpu(), target.cpu(), None if weight is None else weight.cpu()
         return {f"{prefix}{name}": measure.find(output, target, weight) for name, measure in self._metrics.items()}
 
     def _epoch_of(self, data: Source, shuffle: bool, generator: Generator | None) -> float:
@@ -162,7 +164,7 @@ class Passes:
         where = f"of epoch {self.epoch}"
         if isinstance(data, Stream):
             return self._stream(data, where, skipped=back)
-        order = randperm(data.n, generator=generator) if shuffle else None
+        order = randperm(data.n, generator=generator, device=data.device) if shuffle else None
         if before is not None:
             back()
         if data.rows is not None:
@@ -195,7 +197,7 @@ class Passes:
                         data.batch(sizes[k]), data.tables, order, first, losses[k:end], MILLISECONDS
                     )
                 else:
-                    losses[k] = function(*data.pick(order, first, sizes[k])).detach()
+                    losses[k] = float(function(*data.pick(order, first, sizes[k])).detach())
                     made = 1
                 if schedule is not None:
                     schedule.step()
@@ -213,6 +215,16 @@ class Passes:
             self._note(error, f"{k + 1} of {data.n_batches} {where}")
             raise
         return float(ops.sum(ops.mul(losses, _core.from_nested(sizes, _core.float64)))) / data.n
+
+    def _device(self) -> device | None:
+        """Where the model is; None if it does not say."""
+        return next((t.device for _, t in checkpoint.tensors_of(self._model)), None)
+
+    def _moved(self, data: Stream) -> Iterator[tuple[tuple[Tensor, ...], int]]:
+        """The batches of a stream, where the model is."""
+        where = self._device()
+        for batch, n_inputs in data.batches():
+            yield batch if where is None else tuple(t.to(where) for t in batch), n_inputs
 
     def _told(self, batch: int, loss: float) -> None:
         trainer: Any = self
@@ -236,7 +248,7 @@ class Passes:
         rows: list[int] = position.rows.tolist() if done and position.rows is not None else []
         seen = 0
         try:
-            for batch, n_inputs in data.batches():
+            for batch, n_inputs in self._moved(data):
                 seen += 1
                 if seen <= done:
                     if seen == done and skipped is not None:

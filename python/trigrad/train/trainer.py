@@ -151,7 +151,8 @@ class Trainer(Passes):
         generator: Generator | None = None,
     ) -> History:
         """Train on the events X (N, ...) with targets y (N, ...), tensors or arrays, which may be mapped from files that are
-        larger than memory (numpy.load(path, mmap_mode="r")); a tuple X is passed to the model as several arguments.
+        larger than memory (numpy.load(path, mmap_mode="r")); a tuple X is passed to the model as several arguments. Events and
+        batches are moved to the device of the model.
 
         The bits are those of the loop
 
@@ -332,7 +333,9 @@ class Trainer(Passes):
         first = X[0] if isinstance(X, tuple) and X else X
         n = len(first) if hasattr(first, "__len__") else 0
         tables, n_inputs = tables_of("predict", X, _core.empty((n,), _core.float32), None)
-        return self._outputs(Data(tables, n_inputs, whole("predict", "batch_size", batch_size)))[0]
+        return self._outputs(Data(tables, n_inputs, whole("predict", "batch_size", batch_size), device=self._device()))[
+            0
+        ]
 
     def _training_data(
         self,
@@ -359,7 +362,7 @@ class Trainer(Passes):
             given = tables[-1] if sample_weight is not None else None
             dtype = next((t.dtype for t in (given, *tables) if t is not None and t.is_floating_point()), _core.float32)
             of_class = class_weights(tables[n_inputs], class_weight, dtype)
-            sample_weight = of_class if given is None else given * of_class
+            sample_weight = of_class if given is None else given.cpu() * of_class
         return self._data("fit", X, y, sample_weight, batch_size)
 
     def _held_data(self, validation_data: Any, batch_size: int | None) -> Source | None:
@@ -379,7 +382,7 @@ class Trainer(Passes):
 
     def _data(self, what: str, X: Any, y: Any, sample_weight: Any, batch_size: int | None) -> Data:
         tables, n_inputs = tables_of(what, X, y, sample_weight)
-        data = Data(tables, n_inputs, whole(what, "batch_size", batch_size))
+        data = Data(tables, n_inputs, whole(what, "batch_size", batch_size), device=self._device())
         self._check_weights(what, data.weighted)
         return data
 

@@ -9,6 +9,7 @@
 #include <deque>
 
 #include "cuda/loaded.h"
+#include "cuda/streams.h"
 #include "ops/backends.h"
 #include "ops/parameters.h"
 #include "ops/update.h"
@@ -259,6 +260,7 @@ constexpr Graphs graphs = {
       done([&](Failure* f) { return module().put(index, to, from, bytes, current_handle(index), f); });
     },
     [](int index) { done([&](Failure* f) { return module().synchronize(index, f); }); },
+    [](int index, StreamId before) { await_theirs(index, handle_of(index, before)); },
     [](const Attrs& attrs, void* to) {
       Attribute encoded[kMaxAttrs];
       for (int k = 0; k < attrs.n; k++) encoded[k] = attribute(attrs.values[k]);

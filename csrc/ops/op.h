@@ -191,7 +191,9 @@ struct Graphs {
   void (*drop)(int index, void* graph);
   void (*put)(int index, void* to, const void* from, size_t bytes);  // few bytes of the host, in order with the calls
   void (*wait)(int index);                                           // until all calls are done
-  void (*encode)(const Attrs& attrs, void* to);                      // `live_bytes` of them, as kernels read them
+  void (*follow)(int index,
+                 StreamId before);  // what this thread asks for next comes after what that stream was asked so far
+  void (*encode)(const Attrs& attrs, void* to);  // `live_bytes` of them, as kernels read them
   size_t live_bytes;
 };
 

@@ -80,6 +80,7 @@ Executor::Executor(Program program, const Backend& backend, std::shared_ptr<Aren
       }
   }
   prepare(backend_.num_threads ? backend_.num_threads() : 1);
+  if (backend_.graphs) stream_ = current_stream[program_.place.index];
   if (backend_.graphs) replay_ = std::make_unique<Replay>(*this, *backend_.graphs);
 }
 Executor::~Executor() = default;
@@ -447,7 +448,26 @@ void Executor::run_steps(size_t slot, size_t shard, Each each) {
     }
 }
 
+// What plans work in is theirs, on whatever stream they run: a run on another one comes after the run before, and that memory is
+// handed on when both are done with it.
+void Executor::meet_stream() {
+  if (!backend_.graphs) return;
+  const Place place = program_.place;
+  const StreamId now = current_stream[place.index];
+  if (now != arena_->stream) {
+    backend_.graphs->follow(place.index, arena_->stream);
+    used_on(place, arena_->storage->data(), now);
+    arena_->stream = now;
+  }
+  if (now == stream_) return;
+  stream_ = now;
+  for (const StorageRef& s : copies_)
+    if (s) used_on(place, s->data(), now);
+  if (replay_) replay_->used_on(now);
+}
+
 void Executor::run() {
+  meet_stream();
   if (replay_) return replay_->run();
   run_calls();
 }
@@ -471,6 +491,7 @@ void Executor::run_calls() {
 
 void Executor::run_timed(std::vector<double>& nanoseconds) {
   using Clock = std::chrono::steady_clock;
+  meet_stream();
   nanoseconds.assign(program_.instructions.size(), 0);
   guarded_run([&](size_t slot) {
     for (size_t shard = 0; shard < runs_[slot].by.size(); shard++)

@@ -27,12 +27,17 @@ struct Arena {
   explicit Arena(Place place = {}) : place(place) {}
   Place place;
   StorageRef storage;
-  uint64_t grown = 0;  // how often it was replaced
+  uint64_t grown = 0;   // how often it was replaced
+  StreamId stream = 0;  // of the run before
   void hold(size_t bytes) {
     if (storage && storage->bytes() >= bytes) return;
+    const bool first = !storage;
     storage = StorageRef();  // the old one first: nothing in it is needed any more
     storage = StorageRef(new Storage(bytes, place));
     grown++;
+    if (place.device != Device::Cuda) return;
+    if (first) stream = current_stream[place.index];
+    else used_on(place, storage->data(), stream);
   }
 };
 
@@ -107,6 +112,7 @@ class Executor {
     int entries;
   };
 
+  void meet_stream();
   void run_calls();  // one by one
   void prepare(int threads);
   bool fits(Together how, std::span<const Instruction> instructions) const;
@@ -155,6 +161,7 @@ class Executor {
   std::vector<int> starting_;     // buffers that start with bytes of their own
   std::vector<int> at_risk_;
   std::vector<StorageRef> copies_;  // of those at risk
+  StreamId stream_ = 0;             // of the run before
   std::unique_ptr<Replay> replay_;  // on a device that keeps calls
 };
 

@@ -212,6 +212,17 @@ void Replay::copy_out() {
       copy_bytes(e_.bound_[b], e_.base_[b], own_[b], 0, e_.program_.buffers[b].bytes);
 }
 
+void Replay::used_on(StreamId stream) {
+  auto mark = [&](const StorageRef& s) {
+    if (s) tg::used_on(e_.program_.place, s->data(), stream);
+  };
+  for (const StorageRef& s : own_) mark(s);
+  for (const Kept::Block& b : blocks_) mark(b.storage);
+  for (const Copies* copies : {&risk_, &before_})
+    for (const auto& [b, copy] : *copies) mark(copy);
+  for (const StorageRef* s : {&on_device_, &watched_, &order_, &losses_}) mark(*s);
+}
+
 void Replay::run() {
   const FloatEnv env;
   const bool by_graph = ready();
@@ -264,6 +275,7 @@ size_t Replay::run_batches(const Batches& batches, int64_t first, const View& lo
                            std::span<double> losses, std::chrono::nanoseconds time) {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + time;
+  e_.meet_stream();
   const FloatEnv env;
   auto one_by_one = [&](size_t most) {
     return run_one_by_one(e_, batches, first, loss, draws, losses.subspan(0, most), time);

@@ -28,6 +28,7 @@ class Replay {
   // As plan::run_batches.
   size_t run_batches(const Batches& batches, int64_t first, const View& loss, std::span<const Draw> draws,
                      std::span<double> losses, std::chrono::nanoseconds time);
+  void used_on(StreamId stream);  // the memory that is its own
   uint64_t launches() const { return launches_; }
 
   // Inputs and outputs that are copied from and to memory that is theirs alone.

@@ -246,6 +246,22 @@ def test_profile() -> None:
     assert all(seconds >= 0 for _, seconds in f.profile(x))
 
 
+def test_a_plan_goes_from_stream_to_stream() -> None:
+    f = tg.compile(lambda x: ((x * 2 + 1).tanh() @ x.T).sum())
+    x, y = numbers(33, 31).to(CUDA), numbers(65, 31, seed=1).to(CUDA)
+    want = [bits(f(t)) for t in (x, y) for _ in range(4)][3::4]
+    default, other = tg.cuda.current_stream(), tg.cuda.Stream()
+    found = []
+    for k in range(6):  # what the plans of two shapes work in is one memory
+        stream = other if k % 3 else default
+        stream.wait_stream(default)
+        with tg.cuda.stream(stream):
+            found.append((f(x), f(y)))
+    default.wait_stream(other)
+    assert [(bits(a), bits(b)) for a, b in found] == [tuple(want)] * 6
+    assert launches(f) >= 12
+
+
 def test_plans_give_their_memory_back() -> None:
     gc.collect()
     before = tg.cuda.memory_allocated()

@@ -7,8 +7,10 @@
 #include "bind/door.h"
 #include "bind/indexing.h"
 #include "bind/numpy.h"
+#include "bind/recording.h"
 #include "bind/tape.h"
 #include "bind/tensor_type.h"
+#include "ops/dispatch.h"
 #include "ops/table.h"
 
 namespace tg::bind {
@@ -29,8 +31,9 @@ auto speaking_as(const char* op, F f) {
 
 bool is_truth(PyObject* item) { return PyBool_Check(item) || numpy_scalar_kind(item) == 'b'; }
 
-// What is neither an integer nor a slice, None or ...: as a tensor of indices or a mask.
-Tensor as_array(const char* op, PyObject* item) {
+// What is neither an integer nor a slice, None or ...: as a tensor of indices or a mask, which comes along from the CPU to where
+// the indexed tensor is.
+Tensor as_array(const char* op, PyObject* item, Place place) {
   Tensor t;
   if (is_tensor(item)) {
     t = value_of(item);
@@ -53,7 +56,9 @@ Tensor as_array(const char* op, PyObject* item) {
     fail(ErrorKind::Index, "[", op,
          "] got an index of uint8, which may stand for a mask or for indices, expected one of "
          "these; cast it with .to(bool) or .to(int64)");
-  return t;
+  if (t.place() == place || t.device() != Device::Cpu) return t;
+  if (is_tensor(item)) refuse_reading(op);
+  return dispatch::moved(t, place);
 }
 
 bool has_index(const Selection& s) {
@@ -171,7 +176,7 @@ Selection select_by_arrays(const char* op, const Tensor& source, PyObject* const
       used++;
       continue;
     }
-    Tensor& a = arrays[static_cast<size_t>(i)] = as_array(op, items[i]);
+    Tensor& a = arrays[static_cast<size_t>(i)] = as_array(op, items[i], source.place());
     used += a.dtype == Dtype::Bool ? a.rank() : 1;
     count++;
   }
@@ -199,9 +204,9 @@ Selection select_by_arrays(const char* op, const Tensor& source, PyObject* const
       s.index[axis++] = a;
     } else if (a.rank() == 0) {  // a new axis of which one place is taken, or none
       s.view = unsqueeze(op, s.view, axis);
-      s.index[axis] = empty({element(op, a).i}, Dtype::Int64);
-      if (s.index[axis].numel()) *s.index[axis].data<int64_t>() = 0;
-      axis++;
+      Tensor first = empty({element(op, a).i}, Dtype::Int64);
+      if (first.numel()) *first.data<int64_t>() = 0;
+      s.index[axis++] = dispatch::moved(first, source.place());
     } else {
       require_mask_shape(op, a, s.view, axis);
       if (count == 1) {
@@ -216,8 +221,12 @@ Selection select_by_arrays(const char* op, const Tensor& source, PyObject* const
   return s;
 }
 
-PyObject* without_leading_ones(const char* op, PyObject* value, int rank) {
+PyObject* as_source(const char* op, PyObject* value, int rank, Place place) {
   Ref object = is_tensor(value) ? borrowed(value) : owned(wrap(source_of(op, value)));
+  if (value_of(object.get()).place() != place) {
+    const Ref module = owned(PyImport_ImportModule("trigrad._moving"));
+    object = owned(PyObject_CallMethod(module.get(), "moved", "Os", object.get(), name(place).c_str()));
+  }
   while (value_of(object.get()).rank() > rank && value_of(object.get()).shape[0] == 1)
     object = owned(wrap_view(object.get(), tg::select(op, value_of(object.get()), 0, 0), "strided"));
   return object.release();
@@ -261,7 +270,7 @@ void write_selection(const char* op, PyObject* self, Selection s, PyObject* valu
     }
     Side side = side_by_side(s, &values);
     const Ref given = is_tensor(value) ? borrowed(value) : owned(wrap(values));
-    const Ref source = owned(without_leading_ones(op, given.get(), side.rank));
+    const Ref source = owned(as_source(op, given.get(), side.rank, side.view.place()));
     side.in[1] = value_of(source.get());
     Attrs attrs;
     attrs.add(Attr::integer(side.dim));

@@ -39,7 +39,7 @@ void write_view(const char* name, PyObject* self, const Tensor& view, PyObject* 
     overwrite_object(op(op_fill_), {objects, 1}, {&view, 1}, attrs);
     return;
   }
-  const Ref source = owned(without_leading_ones(name, value, view.rank()));
+  const Ref source = owned(as_source(name, value, view.rank(), view.place()));
   objects[1] = source.get();
   const Tensor in[2] = {view, value_of(source.get())};
   overwrite_object(op(op_copy_), objects, in);

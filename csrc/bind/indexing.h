@@ -28,9 +28,9 @@ Selection select_by_arrays(const char* op, const Tensor& source, PyObject* const
 PyObject* read_selection(const char* op, PyObject* self, Selection selection);
 void write_selection(const char* op, PyObject* self, Selection selection, PyObject* value, bool accumulate = false);
 
-// The value of x[key] = value as a tensor; and without leading axes of length 1 beyond `rank`.
+// The value of x[key] = value as a tensor; and at a place, with its history, without leading axes of length 1 beyond `rank`.
 Tensor source_of(const char* op, PyObject* value);
-PyObject* without_leading_ones(const char* op, PyObject* value, int rank);
+PyObject* as_source(const char* op, PyObject* value, int rank, Place place);
 
 // index_put_(indices, values, accumulate=False)
 PyObject* index_put(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* keywords);

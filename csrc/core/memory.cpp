@@ -55,7 +55,8 @@ class Cache {
 
   void* allocate(size_t bytes, StreamId stream = 0) {
     if (bytes > (size_t{1} << 47))
-      fail(ErrorKind::Memory, "cannot allocate ", bytes, " bytes: more than the address space holds");
+      fail(where_.empty() ? ErrorKind::Memory : ErrorKind::DeviceMemory, "cannot allocate ", bytes, " bytes",
+           where_.empty() ? "" : " ", where_, ": more than the address space holds");
     const size_t rounded = class_bytes(bytes);
     if (void* block = take(rounded, stream)) return block;
     void* block = source_.take(index_, rounded);

@@ -88,10 +88,8 @@ def named(where: str | device) -> tuple[str, int]:
 
 
 def names_device(argument: object) -> bool:
-    """Is it what a device is called by: a `device`, a name, or the index of a GPU?"""
-    if isinstance(argument, str):
-        return argument.partition(":")[0] in ("cpu", "cuda", "test")
-    return isinstance(argument, (device, int)) and not isinstance(argument, bool)
+    """Is it what a device is called by: a `device`, a name (no dtype has one), or the index of a GPU?"""
+    return isinstance(argument, (device, str, int)) and not isinstance(argument, bool)
 
 
 def get_default_device() -> device:

@@ -430,7 +430,8 @@ def xlogy(input: Operand, other: Operand) -> Tensor:
     >>> tg.xlogy(tg.tensor([0.0, 2.0]), tg.tensor([0.0, 1.0]))
     tensor([0., 0.])
     """
-    x, y = (v if isinstance(v, Tensor) else _creation.tensor(v) for v in (input, other))
+    where = next((v.device for v in (input, other) if isinstance(v, Tensor)), None)
+    x, y = (v if isinstance(v, Tensor) else _creation.tensor(v, device=where) for v in (input, other))
     if x.dtype is not y.dtype:
         kind = _dtypes.result_type(x, y)
         y = ops.cast(y, kind) if kind.is_floating_point else y

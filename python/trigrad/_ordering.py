@@ -104,7 +104,7 @@ def _median(input: Tensor, dim: int | None, keepdim: bool, skip_nan: bool) -> Te
     if dim is not None:
         return ValuesAndIndices(*ops.native_kthvalue(input, None, dim, keepdim, skip_nan))
     if input.numel() == 0:
-        return _creation.full((), math.nan, dtype=input.dtype)
+        return _creation.full((), math.nan, dtype=input.dtype, device=input.device)
     return ops.native_kthvalue(input.reshape(-1), None, 0, False, skip_nan)[0]
 
 
@@ -186,7 +186,7 @@ def quantile(
             return high
         return ops.add(low, ops.mul(ops.sub(high, low), 0.5 if interpolation == "midpoint" else rank - below))
 
-    found = _creation.empty((len(shares), *greatest.shape), dtype=input.dtype)
+    found = _creation.empty((len(shares), *greatest.shape), dtype=input.dtype, device=input.device)
     for place, share in enumerate(shares):
         ops.copy_(found[place], ops.where(ops.isnan(greatest), greatest, between(share * (n - 1))))
     if dim is None or not input.ndim:
@@ -303,16 +303,16 @@ def unique(
             order = order[ops.native_sort(flat[order, column])[1]]
         begins = ops.any(ops.ne(flat[order[1:]], flat[order[:-1]]), 1)
     n = rows.shape[0]
-    begins = ops.cat([_creation.ones(min(n, 1), dtype=boolean), begins])
+    begins = ops.cat([_creation.ones(min(n, 1), dtype=boolean, device=input.device), begins])
     places = begins.nonzero().squeeze(1)
     values = rows[order[places]]
     made = [values if dim is None else values.movedim(0, dim).contiguous()]
     if return_inverse:
-        inverse = _creation.empty(n, dtype=int64)
+        inverse = _creation.empty(n, dtype=int64, device=input.device)
         inverse[order] = ops.cumsum(begins, 0) - 1
         made.append(inverse.reshape(shape))
     if return_counts:
-        made.append(diff(ops.cat([places, _creation.full((1,), n)])))
+        made.append(diff(ops.cat([places, _creation.full((1,), n, device=input.device)])))
     return made[0] if len(made) == 1 else tuple(made)
 
 

@@ -262,3 +262,74 @@ def test_a_net_is_trained_on_tensors_that_come_batch_by_batch() -> None:
         return found
 
     assert losses("cuda") == losses("cpu")
+
+
+# ---- what comes along from the CPU
+
+READ = {
+    "list": lambda x: x[[0, 2]],
+    "array": lambda x: x[np.array([2, 0])],
+    "mask of numpy's": lambda x: x[np.array([True, False, True])],
+    "tensor": lambda x: x[tg.tensor([1, 1]), 1:],
+    "mask": lambda x: x[tg.tensor([False, True, True])],
+    "number": lambda x: x[tg.tensor(1)],
+    "truth": lambda x: x[True],
+    "nothing": lambda x: x[[]],
+}
+WRITTEN = {
+    "number by list": ([0, 2], 5.0),
+    "number by mask": (np.array([True, False, True]), 1),
+    "row": (1, tg.ones(4)),
+    "another dtype": (1, tg.ones(4, dtype=tg.float64)),
+    "array": ((slice(None), 2), np.arange(3.0)),
+    "rows by list": ([0, 1], tg.arange(8.0).reshape(1, 2, 4)),
+    "number of the CPU": ((0, 0), tg.tensor(3.0)),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_indices_come_along(name: str) -> None:
+    x = tg.arange(12.0).reshape(3, 4)
+    there = READ[name](x.to("cuda"))
+    assert there.is_cuda
+    assert there.tolist() == READ[name](x).tolist()
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_is_written_comes_along(name: str) -> None:
+    key, value = WRITTEN[name]
+    x = tg.arange(12.0).reshape(3, 4)
+    there = x.to("cuda")
+    x[key] = value
+    there[key] = value
+    assert there.is_cuda
+    assert there.tolist() == x.tolist()
+
+
+def test_the_gradient_of_what_is_written_goes_back() -> None:
+    y = tg.tensor([1.0, 2.0], requires_grad=True)
+    x = tg.zeros(3, 2, device="cuda")
+    x[1] = y
+    x[[0, 2]] = y * 3
+    (x * x).sum().backward()
+    assert y.grad.device == tg.device("cpu")
+    assert y.grad.tolist() == [38.0, 76.0]
+
+
+def test_an_index_on_a_gpu_does_not_come_to_the_cpu() -> None:
+    with pytest.raises(RuntimeError, match=r"\[getitem\] tensors are on cpu and cuda:0, expected one device"):
+        tg.ones(3)[tg.tensor([0], device="cuda")]
+
+
+def test_functions_made_of_rows_stay_there() -> None:
+    x = tg.tensor([3.0, 1.0, 3.0], device="cuda")
+    values, inverse, counts = tg.unique(x, return_inverse=True, return_counts=True)
+    assert [t.tolist() for t in (values, inverse, counts)] == [[1.0, 3.0], [1, 0, 1], [1, 2]]
+    for made in (values, inverse, counts, tg.quantile(x, 0.5), tg.xlogy(2.0, x), tg.xlogy(x, 2.0), x[:0].median()):
+        assert made.is_cuda
+
+
+def test_a_name_that_is_no_device() -> None:
+    for move in (tg.ones(2).to, nn.Linear(2, 2).to):
+        with pytest.raises(RuntimeError, match=r"\[device\] got 'gpu', expected 'cpu' or 'cuda'"):
+            move("gpu")

@@ -173,6 +173,8 @@ def test_out_of_memory_leaves_everything_usable() -> None:
     for kind in (tg.cuda.OutOfMemoryError, MemoryError, RuntimeError):
         with pytest.raises(kind, match=r"cannot allocate \d+ bytes on cuda:0, where tensors hold \d+"):
             tg.empty(total, dtype=tg.uint8, device="cuda")
+    with pytest.raises(tg.cuda.OutOfMemoryError, match=r"bytes on cuda:0: more than the address space holds"):
+        tg.empty(2**50, device="cuda")
     allocated = tg.cuda.memory_allocated()
     with pytest.raises(tg.cuda.OutOfMemoryError):
         x.expand(total // 1000, 1000).contiguous()

@@ -52,7 +52,7 @@ def random_direction(model: Model, *, seed: int = 0, per_filter: bool = True) ->
 def _direction(parameters: Sequence[Tensor], generator: Generator, per_filter: bool) -> Tensor:
     pieces = []
     for p in parameters:
-        d = randn(p.shape, generator=generator, dtype=p.dtype)
+        d = randn(p.shape, generator=generator, dtype=p.dtype, device=p.device)
         if per_filter:
             d = d * (_unit_lengths(p.detach()) / _unit_lengths(d)) if p.ndim > 1 else zeros_like(d)
         pieces.append(d)

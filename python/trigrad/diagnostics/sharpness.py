@@ -108,7 +108,8 @@ class _Search:
             )
         self.op, self.iterations, self.tolerance = probe.op, iterations, tolerance
         self.product = probe.hessian_product()
-        start = randn(probe.start.numel(), generator=Generator().manual_seed(seed), dtype=probe.start.dtype)
+        like, drawn = probe.start, Generator().manual_seed(seed)
+        start = randn(like.numel(), generator=drawn, dtype=like.dtype, device=like.device)
         self.start = start / length(start)
 
     def dominant(self) -> Eigenpair:

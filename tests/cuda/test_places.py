@@ -333,3 +333,14 @@ def test_a_name_that_is_no_device() -> None:
     for move in (tg.ones(2).to, nn.Linear(2, 2).to):
         with pytest.raises(RuntimeError, match=r"\[device\] got 'gpu', expected 'cpu' or 'cuda'"):
             move("gpu")
+
+
+@pytest.mark.parametrize("layer", [nn.AlphaDropout, nn.FeatureAlphaDropout, lambda: nn.DropConnect(4, 2)])
+def test_masks_are_made_beside_what_they_mask(layer: Any) -> None:
+    x = tg.ones(3, 4)
+    given = {}
+    for device in ("cpu", "cuda"):
+        tg.manual_seed(3)
+        given[device] = layer().to(device)(x.to(device))
+    assert given["cuda"].is_cuda
+    assert bytes(given["cuda"].detach().cpu().numpy()) == bytes(given["cpu"].detach().numpy())

@@ -86,7 +86,7 @@ def _alpha_dropped(
         made = input * 0.0
     else:
         scale = 1 / math.sqrt((SELU_LOWEST**2 * p + 1) * (1 - p))
-        kept = dropout_mask(mask, p, generator=generator)
+        kept = dropout_mask(mask, p, generator=generator, device=input.device)
         made = ops.where(kept, input * scale, -SELU_LOWEST * scale) + SELU_LOWEST * scale * p
     return input.copy_(made) if inplace else made
 

@@ -200,7 +200,7 @@ class DropConnect(Linear):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return linear(input, self.weight, self.bias)
-        kept = dropout_mask(tuple(self.weight.shape), self.p).to(self.weight.dtype)
+        kept = dropout_mask(tuple(self.weight.shape), self.p, device=self.weight.device).to(self.weight.dtype)
         scale = 0.0 if self.p == 1 else 1 / (1 - self.p)
         return linear(input, self.weight * (kept * scale), self.bias)
 

@@ -176,6 +176,9 @@ bool event_done(int, void* event, bool wait) {
   Event& e = *event_of(event);
   const bool over = e.over;
   e.over |= wait || e.asked++ > 0;
+  for (auto& [stream, events] : pending)  // what its stream was asked before is over too
+    if (wait && events.count(&e))
+      for (Event* before : events) before->over |= before->at <= e.at;
   return wait || over;
 }
 float elapsed(int, void* begin, void* end) {

@@ -1,5 +1,6 @@
 // Programs without Python: a replay has the bits of the calls that were recorded, for any number of rows and threads; one that
 // refuses has changed nothing; two run in two threads.
+#include <memory>
 #include <thread>
 
 #include "check.h"
@@ -29,17 +30,18 @@ static bool equal(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
   return same;
 }
 
-static plan::Executor program_of(Training& net) {
+static std::unique_ptr<plan::Executor> program_of(Training& net) {
   plan::Program program = recorded({net.x, net.y}, [&] { return net.step(); });
   plan::optimise(program);
-  plan::Executor executor(std::move(program), *dispatch::backend(Device::Cpu));
-  give_memory(executor, {net.x, net.y});
+  auto executor = std::make_unique<plan::Executor>(std::move(program), *dispatch::backend(Device::Cpu));
+  give_memory(*executor, {net.x, net.y});
   return executor;
 }
 
 static bool trains_alike(int64_t rows, bool normalized) {
   Training eager(rows, normalized), replayed(rows, normalized);
-  plan::Executor executor = program_of(replayed);
+  const auto made = program_of(replayed);
+  plan::Executor& executor = *made;
   eager.step();
   bool same = equal(states(eager), states(replayed));
   for (int k = 0; k < 3; k++) {
@@ -85,7 +87,8 @@ static void what_refuses_has_changed_nothing() {
   for (const int threads : {1, 3}) {
     set_num_threads(threads);
     Training net(200, true), other(200, true);
-    plan::Executor executor = program_of(net);
+    const auto made = program_of(net);
+    plan::Executor& executor = *made;
     other.step();
     for (int k = 0; k < 2; k++) {
       net.y.data<int64_t>()[150] = 99;
@@ -135,7 +138,8 @@ static void two_programs_in_two_threads() {
   std::vector<std::thread> threads;
   for (size_t k = 0; k < 2; k++)
     threads.emplace_back([&, k] {
-      plan::Executor executor = program_of(replayed[k]);
+      const auto made = program_of(replayed[k]);
+      plan::Executor& executor = *made;
       for (int i = 0; i < 20; i++) executor.run();
     });
   for (std::thread& t : threads) t.join();
@@ -148,18 +152,19 @@ static void two_programs_in_two_threads() {
 static void epochs_are_steps_over_gathered_rows() {
   set_num_threads(2);
   Training eager(50, false), replayed(50, false);
-  plan::Executor executor = program_of(replayed);
+  const auto made = program_of(replayed);
+  plan::Executor& executor = *made;
   eager.step();
   const Tensor table = drawn({230, 16}, 20), classes = labels(230, 5);
-  std::vector<int64_t> order(230);
-  for (int64_t i = 0; i < 230; i++) order[static_cast<size_t>(i)] = i * 7 % 230;
+  const Tensor order = empty({230}, Dtype::Int64);
+  for (int64_t i = 0; i < 230; i++) order.data<int64_t>()[i] = i * 7 % 230;
   const plan::Batches batches{{table, classes}, {replayed.x, replayed.y}, order};
   std::vector<double> losses(4);
   CHECK_EQ(plan::run_batches(executor, batches, 30, executor.program().outputs[0], {}, losses, std::chrono::hours(1)),
            4u);
   for (size_t k = 0; k < 4; k++) {
     for (size_t i = 0; i < 50; i++) {
-      const auto row = static_cast<size_t>(order[30 + 50 * k + i]);
+      const auto row = static_cast<size_t>(order.data<int64_t>()[30 + 50 * k + i]);
       std::copy_n(table.data<float>() + 16 * row, 16, eager.x.data<float>() + 16 * i);
       eager.y.data<int64_t>()[i] = classes.data<int64_t>()[row];
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trigrad import _core, ops
@@ -24,11 +23,13 @@ def _recorded(x: Tensor, there: Tensor) -> Tensor:
     return there
 
 
-@dataclass(frozen=True, slots=True)
 class _From:
     """What a node keeps of a move: where the tensor was."""
 
-    device: str
+    __slots__ = ("device",)
+
+    def __init__(self, device: str) -> None:
+        self.device = device
 
     def _release(self) -> None:
         """Nothing is saved that a second pass back would miss."""

@@ -1,3 +1,4 @@
+// The device under predictors: memory that host and GPU share, graphs, the kernel that stays.
 #include "cuda/predict_device.h"
 
 #include <cstring>

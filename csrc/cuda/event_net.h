@@ -8,14 +8,12 @@
 namespace tg::cuda {
 
 // The activations that a model's layers have. Others would make the kernel large for nothing.
-#define TG_EVENT_FUNCTIONS(X)                                                                                     \
-  X(neg)                                                                                                          \
-  X(square)                                                                                                       \
-  X(tanh)                                                                                                         \
-  X(sigmoid)                                                                                                      \
-  X(relu)                                                                                                         \
-  X(leaky_relu) X(elu) X(selu) X(celu) X(silu) X(gelu) X(gelu_tanh) X(mish) X(softplus) X(softsign) X(softshrink) \
-      X(hardshrink) X(hardtanh) X(hardsigmoid) X(hardswish) X(threshold) X(logsigmoid)
+// clang-format off
+#define TG_EVENT_FUNCTIONS(X) \
+  X(neg) X(square) X(tanh) X(sigmoid) X(relu) X(leaky_relu) X(elu) X(selu) X(celu) X(silu) X(gelu) X(gelu_tanh) \
+  X(mish) X(softplus) X(softsign) X(softshrink) X(hardshrink) X(hardtanh) X(hardsigmoid) X(hardswish) \
+  X(threshold) X(logsigmoid)
+// clang-format on
 
 inline bool event_function(int32_t id) {
   switch (id) {

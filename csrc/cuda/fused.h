@@ -12,12 +12,12 @@
 namespace tg::cuda {
 
 // The activations that a net may have; relu is part of the products.
-#define TG_NET_ACTIVATIONS(ROW)                                                                                     \
-  ROW(tanh)                                                                                                         \
-  ROW(sigmoid)                                                                                                      \
-  ROW(relu) ROW(leaky_relu) ROW(elu) ROW(selu) ROW(silu) ROW(gelu) ROW(gelu_tanh) ROW(mish) ROW(celu) ROW(softsign) \
-      ROW(logsigmoid) ROW(hardtanh) ROW(hardsigmoid) ROW(hardswish) ROW(threshold) ROW(hardshrink) ROW(softshrink)  \
-          ROW(softplus)
+// clang-format off
+#define TG_NET_ACTIVATIONS(ROW) \
+  ROW(tanh) ROW(sigmoid) ROW(relu) ROW(leaky_relu) ROW(elu) ROW(selu) ROW(silu) ROW(gelu) ROW(gelu_tanh) \
+  ROW(mish) ROW(celu) ROW(softsign) ROW(logsigmoid) ROW(hardtanh) ROW(hardsigmoid) ROW(hardswish) \
+  ROW(threshold) ROW(hardshrink) ROW(softshrink) ROW(softplus)
+// clang-format on
 
 TG_BODY Quad quad(const float* at) { return *reinterpret_cast<const Quad*>(at); }
 TG_BODY void put(float* at, const Quad& v) { *reinterpret_cast<Quad*>(at) = v; }

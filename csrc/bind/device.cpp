@@ -43,7 +43,8 @@ void set_default_place(Place place) { default_place = place; }
 Place to_place(const char* op, PyObject* device) {
   if (!device) return {};
   if (device == Py_None) return default_place;
-  if (is_tensor(device)) return value_of(device).place();
+  if (is_tensor(device))
+    return value_of(device).defined() ? value_of(device).place() : Place{};  // not kept: has no place
   if (PyUnicode_Check(device) && PyUnicode_CompareWithASCIIString(device, "cpu") == 0) return {};
   if (PyLong_CheckExact(device)) return named(op, "cuda", index_of(device));
   const Ref d = owned(PyObject_CallOneArg(device_class(), device));

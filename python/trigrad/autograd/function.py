@@ -122,8 +122,9 @@ def _formula(
     ctx = attributes[0]
     function, n_inputs = ctx._function, ctx._n_inputs
     if ctx._materialize:
+        beside = next((g for g in grads if g is not None), None)  # outputs that were not kept have no place
         grads = tuple(
-            _zeros(y) if g is None and is_tensor else g
+            _zeros(y, beside) if g is None and is_tensor else g
             for g, y, is_tensor in zip(grads, outputs, ctx._are_tensors, strict=True)
         )
     ctx._outputs = outputs
@@ -158,8 +159,8 @@ def _fitting(name: str, g: Any, x: Any) -> Tensor | None:
     return returned(g, x) if x.dtype.is_floating_point else None
 
 
-def _zeros(y: Tensor) -> Tensor:
-    return _core.ops.fill_(_core.empty(tuple(y.shape), y.dtype, y), 0)
+def _zeros(y: Tensor, beside: Tensor | None) -> Tensor:
+    return _core.ops.fill_(_core.empty(tuple(y.shape), y.dtype, "cpu" if beside is None else beside), 0)
 
 
 class Function:

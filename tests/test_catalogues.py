@@ -42,10 +42,14 @@ NOT_COMPARED = {
     "test_tensor.py": "set_default_dtype get_default_dtype is_tensor cast",
     "test_compatibility.py": "are_deterministic_algorithms_enabled use_deterministic_algorithms",
     "test_ops.py": "gelu_tanh gelu_tanh_",
+    "cuda/test_fast.py": "get_autocast_dtype is_autocast_enabled get_float32_matmul_precision set_float32_matmul_precision",
+    "cuda/test_places.py": "get_default_device set_default_device",
     "autograd/test_semantics.py": "is_anomaly_enabled is_grad_enabled is_inference is_inference_mode_enabled",
 }
 METHODS_NOT_COMPARED = {
     "test_compatibility.py": "cuda",
+    "cuda/test_places.py": "get_device pin_memory",
+    "cuda/test_streams.py": "is_pinned record_stream",
     "test_tensor.py": "cast device dtype shape ndim itemsize nbytes is_cuda type half bfloat16 element_size data_ptr numpy",
     "autograd/test_semantics.py": "backward detach_ grad grad_fn is_leaf output_nr register_hook "
     "register_post_accumulate_grad_hook requires_grad requires_grad_ retain_grad retains_grad",

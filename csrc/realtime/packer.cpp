@@ -117,12 +117,12 @@ class Predictor::Packer {
 #endif
     std::memset(block.data, 0, bytes);
     auto* numbers = reinterpret_cast<float*>(block.data + steps_bytes);
-    std::memcpy(numbers, numbers_.data(), numbers_.size() * sizeof(float));
+    if (!numbers_.empty()) std::memcpy(numbers, numbers_.data(), numbers_.size() * sizeof(float));
     for (size_t i = 0; i < steps_.size(); i++) {
       steps_[i].w = numbers + w_[i];
       steps_[i].c = numbers + c_[i];
     }
-    std::memcpy(block.data, steps_.data(), steps_bytes);
+    if (steps_bytes) std::memcpy(block.data, steps_.data(), steps_bytes);
     if (lock) block.locked = ::mlock(block.data, bytes) == 0;
     if (lock && !block.locked)
       fail(ErrorKind::Runtime, "[", kWho, "] the system refuses to lock ", bytes,

@@ -57,8 +57,8 @@ class Use {
 
  private:
   Stream stream_{};
-  int before_ = 0, index_ = 0;
-  void* context_ = nullptr;  // of the device before
+  [[maybe_unused]] int before_ = 0, index_ = 0;
+  [[maybe_unused]] void* context_ = nullptr;  // of the device before
 };
 
 }  // namespace tg::cuda::device

@@ -119,7 +119,7 @@ static void together() {
   for (const Product& p : {Product{130, 33, 70}, {700, 5, 16}, {65, 70, 3}, {64, 64, 64}}) {
     const Tensor g = drawn({p.M, p.N}), x = drawn({p.M, p.K}), w = drawn({p.N, p.K}), in = drawn({p.M, p.K});
     const Tensor gg = on_gpu(g), gx = on_gpu(x), gw = on_gpu(w), gin = on_gpu(in);
-    const Attrs none;
+    const Attrs none{};
     {
       const Tensor in_dw[] = {gg, gx}, in_db[] = {gg};
       Tensor dw[] = {empty({p.N, p.K}, Dtype::Float32, Device::Cuda)},

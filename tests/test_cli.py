@@ -22,12 +22,13 @@ def test_info_tells_the_build(capsys: pytest.CaptureFixture[str]) -> None:
     build = _core.build_info()
     assert cli.main(["info"]) == 0
     rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert list(rows) == ["trigrad", "arithmetic", "ISA", "threads", "compiler", "CUDA"]
+    gpus = ["GPU"] if cuda.is_available() else []  # "GPU 0 …", "GPU 1 …"
+    assert list(rows) == ["trigrad", "arithmetic", "ISA", "threads", "compiler", "CUDA", *gpus]
     assert rows["trigrad"] == build["version"]
     assert rows["ISA"] == f"{build['isa']} (available: {', '.join(build['isa_available'])})"
     assert int(rows["threads"]) >= 1
     absence = cuda.absence()
-    assert rows["CUDA"] == (absence or "; ".join(map(str, cuda.devices())))
+    assert rows["CUDA"].startswith(absence or ("driver ", "emulated"))  # then what the kernels are for, if any
     assert absence is None or absence.startswith("not ")
 
 

@@ -3,6 +3,8 @@
 
 #include <dlfcn.h>
 
+#include "cuda/check.h"
+
 namespace tg::cuda::device {
 namespace {
 
@@ -23,13 +25,16 @@ bool fatal(cudaError_t e) {
   }
 }
 
-void check(cudaError_t e, const char* what) {
-  if (e == cudaSuccess) return;
-  cudaGetLastError();  // the next call starts anew, unless the device is lost
-  const ErrorKind kind = e == cudaErrorMemoryAllocation ? ErrorKind::DeviceMemory : ErrorKind::Runtime;
-  throw Refusal{kind,
-                std::string(what) + ": " + cudaGetErrorString(e) + " (" + cudaGetErrorName(e) + ")" +
-                    (fatal(e) ? "; the GPU is lost to this process, in which a kernel failed: start it anew" : "")};
+// Is it that the module has no code for this GPU, or none that its driver can make code of?
+bool without_code(cudaError_t e) {
+  switch (e) {
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorInvalidDeviceFunction:
+    case cudaErrorUnsupportedPtxVersion:
+    case cudaErrorInvalidPtx:
+    case cudaErrorJitCompilerNotFound: return true;
+    default: return false;
+  }
 }
 
 cudaStream_t stream_of(void* stream) { return static_cast<cudaStream_t>(stream); }
@@ -70,6 +75,20 @@ const Contexts& contexts() {
 constexpr char kArchitectures[] = TG_EXPANDED(__CUDA_ARCH_LIST__);
 
 }  // namespace
+
+void check(cudaError_t e, const char* what) {
+  if (e == cudaSuccess) return;
+  cudaGetLastError();  // the next call starts anew, unless the device is lost
+  const ErrorKind kind = e == cudaErrorMemoryAllocation ? ErrorKind::DeviceMemory : ErrorKind::Runtime;
+  std::string text = std::string(what) + ": " + cudaGetErrorString(e) + " (" + cudaGetErrorName(e) + ")";
+  if (fatal(e)) text += "; the GPU is lost to this process, in which a kernel failed: start it anew";
+  int index = 0, major = 0, minor = 0;
+  if (without_code(e) && cudaGetDevice(&index) == cudaSuccess &&
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index) == cudaSuccess &&
+      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index) == cudaSuccess)
+    text += without_code(kArchitectures, major, minor);
+  throw Refusal{kind, text};
+}
 
 Versions versions() {
   Versions v;

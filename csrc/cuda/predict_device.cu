@@ -4,15 +4,10 @@
 #include <cstring>
 #include <vector>
 
+#include "cuda/check.h"
+
 namespace tg::cuda::device {
 namespace {
-
-void check(cudaError_t e, const char* what) {
-  if (e == cudaSuccess) return;
-  cudaGetLastError();
-  const ErrorKind kind = e == cudaErrorMemoryAllocation ? ErrorKind::Memory : ErrorKind::Runtime;
-  throw Refusal{kind, std::string(what) + ": " + cudaGetErrorString(e) + " (" + cudaGetErrorName(e) + ")"};
-}
 
 __device__ inline uint64_t nanoseconds() {
   uint64_t t;

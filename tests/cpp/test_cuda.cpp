@@ -6,6 +6,7 @@
 
 #include "core/memory.h"
 #include "cuda/backend.h"
+#include "cuda/check.h"
 #include "cuda_pairs.h"
 
 using namespace tg;
@@ -222,10 +223,22 @@ static void memory_and_errors() {
   CHECK_EQ(memory_stats(Device::Cuda).cached, 0u);
 }
 
+static void a_gpu_without_code() {
+  CHECK_EQ(
+      cuda::device::without_code("750,800,1200", 8, 9),
+      std::string("; the module was compiled for compute capability 7.5, 8.0, 12.0, this GPU has 8.9; install trigrad "
+                  "again for it: pip install . -Ccmake.define.TRIGRAD_CUDA=ON "
+                  "-Ccmake.define.CMAKE_CUDA_ARCHITECTURES=89"));
+  CHECK_EQ(
+      cuda::device::without_code("900", 6, 1),
+      std::string("; the module was compiled for compute capability 9.0, this GPU has 6.1, and GPUs before 7.5 are not "
+                  "supported; use 'cpu'"));
+}
+
 int main(int argc, char** argv) {
   cuda::require("test", 0);  // loads the module that TRIGRAD_CUDA_MODULE names
-  return test::run(
-      argc, argv,
-      {CASE(module_is_there), CASE(pointwise), CASE(numbers_and_broadcasting), CASE(casts_and_copies), CASE(sums),
-       CASE(dense_layers), CASE(other_products), CASE(gradients_of_wide_weights), CASE(memory_and_errors)});
+  return test::run(argc, argv,
+                   {CASE(module_is_there), CASE(pointwise), CASE(numbers_and_broadcasting), CASE(casts_and_copies),
+                    CASE(sums), CASE(dense_layers), CASE(other_products), CASE(gradients_of_wide_weights),
+                    CASE(memory_and_errors), CASE(a_gpu_without_code)});
 }

@@ -35,7 +35,7 @@ ROOM_MAY_INCLUDE = {
     "bind": {"bind", "plan", "realtime", "cpu", "cuda", "ops", "core", "math"},
 }
 PYTHON_HEADERS = re.compile(r"^(Python\.h|pybind11/|numpy/)")
-REALTIME_MAY_TAKE = {"simd.h", "machine.h", "pool.h", "rows.inl", "weights.inl", "four_lanes.inl"}
+REALTIME_MAY_TAKE = {"simd.h", "row16.h", "machine.h", "pool.h", "rows.inl", "weights.inl", "four_lanes.inl"}
 # math/ is pasted into device code and exported headers, so it stands on nothing but the fixed-width integers.
 MATH_SYSTEM_HEADERS = {"stdint.h"}
 

@@ -3,6 +3,7 @@
 #pragma once
 #include "cpu/simd.h"
 
+#include "cpu/row16.h"
 #include "math/order.h"
 namespace tg::TG_ISA_NS {
 #include "cpu/random_bits.inl"

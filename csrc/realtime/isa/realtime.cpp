@@ -1,6 +1,7 @@
 // The predictor's kernel table of one instruction set.
 #include "cpu/simd.h"
 
+#include "cpu/row16.h"
 #include "math/order.h"
 #include "math/pointwise.h"
 #include "math/softmax.h"

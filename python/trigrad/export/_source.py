@@ -12,7 +12,7 @@ from trigrad import _core
 __all__ = ["function", "paste", "plain"]
 
 # In the order in which they are pasted. Files of functions give those that are reached, the others come whole.
-LANE, WHOLE_FIRST = "math/lane.h", ("cpu/simd.h", "math/order.h")
+LANE, WHOLE_FIRST = "math/lane.h", ("cpu/simd.h", "cpu/row16.h", "math/order.h")
 FUNCTIONS = ("math/exp_log.h", "math/erf.h", "math/hyperbolic.h", "math/activation.h", "math/softmax.h")
 WHOLE_LAST = (
     "cpu/four_lanes.inl",

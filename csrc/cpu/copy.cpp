@@ -1,7 +1,7 @@
 // cast, copy_, fill_, masked_fill and native_arange.
 #include "cpu/aside.h"
 #include "cpu/contiguous.h"
-#include "cpu/convert.h"
+#include "core/by_dtype.h"
 #include "cpu/isa.h"
 #include "cpu/kernels.h"
 #include "cpu/strided.h"

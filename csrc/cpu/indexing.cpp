@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "cpu/contiguous.h"
-#include "cpu/convert.h"
+#include "core/by_dtype.h"
 #include "cpu/kernels.h"
 #include "cpu/pool.h"
 #include "cpu/rows_driver.h"

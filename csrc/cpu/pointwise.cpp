@@ -4,7 +4,7 @@
 #include <concepts>
 
 #include "cpu/contiguous.h"
-#include "cpu/convert.h"
+#include "core/by_dtype.h"
 #include "cpu/isa.h"
 #include "cpu/kernels.h"
 #include "cpu/strided.h"

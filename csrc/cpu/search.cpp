@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "cpu/contiguous.h"
-#include "cpu/convert.h"
+#include "core/by_dtype.h"
 #include "cpu/kernels.h"
 #include "cpu/rows_driver.h"
 #include "ops/refusals.h"

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "cpu/contiguous.h"
-#include "cpu/convert.h"
+#include "core/by_dtype.h"
 #include "cpu/kernels.h"
 #include "cpu/strided.h"
 

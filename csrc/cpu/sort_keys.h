@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "core/by_dtype.h"
 #include "core/memory.h"
 #include "cpu/pool.h"
 #include "cpu/rows_driver.h"
@@ -119,17 +120,5 @@ struct ContiguousLines {
   }
   void finish() const;
 };
-
-// Calls f(T{}) with the type of the elements; bool is 0 or 1.
-template <class F>
-void with_sortable(Dtype t, F f) {
-  switch (t) {
-    case Dtype::Float32: return f(float{});
-    case Dtype::Float64: return f(double{});
-    case Dtype::Int64: return f(int64_t{});
-    case Dtype::Int32: return f(int32_t{});
-    default: return f(uint8_t{});
-  }
-}
 
 }  // namespace tg

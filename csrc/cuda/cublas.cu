@@ -1,3 +1,4 @@
+// cuBLASLt, where it is on the machine.
 #include "cuda/cublas.h"
 
 #if defined(__CUDACC__)

@@ -1,3 +1,4 @@
+// Products of bfloat16 by tensor cores.
 #include "cuda/fast_product.h"
 
 namespace tg::cuda {

@@ -1,3 +1,4 @@
+// Products of float32 by tensor cores, which take 11 significant bits of it (tf32).
 #include "cuda/fast_product.h"
 
 namespace tg::cuda {

@@ -9,13 +9,15 @@ namespace tg::cuda {
 // Rows that end a product's kernel: the activations. The other pointwise rows of one argument follow as a call of their own.
 TG_FN constexpr bool ends_product(int op) { return op >= id_tanh && op <= id_softplus && (op - id_tanh) % 3 == 0; }
 
-// One copy of all activations for the kernels of a file: they are called where the sums are done.
-template <class T>
-TG_SLOW T activated(int op, T x, T p, T q) {
+// A form (math/pointwise_forms.h) of the activation `op`, of the values that it takes. One copy of all activations for the kernels of a
+// file: they are called where the sums are done.
+template <template <class> class Form, class T, class... Ts>
+TG_SLOW T of_activation(int op, T p, T q, Ts... values) {
+  const T in[] = {values...};
   switch (op) {
-#define TG_UNARY(name, ...)                                                                               \
-  case ends_product(id_##name) ? int(id_##name):                                                          \
-    -2 - int(id_##name) : if constexpr (ends_product(id_##name)) return forward<op_##name>::at(&x, p, q); \
+#define TG_UNARY(name, ...)                                                                            \
+  case ends_product(id_##name) ? int(id_##name):                                                       \
+    -2 - int(id_##name) : if constexpr (ends_product(id_##name)) return Form<op_##name>::at(in, p, q); \
     break;
 #define TG_BINARY(...)
 #define TG_UNARY_BITS(...)
@@ -25,26 +27,7 @@ TG_SLOW T activated(int op, T x, T p, T q) {
 #include "math/pointwise.def"
     default: break;
   }
-  return x;
-}
-// in: gradient, input and output of the activation `op`
-template <class T>
-TG_SLOW T sloped(int op, T gradient, T input, T output, T p, T q) {
-  const T in[3] = {gradient, input, output};
-  switch (op) {
-#define TG_UNARY(name, ...)                                                                             \
-  case ends_product(id_##name) ? int(id_##name):                                                        \
-    -2 - int(id_##name) : if constexpr (ends_product(id_##name)) return slope<op_##name>::at(in, p, q); \
-    break;
-#define TG_BINARY(...)
-#define TG_UNARY_BITS(...)
-#define TG_BINARY_BITS(...)
-#define TG_UNARY_TEST(...)
-#define TG_BINARY_TEST(...)
-#include "math/pointwise.def"
-    default: break;
-  }
-  return gradient;
+  return in[0];
 }
 
 // Where a product's outputs go: rows of N, one after the other.
@@ -89,7 +72,7 @@ struct Activated {
     if (op >= 0) {
       TG_UNROLLED
       for (int e = 0; e < 4; e++)
-        y.at[e] = op == id_relu ? op_relu::f(y.at[e], T(0), T(0)) : activated<T>(op, y.at[e], p, q);
+        y.at[e] = op == id_relu ? op_relu::f(y.at[e], T(0), T(0)) : of_activation<forward>(op, p, q, y.at[e]);
     }
     rows.store(m, n, y);
   }
@@ -109,7 +92,7 @@ struct Sloped {
         if (n + e >= rows.N) continue;
         const int64_t place = m * rows.N + n + e;
         const T x = input ? input[place] : y.at[e], f = output ? output[place] : y.at[e];
-        y.at[e] = sloped<T>(op, y.at[e], x, f, p, q);
+        y.at[e] = of_activation<slope>(op, p, q, y.at[e], x, f);
       }
     }
     rows.store(m, n, y);

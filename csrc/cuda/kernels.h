@@ -2,10 +2,9 @@
 #pragma once
 #include <string>
 
-#include "core/dtype.h"
+#include "core/by_dtype.h"
 #include "cuda/abi.h"
 #include "cuda/launch.h"
-#include "math/convert.h"
 
 namespace tg::cuda {
 
@@ -162,24 +161,6 @@ Operand filling(const Attribute&, Dtype);
 void put(void* to, const void* from, size_t bytes, Stream);
 
 inline int axis_of(int64_t axis, int rank) { return int(axis < 0 ? axis + rank : axis); }
-
-template <class F>
-void with_element(Dtype t, F f) {
-  switch (t) {
-    case Dtype::Float32: return f(float{});
-    case Dtype::Float64: return f(double{});
-    case Dtype::Int64: return f(int64_t{});
-    case Dtype::Int32: return f(int32_t{});
-    case Dtype::UInt8: return f(uint8_t{});
-    case Dtype::Bool: return f(Boolean{});
-    case Dtype::Int8: return f(int8_t{});
-    case Dtype::Int16: return f(int16_t{});
-    case Dtype::UInt16: return f(uint16_t{});
-    case Dtype::UInt32: return f(uint32_t{});
-    case Dtype::Float16: return f(Half{});
-    case Dtype::BFloat16: return f(BFloat{});
-  }
-}
 
 // As an unsigned integer of so many bytes.
 template <class F>

@@ -1,3 +1,4 @@
+// The pointwise rows in bool.
 #include "cuda/pointwise.h"
 
 namespace tg::cuda {

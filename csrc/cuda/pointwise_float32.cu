@@ -1,3 +1,4 @@
+// The pointwise rows in float32.
 #include "cuda/pointwise.h"
 
 namespace tg::cuda {

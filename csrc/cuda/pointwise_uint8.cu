@@ -1,3 +1,4 @@
+// The pointwise rows in uint8.
 #if defined(__CUDACC__)
 #pragma nv_diag_suppress 186  // math/ asks whether x < 0
 #endif

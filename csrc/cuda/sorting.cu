@@ -6,17 +6,6 @@
 namespace tg::cuda {
 namespace {
 
-template <class F>
-void with_sortable(Dtype t, F f) {
-  switch (t) {
-    case Dtype::Float32: return f(float{});
-    case Dtype::Float64: return f(double{});
-    case Dtype::Int64: return f(int64_t{});
-    case Dtype::Int32: return f(int32_t{});
-    default: return f(uint8_t{});  // bool is 0 or 1
-  }
-}
-
 // Where the elements of a line of the results lie.
 struct Results {
   Walk<1> begin;

@@ -1,14 +1,10 @@
-// Elements by their dtype; math/convert.h says what their values are in another one.
+// Functions that are called with a value of the C++ type of an element (math/convert.h) of a dtype.
 #pragma once
-#include <concepts>
-#include <cstdint>
-
 #include "core/dtype.h"
 #include "math/convert.h"
 
 namespace tg {
 
-// Calls f with a value of the C++ type of an element of `t`.
 template <class F>
 auto with_element(Dtype t, F f) {
   switch (t) {
@@ -24,6 +20,18 @@ auto with_element(Dtype t, F f) {
     case Dtype::UInt32: return f(uint32_t{});
     case Dtype::Float16: return f(Half{});
     default: return f(BFloat{});
+  }
+}
+
+// Where elements are ordered: a dtype that computes; bool is 0 or 1.
+template <class F>
+auto with_sortable(Dtype t, F f) {
+  switch (t) {
+    case Dtype::Float32: return f(float{});
+    case Dtype::Float64: return f(double{});
+    case Dtype::Int64: return f(int64_t{});
+    case Dtype::Int32: return f(int32_t{});
+    default: return f(uint8_t{});
   }
 }
 

@@ -202,7 +202,8 @@ MODULE_MAY_IMPORT = {
     "_autocast": {"_core"},
     "amp": {"_autocast", "_core", "_autograd", "ops"},
     "backends": {"_core", "_autocast"},
-    "cuda": {"_core", "_device", "_autocast", "amp"},
+    "cuda": {"_core", "_device", "_autocast", "_random", "amp"},
+    "version": {"_core"},
     "train": {
         *{
             "_core",
@@ -244,6 +245,7 @@ MODULE_MAY_IMPORT = {
         "plot",
         "train",
         "utils",
+        "version",
         "_autograd",
         "_compile",
         "_graph",

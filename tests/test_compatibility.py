@@ -45,6 +45,32 @@ def test_switches_change_no_result() -> None:
         cudnn.deterministic, cudnn.benchmark = kept
 
 
+def test_names_that_are_the_same() -> None:
+    assert tg.cuda.OutOfMemoryError is tg.OutOfMemoryError
+    assert tg.OutOfMemoryError.__module__ == "trigrad"
+    assert tg.GradScaler is tg.amp.GradScaler
+    assert tg.accelerator.current_device_index is tg.cuda.current_device
+    assert tg.version.__version__ == tg.__version__
+    assert tg.version.hip is None
+    with pytest.raises(AttributeError, match=r"'trigrad.version' has no attribute 'xpu'"):
+        tg.version.xpu  # noqa: B018
+    assert tg.backends.cudnn.version() is None
+
+
+def test_names_of_gpus_are_there_where_pytorch_has_them() -> None:
+    torch = pytest.importorskip("torch")
+    for mine, other in (
+        (tg.cuda, torch.cuda),
+        (tg.cuda.memory, torch.cuda.memory),
+        (tg.cuda.random, torch.cuda.random),
+        (tg.accelerator, torch.accelerator),
+        (tg.amp, torch.amp),
+        (tg.version, torch.version),
+    ):
+        ours = {"Properties", "absence", "devices"}  # PyTorch has no such names
+        assert {n for n in mine.__all__ if not hasattr(other, n)} <= ours
+
+
 def test_variables_are_leaves_on_the_same_memory() -> None:
     """What PyTorch's Variable does, of leaves and of others."""
     x = tg.ones(2, requires_grad=True)

@@ -43,6 +43,8 @@ PLACES = (
         "cuda.amp",
         "amp",
         "accelerator",
+        "version",
+        "backends",
         "backends.cuda",
         "backends.cudnn",
         "backends.mps",

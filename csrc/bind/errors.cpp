@@ -7,15 +7,15 @@
 
 namespace tg::bind {
 
-// trigrad.cuda.OutOfMemoryError: a MemoryError as Python has it, and a RuntimeError as PyTorch's is.
+// trigrad.OutOfMemoryError: a MemoryError as Python has it, and a RuntimeError as PyTorch's is.
 PyObject* out_of_memory_error() {
   static PyObject* const made = [] {
     const Ref bases(Py_BuildValue("(OO)", PyExc_MemoryError, PyExc_RuntimeError));
-    return PyErr_NewExceptionWithDoc("trigrad.cuda.OutOfMemoryError",
+    return PyErr_NewExceptionWithDoc("trigrad.OutOfMemoryError",
                                      R"(A GPU has no room for a tensor. Nothing was changed.
 
 >>> import trigrad as tg
->>> tg.cuda.OutOfMemoryError.__bases__
+>>> tg.OutOfMemoryError.__bases__
 (<class 'MemoryError'>, <class 'RuntimeError'>))",
                                      bases.get(), nullptr);
   }();

@@ -15,6 +15,7 @@ from trigrad import ops as ops
 from trigrad.ops import *
 
 from trigrad._core import (
+    OutOfMemoryError as OutOfMemoryError,
     Size as Size,
     Tensor as Tensor,
     dtype as dtype,
@@ -98,6 +99,8 @@ if TYPE_CHECKING:
     from trigrad import testing as testing
     from trigrad import train as train
     from trigrad import utils as utils
+    from trigrad import version as version
+    from trigrad.amp import GradScaler as GradScaler
     from trigrad.train import History as History
     from trigrad.train import Trainer as Trainer
 
@@ -121,14 +124,16 @@ _LAZY = frozenset(
         "testing",
         "train",
         "utils",
+        "version",
     )
 )
+_ELSEWHERE = {"GradScaler": "amp", "History": "train", "Trainer": "train"}
 
 
 def __getattr__(name: str) -> object:
     """Packages, and names of theirs, that are loaded when they are first asked for."""
     if name in _LAZY:
         return _import_module(f"trigrad.{name}")
-    if name in ("History", "Trainer"):
-        return getattr(_import_module("trigrad.train"), name)
+    if name in _ELSEWHERE:
+        return getattr(_import_module(f"trigrad.{_ELSEWHERE[name]}"), name)
     raise AttributeError(f"module 'trigrad' has no attribute {name!r}")

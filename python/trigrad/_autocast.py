@@ -93,6 +93,16 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
     return device_type == "cuda" and _core.autocast_dtype() is not None
 
 
+def is_autocast_available(device_type: str) -> bool:
+    """Can `autocast` do anything there? On GPUs alone.
+
+    >>> import trigrad as tg
+    >>> tg.amp.is_autocast_available("cuda"), tg.amp.is_autocast_available("cpu")
+    (True, False)
+    """
+    return device_type == "cuda"
+
+
 def get_autocast_dtype(device_type: str = "cuda") -> DType:
     """The dtype that layers take on a GPU inside `autocast`; outside, the one they take by default.
 
@@ -139,3 +149,18 @@ class Allows:
     @allow_tf32.setter
     def allow_tf32(self, allowed: Any) -> None:
         _core.set_allow_tf32(bool(allowed))
+
+
+class Fp32Precision:
+    """The same switch as the attribute `fp32_precision`."""
+
+    @property
+    def fp32_precision(self) -> str:
+        """'ieee': products of float32 on GPUs are exact (the default); 'tf32': tensor cores may make them. 'none' is 'ieee'."""
+        return "tf32" if _core.allow_tf32() else "ieee"
+
+    @fp32_precision.setter
+    def fp32_precision(self, precision: str) -> None:
+        if precision not in ("ieee", "tf32", "none"):
+            raise RuntimeError(f"[fp32_precision] got {precision!r}, expected 'ieee', 'tf32' or 'none'")
+        _core.set_allow_tf32(precision == "tf32")

@@ -58,13 +58,20 @@ def _is_array(data: object) -> bool:
     return hasattr(data, "__array__") or hasattr(data, "__array_interface__")
 
 
-def leaf(made: Tensor, requires_grad: bool) -> Tensor:
-    """A new tensor, which may be a leaf whose gradient is wanted."""
+def leaf(made: Tensor, requires_grad: bool, pin_memory: bool = False) -> Tensor:
+    """A new tensor, which may be a leaf whose gradient is wanted, and in page-locked memory."""
+    if pin_memory:
+        made = _core.pin(made)
     return made.requires_grad_() if requires_grad else made
 
 
 def tensor(
-    data: Any, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None, requires_grad: bool = False
+    data: Any,
+    *,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested lists, or an array.
 
@@ -79,10 +86,12 @@ def tensor(
     tensor([1., 2.], dtype=trigrad.float64)
     """
     if type(data) is float or type(data) is int:
-        return leaf(_core.from_nested(data, dtype, device), requires_grad)
+        return leaf(_core.from_nested(data, dtype, device), requires_grad, pin_memory)
     if isinstance(data, Tensor):
         same = data.detach() if device is None else _core.move(data.detach(), device, "tensor")
-        return leaf(same.clone() if dtype is None else ops.cast(same, _core.as_dtype(dtype)).clone(), requires_grad)
+        return leaf(
+            same.clone() if dtype is None else ops.cast(same, _core.as_dtype(dtype)).clone(), requires_grad, pin_memory
+        )
     if isinstance(data, (list, tuple)):
         first: Any = data
         while isinstance(first, (list, tuple)) and first:
@@ -92,17 +101,17 @@ def tensor(
 
             data = numpy.array([numpy.asarray(row) for row in data])
     if hasattr(data, "__cuda_array_interface__"):
-        return leaf(as_tensor(data, dtype, device).clone(), requires_grad)
+        return leaf(as_tensor(data, dtype, device).clone(), requires_grad, pin_memory)
     if _is_array(data):
         import numpy
 
         shared = from_numpy(numpy.require(data, requirements="A"))
         cast = dtype is not None and shared.dtype is not _core.as_dtype(dtype)
         copy = ops.cast(shared, dtype) if cast and dtype is not None else shared.clone()
-        return leaf(_core.move(copy, device, "tensor"), requires_grad)
+        return leaf(_core.move(copy, device, "tensor"), requires_grad, pin_memory)
     if isinstance(data, Sequence) and not isinstance(data, (list, tuple, str, bytes)):
         data = list(data)
-    return leaf(_core.from_nested(data, dtype, device), requires_grad)
+    return leaf(_core.from_nested(data, dtype, device), requires_grad, pin_memory)
 
 
 def as_tensor(data: Any, dtype: DTypeArgument | None = None, device: DeviceArgument = None) -> Tensor:
@@ -173,14 +182,16 @@ def empty(
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
-    """A tensor of shape `size` whose elements have no particular value: empty(2, 3) or empty((2, 3)).
+    """A tensor of shape `size` whose elements have no particular value: empty(2, 3) or empty((2, 3)). `pin_memory=True` makes it in
+    page-locked memory of the CPU, as `Tensor.pin_memory` does.
 
     >>> import trigrad as tg
     >>> tg.empty(2, 3).shape
     trigrad.Size([2, 3])
     """
-    return leaf(_core.empty(sizes("empty", lengths, size), dtype, device), requires_grad)
+    return leaf(_core.empty(sizes("empty", lengths, size), dtype, device), requires_grad, pin_memory)
 
 
 def empty_strided(
@@ -212,6 +223,7 @@ def zeros(
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of shape `size` full of 0: zeros(2, 3) or zeros((2, 3)).
 
@@ -219,7 +231,7 @@ def zeros(
     >>> tg.zeros(3)
     tensor([0., 0., 0.])
     """
-    return leaf(_core.filled("zeros", sizes("zeros", lengths, size), 0, dtype, device), requires_grad)
+    return leaf(_core.filled("zeros", sizes("zeros", lengths, size), 0, dtype, device), requires_grad, pin_memory)
 
 
 def ones(
@@ -228,6 +240,7 @@ def ones(
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of shape `size` full of 1: ones(2, 3) or ones((2, 3)).
 
@@ -236,7 +249,7 @@ def ones(
     tensor([[1, 1],
             [1, 1]])
     """
-    return leaf(_core.filled("ones", sizes("ones", lengths, size), 1, dtype, device), requires_grad)
+    return leaf(_core.filled("ones", sizes("ones", lengths, size), 1, dtype, device), requires_grad, pin_memory)
 
 
 def _dtype_of(value: Number) -> _core.dtype:
@@ -250,6 +263,7 @@ def full(
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of shape `size` full of `fill_value`, whose Python type chooses the dtype if none is given.
 
@@ -259,7 +273,7 @@ def full(
     """
     if dtype is None and type(fill_value) is not float:
         dtype = _dtype_of(fill_value)
-    return leaf(_core.filled("full", size, fill_value, dtype, device), requires_grad)
+    return leaf(_core.filled("full", size, fill_value, dtype, device), requires_grad, pin_memory)
 
 
 def scalar_tensor(
@@ -275,7 +289,12 @@ def scalar_tensor(
 
 
 def empty_like(
-    input: Tensor, *, dtype: DTypeArgument | None = None, device: DeviceArgument = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: DTypeArgument | None = None,
+    device: DeviceArgument = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """`empty` with the shape and dtype of `input`.
 
@@ -286,6 +305,7 @@ def empty_like(
     return leaf(
         _core.empty(input.shape, input.dtype if dtype is None else dtype, input if device is None else device),
         requires_grad,
+        pin_memory,
     )
 
 

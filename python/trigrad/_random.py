@@ -260,6 +260,7 @@ def rand(
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Uniform numbers, 0 <= x < 1, of shape `size`.
 
@@ -276,6 +277,7 @@ def rand(
             lambda seed, stream, step: ops.uniform(shape, 0.0, 1.0, seed, stream, step, dtype=dtype, device=device),
         ),
         requires_grad,
+        pin_memory,
     )
 
 
@@ -286,6 +288,7 @@ def randn(
     dtype: DTypeArgument | None = None,
     device: DeviceArgument = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Normal numbers of mean 0 and standard deviation 1, of shape `size`.
 
@@ -301,6 +304,7 @@ def randn(
             lambda seed, stream, step: ops.normal(shape, 0.0, 1.0, seed, stream, step, dtype=dtype, device=device),
         ),
         requires_grad,
+        pin_memory,
     )
 
 

@@ -18,14 +18,28 @@ assert tg.accelerator.current_accelerator() is None
 x = tg.ones(3)
 assert x.cpu() is x and x.to("cpu") is x
 said = []
-for move in (x.cuda, lambda: x.to("cuda:1"), tg.nn.Linear(1, 1).cuda, tg.cuda.synchronize, tg.cuda.memory_allocated):
+refused = (x.cuda, lambda: x.to("cuda:1"), tg.nn.Linear(1, 1).cuda, tg.cuda.synchronize, lambda: tg.empty(2, pin_memory=True))
+refused += (tg.cuda.init, tg.cuda.get_device_name, tg.cuda.get_rng_state, tg.cuda.mem_get_info, tg.cuda.Stream)
+for move in refused:
     try:
         move()
     except RuntimeError as e:
         said.append(str(e))
-assert len(said) == 5 and all(tg.cuda.absence() in s and s.endswith("; or use 'cpu'") for s in said), said
+assert len(said) == len(refused), said
+assert all(tg.cuda.absence() in s and s.endswith("; or use 'cpu'") for s in said), said
 assert "[to] device is 'cuda:1', but CUDA is " in said[1]
 tg.cuda.empty_cache()
+tg.cuda.reset_peak_memory_stats()
+tg.cuda.set_rng_state(tg.get_rng_state())
+for count in (tg.cuda.memory_allocated, tg.cuda.max_memory_allocated, tg.cuda.memory_reserved, tg.cuda.max_memory_reserved):
+    assert count() == count(0) == count("cuda:1") == 0
+assert tg.cuda.memory_stats() == tg.accelerator.memory_stats(3) == {}
+assert tg.cuda.get_rng_state_all() == tg.cuda.get_arch_list() == []
+assert not (tg.cuda.is_initialized() or tg.cuda.is_bf16_supported() or tg.cuda.is_tf32_supported())
+assert tg.accelerator.current_accelerator(check_available=True) is None
+with tg.autocast("cuda", dtype=tg.bfloat16):
+    assert tg.nn.Linear(3, 3)(x).dtype is tg.float32
+assert tg.amp.GradScaler("cuda").scale(x).tolist() == [65536.0] * 3
 assert float((x * 2).sum()) == 6.0
 print(tg.cuda.absence())
 """

@@ -30,6 +30,15 @@ def test_tf32_has_one_switch_by_three_names() -> None:
     assert not allowed()
     tg.backends.cuda.matmul.allow_tf32 = True
     assert allowed()
+    for place in (tg.backends.cuda.matmul, tg.backends):
+        place.fp32_precision = "ieee"
+        assert not allowed()
+        place.fp32_precision = "tf32"
+        assert allowed()
+        assert place.fp32_precision == "tf32"
+        with pytest.raises(RuntimeError, match=r"got 'bf16', expected 'ieee', 'tf32' or 'none'"):
+            place.fp32_precision = "bf16"
+        assert allowed()
     with pytest.raises(RuntimeError, match=r"got 'low', expected 'highest', 'high', 'medium'"):
         tg.set_float32_matmul_precision("low")
 

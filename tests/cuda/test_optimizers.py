@@ -152,3 +152,27 @@ def test_a_norm_that_is_not_finite_is_refused() -> None:
     with pytest.raises(RuntimeError, match="is non-finite"):
         tg.nn.utils.clip_grad_norm_([p], 1.0, error_if_nonfinite=True)
     assert p.grad.tolist() == [1.0, float("inf"), 2.0]
+
+
+@pytest.mark.parametrize("case", ["SGD", "SGD dampened", "Adam"])
+def test_a_model_on_several_devices_has_one_optimizer(case: str) -> None:
+    """The steps and the clipping of gradients are those of a model in one place."""
+    if tg.cuda.device_count() < 2:
+        pytest.skip("there is one GPU")
+    options: dict[str, dict[str, Any]] = {
+        "SGD": {"lr": 0.1},
+        "SGD dampened": {"lr": 0.1, "momentum": 0.9, "dampening": 0.5},
+        "Adam": {"lr": 0.1},
+    }
+    paths = []
+    for places in (("cpu", "cpu", "cpu"), ("cuda:0", "cuda:1", "cpu")):
+        params = [tg.tensor(a).to(d).requires_grad_() for a, d in zip(start("float64"), places, strict=False)]
+        optimizer = getattr(tg.optim, case.partition(" ")[0])(params, **options[case])
+        for step in range(4):
+            for p, g in zip(params, gradient("float64", step), strict=False):
+                p.grad = tg.tensor(g).to(p.device)
+            tg.nn.utils.clip_grad_norm_(params, 0.5)
+            optimizer.step()
+        assert [str(p.device) for p in params] == list(places)
+        paths.append([p.detach().cpu().numpy() for p in params])
+    assert_same(*paths)

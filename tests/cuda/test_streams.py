@@ -139,6 +139,53 @@ def test_pinned_memory(emulated: bool) -> None:
         there.pin_memory()
 
 
+def test_new_tensors_in_pinned_memory() -> None:
+    made = [
+        tg.empty(2, 3, pin_memory=True),
+        tg.empty_like(tg.ones(2, 3, device="cuda"), device="cpu", pin_memory=True),
+        tg.zeros(2, 3, pin_memory=True),
+        tg.ones(2, 3, pin_memory=True, requires_grad=True),
+        tg.full((2, 3), 4, pin_memory=True),
+        tg.tensor([[1.0, 2.0, 3.0]] * 2, pin_memory=True),
+        tg.rand(2, 3, pin_memory=True),
+        tg.randn(2, 3, pin_memory=True),
+    ]
+    assert all(t.is_pinned() and t.shape == (2, 3) for t in made)
+    assert [float(t.sum()) for t in made[2:6]] == [0.0, 6.0, 24.0, 12.0]
+    assert made[3].is_leaf
+    assert made[3].requires_grad
+    with pytest.raises(RuntimeError, match=r"\[pin_memory\] the tensor is on cuda:0, expected cpu"):
+        tg.zeros(2, device="cuda", pin_memory=True)
+
+
+def test_what_a_gpu_can(emulated: bool) -> None:
+    tg.cuda.init()
+    assert tg.cuda.is_initialized()
+    assert tg.cuda.is_bf16_supported()
+    new = tg.cuda.get_device_capability()[0] >= 8
+    assert tg.cuda.is_tf32_supported() == tg.cuda.is_bf16_supported(including_emulation=False) == new
+    assert bool(tg.cuda.get_arch_list()) != emulated
+    assert (tg.version.cuda is None) == emulated
+    assert tg.cuda.memory_allocated() == tg.accelerator.memory_allocated("cuda:0")
+    with pytest.raises(ValueError, match="expected for instance 'cuda:0'"):
+        tg.cuda.memory_allocated("cpu")
+
+
+def test_a_checkpoint_of_random_numbers_goes_on() -> None:
+    """As scripts write it: the states of the CPU and of all GPUs, which are one."""
+    kept = tg.get_rng_state(), tg.cuda.get_rng_state_all()
+    assert len(kept[1]) == tg.cuda.device_count()
+    want = tg.rand(5, device="cuda").tolist()
+    tg.set_rng_state(kept[0])
+    tg.cuda.set_rng_state_all(kept[1])
+    assert tg.rand(5, device="cuda").tolist() == want
+    state = tg.cuda.get_rng_state()
+    masks = [tg.nn.functional.dropout(tg.ones(64, device="cuda")).tolist()]
+    tg.cuda.set_rng_state(state)
+    masks.append(tg.nn.functional.dropout(tg.ones(64, device="cuda")).tolist())
+    assert masks[0] == masks[1]
+
+
 def test_memory_is_counted() -> None:
     tg.cuda.empty_cache()
     tg.cuda.reset_peak_memory_stats()

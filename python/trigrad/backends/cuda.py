@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from trigrad import _core
-from trigrad._autocast import Allows
+from trigrad._autocast import Allows, Fp32Precision
 
 __all__ = ["is_built", "matmul"]
 
 
-class _Matmul(Allows):
-    """`allow_tf32`, as `trigrad.cuda` has it."""
+class _Matmul(Allows, Fp32Precision):
+    """`allow_tf32`, as `trigrad.cuda` has it, and `fp32_precision`, which says the same. Sums are of float32 in any case: the other
+    switches may be set, and decide nothing."""
+
+    allow_bf16_reduced_precision_reduction = False
+    allow_fp16_accumulation = False
+    allow_fp16_reduced_precision_reduction = False
 
 
 matmul = _Matmul()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+allow_tf32 = False
 benchmark = False
 deterministic = True
 enabled = False
@@ -15,3 +16,13 @@ def is_available() -> bool:
     False
     """
     return False
+
+
+def version() -> int | None:
+    """There is none.
+
+    >>> import trigrad as tg
+    >>> tg.backends.cudnn.version() is None
+    True
+    """
+    return None

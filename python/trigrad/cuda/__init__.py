@@ -14,14 +14,17 @@ from trigrad._core import OutOfMemoryError as OutOfMemoryError
 from trigrad.cuda import _devices as _devices
 from trigrad.cuda import amp as amp
 from trigrad.cuda import memory as memory
+from trigrad.cuda import random as random
 from trigrad.cuda import streams as streams
 from trigrad.cuda._devices import *
 from trigrad.cuda.memory import *
+from trigrad.cuda.random import *
 from trigrad.cuda.streams import *
 
 __all__ = ["OutOfMemoryError"]
 __all__ += _devices.__all__
 __all__ += memory.__all__
+__all__ += random.__all__
 __all__ += streams.__all__
 
 

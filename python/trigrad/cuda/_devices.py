@@ -17,12 +17,15 @@ __all__ = [
     "device_count",
     "device_of",
     "devices",
+    "get_arch_list",
     "get_device_capability",
     "get_device_name",
     "get_device_properties",
+    "init",
     "is_available",
-    "manual_seed",
-    "manual_seed_all",
+    "is_bf16_supported",
+    "is_initialized",
+    "is_tf32_supported",
     "set_device",
     "synchronize",
 ]
@@ -86,6 +89,27 @@ def is_available() -> bool:
     >>> device = tg.device("cuda" if tg.cuda.is_available() else "cpu")
     """
     return device_count() > 0
+
+
+def init() -> None:
+    """Raises, with the remedy, unless there is a GPU that trigrad can compute on. Nobody needs to call it.
+
+    >>> import trigrad as tg
+    >>> if tg.cuda.is_available():
+    ...     tg.cuda.init()
+    """
+    if (why := absence()) is not None:
+        raise RuntimeError(f"[cuda] CUDA is {why}; or use 'cpu'")
+
+
+def is_initialized() -> bool:
+    """Is CUDA in use? It is from the first question about it on, this one too, where it can be.
+
+    >>> import trigrad as tg
+    >>> tg.cuda.is_initialized() == tg.cuda.is_available()
+    True
+    """
+    return is_available()
 
 
 def index_of(device: DeviceOrIndex) -> int:
@@ -163,9 +187,10 @@ def get_device_properties(device: DeviceOrIndex = None) -> Properties:
     >>> for gpu in range(tg.cuda.device_count()):
     ...     _ = tg.cuda.get_device_properties(gpu)
     """
+    init()
     found, index = devices(), index_of(device)
     if not 0 <= index < len(found):
-        raise RuntimeError(f"[cuda] device is 'cuda:{index}', but CUDA is {absence() or f'on {len(found)} GPUs'}")
+        raise RuntimeError(f"[cuda] device is 'cuda:{index}', expected cuda:0 to cuda:{len(found) - 1}")
     return found[index]
 
 
@@ -200,17 +225,33 @@ def synchronize(device: DeviceOrIndex = None) -> None:
     _core.cuda_synchronize(index_of(device))
 
 
-def manual_seed(seed: int) -> None:
-    """Random numbers for a GPU are the CPU's: `trigrad.manual_seed` starts them anew, this does nothing.
+def is_bf16_supported(including_emulation: bool = True) -> bool:
+    """Does the current GPU take bfloat16? Layers do on every one; without `including_emulation`: by its tensor cores, which
+    compute with it from capability 8.0 on.
 
     >>> import trigrad as tg
-    >>> tg.cuda.manual_seed(1)
+    >>> dtype = tg.bfloat16 if tg.cuda.is_bf16_supported() else tg.float16
     """
+    return is_available() and (including_emulation or get_device_capability()[0] >= 8)
 
 
-def manual_seed_all(seed: int) -> None:
-    """As `manual_seed`.
+def is_tf32_supported() -> bool:
+    """Can the current GPU's tensor cores round to tf32, where `trigrad.cuda.allow_tf32` lets them? From capability 8.0 on.
 
     >>> import trigrad as tg
-    >>> tg.cuda.manual_seed_all(1)
+    >>> if tg.cuda.is_tf32_supported():
+    ...     tg.cuda.allow_tf32 = True
     """
+    return is_bf16_supported(including_emulation=False)
+
+
+def get_arch_list() -> list[str]:
+    """What the module's kernels were compiled for; nothing where CUDA is absent.
+
+    >>> import trigrad as tg
+    >>> all(name.startswith("sm_") for name in tg.cuda.get_arch_list())
+    True
+    """
+    if not is_available():
+        return []
+    return [f"sm_{int(number) // 10}" for number in _core.cuda_build()[2].split(",") if number.isdigit()]

@@ -1,9 +1,11 @@
-"""What the memory of a GPU holds. Freed blocks are kept for new tensors, each for the stream that it was taken on."""
+"""What the memory of a GPU holds: nothing where CUDA is absent. Freed blocks are kept for new tensors, each for the stream that it
+was taken on.
+"""
 
 from __future__ import annotations
 
 from trigrad import _core
-from trigrad.cuda._devices import DeviceOrIndex, device_count, index_of
+from trigrad.cuda._devices import DeviceOrIndex, device_count, index_of, is_available
 
 __all__ = [
     "empty_cache",
@@ -17,6 +19,12 @@ __all__ = [
     "reset_peak_memory_stats",
 ]
 
+_COUNTS = ("in_use", "peak", "cached", "reserved_peak")
+
+
+def _counts(device: DeviceOrIndex) -> dict[str, int]:
+    return _core.cuda_memory_stats(index_of(device)) if is_available() else dict.fromkeys(_COUNTS, 0)
+
 
 def memory_allocated(device: DeviceOrIndex = None) -> int:
     """Bytes that tensors hold on the GPU.
@@ -25,7 +33,7 @@ def memory_allocated(device: DeviceOrIndex = None) -> int:
     >>> for gpu in range(tg.cuda.device_count()):
     ...     _ = tg.cuda.memory_allocated(gpu)
     """
-    return _core.cuda_memory_stats(index_of(device))["in_use"]
+    return _counts(device)["in_use"]
 
 
 def max_memory_allocated(device: DeviceOrIndex = None) -> int:
@@ -35,7 +43,7 @@ def max_memory_allocated(device: DeviceOrIndex = None) -> int:
     >>> for gpu in range(tg.cuda.device_count()):
     ...     _ = tg.cuda.max_memory_allocated(gpu)
     """
-    return _core.cuda_memory_stats(index_of(device))["peak"]
+    return _counts(device)["peak"]
 
 
 def memory_reserved(device: DeviceOrIndex = None) -> int:
@@ -45,7 +53,7 @@ def memory_reserved(device: DeviceOrIndex = None) -> int:
     >>> for gpu in range(tg.cuda.device_count()):
     ...     _ = tg.cuda.memory_reserved(gpu)
     """
-    stats = _core.cuda_memory_stats(index_of(device))
+    stats = _counts(device)
     return stats["in_use"] + stats["cached"]
 
 
@@ -56,17 +64,19 @@ def max_memory_reserved(device: DeviceOrIndex = None) -> int:
     >>> for gpu in range(tg.cuda.device_count()):
     ...     _ = tg.cuda.max_memory_reserved(gpu)
     """
-    return _core.cuda_memory_stats(index_of(device))["reserved_peak"]
+    return _counts(device)["reserved_peak"]
 
 
 def memory_stats(device: DeviceOrIndex = None) -> dict[str, int]:
     """What is known of the GPU's memory, under PyTorch's names: bytes that are allocated and reserved, now and at most, how many
-    blocks were handed out, how often kept ones were given back to make room, and how often in vain.
+    blocks were handed out, how often kept ones were given back to make room, and how often in vain. Empty without a GPU.
 
     >>> import trigrad as tg
     >>> for gpu in range(tg.cuda.device_count()):
     ...     _ = tg.cuda.memory_stats(gpu)["allocated_bytes.all.peak"]
     """
+    if not is_available():
+        return {}
     stats = _core.cuda_memory_stats(index_of(device))
     return {
         "allocated_bytes.all.current": stats["in_use"],
@@ -114,7 +124,8 @@ def reset_peak_memory_stats(device: DeviceOrIndex = None) -> None:
     >>> for gpu in range(tg.cuda.device_count()):
     ...     tg.cuda.reset_peak_memory_stats(gpu)
     """
-    _core.cuda_reset_peak(index_of(device))
+    if is_available():
+        _core.cuda_reset_peak(index_of(device))
 
 
 def empty_cache() -> None:

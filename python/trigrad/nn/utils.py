@@ -64,7 +64,9 @@ def get_total_norm(
     norm_type = float(norm_type)
     if not listed:
         return ops.fill_(_core.empty((), _core.float32), 0.0)
-    total = _norm(stack([_norm(t.detach(), norm_type) for t in listed]), norm_type)
+    norms = [_norm(t.detach(), norm_type) for t in listed]
+    place = norms[0].device
+    total = _norm(stack([n if n.device == place else n.to(place) for n in norms]), norm_type)
     if error_if_nonfinite and not bool(ops.isfinite(total)):
         raise RuntimeError(
             f"[get_total_norm] The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot "
@@ -91,7 +93,7 @@ def clip_grads_with_norm_(
     """
     scale = ops.clamp(float(max_norm) / (total_norm + 1e-6), max=1.0)
     for grad in _gradients(parameters):
-        grad.mul_(scale.to(grad.dtype))
+        grad.mul_(scale.to(grad.device, grad.dtype))
 
 
 @_autograd.no_grad()

@@ -434,7 +434,14 @@ class Optimizer:
             if recording:
                 _core.resume_recording()
                 _core.mark_live(("numbers", self, group) if any(group is g for g in self.param_groups) else ("once",))
-        type(self)._row(tensors, *numbers)
+        try:
+            type(self)._row(tensors, *numbers)
+        except RuntimeError:  # nothing was written: a call takes tensors of one device, so each has its own
+            places = dict.fromkeys(p._device_name for p in params)
+            if len(places) == 1:
+                raise
+            for place in places:
+                self._update(group, [p for p in params if p._device_name == place])
 
     def _ready(self, group: Group, params: list[Tensor]) -> tuple[list[Tensor], tuple[Any, ...]]:
         """What the row takes, with states for those that have made no step."""

@@ -12,22 +12,17 @@
 #include "core/error.h"
 #include "cuda/backend.h"
 #include "cuda/predictor.h"
+#include "predictor_programs.h"
 #include "realtime/kernels.h"
 #include "realtime/predictor.h"
 
 using namespace tg;
-using realtime::Code, realtime::Instruction, realtime::Program;
+using namespace tg::test;
 
 namespace {
 
 using Options = cuda::Predictor::Options;
 Options persistent(double idle = 1) { return {true, idle, 10}; }
-
-uint64_t state = 7;
-float draw() {
-  state = state * 6364136223846793005u + 1442695040888963407u;
-  return static_cast<float>(static_cast<double>(state >> 33) / 0x1p30 - 1);
-}
 
 std::vector<float> event(int32_t n, int kind) {
   std::vector<float> x(static_cast<size_t>(n));
@@ -41,35 +36,6 @@ std::vector<float> event(int32_t n, int kind) {
   return x;
 }
 
-// ---- programs
-
-int32_t value(Program& p, int32_t width) {
-  p.width.push_back(width);
-  return static_cast<int32_t>(p.width.size()) - 1;
-}
-Instruction& add(Program& p, Code code, int32_t a, int32_t width) {
-  Instruction i;
-  i.code = code, i.a = a, i.out = value(p, width);
-  for (int k = 0; k < realtime::constants_of(code); k++) {
-    const int32_t columns = code == Code::dense && k == 0 ? p.width[static_cast<size_t>(a)] : width;
-    realtime::Constant c{columns == width && !(code == Code::dense && k == 0) ? 1 : width, columns, {}};
-    for (int32_t n = 0; n < c.rows * c.columns; n++) c.data.push_back(draw());
-    i.constant[k] = static_cast<int32_t>(p.constants.size());
-    p.constants.push_back(c);
-  }
-  p.instructions.push_back(i);
-  return p.instructions.back();
-}
-int32_t last(const Program& p) { return p.instructions.back().out; }
-Program of_widths(std::initializer_list<int32_t> widths) {
-  Program p;
-  for (int32_t w : widths) {
-    if (p.width.empty()) p.width.push_back(w);
-    else add(p, Code::dense, static_cast<int32_t>(p.width.size()) - 1, w).relu = true;
-  }
-  p.instructions.back().relu = false;
-  return p;
-}
 // Every code that there is.
 Program of_all_codes() {
   Program p;

@@ -20,7 +20,7 @@
 #include "math/reference.h"
 #include "math/reference_rows.h"
 #include "math/pointwise.h"
-#include "realtime/narrow.h"
+#include "predictor_programs.h"
 #include "realtime/predictor.h"
 
 #if defined(__has_feature)
@@ -36,161 +36,11 @@
 
 using namespace tg;
 using namespace tg::realtime;
+using namespace tg::test;
 
 namespace {
 
 constexpr const char* kIsas[] = {"baseline", "avx2", "avx512"};
-
-// ---- programs
-
-std::mt19937 random_bits(1);
-float draw() { return std::normal_distribution<float>()(random_bits); }
-int32_t add_constant(Program& p, int32_t rows, int32_t columns) {
-  Constant c{rows, columns, {}};
-  for (int32_t i = 0; i < rows * columns; i++) c.data.push_back(draw());
-  p.constants.push_back(c);
-  return static_cast<int32_t>(p.constants.size()) - 1;
-}
-int32_t value(Program& p, int32_t width) {
-  p.width.push_back(width);
-  return static_cast<int32_t>(p.width.size()) - 1;
-}
-Instruction& add(Program& p, Code code, int32_t a, int32_t width) {
-  Instruction i;
-  i.code = code, i.a = a, i.out = value(p, width);
-  for (int k = 0; k < constants_of(code); k++)
-    i.constant[k] = code == Code::dense && k == 0 ? add_constant(p, width, p.width[static_cast<size_t>(a)])
-                                                  : add_constant(p, 1, width);
-  p.instructions.push_back(i);
-  return p.instructions.back();
-}
-int32_t last(const Program& p) { return p.instructions.back().out; }
-
-Program of_widths(std::initializer_list<int32_t> widths, bool relu = true) {
-  Program p;
-  for (int32_t w : widths) {
-    if (p.width.empty()) p.width.push_back(w);
-    else add(p, Code::dense, static_cast<int32_t>(p.width.size()) - 1, w).relu = relu;
-  }
-  p.instructions.back().relu = false;
-  return p;
-}
-Program with_unary(int32_t function) {
-  Program p = of_widths({9, 37});
-  Instruction& i = add(p, Code::unary, last(p), 37);
-  i.function = function, i.p = 0.5, i.q = 1.5;
-  add(p, Code::dense, last(p), 3);
-  return p;
-}
-// A residual or highway block's: function(layer(a), a).
-Program with_binary(int32_t function) {
-  Program p = of_widths({9, 21, 21});
-  Instruction& i = add(p, Code::binary, last(p), 21);
-  i.function = function, i.b = 1;
-  return p;
-}
-Program refusing() {
-  Program p = of_widths({16, 8, 3});
-  p.refuse_nan = true;
-  return p;
-}
-// Dense layers of integers by hand: each quantizes what the one before answers.
-Constant integers(int32_t rows, int32_t columns, int32_t most, Storage storage) {
-  Constant c{rows, columns, {}, storage};
-  std::uniform_int_distribution<int32_t> any(-most, most);
-  for (int32_t i = 0; i < rows * columns; i++) c.data.push_back(static_cast<float>(any(random_bits)));
-  return c;
-}
-int32_t filled_constant(Program& p, int32_t columns, float number) {
-  p.constants.push_back({1, columns, std::vector<float>(static_cast<size_t>(columns), number)});
-  return static_cast<int32_t>(p.constants.size()) - 1;
-}
-void add_integer_dense(Program& p, bool eight, int32_t width, int32_t most = 0) {
-  const int32_t before = p.instructions.empty() ? 0 : last(p), K = p.width[static_cast<size_t>(before)];
-  Instruction q, d;
-  q.code = eight ? Code::quantize8 : Code::quantize16;
-  q.a = before, q.out = value(p, K);
-  q.p = eight ? 0 : -1500, q.q = eight ? 255 : 1500;
-  q.constant[0] = filled_constant(p, K, eight ? 40.5f : 301.7f);
-  q.constant[1] = filled_constant(p, K, 0);
-  for (float& z : p.constants.back().data) z = static_cast<float>(random_bits() % 200);
-  p.instructions.push_back(q);
-  d.code = eight ? Code::dense8 : Code::dense16;
-  d.a = q.out, d.out = value(p, width);
-  d.constant[0] = static_cast<int32_t>(p.constants.size());
-  p.constants.push_back(integers(width, K, most ? most : eight ? 127 : 2000, eight ? Storage::int8 : Storage::int16));
-  if (width % 2) d.constant[1] = add_constant(p, 1, width);
-  d.constant[2] = add_constant(p, 1, width);
-  for (float& u : p.constants.back().data) u *= eight ? 1e-4f : 1e-6f;
-  d.relu = width % 3 == 0;
-  p.instructions.push_back(d);
-}
-Program of_integers(std::initializer_list<int32_t> widths, bool eight) {
-  Program p;
-  for (int32_t w : widths) {
-    if (p.width.empty()) p.width.push_back(w);
-    else add_integer_dense(p, eight, w);
-  }
-  return p;
-}
-// Every size once as inputs and once as outputs.
-std::vector<Program> programs_of_integers() {
-  std::vector<Program> all;
-  for (const bool eight : {true, false}) {
-    all.push_back(of_integers({1, 1, 3, 5, 7, 15, 16, 17, 31, 33, 63, 65, 1}, eight));
-    all.push_back(of_integers({70, 200, 1}, eight));
-    all.push_back(of_integers({28, 300, 300, 2}, eight));
-    Program mixed = of_integers({9, 30}, eight);  // read twice, and by the other kind
-    const int32_t seen = last(mixed);
-    Instruction& tanh = add(mixed, Code::unary, seen, 30);
-    tanh.function = id_tanh;
-    add_integer_dense(mixed, !eight, 30);
-    Instruction& sum = add(mixed, Code::binary, last(mixed), 30);
-    sum.function = id_add, sum.b = seen;
-    add_integer_dense(mixed, eight, 4);
-    all.push_back(mixed);
-  }
-  return all;
-}
-// Everything that a block is made of.
-Program with_blocks() {
-  Program p = of_widths({11, 20});
-  add(p, Code::standardize, last(p), 20);
-  add(p, Code::affine, last(p), 20);
-  add(p, Code::prelu, last(p), 20);
-  const int32_t before = last(p);
-  add(p, Code::dense, before, 20);
-  Instruction& sum = add(p, Code::binary, last(p), 20);
-  sum.function = id_add, sum.b = before;
-  add(p, Code::softmax, last(p), 20);
-  add(p, Code::log_softmax, last(p), 20);
-  add(p, Code::step, last(p), 20);
-  add(p, Code::largest, last(p), 5);
-  const int32_t joined = value(p, 25), parts[2] = {last(p), before};
-  for (int k = 0; k < 2; k++) {
-    Instruction i;
-    i.code = Code::copy, i.a = parts[k], i.out = joined, i.out_offset = 5 * k, i.count = k ? 20 : 5;
-    p.instructions.push_back(i);
-  }
-  add(p, Code::dense, joined, 18);
-  return p;
-}
-std::vector<Program> every_program() {
-  std::vector<Program> all = {of_widths({16, 64, 32, 32, 5}), of_widths({12, 32, 16, 1}), of_widths({70, 1}),
-                              of_widths({28, 300, 300, 1}), with_blocks()};
-  for (const int32_t function : {id_sub, id_mul, id_maximum}) all.push_back(with_binary(function));
-  all.push_back(refusing());
-#define TG_UNARY(name, ...) all.push_back(with_unary(id_##name));
-#include "math/pointwise.def"
-  for (Program& p : programs_of_integers()) all.push_back(std::move(p));
-  return all;
-}
-
-std::vector<float> events(int64_t count, int32_t width) {
-  std::vector<float> x;
-  for (int64_t i = 0; i < count * width; i++) x.push_back(i % 17 == 3 ? draw() * 1e-40f : draw());
-  return x;
-}
 
 bool same_bits(const float* a, const float* b, size_t n) {
   for (size_t i = 0; i < n; i++)
@@ -440,69 +290,6 @@ void eight_threads_share_a_predictor() {
   CHECK_EQ(wrong.load(), 0);
 }
 
-template <class Change>
-void refused(const char* part, Change change) {
-  Program p = with_blocks();
-  change(p);
-  try {
-    validate(p, "test");
-    CHECK(!"it was accepted");
-  } catch (const Error& e) {
-    const bool says = std::string(e.what()).find(part) != std::string::npos;
-    CHECK(says);
-    if (!says) std::fprintf(stderr, "  said: %s\n", e.what());
-  }
-}
-void programs_that_do_not_fit_are_refused() {
-  validate(with_blocks(), "test");
-  refused("0 values", [](Program& p) { p.width.clear(); });
-  refused("0 instructions", [](Program& p) { p.instructions.clear(); });
-  refused("a value of width 0", [](Program& p) { p.width[2] = 0; });
-  refused("a value of width", [](Program& p) { p.width[2] = 1 << 30; });
-  refused("a constant of", [](Program& p) { p.constants[0].data.pop_back(); });
-  refused("value 99 as input", [](Program& p) { p.instructions[1].a = 99; });
-  refused("value -1 as input", [](Program& p) { p.instructions[1].a = -1; });
-  refused("not yet written", [](Program& p) { p.instructions[0].a = 3; });
-  refused("value 0 as output", [](Program& p) { p.instructions[1].out = 0; });
-  refused("written already", [](Program& p) { p.instructions[1].out = 1; });
-  refused("expected (20, 11)", [](Program& p) { p.instructions[0].constant[0] = 1; });
-  refused("constant 999", [](Program& p) { p.instructions[1].constant[2] = 999; });
-  refused("a relu", [](Program& p) { p.instructions[1].relu = true; });
-  refused("function", [](Program& p) { p.instructions[5].function = id_exp; });
-  refused("code 200", [](Program& p) { p.instructions[1].code = static_cast<Code>(200); });
-  refused("does not follow", [](Program& p) { p.instructions[10].out_offset = 1; });
-  refused("beyond its input", [](Program& p) { p.instructions[10].a_offset = 1; });
-  refused("expected a multiple", [](Program& p) { p.width[static_cast<size_t>(p.instructions[9].out)] = 7; });
-  refused("that is not int8", [](Program& p) { p.instructions[0].code = Code::dense8; });
-  refused("an output of integers", [](Program& p) {
-    p = of_integers({3, 4}, true);
-    p.instructions.pop_back();
-  });
-  auto integer = [](auto change) {
-    return [change](Program& p) {
-      p = of_integers({3, 4}, true);
-      change(p, p.instructions[0], p.instructions[1]);
-    };
-  };
-  auto data = [](Program& p, int32_t constant) -> float& { return p.constants[static_cast<size_t>(constant)].data[1]; };
-  refused("that is not int16", integer([](Program&, Instruction&, Instruction& d) { d.code = Code::dense16; }));
-  refused("that is not int8", integer([](Program&, Instruction&, Instruction& d) { d.a = 0; }));
-  refused("weights of float32",
-          integer([](Program& p, Instruction&, Instruction&) { p.constants[2].storage = Storage::float32; }));
-  refused("a range of", integer([](Program&, Instruction& q, Instruction&) { q.q = 256; }));
-  refused("a range of", integer([](Program&, Instruction& q, Instruction&) { q.p = 0.5f; }));
-  refused("a range of", integer([](Program&, Instruction& q, Instruction&) { q.q = __builtin_nanf(""); }));
-  refused("zero at", integer([&](Program& p, Instruction& q, Instruction&) { data(p, q.constant[1]) = -1; }));
-  refused("a scale of",
-          integer([&](Program& p, Instruction& q, Instruction&) { data(p, q.constant[0]) = __builtin_inff(); }));
-  refused("a scale of",
-          integer([&](Program& p, Instruction&, Instruction& d) { data(p, d.constant[2]) = __builtin_nanf(""); }));
-  for (const float weight : {128.0f, 0.5f, -0.0f, 1e30f, __builtin_nanf("")})
-    refused("a constant of int8 with other numbers",
-            integer([&](Program& p, Instruction&, Instruction& d) { data(p, d.constant[0]) = weight; }));
-  refused("only written in part", [](Program& p) { p.instructions.resize(11); });
-}
-
 // One layer of 127 or 32767 everywhere, whose inputs all lie beyond the ends of their range: the largest sums that there are.
 Program of_extremes(bool eight, int32_t K, int32_t N) {
   Program p;
@@ -550,36 +337,6 @@ void the_largest_sums_are_exact_and_larger_ones_refused() {
     }
 }
 
-// What `narrowed` makes of any weights stays in range, and says what it cannot hold.
-void narrowed_programs_are_valid() {
-  for (const int32_t K : {1, 2, 300, 60'000})
-    for (const Storage precision : {Storage::int8, Storage::int16}) {
-      Program p = of_widths({K, 2, 1});
-      for (const float weight : {1.0f, -3e38f, 1e-45f, 0.0f}) {
-        auto& w = p.constants[0].data;
-        std::fill(w.begin(), w.end(), weight);
-        std::vector<float> x(static_cast<size_t>(K), weight == -3e38f ? 1e-3f : 2.0f);
-        const Program made = narrowed(p, precision, {x.data(), 1});
-        validate(made, "test");
-        CHECK(made.constants[2].storage == precision || made.constants[1].storage == precision);
-      }
-    }
-  Program p = of_widths({3, 2});
-  const float x[] = {1, 2, 3}, bad[] = {1, __builtin_nanf(""), 3};
-  auto says = [&](const char* part, const Events& events) {
-    try {
-      narrowed(p, Storage::int8, events);
-      CHECK(!"it was accepted");
-    } catch (const Error& e) {
-      CHECK(std::string(e.what()).find(part) != std::string::npos);
-    }
-  };
-  says("needs calibration=X", {});
-  says("calibration event 0 gives a dense layer nan", {bad, 1});
-  p.constants[0].data[1] = __builtin_inff();
-  says("has the weight inf, which int8 cannot hold", {x, 1});
-}
-
 void a_fused_program_has_the_same_bits() {
   Program p = of_widths({9, 20}, false);
   add(p, Code::unary, last(p), 20).function = id_relu;
@@ -609,6 +366,5 @@ int main(int argc, char** argv) {
       argc, argv,
       {CASE(bits_are_those_of_the_reference_loops), CASE(writes_nothing_but_the_answer), CASE(a_call_allocates_nothing),
        CASE(a_call_asks_the_system_for_nothing), CASE(the_sanitizer_watches), CASE(eight_threads_share_a_predictor),
-       CASE(programs_that_do_not_fit_are_refused), CASE(a_fused_program_has_the_same_bits),
-       CASE(the_largest_sums_are_exact_and_larger_ones_refused), CASE(narrowed_programs_are_valid)});
+       CASE(a_fused_program_has_the_same_bits), CASE(the_largest_sums_are_exact_and_larger_ones_refused)});
 }

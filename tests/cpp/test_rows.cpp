@@ -1,126 +1,17 @@
-// Reductions, softmax, losses, batch normalisation and random numbers through the door, on every ISA and number of
-// threads and for several layouts of the operands, against csrc/math/reference_rows.h bit for bit.
+// Reductions, softmax, losses and batch normalisation through the door, on every ISA and number of threads and for
+// several layouts of the operands, against csrc/math/reference_rows.h bit for bit.
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <random>
 #include <vector>
 
-#include "check.h"
-#include "cpu/contiguous.h"
-#include "cpu/isa.h"
-#include "cpu/pool.h"
 #include "math/reference_rows.h"
-#include "ops/dispatch.h"
-#include "ops/table.h"
+#include "rows_everywhere.h"
 
 using namespace tg;
+using namespace tg::test;
 
 namespace {
-
-constexpr int64_t sizes[] = {0, 1, 7, 8, 15, 16, 17, 31, 33, 63, 65, 127, 128, 129, 1000};
-using Tensors = std::vector<Tensor>;
-
-template <class T>
-constexpr Dtype dtype_of() {
-  if constexpr (std::is_same_v<T, float>) return Dtype::Float32;
-  else if constexpr (std::is_same_v<T, double>) return Dtype::Float64;
-  else if constexpr (std::is_same_v<T, int64_t>) return Dtype::Int64;
-  else if constexpr (std::is_same_v<T, int32_t>) return Dtype::Int32;
-  else return Dtype::UInt8;
-}
-
-// Numbers of mixed size and sign, some of them zeros of either sign.
-template <class T>
-Tensor numbers(const Dims& shape, unsigned seed) {
-  const Tensor t = empty(shape, dtype_of<T>());
-  std::mt19937 engine(seed);
-  std::normal_distribution<double> normal;
-  for (int64_t i = 0; i < t.numel(); i++) {
-    const unsigned kind = engine() % 16;
-    t.data<T>()[i] = kind == 0 ? T(0) : kind == 1 ? T(-0.0) : T(normal(engine) * std::exp2(double(engine() % 5) - 2));
-  }
-  return t;
-}
-
-Tensor classes(int64_t rows, int64_t n, int64_t ignore, unsigned seed) {
-  const Tensor t = empty({rows}, Dtype::Int64);
-  std::mt19937 engine(seed);
-  for (int64_t i = 0; i < rows; i++)
-    t.data<int64_t>()[i] = engine() % 5 == 0 ? ignore : int64_t(engine() % unsigned(n));
-  return t;
-}
-
-enum Layout { plain, reversed, spread, layouts };
-// The same values: in order; with the axes' order in memory reversed; twice as far apart.
-Tensor laid_out(const Tensor& t, Layout layout) {
-  if (!t.defined()) return t;
-  Dims memory = t.shape, order;
-  for (int i = 0; i < t.rank(); i++) order.push_back(layout == reversed ? t.rank() - 1 - i : i);
-  for (int i = 0; i < t.rank(); i++) memory[i] = t.shape[order[i]];
-  if (layout == spread) memory.push_back(2);
-  Tensor view = empty(memory, t.dtype);
-  if (layout == spread) view = select("test", view, t.rank(), 1);
-  if (layout == reversed) view = permute("test", view, order);
-  copy(view, t);
-  return view;
-}
-
-Tensors call(OpId id, const Tensors& in, const Attrs& attrs) {
-  Tensor out[kMaxOutputs];
-  dispatch::call(op(id), in, attrs, out);
-  Tensors defined;
-  for (const Tensor& t : out)
-    if (t.defined()) defined.push_back(contiguous(t));
-  return defined;
-}
-
-template <class T>
-bool same_elements(const Tensor& a, const Tensor& b, std::string* where) {
-  for (int64_t i = 0; i < a.numel(); i++)
-    if (!test::same_bits(a.data<T>()[i], b.data<T>()[i])) {
-      *where = " differs at " + std::to_string(i) + ": " + test::shown(a.data<T>()[i]) + " for " +
-               test::shown(b.data<T>()[i]);
-      return false;
-    }
-  return true;
-}
-
-void check_same(const Tensor& got, const Tensor& expected, const std::string& what) {
-  std::string where = " has shape " + to_string(got.shape) + " for " + to_string(expected.shape);
-  bool same = got.shape == expected.shape && got.dtype == expected.dtype;
-  if (same) {
-    switch (got.dtype) {
-      case Dtype::Float32: same = same_elements<float>(got, expected, &where); break;
-      case Dtype::Float64: same = same_elements<double>(got, expected, &where); break;
-      case Dtype::Int64: same = same_elements<int64_t>(got, expected, &where); break;
-      case Dtype::Int32: same = same_elements<int32_t>(got, expected, &where); break;
-      default: same = same_elements<uint8_t>(got, expected, &where);
-    }
-  }
-  test::record(same, __FILE__, __LINE__, what + where);
-}
-
-// The op gives `expected` on every ISA, number of threads and layout. Outputs that overwrite inputs get fresh ones.
-void everywhere(const std::string& what, OpId id, const Tensors& in, const Attrs& attrs, const Tensors& expected) {
-  for (const Isa* each : available_isas()) {
-    set_isa(each->name);
-    for (int threads : {1, 2, 3, 4, 8})
-      for (int layout = plain; layout < layouts; layout++) {
-        if (layout != plain && threads != 3) continue;
-        set_num_threads(threads);
-        Tensors operands;
-        for (const Tensor& t : in) operands.push_back(laid_out(t, Layout(layout)));
-        const Tensors got = call(id, operands, attrs);
-        const std::string where = op(id).name + " " + what + " [" + each->name + ", " + std::to_string(threads) +
-                                  " threads, layout " + std::to_string(layout) + "]";
-        CHECK_EQ(got.size(), expected.size());
-        for (size_t k = 0; k < got.size() && k < expected.size(); k++)
-          check_same(got[k], expected[k], where + " output " + std::to_string(k));
-      }
-  }
-  set_num_threads(1);
-}
 
 // ---- reductions ------------------------------------------------------------------------------------------------------------
 // The elements that go into every output, in logical order: f(output, n, elements).
@@ -522,128 +413,7 @@ void batch_norms() {
 void batch_norm_float32() { batch_norms<float>(); }
 void batch_norm_float64() { batch_norms<double>(); }
 
-// ---- random numbers -----------------------------------------------------------------------------------------------------------------
-void philox_known_answers() {  // of the authors' library
-  struct {
-    uint32_t counter[4], key[2], answer[4];
-  } const known[] = {
-      {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
-      {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
-       {0xa4093822, 0x299f31d0},
-       {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
-  };
-  for (const auto& k : known) {
-    PhiloxBlock<uint64_t> block{{k.counter[0], k.counter[1], k.counter[2], k.counter[3]}};
-    philox<1>(&block, k.key[0] | uint64_t(k.key[1]) << 32);
-    for (int i = 0; i < 4; i++) CHECK_EQ(uint32_t(block.word[i]), k.answer[i]);
-  }
-}
-
-constexpr int64_t seed = 0x123456789abcdef, stream = 7, step_ = (int64_t(5) << 33) + 12345;
-const RandomKey key = random_key(uint64_t(seed), uint64_t(stream), uint64_t(step_));
-void add_key(Attrs& a) {
-  for (int64_t v : {seed, stream, step_}) a.add(Attr::integer(v));
-}
-
-template <class T>
-void check_random(int64_t n) {
-  auto made = [&](auto f) {
-    const Tensor t = empty({n}, dtype_of<T>());
-    for (int64_t i = 0; i < n; i++) t.data<T>()[i] = f(i);
-    return t;
-  };
-  const std::string what = std::string(name(dtype_of<T>())) + " " + std::to_string(n);
-  for (double low : {0.0, -3.0}) {
-    const T l = T(low), h = T(low + 1.7);
-    Attrs a;
-    a.add(Dims{n});
-    a.add(Attr::real(low));
-    a.add(Attr::real(low + 1.7));
-    add_key(a);
-    a.add(Attr::type(dtype_of<T>()));
-    everywhere(what, op_uniform, {}, a,
-               {made([&](int64_t i) { return reference::uniform(key, i, l, h, std::nextafter(h, l)); })});
-    everywhere(what, op_normal, {}, a, {made([&](int64_t i) { return reference::normal(key, i, l, h); })});
-    if (low == 0) break;
-  }
-  const Tensor p = made([&](int64_t i) { return T(double(i % 11) / 10); });
-  Attrs a;
-  add_key(a);
-  everywhere(what, op_bernoulli, {p}, a,
-             {made([&](int64_t i) { return T(reference::random_unit(key, i, T()) < p.data<T>()[i]); })});
-  const Tensor x = numbers<T>({n}, 77);
-  for (double rate : {0.0, 0.1, 0.5, 1.0}) {
-    Attrs drop, mask;
-    mask.add(Dims{n});
-    for (Attrs* d : {&drop, &mask}) d->add(Attr::real(rate)), add_key(*d);
-    const T scale = T(1 / (1 - rate));
-    everywhere(
-        what, op_dropout, {x}, drop,
-        {made([&](int64_t i) { return reference::dropout_keeps(key, i, rate) ? x.data<T>()[i] * scale : T(0); })});
-    const Tensor keep = empty({n}, Dtype::Bool);
-    for (int64_t i = 0; i < n; i++) keep.data<uint8_t>()[i] = reference::dropout_keeps(key, i, rate);
-    everywhere(what, op_dropout_mask, {}, mask, {keep});
-  }
-}
-void random_reals() {
-  for (int64_t n : sizes) check_random<float>(n), check_random<double>(n);
-  check_random<float>(50001), check_random<double>(50001);
-}
-
-uint64_t scaled(uint64_t bits, uint64_t range) {
-  return range ? uint64_t((unsigned __int128)bits * range >> 64) : bits;
-}
-
-void random_integers() {
-  struct {
-    int64_t low, high;
-  } const ranges[] = {{0, 10}, {-5, 6}, {0, 256}, {INT64_MIN, INT64_MAX}, {0, 2}};
-  for (int64_t n : {0, 1, 15, 17, 1000, 5000})
-    for (auto r : ranges) {
-      auto check = [&](auto t) {
-        using T = decltype(t);
-        const Tensor expected = empty({n}, dtype_of<T>());
-        for (int64_t i = 0; i < n; i++)
-          expected.data<T>()[i] =
-              T(int64_t(uint64_t(r.low) + scaled(reference::random_long(key, i), uint64_t(r.high) - uint64_t(r.low))));
-        Attrs a;
-        a.add(Dims{n});
-        a.add(Attr::integer(r.low));
-        a.add(Attr::integer(r.high));
-        add_key(a);
-        a.add(Attr::type(dtype_of<T>()));
-        everywhere(std::to_string(n), op_integers, {}, a, {expected});
-      };
-      check(int64_t{});
-      if (r.low > -10) check(int32_t{}), check(double{});
-      if (r.low == 0) check(uint8_t{});
-    }
-  for (int64_t n : sizes) {
-    const Tensor expected = empty({n}, Dtype::Int64);
-    int64_t* p = expected.data<int64_t>();
-    for (int64_t i = 0; i < n; i++) p[i] = i;
-    for (int64_t k = 0; k < n; k++) std::swap(p[n - 1 - k], p[scaled(reference::random_long(key, k), uint64_t(n - k))]);
-    Attrs a;
-    a.add(Attr::integer(n));
-    add_key(a);
-    everywhere(std::to_string(n), op_permutation, {}, a, {expected});
-  }
-  Attrs a;
-  a.add(Dims{3});
-  a.add(Attr::integer(0));
-  a.add(Attr::integer(257));
-  add_key(a);
-  a.add(Attr::type(Dtype::UInt8));
-  CHECK_THROWS(call(op_integers, {}, a), Error, "do not fit dtype uint8");
-}
-
 // ---- values -------------------------------------------------------------------------------------------------------------------------
-void near(double got, double expected, double tolerance, const char* what) {
-  test::record(std::abs(got - expected) <= tolerance * std::max(1.0, std::abs(expected)), __FILE__, __LINE__,
-               std::string(what) + ": " + test::shown(got) + " for " + test::shown(expected));
-}
-
 void values() {
   set_isa(available_isas().back()->name);
   const int64_t n = 1000;
@@ -676,38 +446,14 @@ void values() {
     counted++;
   }
   near(*call(op_cross_entropy, {logits, target, {}}, ce)[0].data<float>(), loss / counted, 1e-6, "cross_entropy");
-
-  const int64_t many = 200000;
-  Attrs draw;
-  draw.add(Dims{many});
-  draw.add(Attr::real(0));
-  draw.add(Attr::real(1));
-  add_key(draw);
-  draw.add(Attr::type(Dtype::Float64));
-  for (OpId id : {OpId(op_uniform), OpId(op_normal)}) {
-    const Tensor r = call(id, {}, draw)[0];
-    double mean = 0, second = 0, lowest = 1e9, highest = -1e9, neighbours = 0;
-    for (int64_t i = 0; i < many; i++) {
-      const double v = r.data<double>()[i];
-      mean += v, second += v * v, lowest = std::min(lowest, v), highest = std::max(highest, v);
-      if (i) neighbours += v * r.data<double>()[i - 1];
-    }
-    mean /= double(many), second /= double(many), neighbours /= double(many);
-    const bool is_uniform = id == op_uniform;
-    near(mean, is_uniform ? 0.5 : 0, 0.01, "mean");
-    near(second, is_uniform ? 1.0 / 3 : 1, 0.02, "second moment");
-    near(neighbours, is_uniform ? 0.25 : 0, 0.02, "product of neighbours");
-    CHECK(is_uniform ? lowest >= 0 && highest < 1 : lowest < -4 && highest > 4);
-  }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return test::run(
-      argc, argv,
-      {CASE(reductions_float32), CASE(reductions_float64), CASE(special_values_float32), CASE(special_values_float64),
-       CASE(integers), CASE(softmax_float32), CASE(softmax_float64), CASE(cross_entropy_float32),
-       CASE(cross_entropy_float64), CASE(classes_out_of_range), CASE(binary_cross_entropy), CASE(batch_norm_float32),
-       CASE(batch_norm_float64), CASE(philox_known_answers), CASE(random_reals), CASE(random_integers), CASE(values)});
+  return test::run(argc, argv,
+                   {CASE(reductions_float32), CASE(reductions_float64), CASE(special_values_float32),
+                    CASE(special_values_float64), CASE(integers), CASE(softmax_float32), CASE(softmax_float64),
+                    CASE(cross_entropy_float32), CASE(cross_entropy_float64), CASE(classes_out_of_range),
+                    CASE(binary_cross_entropy), CASE(batch_norm_float32), CASE(batch_norm_float64), CASE(values)});
 }

@@ -9,6 +9,14 @@ from typing import Any
 Program = Callable[[Any], Any]
 
 
+class Cases(dict[str, Program]):
+    """Programs by name; a decorator, for those that are functions."""
+
+    def __call__(self, program: Program) -> Program:
+        self[program.__name__] = program
+        return program
+
+
 def leaf(t: Any, *values: float) -> Any:
     return t.tensor(list(values), dtype=t.float64, requires_grad=True)
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,12 @@ import trigrad as tg
 from trigrad import _core
 
 RECORDED: dict[str, str] = {}  # figures that tests found, printed at the end
+
+
+@pytest.fixture(scope="session")
+def torch() -> Any:
+    """PyTorch, with which a test compares."""
+    return pytest.importorskip("torch")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
 import sys
 from pathlib import Path
 
@@ -29,7 +30,7 @@ mT item tolist numpy clone contiguous detach
 
 # Functions that are no ops, and the tests that they have instead.
 NOT_COMPARED = {
-    "test_random.py": "bernoulli dropout_mask initial_seed manual_seed multinomial normal seed get_rng_state set_rng_state",
+    "test_random.py": "bernoulli dropout_mask initial_seed manual_seed multinomial normal seed",
     "test_threads.py": "get_num_threads set_num_threads",
     "test_interop.py": "from_dlpack from_numpy",
     "test_compile.py": "compile",
@@ -38,21 +39,25 @@ NOT_COMPARED = {
     "test_models.py": "provenance",
     "realtime/test_plan.py": "get_cmake_dir get_include",
     "autograd/test_graph.py": "graph",
-    "test_memory.py": "memory_stats empty_cache reset_peak_memory_stats",
-    "test_tensor.py": "set_default_dtype get_default_dtype is_tensor cast",
+    "test_memory.py": "memory_stats",
+    "test_creation.py": "set_default_dtype get_default_dtype is_tensor get_rng_state set_rng_state empty_cache "
+    "reset_peak_memory_stats",
     "test_compatibility.py": "are_deterministic_algorithms_enabled use_deterministic_algorithms",
-    "test_ops.py": "gelu_tanh gelu_tanh_",
+    "test_ops.py": "cast",
+    "test_elementary.py": "gelu_tanh gelu_tanh_",
     "cuda/test_fast.py": "get_autocast_dtype is_autocast_enabled get_float32_matmul_precision set_float32_matmul_precision",
     "cuda/test_places.py": "get_default_device set_default_device",
-    "autograd/test_semantics.py": "is_anomaly_enabled is_grad_enabled is_inference is_inference_mode_enabled",
+    "autograd/test_states.py": "is_anomaly_enabled",
+    "autograd/test_modes.py": "is_grad_enabled is_inference is_inference_mode_enabled",
 }
 METHODS_NOT_COMPARED = {
     "test_compatibility.py": "cuda",
     "cuda/test_places.py": "get_device pin_memory",
     "cuda/test_streams.py": "is_pinned record_stream",
-    "test_tensor.py": "cast device dtype shape ndim itemsize nbytes is_cuda type half bfloat16 element_size data_ptr numpy",
-    "autograd/test_semantics.py": "backward detach_ grad grad_fn is_leaf output_nr register_hook "
-    "register_post_accumulate_grad_hook requires_grad requires_grad_ retain_grad retains_grad",
+    "test_tensor.py": "device dtype shape ndim itemsize nbytes is_cuda type half bfloat16 element_size data_ptr numpy",
+    "autograd/test_semantics.py": "detach_ grad grad_fn is_leaf output_nr requires_grad requires_grad_ retain_grad "
+    "retains_grad",
+    "autograd/test_passes.py": "backward register_hook register_post_accumulate_grad_hook",
 }
 
 
@@ -91,6 +96,12 @@ def test_every_function_is_compared_with_torch() -> None:
 def test_every_method_is_compared_with_torch() -> None:
     in_place = {f"{n}_" for n in COMPARED | listed(NOT_COMPARED)}
     assert sorted(methods() - COMPARED - in_place - listed_all(NOT_COMPARED, METHODS_NOT_COMPARED)) == []
+
+
+def test_tests_named_here_name_what_they_test() -> None:
+    for file, names in (*NOT_COMPARED.items(), *METHODS_NOT_COMPARED.items()):
+        words = set(re.findall(r"\w+", (Path(__file__).parent / file).read_text()))
+        assert [n for n in names.split() if not words & {n, n.removesuffix("_")}] == [], file
 
 
 def test_the_comparison_has_no_case_of_nothing() -> None:

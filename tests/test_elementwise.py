@@ -15,11 +15,6 @@ from trigrad import _elementwise
 from values import FLOATS, Array, real, specials, whole
 
 
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
 def both(torch: Any, call: Callable[..., Any], *arrays: Array) -> None:
     """`call(library, *tensors)` gives the same values and dtype in both."""
     got = call(tg, *(tg.from_numpy(np.array(a)) for a in arrays))

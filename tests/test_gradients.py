@@ -102,11 +102,6 @@ def test_batch_norm_gradients_by_differences(shape: tuple[int, ...]) -> None:
 # ---------------------------------------------------------------- against torch
 
 
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
 def torch_function(torch: Any, name: str) -> Any:
     special = {
         "gelu_tanh": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),

@@ -20,11 +20,6 @@ DTYPES = st.sampled_from(["float64", "float32", "int64", "int32", "uint8"])
 many = settings(max_examples=200, deadline=None)
 
 
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
 def numbers(shape: tuple[int, ...], key: str, dtype: str) -> Array:
     if dtype.startswith("float"):
         return real(shape, key, dtype)

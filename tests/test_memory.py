@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import trigrad as tg
+from trigrad import _core
 
 MOST_GROWTH = 1 << 20  # bytes over all calls
 
@@ -131,3 +132,22 @@ def test_the_cache_is_bounded() -> None:
         held = [tg.empty(1 << 22) for _ in range(64)]
         del held
     assert tg._core.memory_stats()["cached"] <= max(cached, 1 << 28)
+
+
+def test_nothing_leaks() -> None:
+    x = tg.rand(100)
+
+    def work() -> None:
+        y = (x + 1).relu()[2:].reshape(2, -1).numpy()
+        for f in (lambda: x + "a", lambda: x.view(7), lambda: x + tg.rand(3), lambda: x[200]):
+            with pytest.raises((TypeError, RuntimeError, IndexError)):
+                f()
+        tg.tensor(y.tolist()).max(1)
+
+    work()
+    gc.collect()
+    before = _core.memory_stats()["in_use"]
+    for _ in range(50):
+        work()
+    gc.collect()
+    assert _core.memory_stats()["in_use"] == before

@@ -23,11 +23,6 @@ DTYPES = ("float32", "float64", "int64", "int32", "uint8", "bool")
 LENGTHS = (0, 1, 2, 3, 5, 8, 17, 63, 64, 65, 66, 130, 300)
 
 
-@pytest.fixture(scope="session")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
 def values(n: int, dtype: str, kind: str) -> Array:
     """Few or many different values, NaN, zeros of both signs and infinities; or all of one narrow range."""
     if dtype == "bool":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -348,3 +350,47 @@ def test_a_refused_state_changes_nothing() -> None:
     with pytest.raises(RuntimeError):
         g.set_state(tg.tensor([0] * 8 + [255] * 8, dtype=tg.uint8))
     assert g.get_state().tolist() == before
+
+
+def test_generators_repeat_and_do_not_disturb_each_other() -> None:
+    def draw(g: tg.Generator) -> list[Any]:
+        return [
+            *(tg.rand(3, generator=g), tg.randn(2, generator=g), tg.randint(9, (4,), generator=g)),
+            *(tg.randperm(5, generator=g), tg.bernoulli(tg.full((4,), 0.5), generator=g)),
+            *(tg.normal(1.0, 2.0, (3,), generator=g), tg.dropout(tg.ones(8), generator=g)),
+            *(tg.zeros(3).uniform_(generator=g), tg.zeros(3).normal_(generator=g)),
+        ]
+
+    first, again = draw(tg.Generator().manual_seed(4)), draw(tg.Generator().manual_seed(4))
+    other = draw(tg.Generator().manual_seed(5))
+    for a, b in zip(first, again, strict=True):
+        assert tg.equal(a, b)
+    assert not all(tg.equal(a, b) for a, b in zip(first, other, strict=True))
+    g = tg.Generator().manual_seed(-1)
+    assert g.initial_seed() == 2**64 - 1
+    state = g.get_state()
+    a = tg.rand(4, generator=g)
+    assert not tg.equal(a, tg.rand(4, generator=g))
+    assert tg.equal(a, tg.rand(4, generator=g.set_state(state)))
+    assert tg.manual_seed(9) is tg.default_generator
+    assert tg.initial_seed() == 9
+
+
+def test_generator_is_locked() -> None:
+    g = tg.Generator()
+    steps: list[int] = []
+
+    def keep(step: int) -> tg.Tensor:
+        steps.append(step)
+        return tg.zeros(0)
+
+    def draw() -> None:
+        for _ in range(2000):
+            g.draw(lambda seed, stream, step: keep(step))
+
+    threads = [threading.Thread(target=draw) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sorted(steps) == list(range(8000))

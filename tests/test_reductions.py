@@ -20,11 +20,6 @@ settings.load_profile("trigrad")
 FLOATS = ("float32", "float64")
 
 
-@pytest.fixture(scope="session")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
 @st.composite
 def arrays(draw: Any, dtypes: tuple[str, ...] = FLOATS, least: int = 0, rank: int = 0) -> Array:
     """A view of any strides, of real numbers or of few different integers."""

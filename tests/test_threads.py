@@ -253,3 +253,35 @@ def test_an_error_inside_a_task_reaches_the_caller() -> None:
         with pytest.raises(IndexError):
             tg.ops.native_cross_entropy(x, target)
     assert x.sum().item() == 800_000
+
+
+def test_python_threads_compute_at_the_same_time() -> None:
+    x = tg.rand(200_000)
+    expected = (x * 2 + 1).sum().item()
+    results: list[float] = []
+    threads = [
+        threading.Thread(target=lambda: results.extend((x * 2 + 1).sum().item() for _ in range(5))) for _ in range(4)
+    ]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert results == [expected] * 20
+
+
+def test_daemon_threads_at_exit() -> None:
+    """Python ends a daemon thread that comes back from a kernel after the interpreter has: quietly."""
+    code = """
+import threading, time
+import trigrad as tg
+x = tg.ones(300, 300)
+def work():
+    while True:
+        tg.matmul(x, x)
+for _ in range(4):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.1)
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")

@@ -202,11 +202,6 @@ def test_gradient_of_a_view_is_its_transpose(case: int, layout: str) -> None:
 # ---------------------------------------------------------------- against torch
 
 
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
 def both(torch: Any, array: Array) -> tuple[Any, Any]:
     return tg.from_numpy(array), torch.from_numpy(array.copy()).requires_grad_()
 

@@ -101,11 +101,6 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
 def leaves(module: Any, arrays: list[Any]) -> list[Any]:
     return [module.tensor(a, dtype=module.float64).requires_grad_() for a in arrays]
 

@@ -1,9 +1,7 @@
-"""autograd.Function, gradcheck, autograd.functional and the hooks of modules: each case does in trigrad what it does in
-PyTorch (tests/both.py)."""
+"""autograd.Function and gradcheck: each case does the same in trigrad and in PyTorch (tests/both.py)."""
 
 from __future__ import annotations
 
-import copy
 import gc
 import weakref
 from collections.abc import Callable
@@ -12,14 +10,9 @@ from typing import Any
 import pytest
 
 import trigrad as tg
-from both import leaf, outcome
+from both import Cases, leaf, outcome
 
-CASES: dict[str, Callable[[Any], Any]] = {}
-
-
-def case(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    CASES[f.__name__] = f
-    return f
+case = Cases()
 
 
 def function(t: Any, forward: Any, backward: Any, setup_context: Any = None) -> Any:
@@ -63,13 +56,13 @@ def returning(value: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 # ---- what backward returns
 
-CASES["too many"] = returning(lambda g: (g, g))
-CASES["too many, but None"] = returning(lambda g: (g, None, None))
-CASES["nothing"] = returning(lambda g: ())
-CASES["broadcast"] = returning(lambda g: g.expand(3, 2))
-CASES["not broadcast"] = returning(lambda g: g.sum())
-CASES["another shape"] = returning(lambda g: g[:1])
-CASES["another dtype"] = returning(lambda g: g.float())
+case["too many"] = returning(lambda g: (g, g))
+case["too many, but None"] = returning(lambda g: (g, None, None))
+case["nothing"] = returning(lambda g: ())
+case["broadcast"] = returning(lambda g: g.expand(3, 2))
+case["not broadcast"] = returning(lambda g: g.sum())
+case["another shape"] = returning(lambda g: g[:1])
+case["another dtype"] = returning(lambda g: g.float())
 
 
 @case
@@ -458,8 +451,8 @@ def checking(name: str, quietly: bool) -> Callable[[Any], Any]:
 
 
 for name in checked:
-    CASES[f"gradcheck of {name}"] = checking(name, quietly=False)
-    CASES[f"gradcheck of {name}, quietly"] = checking(name, quietly=True)
+    case[f"gradcheck of {name}"] = checking(name, quietly=False)
+    case[f"gradcheck of {name}, quietly"] = checking(name, quietly=True)
 
 
 @case
@@ -487,232 +480,12 @@ def gradgradcheck(t: Any) -> Any:
     )
 
 
-# ---- autograd.functional
-
-
-def lists(found: Any) -> Any:
-    return [lists(f) for f in found] if isinstance(found, tuple) else (found.tolist(), found.requires_grad)
-
-
-def functional(name: str, f: Any, *shapes: Any, v: Any = None, **options: Any) -> None:
-    """A case: autograd.functional.<name> of f at ones of these shapes, along v, a shape or shapes as well."""
-
-    def ones(t: Any, shape: Any) -> Any:
-        return t.arange(1, 1 + int(t.ones(shape).sum()), dtype=t.float64).reshape(shape)
-
-    def run(t: Any) -> Any:
-        inputs = tuple(ones(t, s) for s in shapes)
-        along = v if v is None else ones(t, v) if isinstance(v, tuple) else tuple(ones(t, s) for s in v)
-        arguments = (inputs if len(inputs) > 1 else inputs[0], *([] if v is None else [along]))
-        return lists(getattr(t.autograd.functional, name)(lambda *a: f(t, *a), *arguments, **options))
-
-    CASES[f"{name} {len(CASES)}"] = run
-
-
-functional("jacobian", lambda t, a, b: (a * b.sum(), (a * a).sum()), (2,), (3,))
-functional("jacobian", lambda t, a: a.exp().mT, (2, 3))
-functional("jacobian", lambda t, a: a * 2, (2,), vectorize=True)
-functional("jacobian", lambda t, a: a * a, (2,), strategy="reverse-mode")
-functional("jacobian", lambda t, a, b: a * 2, (2,), (1,))
-functional("jacobian", lambda t, a, b: a * 2, (2,), (1,), strict=True)
-functional("jacobian", lambda t, a: t.ones(2), (2,), strict=True)
-functional("jacobian", lambda t, a: t.ones(2), (2,))
-functional("jacobian", lambda t, a: 3, (2,))
-functional("jacobian", lambda t, a: [a], (2,))
-functional("hessian", lambda t, a, b: (a * a * b).sum(), (2,), (2,))
-functional("hessian", lambda t, a: a**3, ())
-functional("hessian", lambda t, a: (a**3).sum().reshape(1), (2,))
-functional("hessian", lambda t, a: (a**3).sum(), (2,), outer_jacobian_strategy="reverse-mode")
-functional("hessian", lambda t, a: a**3, (2,))
-functional("hessian", lambda t, a: (a * 3).sum(), (2,))
-functional("hessian", lambda t, a: (a * 3).sum(), (2,), strict=True)
-functional("vjp", lambda t, a: (a * a).sum(), (2,))
-functional("vjp", lambda t, a: a * a, (2,))
-functional("vjp", lambda t, a: a * a, (2,), v=(3,))
-functional("vjp", lambda t, a, b: (a * b, a + b), (2,), (2,), v=[(2,), (2,)])
-functional("vjp", lambda t, a, b: (a * b, a + b), (2,), (2,), v=[(2,)])
-functional("vjp", lambda t, a, b: a * 2, (2,), (2,), v=(2,), strict=True)
-functional("jvp", lambda t, a, b: (a * b, a + b), (2,), (2,), v=[(2,), (2,)])
-functional("jvp", lambda t, a: a * a, (1,))
-functional("jvp", lambda t, a: a * a, (2,))
-functional("jvp", lambda t, a: a * a, (2,), v=(3,))
-functional("jvp", lambda t, a: t.ones(2), (2,), v=(2,))
-functional("jvp", lambda t, a: t.ones(2), (2,), v=(2,), strict=True)
-for product in ("vhp", "hvp"):
-    functional(product, lambda t, a, b: (a * a * b).sum(), (2,), (2,), v=[(2,), (2,)])
-    functional(product, lambda t, a: a * a, (2,), v=(2,))
-    functional(product, lambda t, a: (a * 2).sum(), (2,), v=(2,))
-    functional(product, lambda t, a: (a * 2).sum(), (2,), v=(2,), strict=True)
-    functional(product, lambda t, a: a**3, ())
-    functional(product, lambda t, a: (a**3).sum(), (2,))
-
-
-@case
-def functional_within_a_graph(t: Any) -> Any:
-    f, v, found = t.autograd.functional, t.ones(2, dtype=t.float64), []
-    for compute in (
-        lambda x: f.jacobian(lambda a: a**3, x, create_graph=True),
-        lambda x: f.hessian(lambda a: (a**4).sum(), x, create_graph=True),
-        lambda x: f.vjp(lambda a: a**3, x, v, create_graph=True)[1],
-        lambda x: f.jvp(lambda a: a**3, x, v, create_graph=True)[1],
-        lambda x: f.vhp(lambda a: (a**4).sum(), x, v, create_graph=True)[1],
-        lambda x: f.hvp(lambda a: (a**4).sum(), x, v, create_graph=True)[1],
-    ):
-        x = leaf(t, 1.0, 2.0)
-        made = compute(x)
-        found.append((made.requires_grad, made.tolist(), t.autograd.grad(made.sum(), x)[0].tolist()))
-    return found
-
-
-@case
-def functional_inside_no_grad(t: Any) -> Any:
-    with t.no_grad():
-        return lists(t.autograd.functional.jacobian(lambda a: a * a, t.ones(2)))
-
-
-# ---- hooks of modules
-
-
-def layer(t: Any) -> Any:
-    made = t.nn.Linear(2, 1)
-    with t.no_grad():
-        made.weight.fill_(2.0)
-        made.bias.fill_(1.0)
-    return made
-
-
-def passed(t: Any, module: Any) -> Any:
-    x = t.ones(1, 2, requires_grad=True)
-    y = module(x)
-    y.sum().backward()
-    return y.tolist(), x.grad.tolist(), [p.grad.tolist() for p in module.parameters()]
-
-
-@case
-def forward_pre_hooks(t: Any) -> Any:
-    module = layer(t)
-    one = module.register_forward_pre_hook(lambda m, args: (args[0] * 2,))
-    two = module.register_forward_pre_hook(lambda m, args: args[0] + 1)
-    three = module.register_forward_pre_hook(
-        lambda m, args, kwargs: ((args[0] * 3,), kwargs), with_kwargs=True, prepend=True
-    )
-    found = []
-    for handle in (one, two, three):
-        found.append(module(t.ones(1, 2)).tolist())
-        handle.remove()
-    return found, module(t.ones(1, 2)).tolist()
-
-
-@case
-def forward_hooks(t: Any) -> Any:
-    module, seen = layer(t), []
-    first = module.register_forward_hook(lambda m, args, out: seen.append(out.tolist()))
-    module.register_forward_hook(lambda m, args, out: out * 2)
-    module.register_forward_hook(lambda m, args, out: seen.append(out.tolist()))
-    module.register_forward_hook(lambda m, args, out: out + 1, prepend=True)
-    y = module(t.ones(1, 2))
-    first.remove()
-    module(t.zeros(1, 2))
-    return y.tolist(), seen
-
-
-@case
-def forward_hook_that_removes_itself(t: Any) -> Any:
-    module, seen = layer(t), []
-
-    def hook(m: Any, args: Any, out: Any) -> None:
-        seen.append(1)
-        handle.remove()
-
-    handle = module.register_forward_hook(hook)
-    module(t.ones(1, 2))
-    module(t.ones(1, 2))
-    return seen
-
-
-@case
-def hooks_are_copied_with_the_module(t: Any) -> Any:
-    module, seen = layer(t), []
-    module.register_forward_hook(lambda m, args, out: seen.append(1))
-    copy.deepcopy(module)(t.ones(1, 2))
-    return seen
-
-
-def shown(grads: Any) -> Any:
-    return type(grads).__name__, [None if g is None else g.tolist() for g in grads]
-
-
-@case
-def full_backward_hooks(t: Any) -> Any:
-    module, seen = layer(t), []
-    handle = module.register_full_backward_hook(lambda m, gi, go: seen.append((shown(gi), shown(go))))
-    found = passed(t, module)
-    module(t.ones(1, 2)).sum().backward()  # which warns: no input has a gradient
-    handle.remove()
-    module(t.ones(1, 2)).sum().backward()
-    return found, seen
-
-
-@case
-def backward_hooks_that_change_gradients(t: Any) -> Any:
-    found = []
-    for register in ("register_full_backward_hook", "register_full_backward_pre_hook"):
-        module = layer(t)
-        getattr(module, register)(lambda m, *grads: (grads[0][0] * 10,))
-        found.append(passed(t, module))
-    return found
-
-
-@case
-def backward_hook_that_returns_too_many(t: Any) -> Any:
-    module = layer(t)
-    module.register_full_backward_hook(lambda m, gi, go: (gi[0], gi[0]))
-    passed(t, module)
-
-
-@case
-def backward_hooks_of_several_inputs_and_outputs(t: Any) -> Any:
-    class Both(t.nn.Module):  # type: ignore[misc, name-defined]
-        def forward(self, a: Any, b: Any, c: Any) -> Any:
-            return a * 2, b * 3, c
-
-    module, seen = Both(), []
-    module.register_full_backward_hook(lambda m, gi, go: seen.append((shown(gi), shown(go))))
-    made = module(leaf(t, 1.0), leaf(t, 2.0), t.ones(1, dtype=t.float64))
-    made[0].sum().backward()
-    return seen, made[2].requires_grad
-
-
-@case
-def order_of_hooks(t: Any) -> Any:
-    seen: list[Any] = []
-    model = t.nn.Sequential(layer(t), t.nn.ReLU())
-    for name, m in (("first", model[0]), ("second", model[1]), ("model", model)):
-        m.register_forward_pre_hook(lambda m, args, name=name: seen.append((name, "pre")))
-        m.register_forward_hook(lambda m, args, out, name=name: seen.append((name, "forward")))
-        m.register_full_backward_pre_hook(lambda m, go, name=name: seen.append((name, "backward pre")))
-        m.register_full_backward_hook(lambda m, gi, go, name=name: seen.append((name, "backward")))
-    return passed(t, model), seen
-
-
-@case
-def hooked_output_overwritten(t: Any) -> Any:
-    model = t.nn.Sequential(layer(t), t.nn.ReLU(inplace=True))
-    model[0].register_full_backward_hook(lambda m, gi, go: None)
-    passed(t, model)
-
-
 # ---- the comparison
 
 
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", case)
 def test_as_in_torch(torch: Any, name: str) -> None:
-    assert outcome(CASES[name], tg) == outcome(CASES[name], torch)
+    assert outcome(case[name], tg) == outcome(case[name], torch)
 
 
 def test_an_output_that_is_an_attribute_dies_by_reference_count() -> None:

@@ -154,11 +154,6 @@ def test_gradcheck_finds_a_wrong_gradient() -> None:
     assert not autograd.gradcheck(Wrong.apply, leaf(2), raise_exception=False)
 
 
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
 def test_derivatives_of_functions(torch: Any) -> None:
     a, v, w = real((3,), "a", "float64"), real((3,), "v", "float64"), real((3, 3), "w", "float64")
     found = []

@@ -74,11 +74,6 @@ OTHERS: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
 def derivatives(t: Any, f: Callable[..., Any], values: list[float], dtype: str, scalar: bool) -> list[Any]:
     """y, dy/dx and what follows from it, each for weights that differ."""
     x = t.tensor(values[-1] if scalar else values, dtype=getattr(t, dtype), requires_grad=True)

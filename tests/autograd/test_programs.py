@@ -23,11 +23,6 @@ PROGRAMS, BATCHES = 60, 5  # in each batch; TRIGRAD_PROOFS=full: 20 times as man
 LENGTH = 14
 
 
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
 def overlaps(x: Any) -> bool:
     """By its strides."""
     reach = 0

@@ -272,11 +272,6 @@ METHODS |= {
 }
 
 
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
 def prepared(t: Any, name: str) -> tuple[list[Any], list[Any]]:
     """Leaves, and what was made of them, which may be written."""
     leaves = [

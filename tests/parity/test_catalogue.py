@@ -43,7 +43,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "parity/test_functions.py": "clip_grad_value_ clip_grad_norm_ get_total_norm parameters_to_vector vector_to_parameters",
         "nn/test_utils.py": "clip_grads_with_norm_ weight_norm remove_weight_norm",
     },
-    "optim": {"optim/test_optimizers.py": "GradientDescent ProximalSGD Optimizer"},
+    "optim": {"optim/test_minima.py": "GradientDescent ProximalSGD", "optim/test_optimizers.py": "Optimizer"},
     "optim.lr_scheduler": {
         "parity/test_schedulers.py": "SequentialLR ChainedScheduler",
         "optim/test_lr_schedulers.py": "LRScheduler",

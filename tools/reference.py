@@ -24,13 +24,22 @@ Op = type(ops.exp)  # a row of the op table as a function
 ROOMS: dict[str, tuple[str, ...]] = {
     "Tensors": ("_core", "_creation", "_dtypes", "_device", "_legacy", "_printing", ""),
     "Random numbers": ("_random",),
-    "Elementwise": ("_docs.pointwise", "_elementwise"),
+    "Elementwise": ("_docs.pointwise", "_docs.activations", "_elementwise"),
     "Reductions, sorts and scans": ("_reductions", "_ordering", "_docs.kernels", "_docs.ordering"),
     "Indexing": ("_indexing", "_docs.indexing"),
     "Shapes": ("_views", "_shaping", "_docs.shaping"),
     "Products": ("_linalg", "_einsum"),
     "Layers as functions": ("_functional",),
-    "Gradients, plans, files": ("_autograd", "_compile", "_graph", "_saving", "_paths", "_switches", "_autocast"),
+    "Gradients, plans, files": (
+        "_autograd",
+        "_anomaly",
+        "_compile",
+        "_graph",
+        "_saving",
+        "_paths",
+        "_switches",
+        "_autocast",
+    ),
 }
 # Every other place with public names; a name that several places have is described in the first.
 PLACES = (

@@ -58,6 +58,7 @@ from trigrad._saving import *
 from trigrad._paths import *
 from trigrad._switches import *
 from trigrad._autocast import *
+from trigrad._anomaly import *
 from trigrad._autograd import *
 from trigrad._compile import *
 from trigrad._graph import *

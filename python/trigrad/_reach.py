@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sized
 from typing import Any, NamedTuple
 
-from trigrad import _autograd, _core
+from trigrad import _anomaly, _core
 from trigrad._core import Tensor
 
 SCALAR = (bool, int, float, complex, str, bytes, type(None))
@@ -180,7 +180,7 @@ class Reach:
 
     def _now(self) -> list[tuple[Any, list[Any]]]:
         """Facts to be compared by value, and objects to be compared by identity."""
-        modes = _core.get_default_dtype(), _autograd._traced, _autograd._anomaly
+        modes = _core.get_default_dtype(), _anomaly.traced, _anomaly.looking
         return [([modes, *(t._structure for t in self.tensors)], []), *(part._structure() for part in self.parts)]
 
     def holds(self) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from trigrad import ops
-from trigrad._docs import indexing, kernels, ordering, pointwise, shaping
+from trigrad._docs import activations, indexing, kernels, ordering, pointwise, shaping
 
 __all__: list[str] = []
 
-ROOMS = (pointwise, kernels, indexing, shaping, ordering)
+ROOMS = (pointwise, activations, kernels, indexing, shaping, ordering)
 
 
 def install() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from trigrad._autograd import (
-    backward as backward,
+from trigrad._anomaly import (
+    detect_anomaly as detect_anomaly,
+)
+from trigrad._anomaly import (
+    set_detect_anomaly as set_detect_anomaly,
 )
 from trigrad._autograd import (
-    detect_anomaly as detect_anomaly,
+    backward as backward,
 )
 from trigrad._autograd import (
     enable_grad as enable_grad,
@@ -19,9 +22,6 @@ from trigrad._autograd import (
 )
 from trigrad._autograd import (
     no_grad as no_grad,
-)
-from trigrad._autograd import (
-    set_detect_anomaly as set_detect_anomaly,
 )
 from trigrad._autograd import (
     set_grad_enabled as set_grad_enabled,

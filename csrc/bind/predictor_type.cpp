@@ -10,6 +10,7 @@
 #include <new>
 
 #include "bind/predictor_cuda.h"
+#include "bind/predictor_pickle.h"
 #include "bind/predictor_program.h"
 #include "cpu/isa.h"
 #include "realtime/narrow.h"
@@ -51,6 +52,12 @@ struct Numpy {
 };
 Numpy numpy;
 
+// Arrays out of a pickle have a descr of their own.
+bool is_float32(PyObject* descr) {
+  const auto* d = pybind11::detail::array_descriptor1_proxy(descr);
+  return descr == numpy.float32 || (d->type_num == npy_api::NPY_FLOAT_ && d->byteorder == '=');
+}
+
 void load_numpy() {
   if (numpy.array) return;
   try {
@@ -82,7 +89,7 @@ std::string shape_of(PyObject* array) { return numbers(array_proxy(array)->dimen
          *which == 'o' ? "make it with numpy.empty(shape, 'float32')"
                        : "for a Tensor pass x.numpy(), for lists numpy.asarray(x, 'float32')");
   const auto* a = array_proxy(value);
-  if (a->descr != numpy.float32) {
+  if (!is_float32(a->descr)) {
     const Ref text(PyObject_Str(a->descr));
     fail(ErrorKind::Type, "[", kWho, "] ", which, " has dtype ", text ? PyUnicode_AsUTF8(text.get()) : "?",
          ", expected float32 in the machine's byte order; ",
@@ -108,7 +115,7 @@ std::string shape_of(PyObject* array) { return numbers(array_proxy(array)->dimen
 inline int64_t rows_of(const PredictorObject& p, PyObject* x) {
   if (PyObject_TypeCheck(x, numpy.array)) [[likely]] {
     const auto* a = array_proxy(x);
-    if (a->descr == numpy.float32 && (a->flags & kReadable) == kReadable) [[likely]] {
+    if (is_float32(a->descr) && (a->flags & kReadable) == kReadable) [[likely]] {
       if (a->nd == 1 && a->dimensions[0] == p.inputs) return 0;
       if (a->nd == 2 && a->dimensions[1] == p.inputs && a->dimensions[0] >= 1 && a->dimensions[0] <= p.batch)
         return a->dimensions[0];
@@ -119,9 +126,9 @@ inline int64_t rows_of(const PredictorObject& p, PyObject* x) {
 
 float* answers(const PredictorObject& p, PyObject* out, PyObject* x, int64_t rows) {
   const auto *a = array_proxy(out), *b = array_proxy(x);
-  if (!PyObject_TypeCheck(out, numpy.array) || a->descr != numpy.float32 || (a->flags & kWritable) != kWritable ||
+  if (!PyObject_TypeCheck(out, numpy.array) || !is_float32(a->descr) || (a->flags & kWritable) != kWritable ||
       a->nd != b->nd || a->dimensions[a->nd - 1] != p.outputs || (rows && a->dimensions[0] != rows)) {
-    if (PyObject_TypeCheck(out, numpy.array) && a->descr == numpy.float32 && (a->flags & kWritable) == kWritable)
+    if (PyObject_TypeCheck(out, numpy.array) && is_float32(a->descr) && (a->flags & kWritable) == kWritable)
       fail(ErrorKind::Value, "[", kWho, "] out has shape ", shape_of(out), ", expected ",
            rows ? "(" + std::to_string(rows) + ", " : std::string("("), p.outputs, rows ? ")" : ",)", " for x ",
            shape_of(x));
@@ -395,6 +402,15 @@ PyObject* from_plan(PyObject* type, PyObject* args, PyObject* kwargs, bool is_pa
 PyObject* load(PyObject* type, PyObject* args, PyObject* kwargs) { return from_plan(type, args, kwargs, true); }
 PyObject* from_bytes(PyObject* type, PyObject* args, PyObject* kwargs) { return from_plan(type, args, kwargs, false); }
 
+// What a pickle holds beside the plan file: the error.
+PyObject* set_state(PyObject* self, PyObject* error) {
+  return guarded([&] {
+    if (!PyDict_Check(error)) fail(ErrorKind::Type, "[", kWho, "] the state is no dict of errors");
+    Py_XSETREF(object(self)->error, checked(PyDict_Copy(error)));
+    return Py_NewRef(Py_None);
+  });
+}
+
 void destroy(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
   {
@@ -471,28 +487,24 @@ PyCFunction as_c_function(F* f) {
 PyMethodDef methods[] = {
     {"decide", as_c_function(decide), METH_FASTCALL | METH_KEYWORDS,
      "decide(x, threshold, output=0)\n\nIs output `output` at least the threshold: `p(x)[..., output] >= threshold`, "
-     "as a "
-     "bool for one event and an array of bools for rows. A single event of a model that ends in a sigmoid is decided "
-     "by its "
-     "logit where that is clear. A model of several outputs needs `output`."},
+     "as a bool for one event and an array of bools for rows. A single event of a model that ends in a sigmoid is "
+     "decided by its logit where that is clear. A model of several outputs needs `output`."},
     {"save", save, METH_O,
      "save(path)\n\nWrite a plan file: the program, its numbers, and events with their answers. `Predictor.load` and "
-     "the C++ "
-     "library read it."},
+     "the C++ library read it."},
     {"to_bytes", to_bytes, METH_NOARGS, "to_bytes()\n\nWhat `save` writes."},
     {"load", as_c_function(load), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
      "load(path, batch=1, *, flush_denormals=False, lock_memory=False, device=\"cpu\", persistent=False)\n\nThe "
-     "predictor of a plan file. Every byte of "
-     "the file "
-     "is checked before anything is made of it, then its self test is run: it answers bit for bit as where it was "
-     "saved."},
+     "predictor of a plan file. Every byte of the file is checked before anything is made of it, then its self test is "
+     "run: it answers bit for bit as where it was saved."},
     {"from_bytes", as_c_function(from_bytes), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
      "from_bytes(bytes, batch=1, *, flush_denormals=False, lock_memory=False, device=\"cpu\", "
      "persistent=False)\n\n`load` of a file's bytes."},
     {"close", close, METH_NOARGS,
      "close()\n\nGive back what the predictor holds on a GPU: a persistent one's kernel ends. It answers nothing "
-     "afterwards. On "
-     "the CPU there is nothing to do. Used in `with`, it is closed at the end."},
+     "afterwards. On the CPU there is nothing to do. Used in `with`, it is closed at the end."},
+    {"__reduce__", reduce_predictor, METH_NOARGS, nullptr},
+    {"__setstate__", set_state, METH_O, nullptr},
     {"__enter__", enter, METH_NOARGS, nullptr},
     {"__exit__", leave, METH_VARARGS, nullptr},
     {},
@@ -566,8 +578,9 @@ PyType_Spec spec = {"trigrad.realtime.Predictor", sizeof(PredictorObject), 0,
 
 PyMethodDef functions[] = {
     {"set_realtime", set_realtime, METH_VARARGS,
-     "set_realtime(lower, read, write, place)\n\nWhat makes a predictor's program and options of its arguments, reads "
-     "and writes files, and says on which GPU it is."},
+     "set_realtime(lower, read, write, place)\n\nWhat makes a program and options of arguments, reads and writes "
+     "files, "
+     "and says on which GPU a predictor is."},
     {},
 };
 

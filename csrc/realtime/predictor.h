@@ -36,6 +36,7 @@ class Predictor {
   double work() const { return work_; }  // multiply-adds of an event, about
   const char* isa() const { return kernels_->isa; }
   bool locked() const { return block_.locked; }
+  bool flush_denormals() const { return flush_denormals_; }
 
   // x(inputs) -> y(outputs). No allocation, lock or system call; the activations are on the caller's stack.
   // False, and y as it was, if the program refuses the event.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -66,6 +67,15 @@ def test_bits_of_the_models_of_physics(name: str, persistent: bool) -> None:
         assert np.array_equal(out, reference(x))
         assert p.decide(x, 0.3, 0) is reference.decide(x, 0.3, 0)
         assert Predictor.from_bytes(p.to_bytes(), device="cuda:0", persistent=persistent)(x).tolist() == out.tolist()
+
+
+@MODES
+def test_a_copy_answers_where_the_predictor_does(persistent: bool) -> None:
+    with Predictor(build("jet"), device="cuda", persistent=persistent) as p:
+        with pickle.loads(pickle.dumps(p)) as q:
+            assert (q.device, q.persistent) == ("cuda:0", persistent)
+            assert_same(q, p)
+        assert_same(p, Predictor(build("jet")))
 
 
 @MODES

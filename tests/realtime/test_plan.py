@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import shutil
 import struct
 import subprocess
+import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +38,82 @@ def test_comes_back_with_the_same_bits(name: str) -> None:
     x = events(p.inputs, 40)
     assert same_bits(q(x), np.stack([p(row) for row in x]))
     assert q.to_bytes() == content
+
+
+def usual() -> Any:
+    return np.random.default_rng(0).normal(size=(64, 16)).astype("float32")
+
+
+def calibrated(precision: str) -> Predictor:
+    x = usual()
+    return Predictor(build("jet"), 64, precision, calibration=x, scaler=Scaler(offset=0.5, nan="refuse"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int16", "int8"])
+def test_pickles_have_the_same_bits(precision: str, protocol: int) -> None:
+    p = calibrated(precision)
+    q = pickle.loads(pickle.dumps(p, protocol))
+    x = usual()
+    assert same_bits(q(x), p(x))
+    assert (q.batch, q.precision, q.device, q.to_bytes()) == (64, precision, "cpu", p.to_bytes())
+    assert p.error is not None
+    assert q.error == p.error
+    with pytest.raises(ValueError, match="has a NaN"):
+        q(np.full(16, np.nan, "float32"))
+
+
+def test_copies_keep_the_options() -> None:
+    tiny = np.full(16, 1e-40, "float32")
+    plain, flushing = (Predictor(build("jet"), flush_denormals=f, lock_memory=f) for f in (False, True))
+    for p in (plain, flushing):
+        for made in (copy.copy, copy.deepcopy):
+            q = made(p)
+            assert q is not p
+            assert q.error is None
+            assert q.locked == p.locked
+            assert same_bits(q(tiny), p(tiny))
+    model = tg.nn.Linear(1, 1, bias=False)
+    with tg.no_grad():
+        model.weight.fill_(1.0)
+    assert [copy.copy(Predictor(model, flush_denormals=f))(tiny[:1])[0] > 0 for f in (False, True)] == [True, False]
+
+
+def test_pickles_in_other_processes() -> None:
+    p, x = calibrated("int8"), usual()
+    code = """if True:
+        import pickle, sys
+        p, x = pickle.load(sys.stdin.buffer)
+        sys.stdout.buffer.write(p(x).tobytes())
+    """
+    content = pickle.dumps((p, x))
+    done = subprocess.run([sys.executable, "-c", code], input=content, capture_output=True, check=False)
+    assert done.stdout == p(x).tobytes(), done.stderr
+    joblib = pytest.importorskip("joblib")
+    jobs = joblib.Parallel(n_jobs=2, backend="multiprocessing")(joblib.delayed(p)(part) for part in (x[:32], x[32:]))
+    assert same_bits(np.concatenate(jobs), p(x))
+
+
+def test_arrays_out_of_pickles_are_float32() -> None:
+    """Their dtype is equal to float32 and not the same object."""
+    p, x = Predictor(build("jet"), 64), usual()
+    again, out = pickle.loads(pickle.dumps((x, np.empty((64, 5), "float32"))))
+    assert again.dtype is not x.dtype
+    assert p(again, out) is out
+    assert same_bits(out, p(x))
+    assert p.decide(again[0], 0.2, 0) == p.decide(x[0], 0.2, 0)
+    with pytest.raises(TypeError, match="x has dtype >f4, expected float32 in the machine's byte order"):
+        p(x.astype(">f4"))
+
+
+def test_a_damaged_pickle_is_refused() -> None:
+    p = Predictor(build("jet"))
+    content = p.to_bytes()
+    damaged = pickle.dumps(p).replace(content[-40:], bytes(40))
+    with pytest.raises(ValueError, match=r"\[Predictor\]"):
+        pickle.loads(damaged)
+    with pytest.raises(TypeError, match="the state is no dict of errors"):
+        p.__setstate__([])  # type: ignore[attr-defined]
 
 
 def test_file(tmp_path: Path) -> None:

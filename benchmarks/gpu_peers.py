@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+import gpu_rehearsal
 import nets
 from training_peers import Framework, Jax, Step
 
@@ -57,21 +58,24 @@ class OnGpu(Framework, Peer):
 
     def __init__(self, library: str, **adam: Any) -> None:
         super().__init__(1, library, **adam)
-        if not self.t.cuda.is_available():
+        self.place, self.cuda = "cuda", self.t.cuda
+        if gpu_rehearsal.asked() and library == "torch":
+            self.place, self.cuda = "cpu", gpu_rehearsal.Cuda(self.t)
+        if not self.cuda.is_available():
             raise ImportError(f"{library} finds no GPU")
 
     def hold(self, a: np.ndarray[Any, Any]) -> Any:
-        return self.t.from_numpy(a).to("cuda")
+        return self.t.from_numpy(a).to(self.place)
 
     def model(self, net: nets.Net, weights: list[Any]) -> Any:
-        return super().model(net, weights).to("cuda")
+        return super().model(net, weights).to(self.place)
 
     def wait(self) -> None:
-        self.t.cuda.synchronize()
+        self.cuda.synchronize()
 
     def nanoseconds(self, call: Callable[[], Any], calls: int) -> float:
         """Between two events on the GPU."""
-        first, last = (self.t.cuda.Event(enable_timing=True) for _ in range(2))
+        first, last = (self.cuda.Event(enable_timing=True) for _ in range(2))
         self.wait()
         first.record()
         for _ in range(calls):
@@ -84,7 +88,7 @@ class OnGpu(Framework, Peer):
     def precise(self, precision: str) -> Any:
         """What the calls of this precision run under."""
         if precision == "bf16":
-            return self.t.autocast("cuda", dtype=self.t.bfloat16)
+            return self.t.autocast(self.place, dtype=self.t.bfloat16)
         self.allow_tf32(precision == "tf32")
         return contextlib.nullcontext()
 
@@ -93,13 +97,15 @@ class OnGpu(Framework, Peer):
 
     def step_of(self, net: nets.Net, weights: list[Any], precision: str) -> Step:
         model = self.model(net, weights)
-        criterion = self.t.nn.CrossEntropyLoss()
+        criterion = self.t.nn.BCEWithLogitsLoss() if net.logit else self.t.nn.CrossEntropyLoss()
         optimizer = self.t.optim.Adam(model.parameters(), lr=nets.LEARNING_RATE, **self.adam)
+        self.trained = model, optimizer
 
         def step(x: Any, y: Any) -> Any:
             optimizer.zero_grad()
             with self.precise(precision):
-                loss = criterion(model(x), y)
+                z = model(x)
+                loss = criterion(z.squeeze(1) if net.logit else z, y)
             loss.backward()
             optimizer.step()
             return loss.detach()
@@ -128,16 +134,17 @@ class OnGpu(Framework, Peer):
 class TorchGraph(OnGpu):
     """PyTorch in CUDA graphs: captured once, with fused, capturable Adam, and replayed."""
 
-    def captured(self, work: Callable[[], Any]) -> Callable[[], Any]:
-        t = self.t
-        side = t.cuda.Stream()
-        side.wait_stream(t.cuda.current_stream())
-        with t.cuda.stream(side):
+    def captured(self, work: Callable[[], Any], again: Callable[[], None] = lambda: None) -> Callable[[], Any]:
+        """Warmed up; `again` has everything as it was before that."""
+        side = self.cuda.Stream()
+        side.wait_stream(self.cuda.current_stream())
+        with self.cuda.stream(side):
             for _ in range(3):
                 work()
-        t.cuda.current_stream().wait_stream(side)
-        graph = t.cuda.CUDAGraph()
-        with t.cuda.graph(graph):
+        self.cuda.current_stream().wait_stream(side)
+        again()
+        graph = self.cuda.CUDAGraph()
+        with self.cuda.graph(graph):
             kept = work()
 
         def replay() -> Any:
@@ -147,7 +154,19 @@ class TorchGraph(OnGpu):
         return replay
 
     def train(self, net: nets.Net, batch: int, precision: str) -> Callable[[], Any]:
-        return self.captured(super().train(net, batch, precision))
+        step, t = super().train(net, batch, precision), self.t
+        model, optimizer = self.trained
+        first = [p.detach().clone() for p in model.parameters()]
+
+        def again() -> None:
+            with t.no_grad():
+                for p, value in zip(model.parameters(), first, strict=True):
+                    p.copy_(value)
+                for state in optimizer.state.values():
+                    for value in state.values():
+                        value.zero_()
+
+        return self.captured(step, again)
 
     def infer(self, net: nets.Net, rows: int, precision: str) -> Callable[[], Any]:
         return self.captured(super().infer(net, rows, precision))
@@ -156,7 +175,7 @@ class TorchGraph(OnGpu):
         """From the host's memory and back: two pinned copies and the graph."""
         forward, t = self.forward_of(net, precision), self.t
         here = t.from_numpy(nets.events(net, 1)).pin_memory()
-        x = here.to("cuda")
+        x = here.to(self.place, copy=True)
 
         def work() -> Any:
             x.copy_(here, non_blocking=True)
@@ -167,7 +186,7 @@ class TorchGraph(OnGpu):
 
         def call() -> Any:
             replay()
-            t.cuda.current_stream().synchronize()
+            self.cuda.current_stream().synchronize()
             return answer
 
         return call
@@ -177,16 +196,17 @@ class TorchCompile(OnGpu):
     """torch.compile of the network; its Adam is PyTorch's fused one."""
 
     def model(self, net: nets.Net, weights: list[Any]) -> Any:
-        return self.t.compile(super().model(net, weights))
+        self.t.compiler.reset()  # or the networks before would make this one's sizes variables, and the eighth eager
+        return self.t.compile(super().model(net, weights), dynamic=False)
 
 
 class Ours(OnGpu):
     def allow_tf32(self, allowed: bool) -> None:
-        if not hasattr(self.t.cuda, "allow_tf32"):
+        if not hasattr(self.cuda, "allow_tf32"):
             if allowed:
                 raise Missing("this build has no fast mode")
             return
-        self.t.cuda.allow_tf32 = allowed
+        self.cuda.allow_tf32 = allowed
 
     def precise(self, precision: str) -> Any:
         if precision == "bf16" and not hasattr(self.t, "autocast"):
@@ -235,7 +255,7 @@ class JaxOnGpu(Jax, Peer):
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         self.jax: Any = importlib.import_module("jax")
         self.np: Any = importlib.import_module("jax.numpy")
-        if self.jax.default_backend() != "gpu":
+        if self.jax.default_backend() != "gpu" and not gpu_rehearsal.asked():
             raise ImportError("jax finds no GPU")
         self.last: Any = None
 

@@ -11,7 +11,7 @@ namespace {
 
 __device__ inline uint64_t nanoseconds() {
   uint64_t t;
-  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t));
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t));
   return t;
 }
 

@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = os.environ.get("TRIGRAD_CUDA_MODULE", "")
+QUICK = "tests/cuda/test_absence.py"
 
 
 def script(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -34,23 +35,38 @@ def results(path: Path) -> dict[str, str]:
 
 def test_parts_are_done_in_order_and_told_in_one_table(emulated_module: str, tmp_path: Path) -> None:
     told = tmp_path / "told.json"
-    more = ("--folder", tmp_path, "--json", told, "--parts", "memcheck,machine,build,report,c++,tests")
+    more = (
+        "--folder",
+        tmp_path,
+        "--json",
+        told,
+        "--parts",
+        "racecheck,machine,build,report,c++,tests",
+        "--tests",
+        QUICK,
+    )
     done = script("tools/gpu-check", "--emulated", emulated_module, *more)
     assert done.returncode == 0, done.stdout + done.stderr
     found = results(told)
-    assert list(found) == ["machine", "build", "report", "tests", "c++", "memcheck"]
+    assert list(found) == ["machine", "build", "report", "tests", "c++", "racecheck"]
     assert {p for p, r in found.items() if r == "ok"} >= {"machine", "build", "tests"}
-    assert found["memcheck"] == found["report"] == "skipped"
+    assert found["racecheck"] == found["report"] == "skipped"
     assert done.stdout.splitlines()[-1].endswith("s of 480")
 
 
 def test_what_fails_is_told_and_the_rest_is_done(emulated_module: str, tmp_path: Path) -> None:
     broken, told = tmp_path / "_cuda.so", tmp_path / "told.json"
     broken.write_bytes(b"not a library")
-    more = ("--folder", tmp_path, "--json", told, "--parts", "machine,build,tests,racecheck")
+    more = ("--folder", tmp_path, "--json", told, "--parts", "machine,build,tests,racecheck,c++")
     done = script("tools/gpu-check", "--emulated", broken, *more)
     assert done.returncode == 1
-    assert results(told) == {"machine": "ok", "build": "ok", "tests": "FAILED", "racecheck": "skipped"}
+    assert results(told) == {
+        "machine": "ok",
+        "build": "ok",
+        "tests": "FAILED",
+        "c++": "skipped",
+        "racecheck": "skipped",
+    }
     assert "its module does not load" in done.stdout
 
 
@@ -73,8 +89,27 @@ def test_benchmarks_say_that_no_figure_means_anything(emulated_module: str) -> N
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("EMULATED: the host computes in a GPU's place")
     assert "goal" not in done.stdout
-    assert "jax jit is not here" in done.stdout
+    assert ("jax jit is not here" in done.stdout) == (importlib.util.find_spec("jax") is None)
     assert done.stdout.splitlines()[-1] == "1 cases, 2 timings"
+
+
+def test_benchmarks_end_within_their_budget(emulated_module: str) -> None:
+    done = script(
+        "benchmarks/gpu.py", "--emulated", "--only", "event,infer", "--peers", "trigrad plan", "--budget", "0"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "not begun within 0 s: event jet float32, infer jet 70 float32" in done.stdout
+    assert done.stdout.splitlines()[-1] == "0 cases, 0 timings"
+
+
+def test_a_captured_step_begins_as_the_others_do(emulated_module: str) -> None:
+    pytest.importorskip("torch")
+    more = ("--only", "train SUSY,event", "--peers", "trigrad plan,torch eager,torch graph")
+    done = script("benchmarks/gpu.py", "--emulated", *more)
+    assert done.returncode == 0, done.stderr
+    assert "wrong" not in done.stdout
+    assert "failed" not in done.stdout
+    assert done.stdout.splitlines()[-1] == "2 cases, 5 timings"
 
 
 # ---- what the compiler says

@@ -211,10 +211,10 @@ def test_out_of_memory_leaves_everything_usable() -> None:
     x = tg.ones(1000, device="cuda")
     s = tg.cuda.Stream()
     with tg.cuda.stream(s):
-        pieces = [tg.empty(free // 3, dtype=tg.uint8, device="cuda") for _ in range(2)]
+        pieces = [tg.empty(3 * free // 8, dtype=tg.uint8, device="cuda") for _ in range(2)]
     del pieces  # kept for the other stream, and given back when there is no room
     retries = tg.cuda.memory_stats()["num_alloc_retries"]
-    big = tg.empty(free // 3, dtype=tg.uint8, device="cuda")
+    big = tg.empty(3 * free // 8, dtype=tg.uint8, device="cuda")
     assert tg.cuda.memory_stats()["num_alloc_retries"] == retries + 1
     for kind in (tg.cuda.OutOfMemoryError, MemoryError, RuntimeError):
         with pytest.raises(kind, match=r"cannot allocate \d+ bytes on cuda:0, where tensors hold \d+"):
@@ -272,7 +272,7 @@ assert z.sum().item() == 3000
 
 
 def test_a_lost_gpu_is_called_lost(emulated: bool) -> None:
-    if emulated:
+    if emulated or "TRIGRAD_EMULATED_ALONE" in os.environ:
         pytest.skip("the emulated device cannot be lost")
     run("""
 class Beyond:
@@ -289,7 +289,7 @@ def lost(call):
 
 x = tg.ones(1000, device="cuda")
 y = tg.as_tensor(Beyond(x))
-assert lost(lambda: (y[2**33:] * 2, tg.cuda.synchronize()))
+assert lost(lambda: (y[2**33 : 2**33 + 1000] * 2, tg.cuda.synchronize()))
 assert lost(lambda: (x * 2, tg.cuda.synchronize())) and lost(x.tolist) and lost(lambda: tg.empty(12345, device="cuda"))
 assert tg.ones(3).sum().item() == 3
 os._exit(0)

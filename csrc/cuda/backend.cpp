@@ -204,10 +204,11 @@ void run(const tg::Call& c) {
   raise(failure, c.op.name.c_str());
 }
 
-// f(calls, how many)
+// f(calls, how many); `index`: of the device, where no operand tells it.
 template <class F>
-bool with_calls(std::span<const tg::Call> calls, F f) {
+bool with_calls(std::span<const tg::Call> calls, F f, int index = 0) {
   Scratch kept;
+  kept.place = {Device::Cuda, index};
   std::deque<Worded> worded;
   for (const tg::Call& c : calls) worded.emplace_back(c, kept);
   std::vector<Call> all;
@@ -218,9 +219,9 @@ bool with_calls(std::span<const tg::Call> calls, F f) {
   }
   return f(all.data(), static_cast<int32_t>(all.size()));
 }
-bool fits(Together how, std::span<const tg::Call> calls) {
-  return with_calls(calls,
-                    [&](const Call* all, int32_t n) { return module().fits(how == Together::training, all, n); });
+bool fits(int index, Together how, std::span<const tg::Call> calls) {
+  const auto ask = [&](const Call* all, int32_t n) { return module().fits(how == Together::training, all, n); };
+  return with_calls(calls, ask, index);
 }
 template <bool training>
 void run_net(std::span<const tg::Call> calls) {

@@ -239,8 +239,9 @@ struct Backend {
   void (*parallel)(int64_t tasks, void (*fn)(void* ctx, int64_t task), void* ctx) = nullptr;
   int (*num_threads)() = nullptr;
   TogetherKernel together[static_cast<int>(Together::kinds)] = {};  // null: such calls are made one by one
-  // Can that of a net do these calls? Their operands' memory may not be there yet. Null: nets are no matter of this backend.
-  bool (*fits)(Together, std::span<const Call>) = nullptr;
+  // Can that of a net do these calls on device `index`? Their operands' memory may not be there yet. Null: nets are no matter of this
+  // backend.
+  bool (*fits)(int index, Together, std::span<const Call>) = nullptr;
   // Bytes from the host to this device and back, done on return, and between two of its kind, done before what they are asked
   // next. Null: the host reads and writes the device's memory itself.
   void (*to_device)(int index, void* to, const void* from, size_t bytes) = nullptr;

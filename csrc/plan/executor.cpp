@@ -383,7 +383,7 @@ bool Executor::fits(Together how, std::span<const Instruction> instructions) con
     const std::span<Tensor> all(in);
     calls.push_back({*i.op, all.first(i.in.size()), i.attrs, all.subspan(i.in.size())});
   }
-  return backend_.fits(how, calls);
+  return backend_.fits(program_.place.index, how, calls);
 }
 
 void Executor::written() {

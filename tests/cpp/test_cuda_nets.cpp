@@ -140,7 +140,7 @@ std::vector<Call> calls_of(std::span<const plan::Instruction> list, std::vector<
 void find(plan::Program& p) {
   plan::find_nets(p, [](Together how, std::span<const plan::Instruction> list) {
     std::vector<std::vector<Tensor>> operands;
-    return gpu().fits(how, calls_of(list, operands, shaped));
+    return gpu().fits(0, how, calls_of(list, operands, shaped));
   });
 }
 
@@ -313,6 +313,27 @@ static void what_is_no_net() {
   CHECK_EQ(std::ranges::count(plan::unseen(q), true), 1);
 }
 
+// Which nets fit is asked of the device that they will be on.
+static void places() {
+  static std::vector<int> asked;
+  Backend counting = gpu();
+  counting.graphs = nullptr;
+  counting.fits = [](int index, Together how, std::span<const Call> calls) {
+    asked.push_back(index);
+    return gpu().fits(index, how, calls);
+  };
+  Layers net{.widths = {4, 8, 3}, .loss = "none"};
+  net.draw(20);
+  plan::Program p = recorded({net.x}, [&] { return net.step(); });
+  plan::optimise(p);
+  for (const int index : {0, 1}) {
+    asked.clear();
+    p.place = {Device::Cuda, index};
+    const plan::Executor executor(p, counting);
+    CHECK(!asked.empty() && std::ranges::count(asked, index) == std::ssize(asked));
+  }
+}
+
 static void wrong_targets() {
   Layers net{.widths = {4, 8, 3}};
   net.draw(200);
@@ -326,7 +347,8 @@ static void wrong_targets() {
 
 int main(int argc, char** argv) {
   cuda::require("test", 0);
-  return test::run(argc, argv,
-                   {CASE(widths), CASE(depths), CASE(batches), CASE(activations), CASE(losses),
-                    CASE(numbers_of_all_kinds), CASE(strided), CASE(what_is_no_net), CASE(wrong_targets)});
+  return test::run(
+      argc, argv,
+      {CASE(widths), CASE(depths), CASE(batches), CASE(activations), CASE(losses), CASE(numbers_of_all_kinds),
+       CASE(strided), CASE(what_is_no_net), CASE(places), CASE(wrong_targets)});
 }

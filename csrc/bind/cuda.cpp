@@ -51,7 +51,7 @@ py::object move(const py::object& tensor, const py::object& device, const char* 
 
 // Into a tensor at another place, of the same shape and dtype.
 void transfer(const py::object& tensor, const py::object& source, bool non_blocking) {
-  const Tensor &to = tensor_of(tensor), &from = tensor_of(source);
+  const Tensor to = tensor_of(tensor), from = tensor_of(source);  // whatever other threads do to them meanwhile
   refuse_reading("copy_");
   if (!(to.shape == from.shape) || to.dtype != from.dtype || !to.contiguous() || !from.contiguous())
     fail(ErrorKind::Value, "[transfer] got ", to.shape, " and ", from.shape,
@@ -141,7 +141,7 @@ void add_memory(py::module_& m) {
       "Count the peaks anew.");
   m.def(
       "cuda_empty_cache", [](int64_t index) { empty_cache(gpu("empty_cache", index)); }, py::arg("index"),
-      "Give kept memory back to the GPU.");
+      py::call_guard<py::gil_scoped_release>(), "Give kept memory back to the GPU, once it is done with it.");
   m.def(
       "cuda_room",
       [](int64_t index) {
@@ -226,6 +226,10 @@ void add_precision(py::module_& m) {
 
 void init_cuda(PyObject* module) {
   auto m = py::reinterpret_borrow<py::module_>(module);
+  cuda::set_waiter([](void (*wait)(void*), void* context) {
+    const WithoutGil released(PyGILState_Check());  // a plan's calls have released it
+    wait(context);
+  });
   m.attr("OutOfMemoryError") = py::reinterpret_borrow<py::object>(out_of_memory_error());
   add_devices(m);
   add_memory(m);

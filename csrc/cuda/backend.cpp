@@ -199,7 +199,11 @@ void run(const tg::Call& c) {
   worded.call.index = kept.place.index;
   worded.call.stream = current_handle(kept.place.index);
   Failure failure;
-  if (module().run(&worded.call, &failure)) return;
+  bool done = false;
+  auto begin = [&] { done = module().run(&worded.call, &failure); };
+  if ((c.op.flags & kRefuses) && !c.kept) wait_by(begin);  // until it has looked at the values
+  else begin();
+  if (done) return;
   if (failure.kind == kRefused) refuse(c.op, failure.check, failure.note);
   raise(failure, c.op.name.c_str());
 }
@@ -311,6 +315,9 @@ const Installed& installation() {
   return *made;
 }
 }  // namespace
+
+Waiter waiter = [](void (*wait)(void*), void* context) { wait(context); };
+void set_waiter(Waiter w) { waiter = w; }
 
 void raise(const Failure& f, const char* op) {
   auto kind = static_cast<ErrorKind>(f.kind - 1);

@@ -26,6 +26,11 @@ struct Description {
 std::vector<Description> devices();  // none where CUDA is absent
 void synchronize(int index);         // returns when all calls so far are done
 
+// How a call waits for a GPU: by wait(context), which may take long; Python lets its other threads go on meanwhile. No lock is held
+// then, and what the call needs afterwards is its own. Only a device that is full is waited for in another way.
+using Waiter = void (*)(void (*wait)(void* context), void* context);
+void set_waiter(Waiter waiter);
+
 struct Build {
   int driver, runtime;  // 1000 major + 10 minor; 0: none is here
   std::string architectures;

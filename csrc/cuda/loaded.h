@@ -2,6 +2,7 @@
 #pragma once
 #include "core/tensor.h"
 #include "cuda/abi.h"
+#include "cuda/backend.h"
 
 namespace tg::cuda {
 
@@ -13,6 +14,13 @@ template <auto member, class... Args>
 void ask(const Args&... args) {
   Failure failure;
   if (!(module().*member)(args..., &failure)) raise(failure, "cuda");
+}
+
+extern Waiter waiter;  // backend.h
+// f(), which waits for a GPU.
+template <class F>
+void wait_by(F f) {
+  waiter([](void* context) { (*static_cast<F*>(context))(); }, &f);
 }
 
 void* current_handle(int index);  // of this thread's stream

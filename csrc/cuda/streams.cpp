@@ -88,7 +88,10 @@ void copy(Place to_place, void* to, Place from_place, const void* from, size_t b
          current_handle(at.index),
          wait};
   if (!bytes) return;
-  if (to_host || from_host) return ask<&Module::copy>(&c);
+  if (to_host || from_host) {
+    auto begin = [&] { ask<&Module::copy>(&c); };
+    return wait ? wait_by(begin) : begin();
+  }
   // What the other device was asked so far may still use the memory that is written, and what it is asked next reads it.
   c.wait = false;
   follow(at.index, c.stream, to_place.index, current_handle(to_place.index));

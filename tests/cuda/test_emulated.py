@@ -135,3 +135,30 @@ tg.cuda.empty_cache()
 tg.cuda.synchronize()
 assert tg.cuda.max_memory_allocated() == tg.cuda.memory_reserved() == tg.cuda.memory_allocated() == before
 """)
+
+
+def test_waits_let_other_threads_go_on() -> None:
+    """The device's work ends when another thread of Python's says so."""
+    run("""
+import ctypes, os, threading, time
+hold = ctypes.PyDLL(os.environ["TRIGRAD_CUDA_MODULE"]).hold_emulated
+x, i, p = tg.ones(3, device="cuda"), tg.tensor([1, 0], device="cuda"), tg.ones(3).pin_memory()
+waits = {
+    "item": lambda: x.sum().item(),
+    "cpu": lambda: x.cpu(),
+    "tolist": lambda: x.tolist(),
+    "cuda": lambda: tg.ones(3).cuda(),
+    "copy_": lambda: p.copy_(x),
+    "mask": lambda: x[x > 0],
+    "index": lambda: x.gather(0, i),
+    "if": lambda: bool(x[0] > 0),
+}
+for name, wait in waits.items():
+    hold(True)
+    thread = threading.Thread(target=lambda: (time.sleep(0.01), hold(False)))
+    thread.start()
+    start = time.monotonic()
+    wait()
+    thread.join()
+    assert time.monotonic() - start < 30, name
+""")

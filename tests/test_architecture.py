@@ -222,7 +222,7 @@ MODULE_MAY_IMPORT = {
         *{"_ordering", "diagnostics", "metrics"},
     },
     "data": {"_core", "ops", "_random", "_creation", "_indexing", "_shaping", "nn", "realtime"},
-    "sklearn": {"_core", "ops", "_autograd", "_compile", "_losses", "nn", "optim"},
+    "sklearn": {"_core", "ops", "_autograd", "_device", "_compile", "_losses", "nn", "optim"},
     "search": {"_core", "_random", "_warnings", "data", "plot"},
     "metrics": {"_core", "ops", "_indexing", "_ordering"},
     "_report": {"_core"},

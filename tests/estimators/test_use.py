@@ -253,6 +253,7 @@ def test_refused_parameters() -> None:
         ({"momentum": 1.5}, "'momentum'"),
         ({"learning_rate_init": 0.0}, "above 0"),
         ({"beta_1": 1.0}, "below 1"),
+        ({"device": "gpu"}, r"'device' parameter of MLPClassifier must be None, 'cpu', 'cuda' or .* Got 'gpu'"),
     ):
         with pytest.raises(ValueError, match=words):
             MLPClassifier(**options).fit(X, y)  # type: ignore[arg-type]
@@ -261,6 +262,7 @@ def test_refused_parameters() -> None:
         ({"dual": True}, "dual=True"),
         ({"l1_ratio": 0.5}, "use solver='saga'"),
         ({"C": 0}, "'C' parameter"),
+        ({"device": 1.5}, "'device' parameter of LogisticRegression"),
     ):
         with pytest.raises(ValueError, match=words):
             LogisticRegression(**options).fit(X, y)  # type: ignore[arg-type]

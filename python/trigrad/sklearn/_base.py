@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from trigrad._core import Tensor, from_numpy
-from trigrad.sklearn._checks import at_least, choice, fraction
+from trigrad.sklearn._checks import at_least, choice, device_of, fraction
 from trigrad.sklearn._training import ACTIVATIONS, Training, forward, owned
 
 __all__ = ["MLP", "steps_come_in_batches"]
@@ -66,6 +66,7 @@ class MLP(BaseEstimator):
         epsilon: float,
         n_iter_no_change: int,
         max_fun: int,
+        device: Any,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -91,6 +92,7 @@ class MLP(BaseEstimator):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.device = device
 
     # ---- what the two kinds do each in their way
 
@@ -109,6 +111,7 @@ class MLP(BaseEstimator):
 
     def _check(self) -> list[int]:
         """The parameters; the sizes of the hidden layers."""
+        device_of(self)
         choice(self, activation=tuple(ACTIVATIONS), solver=("lbfgs", "sgd", "adam"))
         choice(self, learning_rate=("constant", "invscaling", "adaptive"))
         at_least(self, 0, "alpha", "power_t", "tol")
@@ -188,7 +191,7 @@ class MLP(BaseEstimator):
             y = y.argmax(axis=1).astype(np.int64)
         arrays = [X, y if y.dtype == np.int64 else y.astype(X.dtype, copy=False)]
         return tuple(
-            from_numpy(np.require(a, requirements=["C", "W", "A"]))
+            from_numpy(np.require(a, requirements=["C", "W", "A"])).to(device_of(self))
             for a in (*arrays, *([] if weight is None else [weight]))
         )
 
@@ -200,7 +203,9 @@ class MLP(BaseEstimator):
             "history_size": 10,
             "line_search_fn": "strong_wolfe",
         }
-        training = Training(self.coefs_, self.intercepts_, self.activation, self._loss_name(), "lbfgs", options)
+        training = Training(
+            self.coefs_, self.intercepts_, self.activation, self._loss_name(), "lbfgs", options, device_of(self)
+        )
         self.loss_ = training.minimize(self._tables(X, y, weight), self.alpha / (len(X) * mean_weight))
         self.n_iter_ = training.steps
         if self.n_iter_ >= self.max_iter:
@@ -223,7 +228,9 @@ class MLP(BaseEstimator):
                 "momentum": self.momentum,
                 "nesterov": bool(self.nesterovs_momentum and self.momentum > 0),
             }
-        return Training(self.coefs_, self.intercepts_, self.activation, self._loss_name(), self.solver, options)
+        return Training(
+            self.coefs_, self.intercepts_, self.activation, self._loss_name(), self.solver, options, device_of(self)
+        )
 
     def _descend(
         self,
@@ -354,4 +361,4 @@ class MLP(BaseEstimator):
             check_is_fitted(self)
             X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
         dtype = self.coefs_[0].dtype
-        return forward(np.asarray(X, dtype), self.coefs_, self.intercepts_, self.activation)
+        return forward(np.asarray(X, dtype), self.coefs_, self.intercepts_, self.activation, device_of(self))

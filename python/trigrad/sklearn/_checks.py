@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["at_least", "choice", "fraction"]
+from trigrad._device import device as Device
+from trigrad._device import get_default_device
+
+__all__ = ["at_least", "choice", "device_of", "fraction"]
 
 
 def _refuse(model: Any, name: str, expected: str) -> ValueError:
@@ -45,3 +48,13 @@ def fraction(model: Any, *names: str, top: bool = False) -> None:
         value = getattr(model, name)
         if not _number(value) or not 0 <= value <= 1 or (value == 1 and not top):
             raise _refuse(model, name, f"a number from 0 to 1{'' if top else ', below 1'}")
+
+
+def device_of(model: Any) -> Device:
+    """Where it computes."""
+    if model.device is None:
+        return get_default_device()
+    try:
+        return Device(model.device)
+    except (RuntimeError, TypeError):
+        raise _refuse(model, "device", "None, 'cpu', 'cuda' or for instance 'cuda:1'") from None

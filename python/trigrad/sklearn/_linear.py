@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from trigrad import _core, ops
 from trigrad._core import Tensor, from_numpy
-from trigrad.sklearn._checks import at_least, choice, fraction
+from trigrad.sklearn._checks import at_least, choice, device_of, fraction
 from trigrad.sklearn._training import Training, forward, owned
 
 __all__ = ["LogisticRegression", "Perceptron"]
@@ -38,7 +38,7 @@ class _LinearClassifier(ClassifierMixin, BaseEstimator):
         """Scores (n,) of the second class, or (n, classes)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
-        made = forward(np.asarray(X, self.coef_.dtype), [self.coef_.T], [self.intercept_], "identity")
+        made = forward(np.asarray(X, self.coef_.dtype), [self.coef_.T], [self.intercept_], "identity", device_of(self))
         return made.ravel() if made.shape[1] == 1 else made
 
     def predict(self, X: Any) -> Array:
@@ -70,7 +70,7 @@ class LogisticRegression(_LinearClassifier):
     """C Σ weight · log loss + |coef|² / 2, minimised over all events: parameters, order, defaults and attributes are those of
     sklearn.linear_model.LogisticRegression. Several classes share a softmax.
 
-    X (n, features), y (n,)
+    X (n, features), y (n,). `device` as in `MLPClassifier`.
 
     >>> import trigrad as tg
     >>> from trigrad.sklearn import LogisticRegression
@@ -102,6 +102,7 @@ class LogisticRegression(_LinearClassifier):
         verbose: int = 0,
         warm_start: bool = False,
         n_jobs: int | None = None,
+        device: Any = None,
     ) -> None:
         self.penalty = penalty
         self.C = C
@@ -117,6 +118,7 @@ class LogisticRegression(_LinearClassifier):
         self.verbose = verbose
         self.warm_start = warm_start
         self.n_jobs = n_jobs
+        self.device = device
 
     def _strengths(self) -> tuple[float, float]:
         """Of |coef|² / 2 and of |coef|, in units where the losses are summed."""
@@ -139,6 +141,7 @@ class LogisticRegression(_LinearClassifier):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogisticRegression:
         """Learn from events X (n, features) of classes y (n,)."""
         squares, absolutes = self._strengths()
+        device = device_of(self)
         X, y = self._taken(X, y)
         self.classes_, places = np.unique(y, return_inverse=True)
         k = len(self.classes_)
@@ -158,7 +161,8 @@ class LogisticRegression(_LinearClassifier):
         targets = places.astype(np.int64) if k > 2 else places.reshape(-1, 1).astype(X.dtype)
         even = bool((relative == 1).all())
         tables = tuple(
-            from_numpy(np.require(a, requirements=["C", "W", "A"])) for a in (X, targets, *([] if even else [relative]))
+            from_numpy(np.require(a, requirements=["C", "W", "A"])).to(device)
+            for a in (X, targets, *([] if even else [relative]))
         )
         options = {
             "max_iter": self.max_iter,
@@ -168,7 +172,8 @@ class LogisticRegression(_LinearClassifier):
             "history_size": 10,
             "line_search_fn": "strong_wolfe",
         }
-        training = Training([coef], [intercept], "identity", "logistic" if k == 2 else "softmax", "lbfgs", options)
+        loss = "logistic" if k == 2 else "softmax"
+        training = Training([coef], [intercept], "identity", loss, "lbfgs", options, device)
         if not self.fit_intercept:
             training.without_biases()
         if absolutes:
@@ -210,7 +215,8 @@ class Perceptron(_LinearClassifier):
 
     Parameters, order, defaults and attributes are those of sklearn.linear_model.Perceptron, which takes the events one after the other
     instead. Here their order does not matter, so `shuffle` changes nothing, `random_state` only what is held out for
-    early_stopping, and an event of weight 2 counts as two events. X (n, features), y (n,).
+    early_stopping, and an event of weight 2 counts as two events. `device` as in `MLPClassifier`.
+    X (n, features), y (n,).
 
     >>> from trigrad.sklearn import Perceptron
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 0, 0, 1]
@@ -238,6 +244,7 @@ class Perceptron(_LinearClassifier):
         n_iter_no_change: int = 5,
         class_weight: Any = None,
         warm_start: bool = False,
+        device: Any = None,
     ) -> None:
         self.penalty = penalty
         self.alpha = alpha
@@ -255,8 +262,10 @@ class Perceptron(_LinearClassifier):
         self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
         self.warm_start = warm_start
+        self.device = device
 
     def _check(self) -> None:
+        device_of(self)
         choice(self, penalty=("l1", "l2", "elasticnet", None))
         at_least(self, 0, "alpha")
         at_least(self, 0, "eta0", above=True)
@@ -337,13 +346,13 @@ class Perceptron(_LinearClassifier):
         outputs = len(intercept)
         signs = np.where(places[:, None] == (np.arange(outputs) if outputs > 1 else 1), 1.0, -1.0).astype(X.dtype)
         share = (weight / weight.sum(dtype=np.float64)).astype(X.dtype)
-        target, count = from_numpy(signs), from_numpy(share)
-        w, b = from_numpy(np.array(coef)), from_numpy(np.array(intercept))
+        device = device_of(self)
+        target, count, w, b = (from_numpy(np.array(a)).to(device) for a in (signs, share, coef, intercept))
         # Events are seen from their middle, and the intercept's input is as long as they are.
-        x = from_numpy(np.array(X))
+        x = from_numpy(np.array(X)).to(device)
         middle = ops.matmul(count, x) if self.fit_intercept else ops.mul(x[0], 0.0)
         x, b = ops.sub(x, middle), ops.add(b, ops.matmul(w, middle))
-        sizes, answers = ops.abs(count), from_numpy(places.astype(np.int64))
+        sizes, answers = ops.abs(count), from_numpy(places.astype(np.int64)).to(device)
         reach = float(ops.matmul(sizes, ops.sum(ops.square(x), [1]))) / float(ops.sum(sizes)) * float(self.eta0)
         pull = ops.mul(target, count.reshape(-1, 1))  # what each event may add
         importance = count.reshape(-1, 1).to(_core.float64)
@@ -377,7 +386,8 @@ class Perceptron(_LinearClassifier):
         self.n_iter_ = max(-(-steps // EPOCH), 1)
         self.t_ += len(X) * steps
         w, b = kept
-        self.coef_, self.intercept_ = np.array(w.numpy()), np.array(ops.sub(b, ops.matmul(w, middle)).numpy())
+        b = ops.sub(b, ops.matmul(w, middle))
+        self.coef_, self.intercept_ = np.array(w.cpu().numpy()), np.array(b.cpu().numpy())
         if not (np.isfinite(self.coef_).all() and np.isfinite(self.intercept_).all()):
             raise ValueError("The weights are no longer finite numbers. Scale the data, or use a smaller eta0.")
 
@@ -391,6 +401,6 @@ class Perceptron(_LinearClassifier):
         return ops.mul(ops.sign(w), ops.maximum(ops.sub(ops.abs(w), step * ratio), 0.0)) if ratio else w
 
     def _score_of(self, w: Tensor, b: Tensor, X: Array, y: Array, weight: Array) -> float:
-        scores = ops.dense(from_numpy(np.array(X)), w, b).numpy()
+        scores = ops.dense(from_numpy(np.array(X)).to(w.device), w, b).cpu().numpy()
         found = self.classes_[(scores[:, 0] > 0).astype(np.int64) if scores.shape[1] == 1 else scores.argmax(axis=1)]
         return float(np.average(found == y, weights=weight))

@@ -40,6 +40,9 @@ class MLPClassifier(ClassifierMixin, MLP):
     (1000, 2)
 
     Weights are taken relative to their mean, so a batch counts for the sum of its weights, and negative ones are as good as any.
+
+    `device` says where it computes: None is trigrad's default device (the CPU, unless `trigrad.set_default_device` says otherwise),
+    "cuda" or "cuda:1" a GPU, which gives the same bits. Arrays are NumPy's in any case, and pickles hold nothing of a GPU.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         epsilon: float = 1e-8,
         n_iter_no_change: int = 10,
         max_fun: int = 15000,
+        device: Any = None,
     ) -> None:
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -94,6 +98,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             epsilon=epsilon,
             n_iter_no_change=n_iter_no_change,
             max_fun=max_fun,
+            device=device,
         )
 
     def _loss_name(self) -> str:
@@ -179,7 +184,7 @@ class MLPRegressor(RegressorMixin, MLP):
     """A regression of layers of units, trained by Adam, SGD or L-BFGS on half the squared error or half the Poisson deviance
     (loss="poisson": y ≥ 0, the last layer gives the logarithm): as sklearn.neural_network.MLPRegressor.
 
-    X (n, features), y (n,) or (n, outputs).
+    X (n, features), y (n,) or (n, outputs). `device` as in `MLPClassifier`.
 
     >>> import numpy as np
     >>> from trigrad.sklearn import MLPRegressor
@@ -216,6 +221,7 @@ class MLPRegressor(RegressorMixin, MLP):
         epsilon: float = 1e-8,
         n_iter_no_change: int = 10,
         max_fun: int = 15000,
+        device: Any = None,
     ) -> None:
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
@@ -242,6 +248,7 @@ class MLPRegressor(RegressorMixin, MLP):
             epsilon=epsilon,
             n_iter_no_change=n_iter_no_change,
             max_fun=max_fun,
+            device=device,
         )
 
     def _loss_name(self) -> str:

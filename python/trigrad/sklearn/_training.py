@@ -13,6 +13,7 @@ from trigrad import _core, _losses, nn, ops, optim
 from trigrad._autograd import enable_grad
 from trigrad._compile import compile as compiled
 from trigrad._core import Tensor, from_numpy
+from trigrad._device import device as Device
 
 __all__ = ["ACTIVATIONS", "LOSSES", "Training", "forward"]
 
@@ -66,12 +67,13 @@ class _Given(nn.Linear):
         pass
 
 
-def _linear(coef: Array, intercept: Array) -> nn.Linear:
-    """A layer on the memory of coef (inputs, outputs) and intercept (outputs,): what it learns is there to be read."""
+def _linear(coef: Array, intercept: Array, device: Device) -> nn.Linear:
+    """A layer of coef (inputs, outputs) and intercept (outputs,). On the CPU it lies on their memory: what it learns is there to
+    be read."""
     layer = _Given(1, 1, dtype=_core.float64)
     layer.in_features, layer.out_features = coef.shape
-    layer.weight = nn.Parameter(from_numpy(coef.T))
-    layer.bias = nn.Parameter(from_numpy(intercept))
+    layer.weight = nn.Parameter(from_numpy(coef.T).to(device))
+    layer.bias = nn.Parameter(from_numpy(intercept).to(device))
     return layer
 
 
@@ -80,10 +82,10 @@ def owned(coef: Array) -> Array:
     return np.array(coef.T, order="C").T
 
 
-def forward(X: Array, coefs: Sequence[Array], intercepts: Sequence[Array], activation: str) -> Array:
+def forward(X: Array, coefs: Sequence[Array], intercepts: Sequence[Array], activation: str, device: Device) -> Array:
     """Rows (n, inputs) through the layers: (n, outputs), before the last activation."""
     layers = [
-        (from_numpy(np.ascontiguousarray(c.T)), from_numpy(np.ascontiguousarray(b)))
+        (from_numpy(np.ascontiguousarray(c.T)).to(device), from_numpy(np.ascontiguousarray(b)).to(device))
         for c, b in zip(coefs, intercepts, strict=True)
     ]
     made = np.empty((len(X), len(intercepts[-1])), X.dtype)
@@ -91,12 +93,12 @@ def forward(X: Array, coefs: Sequence[Array], intercepts: Sequence[Array], activ
     before = _core.set_grad_enabled(False)
     try:
         for first in range(0, len(X), ROWS):
-            h = from_numpy(np.array(X[first : first + ROWS], order="C"))
+            h = from_numpy(np.array(X[first : first + ROWS], order="C")).to(device)
             for k, (weight, bias) in enumerate(layers):
                 h = ops.dense(h, weight, bias)
                 if k + 1 < len(layers):
                     h = act(h)
-            made[first : first + ROWS] = h.numpy()
+            made[first : first + ROWS] = h.cpu().numpy()
     finally:
         _core.set_grad_enabled(before)
     return made
@@ -113,7 +115,8 @@ def _shrunk(values: Tensor, by: float) -> Tensor:
 
 
 class Training:
-    """The step of a network on the memory of `coefs` and `intercepts`."""
+    """The step of a network that learns `coefs` and `intercepts`: on their memory, or on a GPU, from where they are fetched after
+    each epoch and minimum."""
 
     def __init__(
         self,
@@ -123,14 +126,20 @@ class Training:
         loss: str,
         optimizer: str,
         options: dict[str, Any],
+        device: Device,
     ) -> None:
-        layers = [_linear(c, b) for c, b in zip(coefs, intercepts, strict=True)]
+        layers = [_linear(c, b, device) for c, b in zip(coefs, intercepts, strict=True)]
         between = ACTIVATIONS[activation][0]
         parts = itertools.chain.from_iterable((layer, between()) for layer in layers)
         self.model = nn.Sequential(*list(parts)[:-1])
-        self.coefs, self.loss, self._made = coefs, loss, LOSSES[loss]
+        self.device, self._made = device, LOSSES[loss]
         weights = [layer.weight for layer in layers]
         biases = [layer.bias for layer in layers if layer.bias is not None]
+        self._elsewhere = (
+            []
+            if device.type == "cpu"
+            else [*zip([*(c.T for c in coefs), *intercepts], [*weights, *biases], strict=True)]
+        )
         if optimizer == "lbfgs":
             self.optimizer: optim.Optimizer = optim.LBFGS([*weights, *biases], **options)
         else:
@@ -152,6 +161,10 @@ class Training:
 
         return step
 
+    def _fetch(self) -> None:
+        for array, learned in self._elsewhere:
+            array[...] = learned.detach().cpu().numpy()
+
     @enable_grad()
     def epoch(self, tables: tuple[Tensor, ...], order: Tensor | None, batch: int, alpha: float) -> float:
         """Once over the rows of the tables in this order; the mean loss, penalty aside. `alpha` is the weight of |W|² / 2 for
@@ -159,17 +172,21 @@ class Training:
         n = tables[0].shape[0]
         whole = n // batch
         sizes = [batch] * whole + [n - whole * batch] * (n > whole * batch)
-        losses = _core.empty((len(sizes),), _core.float64)
+        losses = _core.empty((len(sizes),), _core.float64, "cpu")
+        order = None if order is None else order.to(self.device)
         k = 0
-        while k < len(sizes):
-            end = whole if k < whole else len(sizes)
-            self.optimizer.param_groups[0]["weight_decay"] = alpha / sizes[k]
-            room = self._batches.get(sizes[k])
-            if room is None:
-                room = tuple(_core.empty((sizes[k], *t.shape[1:]), t.dtype) for t in tables)
-                self._batches[sizes[k]] = room
-            k += self.step._batches(room, tables, order, k * batch, losses[k:end], MILLISECONDS)
-        rows = _core.from_nested(sizes, _core.float64)
+        try:
+            while k < len(sizes):
+                end = whole if k < whole else len(sizes)
+                self.optimizer.param_groups[0]["weight_decay"] = alpha / sizes[k]
+                room = self._batches.get(sizes[k])
+                if room is None:
+                    room = tuple(_core.empty((sizes[k], *t.shape[1:]), t.dtype, t) for t in tables)
+                    self._batches[sizes[k]] = room
+                k += self.step._batches(room, tables, order, k * batch, losses[k:end], MILLISECONDS)
+        finally:
+            self._fetch()
+        rows = _core.from_nested(sizes, _core.float64, "cpu")
         return float(ops.sum(ops.mul(losses, rows))) / n
 
     def set_rate(self, rate: float) -> None:
@@ -217,6 +234,7 @@ class Training:
                 or len(found) >= group["max_eval"]
                 or best >= gained - 1e-6 * abs(gained)
             ):
+                self._fetch()
                 return best
             # No way down in this direction, as at a corner of a ReLU: anew along the gradient, with what is left of the steps.
             gained, group["max_iter"] = best, allowed - self.steps
@@ -268,6 +286,7 @@ class Training:
                     break
                 length /= 2
             if max(float(ops.amax(ops.abs(d))) for d in steps) / length <= tolerance:
+                self._fetch()
                 return step
             backwards = sum(float(ops.sum((a - m) * (m - o))) for a, m, o in zip(ahead, moved, at, strict=True))
             faster = (1 + (1 + 4 * momentum**2) ** 0.5) / 2 if backwards <= 0 else 1.0
@@ -275,6 +294,7 @@ class Training:
             ahead = [m + (m - o) * share for m, o in zip(moved, at, strict=True)]
             at, momentum = moved, faster
             length *= 1.1
+        self._fetch()
         return most
 
     # ---- what an optimizer remembers, as arrays
@@ -282,7 +302,10 @@ class Training:
     def state(self) -> list[dict[str, Any]]:
         """Of each parameter, in order."""
         return [
-            {name: v.numpy().copy() if isinstance(v, Tensor) else v for name, v in self.optimizer.state[p].items()}
+            {
+                name: v.cpu().numpy().copy() if isinstance(v, Tensor) else v
+                for name, v in self.optimizer.state[p].items()
+            }
             for group in self.optimizer.param_groups
             for p in group["params"]
         ]
@@ -292,5 +315,6 @@ class Training:
         params = [p for group in self.optimizer.param_groups for p in group["params"]]
         for p, state in zip(params, states, strict=True):
             self.optimizer.state[p] = {
-                name: from_numpy(np.array(v)) if isinstance(v, np.ndarray) else v for name, v in state.items()
+                name: from_numpy(np.array(v)).to(self.device) if isinstance(v, np.ndarray) else v
+                for name, v in state.items()
             }

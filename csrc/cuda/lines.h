@@ -11,7 +11,7 @@
 //       team.lanes(totals, f)                  f(lane, total) for each lane
 //       team.fold(totals, join)                the lanes folded by halves; known to all of the team
 //
-// A line in row order has 16 lanes, else one. Elsewhere than on a device a team is one thread that goes through all lanes.
+// A line in row order has 16 lanes, else one. Where there are no threads (launch.h) a team is one that goes through all lanes.
 #pragma once
 #include "cuda/launch.h"
 #include "math/reference_rows.h"
@@ -87,7 +87,12 @@ struct Blocks {
   int64_t parts;
 };
 
-#if defined(__CUDACC__)
+#if defined(TG_THREADS)
+
+template <int bytes>
+struct alignas(16) Room {
+  unsigned char at[bytes];
+};
 
 // `a` of the thread whose number differs in the bits of `apart`
 template <class A>
@@ -215,7 +220,7 @@ struct BlockTeam {
 
 template <class Body>
 __global__ void __launch_bounds__(kThreads) run_blocks(const Blocks grid, const Body body) {
-  __shared__ alignas(16) unsigned char room[kThreads * Body::room];
+  TG_SHARED(Room<kThreads * Body::room>, room);
   const int64_t tiles = (grid.outputs * grid.lanes + grid.wide - 1) / grid.wide;
   const int64_t part = blockIdx.x / tiles, tile = blockIdx.x - part * tiles;
   const int column = int(threadIdx.x) & (grid.wide - 1);
@@ -223,13 +228,13 @@ __global__ void __launch_bounds__(kThreads) run_blocks(const Blocks grid, const 
   const bool there = o < grid.outputs;
   const BlockTeam team{
       grid.lanes, int(q - o * grid.lanes), column, grid.wide, int(threadIdx.x) / grid.wide, kThreads / grid.wide, there,
-      room};
+      room.at};
   body(team, there ? o : 0, part);
 }
 template <class Body>
 void blocks(Stream stream, const Blocks& grid, const Body& body) {
   const int64_t tiles = (grid.outputs * grid.lanes + grid.wide - 1) / grid.wide;
-  if (tiles > 0) run_blocks<<<unsigned(tiles * grid.parts), kThreads, 0, stream>>>(grid, body);
+  launch(run_blocks<Body>, tiles * grid.parts, kThreads, 0, stream, grid, body);
 }
 
 template <int G, class Body>
@@ -239,22 +244,23 @@ __global__ void __launch_bounds__(kThreads) run_lines(int64_t count, const Body 
 }
 template <class Body>
 __global__ void __launch_bounds__(kThreads) run_long_lines(const Body body) {
-  __shared__ alignas(16) unsigned char room[kThreads * Body::room];
+  TG_SHARED(Room<kThreads * Body::room>, room);
   const int lane = int(threadIdx.x) % row_lanes;
-  const BlockTeam team{row_lanes, lane, lane, row_lanes, int(threadIdx.x) / row_lanes, kThreads / row_lanes,
-                       true,      room};
+  const BlockTeam team{row_lanes, lane,   lane, row_lanes, int(threadIdx.x) / row_lanes, kThreads / row_lanes,
+                       true,      room.at};
   body(team, int64_t(blockIdx.x));
 }
 
 // As many threads as a line is worth.
 template <class Body>
 void lines(Stream stream, int64_t count, int64_t n, bool across, const Body& body) {
-  if (count == 0) return;
-  auto with = [&](int64_t threads) { return unsigned((count * threads + kThreads - 1) / kThreads); };
-  if (n <= (across ? Team<1>::most : 4)) run_lines<1><<<with(1), kThreads, 0, stream>>>(count, body);
-  else if (n <= 2 * row_lanes) run_lines<4><<<with(4), kThreads, 0, stream>>>(count, body);
-  else if (n <= Team<row_lanes>::most) run_lines<row_lanes><<<with(row_lanes), kThreads, 0, stream>>>(count, body);
-  else run_long_lines<<<unsigned(count), kThreads, 0, stream>>>(body);
+  auto short_ones = [&](auto kernel, int threads) {
+    launch(kernel, (count * threads + kThreads - 1) / kThreads, kThreads, 0, stream, count, body);
+  };
+  if (n <= (across ? Team<1>::most : 4)) short_ones(run_lines<1, Body>, 1);
+  else if (n <= 2 * row_lanes) short_ones(run_lines<4, Body>, 4);
+  else if (n <= Team<row_lanes>::most) short_ones(run_lines<row_lanes, Body>, row_lanes);
+  else launch(run_long_lines<Body>, count, kThreads, 0, stream, body);
 }
 
 #else
@@ -270,13 +276,14 @@ struct OneThread {
   template <class A, class Piece, class Join>
   LaneTotals<A> totals(int64_t pieces, A start, Piece piece, Join join) const {
     LaneTotals<A> t;
-    for (int l = count - 1; l >= 0; l--)
-      t.lane[l] = reference::tree_order(pieces, start, [&](int64_t p) { return piece(l, p); }, join);
+    in_some_order(count, [&](int64_t l) {
+      t.lane[l] = reference::tree_order(pieces, start, [&](int64_t p) { return piece(int(l), p); }, join);
+    });
     return t;
   }
   template <class A, class F>
   void lanes(const LaneTotals<A>& t, F f) const {
-    for (int l = count - 1; l >= 0; l--) f(l, t.lane[l]);
+    in_some_order(count, [&](int64_t l) { f(int(l), t.lane[l]); });
   }
   template <class A, class Join>
   A fold(LaneTotals<A> t, Join join) const {
@@ -295,7 +302,7 @@ struct OneThread {
   }
   template <class F>
   void each(int64_t n, F f) const {
-    for (int64_t i = n - 1; i >= 0; i--) f(i);
+    in_some_order(n, f);
   }
 };
 

@@ -22,6 +22,8 @@ TG_BODY void copy_ahead(void* shared, const void* from) {
   const unsigned to = unsigned(__cvta_generic_to_shared(shared));
   if constexpr (Bytes == 16) asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
   else asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(to), "l"(from), "n"(Bytes) : "memory");
+#elif defined(TRIGRAD_EMULATED_THREADS)
+  emulated::copy_ahead(shared, from, Bytes);
 #else
   struct alignas(Bytes) Word {
     unsigned char bytes[Bytes];
@@ -30,12 +32,14 @@ TG_BODY void copy_ahead(void* shared, const void* from) {
 #endif
 }
 
-#if defined(__CUDACC__)
+#if defined(TG_THREADS)
 
 // What this thread has asked for is one step's.
 TG_BODY void close_step() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   asm volatile("cp.async.commit_group;" ::: "memory");
+#elif defined(TRIGRAD_EMULATED_THREADS)
+  emulated::close_step();
 #endif
 }
 // Waits until all but the last `ahead` steps are there.
@@ -43,15 +47,15 @@ template <int Ahead>
 TG_BODY void wait_for_step() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   asm volatile("cp.async.wait_group %0;" ::"n"(Ahead) : "memory");
+#elif defined(TRIGRAD_EMULATED_THREADS)
+  emulated::wait_for_step(Ahead);
 #endif
 }
-
-extern __shared__ __align__(16) unsigned char tg_pipeline_memory[];
 
 // A stage is filled again after the barrier behind which all have done with it: one barrier a step.
 template <class Body>
 __global__ void __launch_bounds__(Body::threads, Body::blocks) run_pipelined(const Body body) {
-  unsigned char* const memory = tg_pipeline_memory;
+  TG_SHARED_BYTES(memory);
   auto* const stages = reinterpret_cast<typename Body::Stage*>(memory);
   typename Body::Own own;
   const int64_t block = blockIdx.x;
@@ -84,19 +88,16 @@ __global__ void __launch_bounds__(Body::threads, Body::blocks) run_pipelined(con
 
 template <class Body>
 void pipelined(Stream stream, int64_t count, size_t extra, const Body& body) {
-  if (count == 0) return;
   const size_t bytes = Body::stages * sizeof(typename Body::Stage) + extra;
   static std::atomic<uint64_t> raised{0};  // the devices on which this kernel may take more than 48 KB
-  if (bytes > 48 * 1024) {
-    int device = 0, most = 0;
-    cudaGetDevice(&device);
-    if (!(raised.load() >> device & 1)) {
-      cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-      cudaFuncSetAttribute(run_pipelined<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize, most);
-      raised |= uint64_t(1) << device;
+  if (count > 0 && bytes > 48 * 1024) {
+    const uint64_t device = uint64_t(1) << current_device();
+    if (!(raised.load() & device)) {
+      raise_shared(run_pipelined<Body>);
+      raised |= device;
     }
   }
-  run_pipelined<<<unsigned(count), Body::threads, bytes, stream>>>(body);
+  launch(run_pipelined<Body>, count, Body::threads, bytes, stream, body);
 }
 
 #else
@@ -113,24 +114,25 @@ void pipelined(Stream stream, int64_t count, size_t extra, const Body& body) {
     unsigned char* const memory = all.data()->bytes;
     auto* const stages = reinterpret_cast<Stage*>(memory);
     std::vector<typename Body::Own> own(Body::threads);
-    for (int64_t block = count - 1; block >= 0; block--) {
+    constexpr int threads = Body::threads;
+    in_some_order(count, [&](int64_t block) {
       const int64_t steps = body.steps(block);
       auto load = [&](int64_t step) {
-        for (int t = Body::threads - 1; step < steps && t >= 0; t--)
-          body.load(block, step, t, stages[step % Body::stages], own[size_t(t)]);
+        if (step >= steps) return;
+        in_some_order<threads>([&](int t) { body.load(block, step, t, stages[step % Body::stages], own[size_t(t)]); });
       };
-      for (int t = Body::threads - 1; t >= 0; t--) body.begin(block, t, own[size_t(t)], memory);
+      in_some_order<threads>([&](int t) { body.begin(block, t, own[size_t(t)], memory); });
       for (int64_t step = 0; step < ahead; step++) load(step);
       for (int64_t step = 0; step < steps; step++) {
         load(step + ahead);
-        for (int t = Body::threads - 1; t >= 0; t--)
-          body.work(block, step, t, stages[step % Body::stages], own[size_t(t)], memory);
+        in_some_order<threads>(
+            [&](int t) { body.work(block, step, t, stages[step % Body::stages], own[size_t(t)], memory); });
       }
       for (int part = 0; part < Body::parts; part++) {
-        for (int t = Body::threads - 1; t >= 0; t--) body.put(block, part, t, own[size_t(t)], memory);
-        for (int t = Body::threads - 1; t >= 0; t--) body.take(block, part, t, memory);
+        in_some_order<threads>([&](int t) { body.put(block, part, t, own[size_t(t)], memory); });
+        in_some_order<threads>([&](int t) { body.take(block, part, t, memory); });
       }
-    }
+    });
   });
 }
 

@@ -205,8 +205,7 @@ struct StepsOfTarget {   // Index: -1 and 0 .. n - 1
     if constexpr (sizeof(Index) == 4) before[i] = atomicExch(last + target, i);
     else before[i] = Index(atomicExch(reinterpret_cast<unsigned long long*>(last + target), (unsigned long long)(i)));
 #else
-    before[i] = last[target];
-    last[target] = i;
+    before[i] = __atomic_exchange_n(last + target, i, __ATOMIC_RELAXED);
 #endif
   }
 };

@@ -11,7 +11,8 @@ TG_BODY void note_first(uint64_t* note, uint64_t place) {
 #if defined(__CUDA_ARCH__)
   atomicMin(reinterpret_cast<unsigned long long*>(note), place);
 #else
-  if (place < *note) *note = place;
+  uint64_t first = __atomic_load_n(note, __ATOMIC_RELAXED);
+  while (place < first && !__atomic_compare_exchange_n(note, &first, place, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 #endif
 }
 

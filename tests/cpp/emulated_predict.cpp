@@ -16,7 +16,7 @@ namespace {
 struct Chip {
   std::vector<std::max_align_t> room;
   explicit Chip(const EventBody& body) : room(EventBody::bytes(body.net) / sizeof(std::max_align_t) + 1) {
-    for (int t = kEventThreads - 1; t >= 0; t--) body.load(t, data());
+    in_some_order<kEventThreads>([&](int t) { body.load(t, data()); });
   }
   char* data() { return reinterpret_cast<char*>(room.data()); }
 };
@@ -24,11 +24,12 @@ struct Chip {
 // False: no event came.
 template <class Waited>
 bool one_event(const EventBody& body, uint32_t now, Chip& chip, Waited waited) {
-  for (int t = kEventThreads - 1; t >= 0; t--)
-    if (!body.receive(now, t, chip.data(), waited)) return false;
+  bool come = true;
+  in_some_order<kEventThreads>([&](int t) { come = come && body.receive(now, t, chip.data(), waited); });
+  if (!come) return false;
   for (int step = 0; step < body.net.count; step++)
-    for (int t = kEventThreads - 1; t >= 0; t--) body.work(step, t, chip.data());
-  for (int t = kEventThreads - 1; t >= 0; t--) body.send(now, t, chip.data());
+    in_some_order<kEventThreads>([&](int t) { body.work(step, t, chip.data()); });
+  in_some_order<kEventThreads>([&](int t) { body.send(now, t, chip.data()); });
   return true;
 }
 

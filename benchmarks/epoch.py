@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import json
-import os
 import sys
 from collections.abc import Callable
 from statistics import median
@@ -17,6 +15,7 @@ from typing import Any
 
 import harness
 import nets
+from serving import serve
 
 Epoch = Callable[[], float]  # -> the mean loss
 JET, BATCH, RATE = nets.NETS["jet"], 256, nets.LEARNING_RATE
@@ -141,28 +140,22 @@ PEERS: dict[str, Callable[[int, int], Epoch]] = {
 }
 
 
-def serve(peer: str, threads: int) -> None:
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints goes to stderr
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
-    print(json.dumps({"status": "ok"}), file=replies, flush=True)
-    epoch: Epoch | None = None
-    for line in sys.stdin:
-        message = json.loads(line)
-        reply: dict[str, Any] = {"status": "ok"}
-        try:
-            if epoch is None:
-                epoch = PEERS[peer](message["events"], threads)
-                reply["losses"] = [epoch(), epoch()]
-                gc.collect()
-            else:
-                start = perf_counter()
-                epoch()
-                reply["seconds"] = perf_counter() - start
-        except ImportError as error:
-            reply = {"status": "missing", "faults": {"import": str(error)}}
-        print(json.dumps(reply), file=replies, flush=True)
+class Server:
+    def __init__(self, peer: str, threads: int) -> None:
+        self.peer, self.threads = PEERS[peer], threads
+        self.epoch: Epoch | None = None
+
+    def prepare(self, events: int) -> dict[str, Any]:
+        self.epoch = self.peer(events, self.threads)
+        losses = [self.epoch(), self.epoch()]
+        gc.collect()
+        return {"status": "ok", "losses": losses}
+
+    def run(self) -> dict[str, Any]:
+        assert self.epoch is not None
+        start = perf_counter()
+        self.epoch()
+        return {"status": "ok", "seconds": perf_counter() - start}
 
 
 def measure(events: int, workers: dict[str, harness.Worker], blocks: int) -> dict[str, Any]:
@@ -216,6 +209,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in PEERS:
-        serve(sys.argv[1], int(sys.argv[2]))
+        serve(lambda: Server(sys.argv[1], int(sys.argv[2])), threads=int(sys.argv[2]))
     else:
         main()

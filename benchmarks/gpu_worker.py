@@ -1,12 +1,9 @@
-"""One peer of gpu.py in its own process, driven by JSON lines as worker.py is."""
+"""One peer of gpu.py in its own process, driven by JSON lines (see serving.py)."""
 
 from __future__ import annotations
 
 import gc
-import json
-import os
 import sys
-import traceback
 from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
@@ -15,6 +12,7 @@ import numpy as np
 
 import nets
 from gpu_peers import EVENTS, PEERS, Missing, Peer
+from serving import serve
 
 SHOWN = 16  # numbers of an answer that are compared
 
@@ -77,25 +75,5 @@ class Server:
             gc.enable()
 
 
-def main() -> None:
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints goes to stderr
-    reply: dict[str, Any]
-    try:
-        server = Server(sys.argv[1])
-        reply = {"status": "ok"}
-    except ImportError as error:
-        reply = {"status": "missing", "faults": {"import": str(error)}}
-    print(json.dumps(reply), file=replies, flush=True)
-    for line in sys.stdin:
-        message = json.loads(line)
-        try:
-            reply = getattr(server, message.pop("do"))(**message)
-        except Exception as error:  # noqa: BLE001 (the parent reports it and goes on)
-            traceback.print_exc()
-            reply = {"status": "failed", "faults": {"": f"{type(error).__name__}: {error}"}}
-        print(json.dumps(reply), file=replies, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(lambda: Server(sys.argv[1]))

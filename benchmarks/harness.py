@@ -63,7 +63,7 @@ def locked(path: Path | None) -> Iterator[None]:
 
 
 class Worker:
-    """A peer's process (worker.py, or another script that answers as it does)."""
+    """A peer's process: worker.py, or another script that serves (serving.py)."""
 
     def __init__(self, peer: str, threads: int, script: str = "worker.py") -> None:
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TRIGRAD_NUM_THREADS")

@@ -1,13 +1,10 @@
-"""One peer with one number of threads in its own process, driven by JSON lines (see harness.py)."""
+"""One peer with one number of threads in its own process, driven by JSON lines (see serving.py)."""
 
 from __future__ import annotations
 
 import gc
-import json
-import os
 import resource
 import sys
-import traceback
 from itertools import repeat
 from statistics import median
 from time import perf_counter_ns
@@ -22,6 +19,7 @@ import training_peers
 from cases import Case, fault, net_of, problem
 from operations import OPERATIONS
 from peers import Variant
+from serving import serve
 
 SAMPLED = 64  # elements of each output that are compared between libraries
 
@@ -148,28 +146,5 @@ class Server:
         return {"status": "ok", "peak_mib": peak_mib()}
 
 
-def main() -> None:
-    peer, threads = sys.argv[1], int(sys.argv[2])
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints goes to stderr
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
-    try:
-        server = Server(peer, threads)
-        gc.freeze()  # collecting before each case passes over what the library is made of
-        reply: dict[str, Any] = {"status": "ok"}
-    except ImportError as error:
-        reply = {"status": "missing", "faults": {"import": str(error)}}
-    print(json.dumps(reply), file=replies, flush=True)
-    for line in sys.stdin:
-        message = json.loads(line)
-        try:
-            reply = getattr(server, message.pop("do"))(**message)
-        except Exception as error:  # noqa: BLE001 (the parent reports it and goes on)
-            traceback.print_exc()
-            reply = {"status": "invalid", "faults": {"": f"{type(error).__name__}: {error}"}}
-        print(json.dumps(reply), file=replies, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(lambda: Server(sys.argv[1], int(sys.argv[2])), threads=int(sys.argv[2]))

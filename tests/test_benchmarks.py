@@ -35,6 +35,48 @@ def statuses(rows: list[dict[str, Any]], peer: str) -> dict[str, str]:
     return {case: f"{t['status']} {t['faults']}" for case, t in found.items() if t["status"] != "ok"}
 
 
+SERVER = """
+import sys
+sys.path.insert(0, {folder!r})
+from serving import serve
+
+class Server:
+    def __init__(self):
+        if sys.argv[1] == "absent":
+            import no_such_library
+
+    def double(self, x):
+        print("what a library says")
+        return {{"status": "ok", "y": 2 * x}}
+
+    def absent(self):
+        import no_such_library
+
+serve(Server, threads=int(sys.argv[2]))
+"""
+
+
+def test_workers_answer_each_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    harness = importlib.import_module("harness")
+    script = tmp_path / "server.py"
+    script.write_text(SERVER.format(folder=str(BENCHMARKS)))
+    worker = harness.Worker("here", 1, str(script))
+    try:
+        assert worker.ask("double", x=4) == {"status": "ok", "y": 8}
+        assert worker.ask("absent")["status"] == "missing"
+        assert worker.ask("double", x={})["status"] == "invalid"
+        assert "AttributeError" in worker.ask("triple")["faults"][""]
+        assert worker.ask("double", x=1)["y"] == 2
+    finally:
+        worker.close()
+    worker = harness.Worker("absent", 1, str(script))
+    try:
+        assert worker.state["status"] == worker.ask("double", x=1)["status"] == "missing"
+    finally:
+        worker.close()
+
+
 def test_kernels_times_every_kind_of_case_with_right_answers(tmp_path: Path) -> None:
     groups = "dense,narrow,neighbouring,matmul,pointwise,rows,batch norm,reductions"
     printed, rows = run(

@@ -279,6 +279,7 @@ MODULE_MAY_IMPORT = {
         *{
             "_core",
             "_autograd",
+            "_device",
             "_files",
             "_random",
             "_report",

@@ -103,6 +103,24 @@ def test_the_same_seed_gives_the_same_bits(jets: Path, tmp_path: Path) -> None:
     assert {n: numbers_of(again)[n] for n in same} == {n: numbers_of(jets)[n] for n in same}
 
 
+def test_a_gpu_learns_the_same_bits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = events(tmp_path / "d.csv")
+    command = ["study", str(data), "--target", "kind", "--features", "x", "y", "--quiet", *QUICK]
+    assert cli.main([*command, "--output", str(tmp_path / "here")]) == 0
+    there = [*command, "--device", "cuda", "--output", str(tmp_path / "there")]
+    if tg.cuda.is_available():
+        before = tg.cuda.memory_stats()["allocation.all.allocated"]
+        assert cli.main(there) == 0
+        assert tg.cuda.memory_stats()["allocation.all.allocated"] > before
+        plans = [(tmp_path / name / "model.tgplan").read_bytes() for name in ("here", "there")]
+        assert plans[0] == plans[1]
+        assert numbers_of(tmp_path / "there")["provenance"]["settings"]["device"] == "cuda"
+    else:
+        assert cli.main(there) == 2
+        assert "device is 'cuda:0', but CUDA is " in capsys.readouterr().err
+        assert not (tmp_path / "there").exists()
+
+
 def test_a_file_with_weights_and_a_model_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, data, folder = tmp_path / "m.toml", events(tmp_path / "d.csv"), tmp_path / "o"
     model.write_text('[model]\nhidden = [8]\nactivation = "tanh"\nbatch_norm = true\n[training]\nlr = 0.02\n')
@@ -333,7 +351,14 @@ def test_refusals_leave_nothing(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("hidden", (0,)), ("activation", "rely"), ("optimizer", "adm"), ("dropout", 1.0), ("lr", float("nan"))],
+    [
+        ("hidden", (0,)),
+        ("activation", "rely"),
+        ("optimizer", "adm"),
+        ("dropout", 1.0),
+        ("lr", float("nan")),
+        ("device", "gpu"),
+    ],
 )
 def test_settings_are_checked(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{name} is"):

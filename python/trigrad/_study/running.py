@@ -198,7 +198,7 @@ def _trained(
     """The network with the numbers of its best epoch."""
     classes = learned.classes
     _random.manual_seed(settings.seed)
-    model = settings.network(len(learned.features), max(len(classes), 1))
+    model = settings.network(len(learned.features), max(len(classes), 1)).to(settings.device)
     optimizer = settings.optimizer_of(model)
     mean, size = 0.0, 1.0
 
@@ -236,7 +236,7 @@ def _trained(
         callbacks=[stop, train.LRSchedule(schedule), progress],
         generator=_random.Generator().manual_seed(settings.seed),
     )
-    model.eval()
+    model.to("cpu").eval()
     if not all(bool(p.isfinite().all()) for p in model.parameters()):
         raise RuntimeError("[study] the training ended with numbers that are not finite; a smaller lr may help")
     if settings.batch_norm:

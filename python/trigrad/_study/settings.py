@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trigrad import nn, optim
+from trigrad._device import device as Device
 
 __all__ = ["Settings"]
 
@@ -70,6 +71,8 @@ class Settings:
     input_rate_khz: float = 40_000.0
     seconds: float = 0.3
     """for each row of the latencies"""
+    device: str = "cpu"
+    """where it learns; the bits are the same everywhere"""
 
     def __post_init__(self) -> None:
         def refuse(name: str, expected: str) -> None:
@@ -81,6 +84,10 @@ class Settings:
             refuse("activation", f"one of {', '.join(ACTIVATIONS)}")
         if self.optimizer not in OPTIMIZERS:
             refuse("optimizer", f"one of {', '.join(OPTIMIZERS)}")
+        try:
+            Device(self.device)
+        except (RuntimeError, TypeError):
+            refuse("device", "'cpu', 'cuda' or for instance 'cuda:1'")
         if not 0 <= self.dropout < 1:
             refuse("dropout", "a share from 0 to below 1")
         for name in ("epochs", "batch_size", "patience"):

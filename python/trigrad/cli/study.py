@@ -42,6 +42,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--trigger-rate-khz", type=float, help="at which efficiencies are told (default: 100)")
     command.add_argument("--input-rate-khz", type=float, help="of background (default: 40000, the bunch crossings)")
     command.add_argument("--seconds", type=float, help="for each row of the latencies (default: 0.3)")
+    command.add_argument("--device", help="where it learns: cpu (default), cuda, cuda:1")
     command.add_argument("--output", default="study", metavar="DIR", help="folder for the files (default: study)")
     command.add_argument("--pdf", action="store_true", help="the pictures as pictures.pdf too, by matplotlib")
     command.add_argument("--quiet", action="store_true", help="no progress line")
@@ -49,7 +50,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> str:
     settings = Settings() if given.model is None else Settings.of_file(given.model)
-    names = ("epochs", "seed", "trigger_rate_khz", "input_rate_khz", "seconds")
+    names = ("epochs", "seed", "device", "trigger_rate_khz", "input_rate_khz", "seconds")
     settings = replace(settings, **{n: v for n in names if (v := getattr(given, n)) is not None})
     background = None if given.background is None else tuple(given.background)
     if given.data is None:

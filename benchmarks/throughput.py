@@ -39,7 +39,6 @@ PEERS = [
 OURS = ("predictor", "bfloat16", "int16", "int8")
 SMALL = ("jet", "ecal", "autoencoder")
 AT, FROM = 262_144, 1024  # the rate of a batch of 1,024 is to hold at 262,144
-HOLDS = 0.95
 
 
 def goal(case: Case, peer: str) -> float:

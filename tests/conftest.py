@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 os.environ.setdefault("MPLBACKEND", "Agg")  # no windows
@@ -16,6 +17,12 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # no windows
 import golden
 import trigrad as tg
 from trigrad import _core
+
+# Of every test that hypothesis draws for, unless it says otherwise: the same examples in each run.
+settings.register_profile(
+    "trigrad", derandomize=True, deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("trigrad")
 
 RECORDED: dict[str, str] = {}  # figures that tests found, printed at the end
 

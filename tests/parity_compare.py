@@ -6,7 +6,6 @@ own float32 or its assert_close tolerance.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,26 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 
 from torch_cases import Array, Case, Draw
 from torch_compare import OURS, REFUSALS, THEIRS, Library, assert_same_floats, same_family, widened
 from torch_differences import FLOAT32_CONSTANTS, difference
 
 torch = pytest.importorskip("torch", reason="compares with torch")
-
-FULL = os.environ.get("TRIGRAD_PROOFS") == "full"
-
-
-def examples(quick: int, full: int = 200) -> settings:
-    return settings(
-        max_examples=full if FULL else quick,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.generate, Phase.shrink) if FULL else (Phase.generate,),
-    )
 
 
 @dataclass

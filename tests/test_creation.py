@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import trigrad as tg
 
 torch = pytest.importorskip("torch", reason="compares with torch")
-
-settings.register_profile("creation", derandomize=True, deadline=None, max_examples=200)
-PROFILE = settings.get_profile("creation")
 
 # Each is evaluated twice: L is trigrad and torch.
 EXPRESSIONS = """
@@ -248,7 +245,6 @@ def test_default_dtype() -> None:
     assert tg.get_default_dtype() is tg.float32
 
 
-@PROFILE
 @given(st.floats(-100, 100), st.floats(-100, 100), st.integers(0, 40), st.sampled_from(DEFAULTS))
 def test_linspace(start: float, end: float, steps: int, dtype: str) -> None:
     got = tg.linspace(start, end, steps, dtype=getattr(tg, dtype)).numpy()
@@ -265,7 +261,6 @@ def test_linspace(start: float, end: float, steps: int, dtype: str) -> None:
         assert got[-1] == np.asarray(end, dtype)
 
 
-@PROFILE
 @given(st.integers(-50, 50), st.integers(-50, 50), st.integers(-7, 7).filter(bool))
 def test_arange_of_integers(start: int, end: int, step: int) -> None:
     if (end - start) * step < 0:
@@ -275,7 +270,6 @@ def test_arange_of_integers(start: int, end: int, step: int) -> None:
     np.testing.assert_array_equal(tg.arange(start, end, step).numpy(), np.arange(start, end, step))
 
 
-@PROFILE
 @given(st.floats(-5, 5), st.floats(0, 20), st.floats(0.1, 3))
 def test_arange_of_floats(start: float, length: float, step: float) -> None:
     got = tg.arange(start, start + length, step, dtype=tg.float64)

@@ -110,7 +110,7 @@ def outcome(call: Callable[[], Any]) -> Any:
         return error
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(keyed())
 def test_reading_as_torch(case: tuple[Any, Any, Any]) -> None:
     shape, order, key = case
@@ -123,7 +123,7 @@ def test_reading_as_torch(case: tuple[Any, Any, Any]) -> None:
         same(got, want)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(keyed(), st.sampled_from(["number", "0-d", "whole", "part", "ones", "long", "array"]), st.data())
 def test_writing_as_torch(case: tuple[Any, Any, Any], kind: str, data: Any) -> None:
     shape, order, key = case

@@ -17,7 +17,6 @@ from values import Array, real, whole
 
 LENGTHS = st.integers(0, 5)
 DTYPES = st.sampled_from(["float64", "float32", "int64", "int32", "uint8"])
-many = settings(max_examples=200, deadline=None)
 
 
 def numbers(shape: tuple[int, ...], key: str, dtype: str) -> Array:
@@ -83,7 +82,6 @@ ADDED: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_products_against_torch(torch: Any, name: str) -> None:
-    @many
     @given(st.data(), st.tuples(LENGTHS, LENGTHS, LENGTHS, LENGTHS), DTYPES)
     def check(data: Any, lengths: tuple[int, ...], dtype: str) -> None:
         shapes = PRODUCTS[name](*lengths)
@@ -99,7 +97,6 @@ def test_products_against_torch(torch: Any, name: str) -> None:
 def test_added_products_against_torch(torch: Any, name: str) -> None:
     factors = st.sampled_from([0, 1, 2, -3])
 
-    @many
     @given(st.data(), st.tuples(LENGTHS, LENGTHS, LENGTHS, LENGTHS), DTYPES, factors, factors, st.booleans())
     def check(data: Any, lengths: tuple[int, ...], dtype: str, beta: int, alpha: int, broadcast: bool) -> None:
         shapes = ADDED[name](*lengths)
@@ -297,7 +294,7 @@ def equations(draw: Any) -> tuple[str, list[tuple[int, ...]]]:
     return equation, shapes
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(equations(), DTYPES)
 def test_einsum_against_torch(case: tuple[str, list[tuple[int, ...]]], dtype: str) -> None:
     torch = pytest.importorskip("torch")

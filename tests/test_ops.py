@@ -17,7 +17,6 @@ from values import FLOATS, Array, Sample, specials, whole
 # |got - want| <= relative |want| + relative * (largest |want|, at least 1)
 RELATIVE = {"float32": 1e-5, "float64": 1e-12}
 BY_DIFFERENCES = {"float32": 2e-5, "float64": 2e-9}  # rows of derivatives, whose reference is a finite difference
-RANDOM = {"uniform", "normal", "native_dropout", "dropout_mask", "native_bernoulli", "integers", "permutation"}
 
 
 def wide(a: Any) -> Any:

@@ -7,17 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import trigrad as tg
 from reference_ordering import places
 from values import Array, real, specials, whole
-
-settings.register_profile(
-    "trigrad", derandomize=True, deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("trigrad")
 
 DTYPES = ("float32", "float64", "int64", "int32", "uint8", "bool")
 LENGTHS = (0, 1, 2, 3, 5, 8, 17, 63, 64, 65, 66, 130, 300)

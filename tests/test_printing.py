@@ -92,7 +92,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(tensors(), OPTIONS)
 def test_any_tensor_under_any_options_prints_as_torch(made: tuple[np.ndarray, str], options: dict[str, Any]) -> None:
     torch = pytest.importorskip("torch", reason="compares with torch")

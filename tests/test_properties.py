@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trigrad as tg
@@ -15,10 +15,7 @@ from door import run, tensor
 from reference import REFERENCE, quiet
 from values import Array, Sample, real, whole
 
-settings.register_profile(
-    "trigrad", derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("trigrad")
+few = settings(max_examples=60)
 
 lengths = st.integers(0, 5)
 shapes = st.lists(lengths, min_size=0, max_size=4).map(tuple)
@@ -41,6 +38,7 @@ def broadcastable(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return both[0], both[1]
 
 
+@few
 @given(
     broadcastable(),
     st.sampled_from(["add", "sub", "mul", "div", "maximum", "minimum", "lt", "eq"]),
@@ -55,6 +53,7 @@ def test_broadcasting(pair: tuple[tuple[int, ...], tuple[int, ...]], name: str, 
     assert got.shape == want.shape
 
 
+@few
 @given(shapes, shapes)
 def test_shapes_that_do_not_broadcast_are_refused(a: tuple[int, ...], b: tuple[int, ...]) -> None:
     try:
@@ -66,6 +65,7 @@ def test_shapes_that_do_not_broadcast_are_refused(a: tuple[int, ...], b: tuple[i
         assert tuple(tg.ops.add(tg.zeros(a), tg.zeros(b)).shape) == want
 
 
+@few
 @given(shapes, shapes, shapes)
 def test_where_broadcasts_three(c: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]) -> None:
     arrays = numbers(c, "bool", "c"), numbers(a, "float32", "a"), numbers(b, "float32", "b")
@@ -146,6 +146,7 @@ def reductions(draw: Any) -> tuple[tuple[int, ...], Any, bool]:
     return shape, axes, draw(st.booleans())
 
 
+@few
 @given(reductions(), st.sampled_from(["sum", "mean", "prod", "amax", "amin", "logsumexp", "argmax", "argmin"]))
 def test_reductions(case: tuple[tuple[int, ...], Any, bool], name: str) -> None:
     shape, dim, keepdim = case
@@ -159,6 +160,7 @@ def test_reductions(case: tuple[tuple[int, ...], Any, bool], name: str) -> None:
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
 
 
+@few
 @given(reductions(), st.sampled_from(["sum", "amax", "argmax", "var"]))
 def test_reductions_of_views(case: tuple[tuple[int, ...], Any, bool], name: str) -> None:
     """A transposed, reversed view and its copy: the same bits."""
@@ -171,6 +173,7 @@ def test_reductions_of_views(case: tuple[tuple[int, ...], Any, bool], name: str)
     np.testing.assert_array_equal(a, b)
 
 
+@few
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
 def test_matmul_shapes(m: int, k: int, n: int) -> None:
     a, b = real((m, k), "a", "float64"), real((k, n), "b", "float64")
@@ -178,6 +181,7 @@ def test_matmul_shapes(m: int, k: int, n: int) -> None:
     np.testing.assert_allclose(got, a @ b, rtol=1e-12, atol=1e-12)
 
 
+@few
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 70), st.booleans())
 def test_dense_is_matmul_with_the_transposed_weight(m: int, k: int, n: int, bias: bool) -> None:
     """The same bits where there is no bias: one order for both."""
@@ -213,6 +217,7 @@ def slices(draw: Any) -> tuple[tuple[int, ...], tuple[Any, ...]]:
     return shape, tuple(index)
 
 
+@few
 @given(slices())
 def test_basic_indexing(case: tuple[tuple[int, ...], tuple[Any, ...]]) -> None:
     shape, index = case
@@ -222,6 +227,7 @@ def test_basic_indexing(case: tuple[tuple[int, ...], tuple[Any, ...]]) -> None:
     np.testing.assert_array_equal(got.numpy(), want)
 
 
+@few
 @given(slices())
 def test_writing_through_a_view(case: tuple[tuple[int, ...], tuple[Any, ...]]) -> None:
     shape, index = case
@@ -233,6 +239,7 @@ def test_writing_through_a_view(case: tuple[tuple[int, ...], tuple[Any, ...]]) -
     np.testing.assert_array_equal(t.numpy(), want)
 
 
+@few
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=5), st.randoms(use_true_random=False))
 def test_permuted_views(shape: list[int], random: Any) -> None:
     x = real(tuple(shape), "x", "float64")
@@ -244,6 +251,7 @@ def test_permuted_views(shape: list[int], random: Any) -> None:
     np.testing.assert_array_equal(t.reshape(-1).numpy(), x.transpose(order).reshape(-1))
 
 
+@few
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple), st.integers(0, 10**6))
 def test_view_where_numpy_has_one(shape: tuple[int, ...], pick: int) -> None:
     """view() of a transposed tensor works exactly where no copy is needed."""
@@ -260,6 +268,7 @@ def test_view_where_numpy_has_one(shape: tuple[int, ...], pick: int) -> None:
     np.testing.assert_array_equal(tensor(x).reshape(*target).numpy(), x.reshape(target))
 
 
+@few
 @given(broadcastable())
 def test_expand(pair: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     small, other = pair
@@ -269,6 +278,7 @@ def test_expand(pair: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     np.testing.assert_array_equal(t.numpy(), np.broadcast_to(x, shape))
 
 
+@few
 @given(shapes)
 def test_numpy_shares_memory_both_ways(shape: tuple[int, ...]) -> None:
     x = real(shape, "x", "float64")

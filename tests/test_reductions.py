@@ -6,16 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import trigrad as tg
 from values import Array, real, whole
-
-settings.register_profile(
-    "trigrad", derandomize=True, deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("trigrad")
 
 FLOATS = ("float32", "float64")
 

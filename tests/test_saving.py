@@ -23,8 +23,6 @@ from hypothesis import strategies as st
 
 import trigrad as tg
 
-settings.register_profile("saving", derandomize=True, deadline=None, max_examples=200)
-PROFILE = settings.get_profile("saving")
 DTYPES = [
     *(tg.float64, tg.float32, tg.float16, tg.bfloat16, tg.int64, tg.int32, tg.int16, tg.int8),
     *(tg.uint32, tg.uint16, tg.uint8, tg.bool),
@@ -85,7 +83,6 @@ trees = st.recursive(
 )
 
 
-@PROFILE
 @given(trees)
 def test_trees(tree: Any) -> None:
     assert same(there_and_back(tree), tree)
@@ -455,7 +452,7 @@ ORIGINAL = io.BytesIO()
 tg.save({"w": tg.arange(4.0), "b": [tg.tensor(True), (1, 2.5, None, "text")], 7: tg.zeros(0, 2)}, ORIGINAL)
 
 
-@settings(PROFILE, max_examples=2000)
+@settings(max_examples=2000)
 @given(st.data())
 def test_mutated_files(data: st.DataObject) -> None:
     """Bytes replaced, removed and inserted: a file is read, or refused with ValueError."""
@@ -483,7 +480,7 @@ def test_mutated_files(data: st.DataObject) -> None:
         assert str(e).startswith("[load]")  # noqa: PT017
 
 
-@settings(PROFILE, max_examples=500)
+@settings(max_examples=500)
 @given(
     st.recursive(
         st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),

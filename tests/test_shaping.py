@@ -7,16 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import trigrad as tg
 
 torch = pytest.importorskip("torch", reason="compares with torch")
 F = torch.nn.functional
-
-settings.register_profile("shaping", derandomize=True, deadline=None, max_examples=200)
-PROFILE = settings.get_profile("shaping")
 
 # Each is evaluated twice: L is trigrad and torch, x (2, 3, 4), s a 0-d tensor, v (3,), m (3, 5).
 EXPRESSIONS = """
@@ -331,7 +328,6 @@ def same(ours: Any, theirs: Any) -> None:
     assert values(ours) == values(theirs)
 
 
-@PROFILE
 @given(st.data())
 def test_cat_and_stack(data: st.DataObject) -> None:
     shape = data.draw(SHAPES)
@@ -349,7 +345,6 @@ def test_cat_and_stack(data: st.DataObject) -> None:
     same(tg.stack([p[0] for p in alike], dim), torch.stack([p[1] for p in alike], dim))
 
 
-@PROFILE
 @given(st.data())
 def test_constant_pad(data: st.DataObject) -> None:
     a = data.draw(arrays())
@@ -366,7 +361,6 @@ def test_constant_pad(data: st.DataObject) -> None:
     same(tg.pad(ours, widths, value=value), want)
 
 
-@PROFILE
 @given(st.data())
 def test_other_pads(data: st.DataObject) -> None:
     mode = data.draw(st.sampled_from(["reflect", "replicate", "circular"]))
@@ -404,7 +398,6 @@ def test_pads_that_are_refused(pad: Any, mode: Any, error: type[Exception]) -> N
         F.pad(torch.ones(3), pad, mode)
 
 
-@PROFILE
 @given(st.data())
 def test_turned_and_repeated(data: st.DataObject) -> None:
     a = data.draw(arrays())
@@ -430,7 +423,6 @@ def test_turned_and_repeated(data: st.DataObject) -> None:
     same(tg.diag_embed(ours, k), torch.diag_embed(theirs, k))
 
 
-@PROFILE
 @given(st.data())
 def test_triangles_in_place(data: st.DataObject) -> None:
     a = np.array(data.draw(arrays([3, 4, 5], "float32")))

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 
 import trigrad as tg
 
-settings.register_profile("testing", derandomize=True, deadline=None, max_examples=300)
-PROFILE = settings.get_profile("testing")
 assert_close = tg.testing.assert_close
 
 
@@ -31,7 +29,7 @@ numbers = st.sampled_from(
 )
 
 
-@PROFILE
+@settings(max_examples=300)
 @given(st.data())
 def test_as_torch(data: st.DataObject) -> None:
     torch = pytest.importorskip("torch", reason="compares with torch")

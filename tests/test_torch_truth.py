@@ -7,14 +7,13 @@ equal; an error where PyTorch raises. What differs on purpose is a row of docs/s
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 
 torch = pytest.importorskip("torch", reason="compares with torch")
 
@@ -22,22 +21,9 @@ import trigrad as tg
 from door import bits
 from torch_cases import Case, calls
 from torch_cases_indexing import written
-from torch_compare import OURS, THEIRS, assert_agree, attempt, truth_of
+from torch_compare import OURS, THEIRS, assert_agree, attempt, examples, truth_of
 from torch_differences import DIFFERENCES, ELSEWHERE, NO_METHOD, difference
 from torch_tables import CASES
-
-FULL = os.environ.get("TRIGRAD_PROOFS") == "full"
-
-
-def examples(quick: int, full: int = 200) -> settings:
-    return settings(
-        max_examples=full if FULL else quick,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.generate, Phase.shrink) if FULL else (Phase.generate,),
-    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

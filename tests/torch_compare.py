@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,13 +11,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 import trigrad as tg
 from torch_cases import Array, Case, Dtype, split
 
 torch = pytest.importorskip("torch", reason="compares with torch")
 
+FULL = os.environ.get("TRIGRAD_PROOFS") == "full"
 REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, OverflowError, MemoryError)
+
+
+def examples(quick: int, full: int = 200) -> settings:
+    """How many programs hypothesis draws; where the proofs are not run whole, a failing one is not made smaller."""
+    return settings(
+        max_examples=full if FULL else quick,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.generate, Phase.shrink) if FULL else (Phase.generate,),
+    )
 
 
 # ---------------------------------------------------------------- two libraries

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from trigrad import _core, _creation, _dtypes, ops
 from trigrad._core import Tensor
 from trigrad._in_place import in_place, replaced
-from trigrad._recording import as_it_was, is_recorded, with_values
+from trigrad._taped import as_it_was, is_recorded, with_values
 
 __all__ = [
     "absolute",

@@ -8,7 +8,7 @@ from typing import Any
 
 from trigrad import _dtypes, ops
 from trigrad._core import Tensor
-from trigrad._recording import as_it_was
+from trigrad._taped import as_it_was
 
 
 def replaced(name: str, self: Tensor, result: Tensor) -> Tensor:

@@ -35,8 +35,6 @@ __all__ = [
     "where",
 ]
 
-FUNCTIONAL = ("embedding", "one_hot")  # those that torch keeps in nn.functional
-
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from trigrad import _creation, ops
 from trigrad._core import Tensor, int64
 from trigrad._core import bool as boolean
 from trigrad._creation import DTypeArgument
-from trigrad._recording import as_it_was
 from trigrad._reductions import ValuesAndIndices, takes_axis
+from trigrad._taped import as_it_was
 
 __all__ = [
     "argsort",

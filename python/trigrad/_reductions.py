@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, cast
 from trigrad import _core, ops
 from trigrad._core import Tensor
 from trigrad._creation import DTypeArgument
-from trigrad._recording import is_recorded, with_values
+from trigrad._taped import is_recorded, with_values
 
 __all__ = [
     "Extrema",

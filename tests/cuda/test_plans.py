@@ -64,7 +64,7 @@ def trained(device: str, compiled: bool, steps: int = 6, dropout: float = 0.0) -
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_training_has_the_bits_of_the_cpu_and_of_eager(dropout: float) -> None:
+def test_row_087_training_has_the_bits_of_the_cpu_and_of_eager(dropout: float) -> None:
     want, _ = trained(CPU, False, dropout=dropout)
     assert trained(CUDA, False, dropout=dropout)[0] == want
     found, step = trained(CUDA, True, dropout=dropout)

@@ -1,4 +1,4 @@
-"""What the lectures say of training: rows 69 to 74, 76, 84 and 86 of the catalogue."""
+"""What the lectures say of training: rows 69 to 74, 76, 84 and 86 of the catalogue (87 in tests/cuda)."""
 
 from __future__ import annotations
 

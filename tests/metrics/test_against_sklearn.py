@@ -18,7 +18,7 @@ sk = pytest.importorskip("sklearn.metrics")
 calibration = pytest.importorskip("sklearn.calibration")
 
 Events = tuple[Any, ...]
-quick = settings(max_examples=60, deadline=None, derandomize=True)
+quick = settings(max_examples=60)
 
 
 @pytest.fixture(autouse=True)

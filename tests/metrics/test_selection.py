@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trigrad import metrics
 from trigrad.metrics import NegativeWeightWarning, asimov_significance, efficiency, significance_scan, working_point
 
-quick = settings(max_examples=80, deadline=None, derandomize=True)
+quick = settings(max_examples=80)
 
 
 @st.composite

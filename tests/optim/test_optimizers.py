@@ -32,12 +32,14 @@ def parameters(dtype: str) -> list[Any]:
     return [tg.tensor(a).requires_grad_() for a in start(dtype)]
 
 
-def walk(optimizer: Any, params: list[Any], dtype: str, steps: range = range(10)) -> list[list[Array]]:
+def walk(
+    optimizer: Any, params: list[Any], dtype: str, steps: range = range(10), library: Any = tg
+) -> list[list[Array]]:
     """The parameters after each step."""
     path = []
     for step in steps:
         for p, g in zip(params, gradient(dtype, step), strict=True):
-            p.grad = tg.tensor(g)
+            p.grad = library.tensor(g)
         optimizer.step()
         path.append([p.detach().numpy().copy() for p in params])
     return path
@@ -48,18 +50,6 @@ def torch_twin(name: str, options: dict[str, Any], dtype: str) -> tuple[Any, lis
     torch.set_default_dtype(getattr(torch, dtype))  # of the counts and products that it keeps
     params = [torch.nn.Parameter(torch.tensor(a)) for a in start(dtype)]
     return getattr(torch.optim, name)(params, **options, foreach=False), params, torch
-
-
-def torch_walk(
-    optimizer: Any, params: list[Any], torch: Any, dtype: str, steps: range = range(10)
-) -> list[list[Array]]:
-    path = []
-    for step in steps:
-        for p, g in zip(params, gradient(dtype, step), strict=True):
-            p.grad = torch.tensor(g)
-        optimizer.step()
-        path.append([p.detach().numpy().copy() for p in params])
-    return path
 
 
 def assert_paths(got: list[list[Array]], want: list[list[Array]], dtype: str) -> None:
@@ -76,7 +66,8 @@ def test_ten_steps_are_pytorchs(case: str, dtype: str) -> None:
     name, options = CASES[case]
     params = parameters(dtype)
     got = walk(getattr(optim, name)(params, **options), params, dtype)
-    assert_paths(got, torch_walk(*torch_twin(name, options, dtype), dtype), dtype)
+    twin, theirs, torch = torch_twin(name, options, dtype)
+    assert_paths(got, walk(twin, theirs, dtype, library=torch), dtype)
 
 
 def arrays(state: Any) -> Any:
@@ -104,7 +95,7 @@ def test_state_goes_to_pytorch_and_back(case: str) -> None:
     ours = getattr(optim, name)(params, **options)
     theirs, their_params, torch = torch_twin(name, options, dtype)
     walk(ours, params, dtype, range(5))
-    torch_walk(theirs, their_params, torch, dtype, range(5))
+    walk(theirs, their_params, dtype, range(5), torch)
     got, want = arrays(ours.state_dict()), arrays(theirs.state_dict())
     assert [{**g, "foreach": False} for g in got["param_groups"]] == want["param_groups"]
     assert list(got["param_groups"][0]) == list(want["param_groups"][0])
@@ -119,7 +110,7 @@ def test_state_goes_to_pytorch_and_back(case: str) -> None:
     other.load_state_dict(want)  # from PyTorch
     back = getattr(torch.optim, name)(their_params, **options, foreach=False)
     back.load_state_dict(tensors(got, torch))
-    assert_paths(walk(other, params, dtype, later), torch_walk(back, their_params, torch, dtype, later), dtype)
+    assert_paths(walk(other, params, dtype, later), walk(back, their_params, dtype, later, torch), dtype)
     assert other.param_groups[0]["lr"] == ours.param_groups[0]["lr"]
 
 
@@ -162,7 +153,7 @@ def test_two_groups_have_their_own_options(name: str) -> None:
     ours.add_param_group({"params": [params[3]], "lr": 1.0})
     twin.add_param_group({"params": [theirs[3]], "lr": 1.0})
     assert repr(ours) == repr(twin)
-    assert_paths(walk(ours, params, "float64"), torch_walk(twin, theirs, torch, "float64"), "float64")
+    assert_paths(walk(ours, params, "float64"), walk(twin, theirs, "float64", library=torch), "float64")
 
 
 def test_parameters_without_gradient_stay_and_keep_their_own_count() -> None:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trigrad as tg
-from parity_compare import examples
 from torch_cases import Draw
+from torch_compare import examples
 
 torch = pytest.importorskip("torch", reason="compares with torch")
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import trigrad as tg
 from parity.test_modules import floats, leading, length
-from parity_compare import Built, Row, array_of, assert_parity, examples
+from parity_compare import Built, Row, array_of, assert_parity
 from torch_cases import Array, Draw
+from torch_compare import examples
 
 torch = pytest.importorskip("torch", reason="compares with torch")
 

@@ -13,18 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity_compare import (
-    Built,
-    Followed,
-    assert_followed,
-    assert_parity,
-    differentiate,
-    examples,
-    largest,
-    wide_of,
-)
+from parity_compare import Built, Followed, assert_followed, assert_parity, differentiate, largest, wide_of
 from torch_cases import Case, Draw, Shape
-from torch_compare import OURS, REFUSALS, THEIRS, Library
+from torch_compare import OURS, REFUSALS, THEIRS, Library, examples
 from torch_differences import difference
 
 REDUCTIONS = ("none", "mean", "sum")

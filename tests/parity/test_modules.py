@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity_compare import Built, Row, array_of, assert_parity, examples, numbers_for
+from parity_compare import Built, Row, array_of, assert_parity, numbers_for
 from torch_cases import FLOATS, Draw, Shape
-from torch_compare import OURS, REFUSALS, THEIRS
+from torch_compare import OURS, REFUSALS, THEIRS, examples
 
 F32 = FLOATS[:1]
 

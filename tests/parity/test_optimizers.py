@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trigrad as tg
-from parity_compare import array_of, examples
+from parity_compare import array_of
 from torch_cases import Array, Case, Draw
-from torch_compare import assert_same_floats
+from torch_compare import assert_same_floats, examples
 
 torch = pytest.importorskip("torch", reason="compares with torch")
 

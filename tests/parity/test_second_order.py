@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from parity.test_losses import LOSSES
 from parity.test_modules import ROWS
-from parity_compare import Built, State, array_of, directions, examples, numbers_for, taken, wide_of
+from parity_compare import Built, State, array_of, directions, numbers_for, taken, wide_of
 from torch_cases import Array, Draw
-from torch_compare import OURS, REFUSALS, THEIRS, Library
+from torch_compare import OURS, REFUSALS, THEIRS, Library, examples
 
 DRAWN = {"Dropout", "AlphaDropout", "FeatureAlphaDropout", "RReLU"}  # in training each library draws its own
 ROW = {**{n: r for n, r in ROWS.items() if n not in DRAWN}, **{n: r for n, (_, r) in LOSSES.items()}}

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 import trigrad as tg
 from parity.test_optimizers import OPTIONS, drawn_options
-from parity_compare import array_of, examples
+from parity_compare import array_of
 from torch_cases import Draw
+from torch_compare import examples
 
 torch = pytest.importorskip("torch", reason="compares with torch")
 

@@ -1,4 +1,4 @@
-"""What functions that are made of rows do otherwise while they are recorded. Their values never differ by it."""
+"""What functions that are made of rows do otherwise where their calls go on the tape. Their values never differ by it."""
 
 from __future__ import annotations
 

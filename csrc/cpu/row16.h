@@ -42,12 +42,6 @@ TG_FN row16<V> row16_broadcast(typename lane<V>::S s) {
   for (int i = 0; i < row16<V>::n; i++) r.v[i] = broadcast<V>(s);
   return r;
 }
-template <class V>
-TG_FN row16<V> row16_load(const typename lane<V>::S* p) {
-  row16<V> r;
-  for (int i = 0; i < row16<V>::n; i++) r.v[i] = load<V>(p + i * lane<V>::n);
-  return r;
-}
 // The first n of 16 elements; the missing lanes hold `identity`.
 template <class V>
 TG_FN row16<V> row16_load_n(const typename lane<V>::S* p, int n, typename lane<V>::S identity) {

@@ -155,31 +155,4 @@ void reduce(const Reduction<Kind::inputs>& r, const Kind& kind, Stream stream, T
   lines(stream, r.outputs, r.n, across(r.kept, r.step[0]), ReduceLines<Kind>{r, kind});
 }
 
-// ---- the tree over pieces alone; from (pieces, across) -> to (pieces / kFan, across)
-inline constexpr int kFanLevels = 5, kFan = 1 << kFanLevels;
-template <class T>
-struct Joins {
-  int64_t across, pieces;
-  const T* from;
-  T* to;
-  TG_BODY void operator()(int64_t i) const {
-    const int64_t piece = i / across, place = i % across;
-    const T* first = from + piece * kFan * across + place;
-    to[i] = small_tree<kFanLevels>(
-        pieces - piece * kFan, T(0), [&](int k) { return first[k * across]; }, [](T a, T b) { return a + b; });
-  }
-};
-// The result lies in `out` or, where that is null, in room that `take(n)` gives for n partial results.
-template <class T, class Take>
-const T* join_pieces(int64_t across, int64_t pieces, const T* from, T* out, Stream stream, Take take) {
-  while (pieces > 1) {
-    const int64_t joined = (pieces + kFan - 1) / kFan;
-    T* to = out && joined == 1 ? out : take(joined * across);
-    each(stream, joined * across, Joins<T>{across, pieces, from, to});
-    from = to;
-    pieces = joined;
-  }
-  return from;
-}
-
 }  // namespace tg::cuda

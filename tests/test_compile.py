@@ -342,3 +342,27 @@ def test_large_batches_go_by_blocks(rows: int, threads: int) -> None:
 def test_large_batches_train_by_blocks() -> None:
     compare("layernorm", "cross_entropy", (12000,) * 3)
     compare("dropout", "mse", (12000,) * 3)
+
+
+def test_the_options_of_pytorch_change_nothing() -> None:
+    model = tg.nn.Linear(6, 4)
+    x = tg.randn(5, 6)
+    with tg.no_grad():
+        want = model(x)
+        for options in ({"mode": "reduce-overhead"}, {"fullgraph": True, "dynamic": False}, {"backend": "inductor"}):
+            compiled = tg.compile(model, **options)  # type: ignore[arg-type]
+            assert [bool((compiled(x) == want).all()) for _ in range(3)] == [True] * 3
+            assert compiled.plans[0].calls == 2
+
+    @tg.compile(mode="max-autotune", options={"shape_padding": True})
+    def double(y: tg.Tensor) -> tg.Tensor:
+        return y * 2
+
+    assert double(x).tolist() == double(x).tolist() == (x * 2).tolist()
+    assert len(double.plans) == 1
+    assert tg.compile(model, disable=True) is model
+    assert tg.compile(disable=True)(model) is model
+    with pytest.raises(TypeError, match="got a int, expected a function or a module"):
+        tg.compile(3)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'modus'"):
+        tg.compile(model, modus="fast")  # type: ignore[call-arg]

@@ -128,6 +128,7 @@ ELSEWHERE = {
     "tensors at several places": "tests/cuda/test_places.py",
     "products in 16 bits on a GPU": "tests/cuda/test_fast.py",
     "`autocast`": "tests/cuda/test_fast.py",
+    "`compile`": "tests/test_compile.py",
     "CUDA graphs by hand": "tests/cuda/test_plans.py",
     "absent GPUs": "tests/cuda/test_absence.py",
     "seeds of GPUs": "tests/cuda/test_streams.py",

@@ -532,7 +532,16 @@ def _chance(more: list[Any]) -> Any:
     return [*states, *map(pickle.dumps, more)]
 
 
-def compile(function: Callable[..., Any]) -> Any:
+def compile(
+    function: Callable[..., Any] | None = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: Any = None,
+    mode: str | None = None,
+    options: dict[str, Any] | None = None,
+    disable: bool = False,
+) -> Any:
     """Record `function` (a function, or a module) in its first call, and replay it in C++ from then on: forward and backward
     passes, optimizer and all, without Python. Results have the bits of the function itself.
 
@@ -576,7 +585,14 @@ def compile(function: Callable[..., Any]) -> Any:
     arrays of numpy that are no arguments, random numbers of Python and numpy, manual_seed(), iterators that the step advances,
     tensors kept in lists, changes of the lists and dicts among the arguments, optimizers made inside, schedulers inside. A call
     that raises has changed nothing, but for what Python wrote into objects of its own.
+
+    Without a function it is a decorator. PyTorch's `fullgraph`, `dynamic`, `backend`, `mode` and `options` may be given and change
+    nothing; with `disable=True` the function itself is returned.
     """
+    if function is None:
+        return functools.partial(compile, disable=disable)
+    if disable:
+        return function
     if not callable(function):
         raise TypeError(f"[compile] got a {type(function).__name__}, expected a function or a module")
     return CompiledFunction(function)

@@ -10,6 +10,13 @@
 #include "cuda/lines.h"
 #include "cuda/walk.h"
 
+#if defined(__CUDACC__)
+#define TG_EIGHT_READS \
+  _Pragma("unroll (8 / Kind::inputs)")  // so many are on their way at once, and no more than registers hold
+#else
+#define TG_EIGHT_READS
+#endif
+
 namespace tg::cuda {
 
 // Output o is made of n elements, step[k] apart in input k, from `kept`'s place o on.
@@ -79,7 +86,7 @@ struct ReducePieces {
           const int64_t from = (first + p) * r.shard * lanes, to = from + r.shard * lanes;
           const int64_t end = to < r.n ? to : r.n;
           Acc acc = kind.start();
-          TG_UNROLLED_BY_8
+          TG_EIGHT_READS
           for (int64_t i = from + lane; i < end; i += lanes) acc = step(acc, i);
           return acc;
         },

@@ -85,7 +85,8 @@ struct B8 {
 };
 
 template <Format format>
-TG_BODY void multiply_add(Sums16x8& c, const A16<format>& a, const B8<format>& b) {
+TG_BODY void multiply_add([[maybe_unused]] Sums16x8& c, [[maybe_unused]] const A16<format>& a,
+                          [[maybe_unused]] const B8<format>& b) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
 #define TG_MMA(shape, type)                                                 \
   asm volatile("mma.sync.aligned." shape ".row.col.f32." type "." type      \

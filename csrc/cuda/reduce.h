@@ -11,10 +11,9 @@
 #include "cuda/walk.h"
 
 #if defined(__CUDACC__)
-#define TG_EIGHT_READS \
-  _Pragma("unroll (8 / Kind::inputs)")  // so many are on their way at once, and no more than registers hold
+#define TG_UNROLLED_BY_AHEAD _Pragma("unroll ahead")
 #else
-#define TG_EIGHT_READS
+#define TG_UNROLLED_BY_AHEAD
 #endif
 
 namespace tg::cuda {
@@ -70,6 +69,7 @@ template <class Kind>
 struct ReducePieces {
   using Acc = typename Kind::Acc;
   static constexpr int room = sizeof(Acc);
+  static constexpr int ahead = 8 / Kind::inputs;  // elements that are read before the first is added
   Reduction<Kind::inputs> r;
   Kind kind;
   int64_t pieces;  // of a part
@@ -86,7 +86,7 @@ struct ReducePieces {
           const int64_t from = (first + p) * r.shard * lanes, to = from + r.shard * lanes;
           const int64_t end = to < r.n ? to : r.n;
           Acc acc = kind.start();
-          TG_EIGHT_READS
+          TG_UNROLLED_BY_AHEAD
           for (int64_t i = from + lane; i < end; i += lanes) acc = step(acc, i);
           return acc;
         },

@@ -8,6 +8,7 @@
 
 namespace tg::bind {
 
+int threads_autocasting = 0;
 constinit thread_local bool autocasting = false;
 
 namespace {
@@ -27,6 +28,7 @@ bool stays(const Op& op) {
 
 std::optional<Dtype> autocast_dtype() { return autocasting ? std::optional(chosen) : std::nullopt; }
 void set_autocast(std::optional<Dtype> dtype) {
+  threads_autocasting += dtype.has_value() - autocasting;
   autocasting = dtype.has_value();
   if (dtype) chosen = *dtype;
   dispatch::allow_here(autocasting ? kHalves : kExact);

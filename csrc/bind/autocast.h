@@ -10,8 +10,10 @@
 
 namespace tg::bind {
 
-// Is this thread inside autocast?
+// Is this thread inside autocast? Most programs never are, and ask one integer alone.
+extern int threads_autocasting;  // under the GIL
 extern constinit thread_local bool autocasting;
+inline bool is_autocasting() { return threads_autocasting && autocasting; }
 
 // The dtype of this thread's autocast; none outside of one.
 std::optional<Dtype> autocast_dtype();

@@ -28,6 +28,7 @@ int64_t work(const Op& op, std::span<const Tensor> in, const Attrs& attrs) {
 
 }  // namespace
 
+// The tensors of `in` are the caller's, not those within Python's objects, which other threads may set while the GIL is released.
 void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::span<Tensor> out, Place place) {
   const WithoutGil released(work(op, in, attrs) >= kElementsWorthAThread);
   dispatch::call(op, in, attrs, out, place);
@@ -39,9 +40,9 @@ Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs
 }
 
 Tensor call1(const Op& op, std::initializer_list<Tensor> in, const Attrs& attrs) {
-  Tensor out[kMaxOutputs];
-  call(op, {in.begin(), in.size()}, attrs, out);
-  return std::move(out[0]);
+  Tensor out;
+  call(op, {in.begin(), in.size()}, attrs, {&out, 1});
+  return out;
 }
 
 Tensor contiguous_copy(const Tensor& t) { return call1(op(op_copy_), {empty(t.shape, t.dtype, t.place()), t}); }

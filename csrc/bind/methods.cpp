@@ -30,7 +30,8 @@ PyObject* zero_(PyObject* self, PyObject*) {
   return guarded([&] {
     Attrs zero;
     zero.add(Attr::integer(0));
-    overwrite_object(op(op_fill_), {&self, 1}, {&value_of(self), 1}, zero);
+    const Tensor in = value_of(self);
+    overwrite_object(op(op_fill_), {&self, 1}, {&in, 1}, zero);
     return Py_NewRef(self);
   });
 }

@@ -1,6 +1,7 @@
 #include "bind/op_function.h"
 
 #include <cstddef>
+#include <memory>
 #include <string>
 
 #include <structmember.h>
@@ -149,6 +150,21 @@ void check_updatable(const Op& op, const Arguments& a) {
     if (overwrites(layout, i, n)) check_overwritable(op.name.c_str(), a.objects[i], true);
 }
 
+// As many tensors as a row has outputs: most have one.
+class Outputs {
+ public:
+  explicit Outputs(size_t n) : n_(n) { std::uninitialized_default_construct_n(first(), n); }
+  ~Outputs() { std::destroy_n(first(), n_); }
+  Outputs(const Outputs&) = delete;
+  Outputs& operator=(const Outputs&) = delete;
+  std::span<Tensor> all() { return {first(), n_}; }
+
+ private:
+  Tensor* first() { return reinterpret_cast<Tensor*>(room_); }
+  size_t n_;
+  alignas(Tensor) std::byte room_[kMaxOutputs * sizeof(Tensor)];
+};
+
 // copy_ alone takes its source from another device: Python moves it, with its history.
 PyObject* copy_across(const Arguments& a) {
   const Ref module = owned(PyImport_ImportModule("trigrad._moving"));
@@ -161,10 +177,10 @@ PyObject* copy_across(const Arguments& a) {
 PyObject* call_op(const Op& op, Arguments& a) {
   if (op.id == op_copy_ && a.in[0].place() != a.in[1].place() && !a.in[1].number) [[unlikely]]
     return copy_across(a);
-  const std::unique_ptr<Autocast> cast = autocasting ? autocast(op, a.given(), a.inputs()) : nullptr;
+  const std::unique_ptr<Autocast> cast = is_autocasting() ? autocast(op, a.given(), a.inputs()) : nullptr;
   if (cast) a.objects = cast->objects, a.in = cast->in;
-  Tensor out[kMaxOutputs];
   const auto n = static_cast<size_t>(op.n_outputs);
+  Outputs out(n);
   const bool taped = is_taped(a.given());
   Versions before;
   for (size_t k = 0; k < n; k++)
@@ -175,10 +191,10 @@ PyObject* call_op(const Op& op, Arguments& a) {
     before = versions(op, a.given(), a.inputs());
     if (op.flags & kUpdates) check_updatable(op, a);
   }
-  call(op, a.inputs(), a.attrs, {out, n}, a.place);
+  call(op, a.inputs(), a.attrs, out.all(), a.place);
   Ref made[kMaxOutputs];
   PyObject* objects[kMaxOutputs];
-  for (size_t k = 0; k < n; k++) objects[k] = (made[k] = owned(output(a, out[k]))).get();
+  for (size_t k = 0; k < n; k++) objects[k] = (made[k] = owned(output(a, out.all()[k]))).get();
   if (taped) tape_call(op, a.given(), a.inputs(), before, a.attrs, {objects, n});
   if (n == 0) Py_RETURN_NONE;
   if (n == 1) return made[0].release();

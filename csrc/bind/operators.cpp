@@ -88,7 +88,10 @@ PyObject* matrix_multiply(PyObject* a, PyObject* b) {
 
 template <OpId id>
 PyObject* unary(PyObject* a) {
-  return guarded([&] { return call_object(op(id), {&a, 1}, {&value_of(a), 1}); });
+  return guarded([&] {
+    const Tensor in = value_of(a);
+    return call_object(op(id), {&a, 1}, {&in, 1});
+  });
 }
 PyObject* positive(PyObject* a) { return Py_NewRef(a); }
 

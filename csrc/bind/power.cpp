@@ -9,7 +9,8 @@ namespace {
 
 Ref call_row(OpId id, const Ref& x) {
   PyObject* objects[1] = {x.get()};
-  return owned(call_object(op(id), objects, {&value_of(x.get()), 1}));
+  const Tensor in = value_of(x.get());
+  return owned(call_object(op(id), objects, {&in, 1}));
 }
 
 Ref multiply(const Ref& a, const Ref& b) {

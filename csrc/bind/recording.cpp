@@ -117,6 +117,7 @@ PyObject* new_recording(PyTypeObject* type, PyObject* args, PyObject*) {
     Recorded& made = recorded_of(self);
     made.active = true;
     current = &made;
+    threads_recording++;
     listen(made);
     return self;
   });
@@ -127,6 +128,7 @@ void end(Recorded& r) {
   if (!r.paused) stop_listening(r);
   r.active = false;
   current = nullptr;
+  threads_recording--;
 }
 
 void dealloc_recording(PyObject* self) {
@@ -471,7 +473,8 @@ PyMethodDef functions[] = {
 
 }  // namespace
 
-bool is_recording() { return current && !current->paused; }
+int threads_recording = 0;
+bool this_thread_records() { return current && !current->paused; }
 void structure_changed() { structure++; }
 uint64_t structure_now() { return structure; }
 
@@ -518,8 +521,7 @@ void about_to_read_grad(PyObject* tensor) {
 void about_to_set_grad(PyObject* tensor) {
   if (is_recording()) touch(tensor);
 }
-void asked_for_grad(PyObject* tensor) {
-  if (!is_recording()) return;
+void note_asked_for_grad(PyObject* tensor) {
   const TensorObject& t = object_of(tensor);
   if (t.node || current->asked_at.contains(tensor) || current->calls->made_here(t.value)) return;
   current->asked_at.emplace(tensor, current->asked.size());

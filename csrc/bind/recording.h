@@ -6,8 +6,10 @@
 
 namespace tg::bind {
 
-// Does this thread record, and is the recording not paused?
-bool is_recording();
+// Does this thread record, and is the recording not paused? Where none does, one integer says so.
+extern int threads_recording;  // under the GIL
+bool this_thread_records();
+inline bool is_recording() { return threads_recording && this_thread_records(); }
 
 // Raises while this thread records: what Python learns from a tensor's value cannot be repeated without it.
 void refuse_reading(const char* what);
@@ -19,7 +21,10 @@ void refuse_array(const char* what);
 // To be called before x.grad is read or set, and when x was asked whether it requires a gradient.
 void about_to_read_grad(PyObject* tensor);
 void about_to_set_grad(PyObject* tensor);
-void asked_for_grad(PyObject* tensor);
+void note_asked_for_grad(PyObject* tensor);
+inline void asked_for_grad(PyObject* tensor) {
+  if (is_recording()) note_asked_for_grad(tensor);
+}
 
 // Rises when something changes that plans were recorded under and cannot see: attributes of modules, hooks, requires_grad.
 void structure_changed();

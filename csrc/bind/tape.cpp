@@ -286,10 +286,10 @@ void tape_inplace(const Op& op, std::span<PyObject* const> objects, std::span<co
 
 PyObject* call_object(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,
                       const Attrs& attrs) {
-  if (autocasting)
+  if (is_autocasting()) [[unlikely]]
     if (const auto c = autocast(op, objects, in))
       return call_object(op, {c->objects.data(), in.size()}, {c->in.data(), in.size()}, attrs);
-  Tensor out[kMaxOutputs];
+  Tensor out[1];
   if (!is_taped(objects)) {
     call(op, in, attrs, {out, 1});
     return wrap(std::move(out[0]));
@@ -305,7 +305,8 @@ PyObject* call_object(const Op& op, std::span<PyObject* const> objects, std::spa
 Ref cast_object(PyObject* tensor, Dtype dtype) {
   Attrs to;
   to.add(Attr::type(dtype));
-  return owned(call_object(tg::op(op_cast), {&tensor, 1}, {&value_of(tensor), 1}, to));
+  const Tensor in = value_of(tensor);
+  return owned(call_object(tg::op(op_cast), {&tensor, 1}, {&in, 1}, to));
 }
 
 void call_object_inplace(const Op& op, std::span<PyObject* const> objects, std::span<const Tensor> in,

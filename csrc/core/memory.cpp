@@ -141,9 +141,10 @@ class Cache {
     cached_ += rounded;
     return true;
   }
-  bool put(void* block, size_t rounded, StreamId stream) {
+  [[gnu::always_inline]] bool put(void* block, size_t rounded, StreamId stream) {
     try {
-      if (stream && !others_[stream]) others_[stream] = std::make_unique<Bins>();
+      if (stream && !others_[stream]) [[unlikely]]
+        others_[stream] = std::make_unique<Bins>();
       bins_of(stream)->of[class_index(rounded)].push_back(block);
     } catch (const std::bad_alloc&) {
       return false;

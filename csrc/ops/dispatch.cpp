@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/float_env.h"
@@ -16,6 +18,7 @@ namespace {
 thread_local Recorder* current_recorder = nullptr;
 thread_local uint8_t precision_here = kExact;
 std::atomic<uint8_t> precision_everywhere{kExact};
+std::atomic<bool> inexact{false};  // has anybody allowed anything yet? Most programs ask this alone
 const Backend* installed[kDevices] = {};
 
 void check_inputs(const Op& op, std::span<const Tensor> in) {
@@ -73,16 +76,26 @@ void run(const Op& op, Kernel kernel, std::span<const Tensor> in, const Attrs& a
 
 struct Prepared {
   Inference plan;
-  Few<Tensor> in;
   Kernel kernel;
-  std::span<const Tensor> inputs() const { return {in.data(), in.size()}; }
+  std::span<const Tensor> in;      // what the kernel takes: what was given,
+  std::optional<Few<Tensor>> own;  // or, where some of it is replaced, this
+
+  Prepared(const Op& op, std::span<const Tensor> in, const Attrs& attrs, Kernel kernel)
+      : plan(op.name.c_str(), op.id, in, attrs), kernel(kernel), in(in) {}
+  void replace(size_t i, Tensor by) {
+    if (!own) {
+      own.emplace().resize(in.size());
+      for (size_t k = 0; k < in.size(); k++) (*own)[k] = in[k];
+      in = {own->data(), in.size()};
+    }
+    (*own)[i] = std::move(by);
+  }
 };
 
 // Everything that can be refused, before anything is written.
 Prepared prepare(const Op& op, std::span<const Tensor> in, const Attrs& attrs, Place place) {
   check_inputs(op, in);
-  Prepared p{Inference(op.name.c_str(), op.id, in, attrs), {}, kernel_for(op, place.device)};
-  p.in.resize(in.size());
+  Prepared p(op, in, attrs, kernel_for(op, place.device));
   op.infer(p.plan);
   return p;
 }
@@ -92,13 +105,10 @@ void cast_inputs(const Op& op, Prepared& p, std::span<const Tensor> in) {
   const auto last = static_cast<size_t>(op.n_tensors() ? op.n_tensors() - 1 : 0);
   for (size_t i = 0; i < in.size(); i++) {
     const int want = p.plan.cast[i < last ? i : last];
-    if (want == Inference::keep || !in[i].defined() || static_cast<int>(in[i].dtype) == want) {
-      p.in[i] = in[i];
-      continue;
-    }
+    if (want == Inference::keep || !in[i].defined() || static_cast<int>(in[i].dtype) == want) continue;
     Attrs to;
     to.add(Attr::type(static_cast<Dtype>(want)));
-    p.in[i] = call1(cast, {in[i]}, to);
+    p.replace(i, call1(cast, {in[i]}, to));
   }
 }
 
@@ -121,7 +131,7 @@ void read_from_copies(const Op& op, Prepared& p, int target, const Tensor& overw
   for (size_t i = 0; i < p.in.size(); i++) {
     if (static_cast<int>(i) == target || !p.in[i].defined() || !overlaps(p.in[i], overwritten)) continue;
     if ((op.flags & kElementwise) && same_view(p.in[i], overwritten)) continue;
-    p.in[i] = call1(copy, {empty(p.in[i].shape, p.in[i].dtype, overwritten.place()), p.in[i]});
+    p.replace(i, call1(copy, {empty(p.in[i].shape, p.in[i].dtype, overwritten.place()), p.in[i]}));
   }
 }
 
@@ -178,11 +188,20 @@ void call_updating(const Op& op, Kernel kernel, std::span<const Tensor> in, cons
 
 }  // namespace
 
-uint8_t precision() { return precision_here | precision_everywhere.load(std::memory_order_relaxed); }
+uint8_t precision() {
+  if (!inexact.load(std::memory_order_relaxed)) return kExact;
+  return precision_here | precision_everywhere.load(std::memory_order_relaxed);
+}
 uint8_t own_precision() { return precision_here; }
-void allow_everywhere(uint8_t precision) { precision_everywhere = precision; }
-void allow_here(uint8_t precision) { precision_here = precision; }
-WithPrecision::WithPrecision(uint8_t own) : before_(precision_here) { precision_here = own; }
+void allow_everywhere(uint8_t precision) {
+  precision_everywhere = precision;
+  if (precision != kExact) inexact = true;
+}
+void allow_here(uint8_t precision) {
+  precision_here = precision;
+  if (precision != kExact) inexact = true;
+}
+WithPrecision::WithPrecision(uint8_t own) : before_(precision_here) { allow_here(own); }
 WithPrecision::~WithPrecision() { precision_here = before_; }
 
 Recorder* recorder() { return current_recorder; }
@@ -207,7 +226,7 @@ void call(const Op& op, std::span<const Tensor> in, const Attrs& attrs, std::spa
     else if (writes[k] < 0) out[k] = empty(p.plan.outs[k].shape, p.plan.outs[k].dtype, place);
     else read_from_copies(op, p, writes[k], out[k] = in[writes[k]]);
   }
-  run_overwriting(op, p.kernel, p.inputs(), attrs, out, [&] {
+  run_overwriting(op, p.kernel, p.in, attrs, out, [&] {
     for (size_t k = 0; k < writes.size(); k++)
       if (writes[k] >= 0) out[k].storage->written();
   });
@@ -234,19 +253,19 @@ Tensor call_inplace(const Op& op, std::span<const Tensor> in, const Attrs& attrs
   }
   if (!direct) {
     Tensor out[1] = {empty(spec.shape, spec.dtype, target.place())};
-    run(op, p.kernel, p.inputs(), attrs, out);
+    run(op, p.kernel, p.in, attrs, out);
     static const Op& copy = tg::op(op_copy_);
     return call1(copy, {target, out[0]});
   }
   Tensor out[1] = {target};
-  run_overwriting(op, p.kernel, p.inputs(), attrs, out, [&] { out[0].storage->written(); });
+  run_overwriting(op, p.kernel, p.in, attrs, out, [&] { out[0].storage->written(); });
   return target;
 }
 
 Tensor call1(const Op& op, std::initializer_list<Tensor> in, const Attrs& attrs) {
-  Tensor out[kMaxOutputs];
-  call(op, {in.begin(), in.size()}, attrs, out);
-  return out[0];
+  Tensor out;
+  call(op, {in.begin(), in.size()}, attrs, {&out, 1});
+  return out;
 }
 
 Tensor moved(const Tensor& t, Place place) {

@@ -112,6 +112,36 @@ def test_a_captured_step_begins_as_the_others_do(emulated_module: str) -> None:
     assert done.stdout.splitlines()[-1] == "2 cases, 5 timings"
 
 
+def test_goals_are_told_of_all_cases() -> None:
+    """With times of which ours are a tenth of the others' and four times the roof's."""
+    done = script(
+        "-c",
+        """
+import sys; sys.path.insert(0, "benchmarks")
+import gpu
+here = {"fmas_per_us": 3e7, "chip_bytes_per_us": 3e7, "bytes_per_us": 3e6}
+found = {}
+for case in gpu.cases(quick=False):
+    ours = 4 * (gpu.roof(case, here) or 1)
+    found[case] = {p: gpu.Timing("ok", us=[ours if p.startswith("trigrad") else 10 * ours] * 3) for p in gpu.PEERS}
+print("\\n".join(gpu.verdicts(found, here)))
+gpu.report(found, list(gpu.PEERS), here)
+""",
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for goal in (
+        "train jet against torch graph: 10.00",
+        "train wide against",
+        "event jet against",
+        "infer jet against",
+    ):
+        assert any(line.startswith(goal) and line.endswith(": reached") for line in lines)
+    for net in ("jet", "autoencoder", "Higgs"):
+        assert f"event {net} float32, persistent: 4.00 µs, goal 5.0: reached" in lines
+    assert "train jet 65,536 float32, one kernel: 25 % of its roof, goal 50 %: MISSED" in lines
+
+
 # ---- what the compiler says
 
 PTXAS = """\

@@ -233,6 +233,8 @@ def test_out_of_memory_leaves_everything_usable() -> None:
 
 def test_a_child_of_fork_is_told() -> None:
     run("""
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads, such as a GPU's driver has
 x = tg.ones(1000, device="cuda")
 pinned = tg.ones(3).pin_memory()
 child = os.fork()

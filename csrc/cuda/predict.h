@@ -202,6 +202,32 @@ struct EventBody {
   }
 };
 
+#if defined(TG_THREADS)
+// What a thread of the block does; `nanoseconds()` is a clock.
+template <class Clock>
+__device__ __forceinline__ void answer_events(const EventBody& body, int thread, char* chip, Clock nanoseconds) {
+  body.load(thread, chip);
+  __syncthreads();
+  for (uint32_t now = body.tag;; now = tag_after(now)) {
+    uint64_t since = 0;
+    const bool come = body.receive(now, thread, chip, [&](uint32_t polls) {
+      if (polls % 256) return false;
+      const uint64_t t = nanoseconds();
+      if (since == 0) since = t;
+      return t - since > body.patience;
+    });
+    if (!__syncthreads_and(come)) break;
+    for (int step = 0; step < body.net.count; step++) {
+      body.work(step, thread, chip);
+      __syncthreads();
+    }
+    body.send(now, thread, chip);
+    if (body.once()) return;
+  }
+  if (thread == 0) write_word(body.mail.ended, word_of(body.end_count, 0));
+}
+#endif
+
 // ---- a net that does not: a launch for each step, spread over the device, values in its memory
 
 struct ReceivePart {

@@ -16,27 +16,8 @@ __device__ inline uint64_t nanoseconds() {
 }
 
 __global__ void __launch_bounds__(kEventThreads) run_event(const EventBody body) {
-  extern __shared__ __align__(16) char chip[];
-  const int thread = int(threadIdx.x);
-  body.load(thread, chip);
-  __syncthreads();
-  for (uint32_t now = body.tag;; now = tag_after(now)) {
-    uint64_t since = 0;
-    const bool come = body.receive(now, thread, chip, [&](uint32_t polls) {
-      if (polls % 256) return false;
-      const uint64_t t = nanoseconds();
-      if (since == 0) since = t;
-      return t - since > body.patience;
-    });
-    if (!__syncthreads_and(come)) break;
-    for (int step = 0; step < body.net.count; step++) {
-      body.work(step, thread, chip);
-      __syncthreads();
-    }
-    body.send(now, thread, chip);
-    if (body.once()) return;
-  }
-  if (thread == 0) write_word(body.mail.ended, word_of(body.end_count, 0));
+  TG_SHARED_BYTES(chip);
+  answer_events(body, int(threadIdx.x), reinterpret_cast<char*>(chip), [] { return nanoseconds(); });
 }
 
 }  // namespace

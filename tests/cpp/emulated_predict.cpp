@@ -13,6 +13,41 @@
 namespace tg::cuda::device {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+#if defined(TG_THREADS)
+
+__global__ void run_event(const EventBody body) {
+  TG_SHARED_BYTES(chip);
+  answer_events(body, int(threadIdx.x), reinterpret_cast<char*>(chip), [] {
+    emulated::let_others_go();
+    return uint64_t(Clock::now().time_since_epoch().count());
+  });
+}
+
+// What stays until it is told to end: its net is copied, for the device's memory closes meanwhile.
+class Staying {
+ public:
+  explicit Staying(const EventBody& body)
+      : body_(body),
+        steps_(body.net.steps, body.net.steps + body.net.count),
+        numbers_(body.net.numbers, body.net.numbers + body.net.floats) {
+    body_.net.steps = steps_.data();
+    body_.net.numbers = numbers_.data();
+  }
+  void operator()() const { run_once(body_, Stream{}); }
+  static void run_once(const EventBody& body, Stream stream) {
+    launch(run_event, 1, kEventThreads, EventBody::bytes(body.net), stream, body);
+  }
+
+ private:
+  EventBody body_;
+  std::vector<EventStep> steps_;
+  std::vector<float> numbers_;
+};
+
+#else
+
 struct Chip {
   std::vector<std::max_align_t> room;
   explicit Chip(const EventBody& body) : room(EventBody::bytes(body.net) / sizeof(std::max_align_t) + 1) {
@@ -34,7 +69,6 @@ bool one_event(const EventBody& body, uint32_t now, Chip& chip, Waited waited) {
 }
 
 void stay(const EventBody& body, Chip& chip) {
-  using Clock = std::chrono::steady_clock;
   for (uint32_t now = body.tag;; now = tag_after(now)) {
     const auto since = Clock::now();
     const bool come = one_event(body, now, chip, [&](uint32_t) {
@@ -45,6 +79,23 @@ void stay(const EventBody& body, Chip& chip) {
   }
   write_word(body.mail.ended, word_of(body.end_count, 0));
 }
+
+// What stays until it is told to end: its net is on the chip before the device's memory closes.
+class Staying {
+ public:
+  explicit Staying(const EventBody& body) : body_(body), chip_(body) {}
+  void operator()() { stay(body_, chip_); }
+  static void run_once(const EventBody& body, Stream) {
+    Chip chip(body);
+    one_event(body, body.tag, chip, [](uint32_t) { return true; });
+  }
+
+ private:
+  EventBody body_;
+  Chip chip_;
+};
+
+#endif
 
 }  // namespace
 
@@ -83,10 +134,7 @@ void Seat::free() {
   parts_->shared.clear();
 }
 
-void Seat::run(const EventBody& body, Stream) const {
-  Chip chip(body);
-  one_event(body, body.tag, chip, [](uint32_t) { return true; });
-}
+void Seat::run(const EventBody& body, Stream stream) const { Staying::run_once(body, stream); }
 void Seat::capture(const std::function<void(Stream)>& work) { parts_->graph = work; }
 void Seat::launch() {
   const Use on(index_);
@@ -94,14 +142,14 @@ void Seat::launch() {
 }
 void Seat::start(const EventBody& body) {
   if (parts_->kernel.joinable()) parts_->kernel.join();
-  std::shared_ptr<Chip> chip;
+  std::shared_ptr<Staying> stays;
   {
     const Use on(index_);
-    chip = std::make_shared<Chip>(body);
+    stays = std::make_shared<Staying>(body);
   }
   parts_->runs = true;
-  parts_->kernel = std::thread([this, body, chip] {
-    stay(body, *chip);
+  parts_->kernel = std::thread([this, stays] {
+    (*stays)();
     parts_->runs = false;
   });
 }

@@ -27,6 +27,7 @@ void run(int64_t blocks, int threads, size_t bytes, const std::function<void()>&
 void* shared_memory(size_t bytes);                            // of this thread's block; 0: as many as the launch says
 bool barrier(bool, const char* file, int line);               // of all that was brought: is it true?
 uint32_t exchanged(unsigned mask, uint32_t word, int apart);  // no barrier for memory
+void let_others_go();                                         // who waits for something else asks in a loop
 void copy_ahead(void* shared, const void* from, size_t bytes);
 void close_step();
 void wait_for_step(int ahead);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +49,18 @@ def test_bits_of_every_activation(name: str, persistent: bool) -> None:
     model = with_activation(name).eval()
     with Predictor(model, device="cuda", persistent=persistent) as p:
         assert_same(p, Predictor(model))
+
+
+def test_a_model_that_was_trained_on_the_gpu_is_taken_as_it_is(tmp_path: Path) -> None:
+    model, scaler = build("jet"), Scaler(tg.randn(16), tg.rand(16) + 0.5)
+    there = copy.deepcopy(model).to("cuda")
+    scaler_there = Scaler(scaler.offset.to("cuda"), scaler.scale.to("cuda"))
+    for device in ("cpu", "cuda"):
+        assert_same(Predictor(there, scaler=scaler_there, device=device), Predictor(model, scaler=scaler))
+    tg.export.cpp_header(there, tmp_path / "there.h", name="jet")
+    tg.export.cpp_header(model, tmp_path / "here.h", name="jet")
+    assert (tmp_path / "there.h").read_text() == (tmp_path / "here.h").read_text()
+    assert next(there.parameters()).device.type == "cuda"  # and is where it was
 
 
 @MODES

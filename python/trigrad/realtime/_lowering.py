@@ -62,7 +62,7 @@ class Program:
 def _numbers(tensor: Tensor, name: str) -> Array:
     if tensor.dtype is not float32:
         raise TypeError(f"[Predictor] {name} is {tensor.dtype}, expected float32; convert the model with model.float()")
-    return numpy.array(tensor.detach().numpy(), dtype=numpy.float32, order="C")
+    return numpy.array(tensor.detach().cpu().numpy(), dtype=numpy.float32, order="C")
 
 
 def _refuse(name: str, module: Module, why: str) -> TypeError:
@@ -345,7 +345,7 @@ def place(device: str | Device | None, persistent: bool, batch: int, flush_denor
 
 
 def _events(calibration: Array | Tensor, features: int) -> Array:
-    given = calibration.detach().numpy() if isinstance(calibration, Tensor) else numpy.asarray(calibration)
+    given = calibration.detach().cpu().numpy() if isinstance(calibration, Tensor) else numpy.asarray(calibration)
     if given.ndim != 2 or given.shape[1] != features or len(given) == 0:
         raise ValueError(
             f"[Predictor] calibration has shape {given.shape}, expected typical events as rows: (N, {features}), N > 0"

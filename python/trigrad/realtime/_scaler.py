@@ -40,7 +40,7 @@ class Scaler:
         fill = numpy.nan if isinstance(policy, str) else policy
         made = []
         for name, given in (("nan", fill), *((n, getattr(self, n)) for n in ("low", "high", "offset", "scale"))):
-            value = numpy.asarray(given.numpy() if isinstance(given, Tensor) else given, dtype=numpy.float32)
+            value = numpy.asarray(given.cpu().numpy() if isinstance(given, Tensor) else given, dtype=numpy.float32)
             if value.shape not in ((), (1,), (features,)):
                 raise ValueError(
                     f"[Scaler] {name} has shape {value.shape}, expected one number or one for each of {features} features"

@@ -375,7 +375,11 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "negative size": (lambda: tg.zeros(-1), RuntimeError, "a dimension cannot be negative: shape (-1,)"),
     # ---- devices, threads
-    "device": (lambda: tg.zeros(3, device="gpu"), RuntimeError, "[device] got 'gpu', expected 'cpu' or 'cuda'"),
+    "device": (
+        lambda: tg.zeros(3, device="gpu"),
+        RuntimeError,
+        "[device] got 'gpu', expected 'cpu' or 'cuda', or for instance 'cuda:1'",
+    ),
     "no threads": (lambda: tg.set_num_threads(0), ValueError, "[set_num_threads] got 0, expected 1 to 256"),
     "unknown ISA": (
         lambda: tg._core.set_isa("sse9"),

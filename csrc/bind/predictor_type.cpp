@@ -108,7 +108,7 @@ std::string shape_of(PyObject* array) { return numbers(array_proxy(array)->dimen
   if (*which == 'o' && !(a->flags & npy_api::NPY_ARRAY_WRITEABLE_))
     fail(ErrorKind::Value, "[", kWho, "] out is read-only, expected an array that may be written");
   fail(ErrorKind::Value, "[", kWho, "] ", which, " has ", a->dimensions[0], " rows, expected 1 to ", p.batch,
-       ": the batch that the predictor was made for");
+       ": the batch that the predictor was made for, by batch=");
 }
 
 // Rows of an array of events, 0 for a single one of one axis.

@@ -45,8 +45,8 @@ Loaded load() {
     const char* why = dlerror();
     const bool there = why && !std::strstr(why, "No such file");
     l.absence = there ? "not usable: its module does not load: " + std::string(why)
-                      : "not in this build: its kernels are for the CPU; install with -Ccmake.define.TRIGRAD_CUDA=ON "
-                        "where nvcc is";
+                      : "not in this build: its kernels are for the CPU; install again where nvcc is, by pip "
+                        "install . -Ccmake.define.TRIGRAD_CUDA=ON";
     return l;
   }
   const auto entry = reinterpret_cast<Entry>(dlsym(library, kEntry));

@@ -42,7 +42,7 @@ class device:
                     )
                 index = int(number)
         if name not in ("cpu", "cuda", "test"):
-            raise RuntimeError(f"[device] got {name!r}, expected 'cpu' or 'cuda'")
+            raise RuntimeError(f"[device] got {name!r}, expected 'cpu' or 'cuda', or for instance 'cuda:1'")
         object.__setattr__(self, "type", name)
         object.__setattr__(self, "index", index)
 

@@ -273,6 +273,7 @@ def test_tensors_are_stacked() -> None:
 D = data.TensorDataset(tg.arange(4))
 REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "sizes": (lambda: data.TensorDataset(tg.ones(3), tg.ones(4)), AssertionError, "Size mismatch between tensors"),
+    "arrays": (lambda: data.TensorDataset(np.ones(3)), TypeError, r"got a ndarray, expected tensors; make one with"),
     "stacked sizes": (
         lambda: data.StackDataset(D, range(3)),
         ValueError,

@@ -274,6 +274,7 @@ def test_learning_rate_may_be_a_tensor_and_may_change() -> None:
 W = tg.ones(2).requires_grad_()
 REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "empty": (lambda: optim.SGD([]), ValueError, "optimizer got an empty parameter list"),
+    "module": (lambda: optim.SGD([tg.nn.Linear(2, 1)]), TypeError, "is Linear; a module's are model.parameters()"),
     "tensor": (lambda: optim.SGD(W), TypeError, "should be an iterable of Tensors or dicts"),
     "number": (lambda: optim.SGD([1]), TypeError, "can only optimize Tensors, but one of the params is int"),
     "non-leaf": (lambda: optim.SGD([W * 2]), ValueError, "can't optimize a non-leaf Tensor"),

@@ -117,7 +117,7 @@ def test_a_gpu_learns_the_same_bits(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert numbers_of(tmp_path / "there")["provenance"]["settings"]["device"] == "cuda"
     else:
         assert cli.main(there) == 2
-        assert "device is 'cuda:0', but CUDA is " in capsys.readouterr().err
+        assert "[study] device is 'cuda:0', but CUDA is " in capsys.readouterr().err
         assert not (tmp_path / "there").exists()
 
 

@@ -211,6 +211,11 @@ def test_a_loss_that_looks_at_values_names_the_remedy() -> None:
         ({"X": tg.ones(0, FEATURES), "y": tg.ones(0)}, ValueError, "X has no rows"),
         ({"y": None}, TypeError, "y is None"),
         ({"epochs": 0}, ValueError, "epochs is 0, expected a positive integer"),
+        (
+            {"batch_size": None},
+            ValueError,
+            "expected a positive integer; say how many events make a step: batch_size=256",
+        ),
         ({"epochs": 2.0}, ValueError, "epochs is 2.0"),
         ({"batch_size": True}, ValueError, "batch_size is True"),
         ({"batch_size": -3}, ValueError, "batch_size is -3"),

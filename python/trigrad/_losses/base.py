@@ -76,7 +76,7 @@ def elementwise(
 def warn_broadcast(op: str, input: Tensor, target: Tensor) -> None:
     if input.shape != target.shape:
         warn(
-            f"[{op}] Using a target size ({tuple(target.shape)}) that is different to the input size ({tuple(input.shape)}). "
+            f"[{op}] Using a target size {tuple(target.shape)} that is different to the input size {tuple(input.shape)}. "
             "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size."
         )
 
@@ -84,7 +84,8 @@ def warn_broadcast(op: str, input: Tensor, target: Tensor) -> None:
 def require_same(op: str, input: Tensor, target: Tensor) -> None:
     if input.shape != target.shape:
         raise ValueError(
-            f"[{op}] Target size ({tuple(target.shape)}) must be the same as input size ({tuple(input.shape)})"
+            f"[{op}] Target size {tuple(target.shape)} must be the same as input size {tuple(input.shape)}; "
+            "reshape one of them: target.reshape(input.shape) where it has as many elements"
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from trigrad import nn, optim
+from trigrad import _core, nn, optim
 from trigrad._device import device as Device
 
 __all__ = ["Settings"]
@@ -88,6 +88,7 @@ class Settings:
             Device(self.device)
         except (RuntimeError, TypeError):
             refuse("device", "'cpu', 'cuda' or for instance 'cuda:1'")
+        _core.move(_core.empty((0,), None, "cpu"), self.device, "study")  # is it there? before events are read
         if not 0 <= self.dropout < 1:
             refuse("dropout", "a share from 0 to below 1")
         for name in ("epochs", "batch_size", "patience"):

@@ -7,7 +7,7 @@ from typing import Any, Self, overload
 
 from trigrad import _autograd, _core
 from trigrad._core import Tensor
-from trigrad._creation import DeviceArgument, DTypeArgument, empty, empty_like
+from trigrad._creation import DeviceArgument, DTypeArgument, empty_like
 from trigrad._device import names_device
 from trigrad.nn._state import Stateful
 from trigrad.nn.parameter import is_parameter, is_persistent
@@ -107,7 +107,10 @@ class Module(Stateful):
         """Add a child under a name; None is a child that is left out."""
         registry = self._registry("_modules", "module")
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"[add_module] {type(module).__name__} is not a Module subclass")
+            raise TypeError(
+                f"[add_module] {type(module).__name__} is not a Module subclass; a list of layers is given one by one: "
+                "Sequential(*layers)"
+            )
         self._check_name("module", name, registry)
         _core.structure_changed()
         registry[name] = module
@@ -396,7 +399,7 @@ class Module(Stateful):
 
     def _move(self, device: DeviceArgument, non_blocking: bool = False) -> None:
         """All of it, if any of it is elsewhere: a compiled function that knows the module as it is stays valid otherwise."""
-        there = empty((0,), device=device)._device_name
+        there = _core.move(_core.empty((0,), None, "cpu"), device, "to")._device_name
         if any(t._device_name != there for t in (*self.parameters(), *self.buffers())):
             self._apply(lambda t: t.to(there, non_blocking=non_blocking))
 
@@ -413,11 +416,11 @@ class Module(Stateful):
         return self.to(_core.float64)
 
     def half(self) -> Self:
-        """The floating parameters and buffers as float16, which is storage only."""
+        """The floating parameters and buffers as float16, in which dense layers compute on a GPU alone."""
         return self.to(_core.float16)
 
     def bfloat16(self) -> Self:
-        """The floating parameters and buffers as bfloat16, which is storage only."""
+        """The floating parameters and buffers as bfloat16, in which dense layers compute on a GPU alone."""
         return self.to(_core.bfloat16)
 
     def to_empty(self, *, device: DeviceArgument, recurse: bool = True) -> Self:

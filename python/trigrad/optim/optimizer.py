@@ -157,7 +157,9 @@ class Optimizer:
             )
         given: list[Any] = list(params)
         if not given:
-            raise ValueError("optimizer got an empty parameter list")
+            raise ValueError(
+                "optimizer got an empty parameter list; an iterator such as model.parameters() gives its elements once"
+            )
         for group in given if isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
 
@@ -390,7 +392,10 @@ class Optimizer:
     def _check(self, params: list[Any]) -> None:
         for p in params:
             if not isinstance(p, Tensor):
-                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}")
+                remedy = "; a module's are model.parameters()" if hasattr(p, "parameters") else ""
+                raise TypeError(
+                    f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}{remedy}"
+                )
             if not p.is_leaf and not getattr(p, "retains_grad", False):
                 raise ValueError(
                     "can't optimize a non-leaf Tensor: it is the result of other ops, expected the tensors that they "

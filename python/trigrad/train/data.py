@@ -97,7 +97,8 @@ def whole(what: str, name: str, value: Any) -> int:
     except TypeError:
         number = 0
     if isinstance(value, bool) or number < 1:
-        raise ValueError(f"[{what}] {name} is {value!r}, expected a positive integer")
+        remedy = f"; say how many events make a step: {name}=256" if name == "batch_size" else ""
+        raise ValueError(f"[{what}] {name} is {value!r}, expected a positive integer{remedy}")
     return number
 
 

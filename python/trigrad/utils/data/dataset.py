@@ -112,6 +112,11 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
     tensors: tuple[Tensor, ...]
 
     def __init__(self, *tensors: Tensor) -> None:
+        for t in tensors:
+            if not isinstance(t, Tensor):
+                raise TypeError(
+                    f"[TensorDataset] got a {type(t).__name__}, expected tensors; make one with trigrad.as_tensor(data)"
+                )
         if any(t.shape[0] != tensors[0].shape[0] for t in tensors):
             lengths = ", ".join(str(t.shape[0]) for t in tensors)
             raise AssertionError(f"Size mismatch between tensors: their first axes have lengths {lengths}")

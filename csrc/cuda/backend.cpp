@@ -95,6 +95,7 @@ Operand operand(const Op& op, const Tensor& t) {
   for (int i = 0; i < t.rank(); i++) o.shape[i] = t.shape[i], o.strides[i] = t.strides[i];
   if (!t.defined()) {
     o.kind = Operand::unseen;
+    o.bits = static_cast<uint64_t>(t.offset);  // which it is (plan/nets.h)
   } else if (t.device() == Device::Cuda) {
     o.kind = Operand::device;
     o.data = t.data();

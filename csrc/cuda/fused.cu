@@ -1,9 +1,8 @@
 // Runs of calls that are one net (ops/op.h, Together), in one kernel and what joins its sums.
-#include "cuda/fused.h"
-
 #include <algorithm>
 #include <vector>
 
+#include "cuda/fast.h"
 #include "cuda/fused_joins.h"
 #include "cuda/kernels.h"
 #include "math/pointwise_reads.h"
@@ -14,43 +13,47 @@ namespace tg::cuda {
 
 namespace {
 
-struct Matrix {
+struct Place {
   int* at;
-  int floats, first, last;  // the steps in which it is needed
+  int size, first, last;  // the steps in which it is needed
 };
 
 // The largest first, each at the lowest place that is free while it is needed. Returns the end of the last.
-int place(std::vector<Matrix>& all) {
-  std::stable_sort(all.begin(), all.end(), [](const Matrix& a, const Matrix& b) { return a.floats > b.floats; });
+int place(std::vector<Place>& all) {
+  std::stable_sort(all.begin(), all.end(), [](const Place& a, const Place& b) { return a.size > b.size; });
   int end = 0;
   for (size_t k = 0; k < all.size(); k++) {
     int at = 0;
     for (bool moved = true; moved;) {
       moved = false;
       for (size_t j = 0; j < k; j++) {
-        const Matrix& b = all[j];
+        const Place& b = all[j];
         if (all[k].first > b.last || b.first > all[k].last) continue;
-        if (at < *b.at + b.floats && *b.at < at + all[k].floats) at = *b.at + b.floats, moved = true;
+        if (at < *b.at + b.size && *b.at < at + all[k].size) at = *b.at + b.size, moved = true;
       }
     }
     *all[k].at = at;
-    end = std::max(end, at + all[k].floats);
+    end = std::max(end, at + all[k].size);
   }
   return end;
 }
 
-// The least length of a row of n floats that is 4 mod 8.
-int row_length(int n) { return (n + 3) / 8 * 8 + 4; }
-
 }  // namespace
 
 bool lay_out(Net& net, int rows, bool training, int most_floats) {
-  const int L = net.layers, pitch = rows + 4;
+  const bool half = net.is_half();
+  const int L = net.layers, bytes = half ? 2 : 4, pitch = rows + 16 / bytes;
+  auto size = [&](int elements) { return (elements * bytes + 15) / 16 * 4; };  // in floats
+  auto filled = [&](int n) { return net.fast ? in_sixteens(n) : n; };
   auto add = [&](Net::What what, int layer) {
     net.step[net.steps] = {what, uint8_t(layer)};
     return net.steps++;
   };
-  auto apart = [&](int l) { return net.layer[l].activation >= 0 && net.layer[l].activation != id_relu; };
+  // Of 16 bits the last layer's: what it makes of the product is float32.
+  auto apart = [&](int l) {
+    const int f = net.layer[l].activation;
+    return (f >= 0 && f != id_relu) || (half && l == L - 1);
+  };
   int made[kNetLayers + 1], z_made[kNetLayers];  // the steps that make the input of each layer, and its product
   int slopes[kNetLayers], backs[kNetLayers];
   net.steps = net.gradients = 0;
@@ -69,44 +72,46 @@ bool lay_out(Net& net, int rows, bool training, int most_floats) {
   } else {
     add(Net::store, L - 1);
   }
-  std::vector<Matrix> matrices;
+  std::vector<Place> places;
   auto lives = [&](int* at, int features, int first, int last) {
-    matrices.push_back({at, features * pitch, first, last});
+    places.push_back({at, size(features * pitch), first, last});
   };
-  lives(&net.layer[0].x, net.layer[0].K + 1, made[0], training ? backs[0] : z_made[0]);
+  lives(&net.layer[0].x, filled(net.layer[0].K + 1), made[0], training ? backs[0] : z_made[0]);
+  bool keeps_z[kNetLayers];
   for (int l = 0; l < L; l++) {
     NetLayer& a = net.layer[l];
-    const bool keeps_z = apart(l) && training && kPointwiseReads[a.activation + 1].input;
-    const int used = l + 1 == L ? after : training ? backs[l + 1] : z_made[l + 1];
+    const bool last = l == L - 1;
+    const PointwiseReads reads = apart(l) && a.activation >= 0 ? kPointwiseReads[a.activation + 1] : PointwiseReads{};
+    keeps_z[l] = (half && last) || (training && (reads.input || (half && reads.output)));
+    if (keeps_z[l]) lives(&a.z, a.N, z_made[l], training ? slopes[l] : made[l + 1]);
+    const int used = last ? after : training ? backs[l + 1] : z_made[l + 1];
     const int y_used = training ? std::max(used, slopes[l]) : used;
-    if (keeps_z) lives(&a.z, a.N, z_made[l], slopes[l]);
-    lives(&a.y, a.N + 1, keeps_z ? made[l + 1] : z_made[l], y_used);
+    lives(&a.y, half && last ? 2 * a.N : filled(a.N + 1), keeps_z[l] ? made[l + 1] : z_made[l], y_used);
     if (!training) continue;
-    if (l == L - 1) {
-      // The loss's gradient takes the logits' place, unless an activation follows them.
-      if (a.activation >= 0) lives(&a.g, a.N, after, backs[l]);
-      else matrices.back().last = backs[l];
-    } else {
-      lives(&a.g, a.N, backs[l + 1], backs[l]);
-    }
+    if (!last) lives(&a.g, filled(a.N), backs[l + 1], backs[l]);
+    // The loss's gradient takes the logits' place, unless an activation follows them.
+    else if (half) lives(&a.g, filled(a.N), slopes[l], backs[l]);
+    else if (a.activation >= 0) lives(&a.g, a.N, after, backs[l]);
+    else places.back().last = backs[l];
   }
-  net.floats = place(matrices);
+  net.floats = place(places);
   for (int l = 0; l < L; l++) {
     NetLayer& a = net.layer[l];
-    if (!(apart(l) && training && kPointwiseReads[a.activation + 1].input)) a.z = a.y;
+    if (!keeps_z[l]) a.z = a.y;
     if (l > 0) a.x = net.layer[l - 1].y;
-    if (training && l == L - 1 && a.activation < 0) a.g = a.y;
+    if (training && l == L - 1 && a.activation < 0 && !half) a.g = a.y;
     a.gx = training && l > 0 ? net.layer[l - 1].g : -1;
-    a.across = row_length(a.N);
+    const int line = half ? 8 : 4;  // elements in 16 bytes
+    a.across = (filled(a.N) + line - 1) / (2 * line) * (2 * line) + line;
     a.weights = net.floats;
-    a.start = a.weights + a.K * a.across;
+    a.start = a.weights + size(filled(a.K) * a.across);
     net.floats = a.start + a.across;
-    a.chains = dense_chains(a.K, a.N);
-    a.back_chains = dense_chains(a.N, a.K);
+    a.chains = int8_t(dense_chains(a.K, a.N));
+    a.back_chains = int8_t(dense_chains(a.N, a.K));
     a.groups_n = (a.N + 3) / 4;
     a.groups_k = (a.K + 1 + 3) / 4;
     a.partial = net.gradients;
-    net.gradients += training ? 16 * a.groups_n * a.groups_k : 0;
+    if (training) net.gradients += net.fast ? a.N * (a.K + 1) : 16 * a.groups_n * a.groups_k;
   }
   net.total = net.floats;
   net.floats += 4;
@@ -127,44 +132,24 @@ bool has_kernel(int activation) {
     default: return false;
   }
 }
-bool is_float(const Operand& o, int rank) { return dtype_of(o) == Dtype::Float32 && o.rank == rank; }
+bool is_half(Dtype t) { return t == Dtype::Float16 || t == Dtype::BFloat16; }
+bool narrows(const Call& c) { return is_row(c, op_cast) && is_half(dtype_of(c.out[0])); }
+bool widens(const Call& c) { return is_row(c, op_cast) && is_half(dtype_of(c.in[0])); }
+bool is_same(const Operand& a, const Operand& b) {
+  return a.kind == b.kind && (a.kind == Operand::unseen ? a.bits == b.bits : a.data && a.data == b.data);
+}
 template <class T = float>
 T* memory(const Operand& o) {
   return o.kind == Operand::device ? static_cast<T*>(o.data) : nullptr;
 }
 
-// Reads calls in the order of Together::net and Together::net_step.
+// Reads calls in the order of Together::net and Together::training.
 class CallsOfNet {
  public:
   CallsOfNet(const Call* calls, int n, Net& net) : at_(calls), end_(calls + n), net_(net) {}
 
   bool layers() {
-    while (at_ < end_ && is_row(*at_, op_dense)) {
-      const Operand &x = at_->in[0], &w = at_->in[1], &bias = at_->in[2], *y = &at_->out[0];
-      if (net_.layers == kNetLayers || !is_float(x, 2) || !is_float(w, 2)) return false;
-      NetLayer& a = net_.layer[net_.layers];
-      a = {};
-      a.N = int(w.shape[0]), a.K = int(w.shape[1]);
-      if (w.shape[0] < 1 || w.shape[1] < 1 || w.shape[0] > kNetWidth || w.shape[1] > kNetWidth) return false;
-      a.w = memory(w), a.w_n = w.strides[0], a.w_k = w.strides[1];
-      a.bias = memory(bias), a.bias_n = bias.strides[0];
-      a.activation = at_->activation, a.p = float(at_->p), a.q = float(at_->q);
-      if (net_.layers == 0) {
-        net_.M = x.shape[0];
-        net_.x = memory(x), net_.x_m = x.strides[0], net_.x_k = x.strides[1];
-      }
-      at_++;
-      if (at_ < end_ && at_->op < kPointwiseOps &&
-          kPointwiseInfo[at_->op].arity == 1) {  // what two calls read stays apart
-        if (a.activation >= 0) return false;
-        a.activation = at_->op, a.p = float(at_->p), a.q = float(at_->q);
-        y = &at_->out[0];
-        at_++;
-      }
-      if (a.activation >= 0 && !has_kernel(a.activation)) return false;
-      net_.y = memory(*y);
-      net_.layers++;
-    }
+    while (layer()) {}
     return net_.layers > 0 && net_.M > 0;
   }
 
@@ -208,10 +193,16 @@ class CallsOfNet {
     if (end_ - at_ < 2 || !is_row(*at_, op_fill_)) return false;
     net_.seed = float(at_->attribute[0].value());
     at_++;
+    if (is_row(*at_, id_mul_backward_a)) {  // of a loss that is scaled
+      const Operand& by = at_->in[2];
+      if (by.kind == Operand::number) net_.seed *= number(by);
+      else net_.factor = memory(by);
+      if (++at_ == end_) return false;
+    }
     if (squares && net_.mean) {  // the gradient of a mean is that of the sum, divided
       if (!is_row(*at_, id_div)) return false;
       const Operand& by = at_->in[1];
-      if (by.kind == Operand::number) __builtin_memcpy(&net_.count, &by.bits, sizeof net_.count);
+      if (by.kind == Operand::number) net_.count = number(by);
       else net_.divisor = memory(by);
       at_++;
     }
@@ -221,6 +212,7 @@ class CallsOfNet {
     if (at_ == end_ || !is_row(*at_, backward)) return false;
     at_++;
     if (last.activation >= 0) at_++;  // its derivative
+    if (net_.is_half()) at_++;        // a cast
     return at_ < end_;
   }
 
@@ -228,30 +220,94 @@ class CallsOfNet {
   bool gradients() {
     for (int l = net_.layers - 1; l >= 0; l--) {
       NetLayer& a = net_.layer[l];
-      for (bool more = true; more && at_ < end_;) {
-        more = is_row(*at_, op_dense_grad_weight) || is_row(*at_, op_dense_grad_bias);
-        if (!more) break;
-        (is_row(*at_, op_dense_grad_weight) ? a.dw : a.db) = memory(at_->out[0]);
-        at_++;
+      const Operand *dw = nullptr, *db = nullptr, *dx = nullptr;
+      for (; at_ < end_; at_++) {
+        const Operand& out = at_->out[0];
+        auto casts = [&](const Operand*& o) { return o && widens(*at_) && is_same(at_->in[0], *o) && (o = &out); };
+        if (is_row(*at_, op_dense_grad_weight) && !dw) dw = &out;
+        else if (is_row(*at_, op_dense_grad_bias) && !db) db = &out;
+        else if (is_row(*at_, op_dense_grad_input) && l > 0 && !dx) dx = &out;
+        else if (!casts(dw) && !casts(db) && !casts(dx)) break;
+        exact_ |= at_->op != op_cast && !is_fast(*at_);
       }
-      if (l > 0 && (at_ == end_ || !is_row(*at_++, op_dense_grad_input))) return false;
-      if (l > 0 && net_.layer[l - 1].activation >= 0 && at_++ == end_) return false;  // its derivative
+      if (!(dw || db) || !dx != (l == 0)) return false;
+      if (dw) a.dw = memory<void>(*dw), a.dw_type = dtype_of(*dw);
+      if (db) a.db = memory<void>(*db), a.db_type = dtype_of(*db);
+      if (l > 0 && net_.layer[l - 1].activation >= 0) at_ += net_.is_half() ? 2 : 1;  // its derivative, a cast
+      if (at_ > end_) return false;
     }
     return at_ == end_;
   }
 
-  bool done() const { return at_ == end_; }
+  bool done() { return at_ == end_; }
   float *loss_ = nullptr, *total_ = nullptr;
 
  private:
+  // Casts of its operands, in their order; dense; of 16 bits a cast to float32; an activation; and a cast back.
+  bool layer() {
+    const Call* casts = at_;
+    const Call* dense = at_;
+    while (dense < end_ && narrows(*dense)) dense++;
+    if (dense == end_ || !is_row(*dense, op_dense)) return false;
+    auto source = [&](const Operand& o) {
+      const Call* made = std::find_if(casts, dense, [&](const Call& c) { return is_same(c.out[0], o); });
+      return made == dense ? o : made->in[0];
+    };
+    const Operand x = source(dense->in[0]), w = source(dense->in[1]), bias = source(dense->in[2]);
+    const Dtype type = dtype_of(dense->out[0]);
+    if (net_.layers == kNetLayers || (net_.layers > 0 && type != net_.type)) return refuse();
+    if (!is_matrix(x, type) || !is_matrix(w, type)) return refuse();
+    if (w.shape[0] < 1 || w.shape[1] < 1 || w.shape[0] > kNetWidth || w.shape[1] > kNetWidth) return refuse();
+    if (net_.layers == 0) {
+      net_.type = type;
+      net_.M = x.shape[0];
+      net_.x = memory<void>(x), net_.x_type = dtype_of(x), net_.x_m = x.strides[0], net_.x_k = x.strides[1];
+    }
+    NetLayer& a = net_.layer[net_.layers++];
+    a = {};
+    a.N = int(w.shape[0]), a.K = int(w.shape[1]);
+    a.w = memory<void>(w), a.w_type = dtype_of(w), a.w_n = w.strides[0], a.w_k = w.strides[1];
+    a.bias = memory<void>(bias), a.bias_type = dtype_of(bias), a.bias_n = bias.strides[0];
+    a.activation = int16_t(dense->activation), a.p = float(dense->p), a.q = float(dense->q);
+    exact_ |= !is_fast(*dense);
+    at_ = dense + 1;
+    const Operand *y = &dense->out[0], *narrow = nullptr;
+    const bool half = net_.is_half(), wide = half && at_ < end_ && widens(*at_);
+    if (half) narrow = y, y = wide ? &at_++->out[0] : nullptr;
+    if (y && at_ < end_ && at_->op < kPointwiseOps && kPointwiseInfo[at_->op].arity == 1) {
+      if (a.activation >= 0) return refuse();  // what two calls read stays apart
+      a.activation = int16_t(at_->op), a.p = float(at_->p), a.q = float(at_->q);
+      y = &at_++->out[0];
+      if (half) narrow = at_ < end_ && narrows(*at_) && is_same(at_->in[0], *y) ? &at_++->out[0] : nullptr;
+    }
+    if (a.activation >= 0 && !has_kernel(a.activation)) return refuse();
+    net_.y = y ? memory(*y) : nullptr;
+    net_.narrow = narrow ? memory<void>(*narrow) : nullptr;
+    return true;
+  }
+  bool refuse() {
+    net_.layers = 0;
+    return false;
+  }
+  static bool is_matrix(const Operand& o, Dtype type) {
+    return o.rank == 2 && (dtype_of(o) == Dtype::Float32 || is_half(dtype_of(o))) &&
+           (is_half(type) || dtype_of(o) == type);
+  }
+  static float number(const Operand& o) {
+    float f;
+    __builtin_memcpy(&f, &o.bits, sizeof f);
+    return f;
+  }
   bool numbers(const Operand& target) {
-    if (!is_float(target, 2) || target.shape[0] != net_.M || target.shape[1] != net_.layer[net_.layers - 1].N)
+    if (target.rank != 2 || dtype_of(target) != Dtype::Float32 || target.shape[0] != net_.M ||
+        target.shape[1] != net_.layer[net_.layers - 1].N)
       return false;
     net_.numbers = memory(target), net_.target_m = target.strides[0], net_.target_n = target.strides[1];
     return true;
   }
   const Call *at_, *end_;
   Net& net_;
+  bool exact_ = false;  // some call is to be
 };
 
 struct Understood {
@@ -271,19 +327,16 @@ bool understood(const Call* calls, int n, bool training, Understood& u) {
   return false;
 }
 
-template <int rows>
-void forward(Net& net, Stream stream) {
-  using Body = FusedNet<false, rows>;
-  const size_t bytes = size_t(net.floats) * sizeof(float);
-  const int64_t tiles = (net.M + rows - 1) / rows, most = crews_at_once<Body>(bytes);
-  const int64_t blocks = std::min(tiles, most);
-  crews(stream, int(blocks), bytes, Body{net, blocks});
+const NetKernels& kernels_of(const Net& net) {
+  if (net.type == Dtype::BFloat16) return net.fast ? net_fast_bfloat16 : net_bfloat16;
+  if (net.type == Dtype::Float16) return net.fast ? net_fast_float16 : net_float16;
+  return net_float32;
 }
 
 // The first target that is no class is refused before anything is written; of a captured call the plan asks later.
 void count_targets(const Call* calls, Net& net, Stream stream) {
   const Call& c =
-      *std::find_if(calls, calls + 3 * kNetLayers, [](const Call& k) { return is_row(k, op_cross_entropy); });
+      *std::find_if(calls, calls + 8 * kNetLayers, [](const Call& k) { return is_row(k, op_cross_entropy); });
   constexpr int64_t kTargets = 16 * CountTargets::threads, kMost = 64;  // of a block, and blocks
   net.counts = int(std::min((net.M + kTargets - 1) / kTargets, kMost));
   int32_t* counted = scratch<int32_t>(calls[0], net.counts);
@@ -304,20 +357,26 @@ void count_targets(const Call* calls, Net& net, Stream stream) {
   throw r;
 }
 
-template <int rows>
+void forward(const Understood& u, Stream stream) {
+  const NetKernels& kernels = kernels_of(u.net);
+  const int64_t tiles = (u.net.M + u.rows - 1) / u.rows;
+  const int64_t most = kernels.at_once(false, u.rows, size_t(u.net.floats) * sizeof(float));
+  kernels.start(u.net, false, u.rows, std::min(tiles, most), stream);
+}
+
 void step(const Call* calls, Understood& u, Stream stream) {
-  using Body = FusedNet<true, rows>;
   Net& net = u.net;
+  const NetKernels& kernels = kernels_of(net);
   if (net.loss == NetLoss::classes) count_targets(calls, net, stream);
-  const size_t bytes = size_t(net.floats) * sizeof(float);
-  const int64_t most = std::min(crews_at_once<Body>(bytes), int(NetJoin::most_pieces));
+  const int at_once = kernels.at_once(true, u.rows, size_t(net.floats) * sizeof(float));
+  const int64_t most = std::min(at_once, int(NetJoin::most_pieces));
   net.shard = net.piece = shard_rows(net.M);
   for (net.levels = 1; (net.M + net.piece - 1) / net.piece > most; net.levels++) net.piece *= 2;
   const int64_t pieces = (net.M + net.piece - 1) / net.piece;
   const int64_t losses = net.M * (net.loss == NetLoss::classes ? 1 : net.layer[net.layers - 1].N);
   net.partial = scratch<float>(calls[0], pieces * net.levels * net.gradients);
   net.losses = scratch<float>(calls[0], losses);
-  crews(stream, int(pieces), bytes, Body{net, pieces});
+  kernels.start(net, true, u.rows, pieces, stream);
   NetJoin join{net, int(pieces), 1, losses, u.loss, u.total};
   while (join.per_lane * NetJoin::lanes < pieces) join.per_lane *= 2;
   crews(stream, join.blocks(), NetJoin::bytes, join);
@@ -333,8 +392,8 @@ bool net_fits(bool training, const Call* calls, int n) {
 void run_net(bool training, const Call* calls, int n, Stream stream) {
   Understood u;
   if (!understood(calls, n, training, u)) throw Refusal{ErrorKind::Runtime, "these calls are no net for one kernel"};
-  if (training) u.rows == 64 ? step<64>(calls, u, stream) : step<32>(calls, u, stream);
-  else u.rows == 128 ? forward<128>(u.net, stream) : forward<32>(u.net, stream);
+  if (training) step(calls, u, stream);
+  else forward(u, stream);
 }
 
 }  // namespace tg::cuda

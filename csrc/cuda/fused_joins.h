@@ -1,7 +1,7 @@
 // What a net's rows leave is joined here: the gradients' sums over pieces of the rows, and the losses of all rows.
 #pragma once
+#include "cuda/elements.h"
 #include "cuda/fused_net.h"
-#include "cuda/launch.h"
 #include "cuda/refuse.h"
 #include "math/order.h"
 
@@ -95,9 +95,12 @@ struct NetJoin {
       const NetLayer& a = net.layer[l];
       if (e < a.partial) continue;
       const int tasks = a.groups_n * a.groups_k, task = (e - a.partial) % tasks, part = (e - a.partial) / tasks;
-      const int n = task % a.groups_n + part / 4 * a.groups_n, k = task / a.groups_n + part % 4 * a.groups_k;
-      if (n < a.N && k < a.K && a.dw) a.dw[n * a.K + k] = sum;
-      if (n < a.N && k == a.K && a.db) a.db[n] = sum;
+      int n = task % a.groups_n + part / 4 * a.groups_n, k = task / a.groups_n + part % 4 * a.groups_k;
+      if (net.fast) n = (e - a.partial) / (a.K + 1), k = (e - a.partial) % (a.K + 1);
+      if (net.type == Dtype::Float16) sum = widened(to_half(sum));
+      if (net.type == Dtype::BFloat16) sum = widened(to_bfloat(sum));
+      if (n < a.N && k < a.K && a.dw) set_element<float>(a.dw, a.dw_type, n * a.K + k, sum);
+      if (n < a.N && k == a.K && a.db) set_element<float>(a.db, a.db_type, n, sum);
       return;
     }
   }

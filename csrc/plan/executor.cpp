@@ -101,6 +101,7 @@ void Executor::add_operand(const View& v, Part part, int shard, std::vector<Movi
       if (!schedule_.apart[b]) offset += rows.first * v.strides[0];
     }
     if (unseen_[b]) {  // it stays undefined
+      t.offset = v.buffer;
     } else if (lowered_.program.buffers[b].role == Role::temporary) {
       const int64_t region = schedule_.apart[b] ? layout_.shared + layout_.shard * shard : 0;
       t.storage = StorageRef::borrowed(arena_->storage.get(), true);
@@ -378,10 +379,10 @@ bool Executor::fits(Together how, std::span<const Instruction> instructions) con
     for (const std::vector<View>* views : {&i.in, &i.out})
       for (const View& v : *views) {
         Tensor& t = in.emplace_back();
-        t.shape = v.shape, t.strides = v.strides, t.dtype = v.dtype;
+        t.shape = v.shape, t.strides = v.strides, t.dtype = v.dtype, t.offset = v.buffer;
       }
     const std::span<Tensor> all(in);
-    calls.push_back({*i.op, all.first(i.in.size()), i.attrs, all.subspan(i.in.size())});
+    calls.push_back({*i.op, all.first(i.in.size()), i.attrs, all.subspan(i.in.size()), 0, i.precision});
   }
   return backend_.fits(program_.place.index, how, calls);
 }

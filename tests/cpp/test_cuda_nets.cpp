@@ -121,7 +121,7 @@ const Backend& gpu() { return *cuda_backend(); }
 
 Tensor shaped(const plan::View& v) {
   Tensor t;
-  t.shape = v.shape, t.strides = v.strides, t.dtype = v.dtype, t.offset = v.offset;
+  t.shape = v.shape, t.strides = v.strides, t.dtype = v.dtype, t.offset = v.buffer;
   return t;
 }
 std::vector<Call> calls_of(std::span<const plan::Instruction> list, std::vector<std::vector<Tensor>>& operands,
@@ -166,6 +166,7 @@ Results run_on_gpu(plan::Program p, const Layers& net) {
   auto on_device = [&](const plan::View& v) {
     Tensor t = shaped(v);
     if (unseen[static_cast<size_t>(v.buffer)]) return t;
+    t.offset = v.offset;
     StorageRef& s = memory[v.buffer];
     if (!s) {
       const plan::Buffer& b = p.buffers[static_cast<size_t>(v.buffer)];

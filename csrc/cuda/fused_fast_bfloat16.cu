@@ -1,0 +1,8 @@
+// Nets in bfloat16, one kernel each, products by tensor cores.
+#include "cuda/fused_kernels.h"
+
+namespace tg::cuda {
+
+const NetKernels net_fast_bfloat16 = net_kernels<BFloat, true>;
+
+}  // namespace tg::cuda

@@ -1,0 +1,8 @@
+// Nets in float16, one kernel each, products by tensor cores.
+#include "cuda/fused_kernels.h"
+
+namespace tg::cuda {
+
+const NetKernels net_fast_float16 = net_kernels<Half, true>;
+
+}  // namespace tg::cuda

@@ -228,7 +228,7 @@ class CallsOfNet {
         else if (is_row(*at_, op_dense_grad_bias) && !db) db = &out;
         else if (is_row(*at_, op_dense_grad_input) && l > 0 && !dx) dx = &out;
         else if (!casts(dw) && !casts(db) && !casts(dx)) break;
-        exact_ |= at_->op != op_cast && !is_fast(*at_);
+        exact_ |= at_->op != op_cast && !cuda::is_fast(*at_);
       }
       if (!(dw || db) || !dx != (l == 0)) return false;
       if (dw) a.dw = memory<void>(*dw), a.dw_type = dtype_of(*dw);
@@ -240,6 +240,7 @@ class CallsOfNet {
   }
 
   bool done() { return at_ == end_; }
+  bool is_fast() const { return !exact_; }
   float *loss_ = nullptr, *total_ = nullptr;
 
  private:
@@ -269,7 +270,7 @@ class CallsOfNet {
     a.w = memory<void>(w), a.w_type = dtype_of(w), a.w_n = w.strides[0], a.w_k = w.strides[1];
     a.bias = memory<void>(bias), a.bias_type = dtype_of(bias), a.bias_n = bias.strides[0];
     a.activation = int16_t(dense->activation), a.p = float(dense->p), a.q = float(dense->q);
-    exact_ |= !is_fast(*dense);
+    exact_ |= !cuda::is_fast(*dense);
     at_ = dense + 1;
     const Operand *y = &dense->out[0], *narrow = nullptr;
     const bool half = net_.is_half(), wide = half && at_ < end_ && widens(*at_);
@@ -321,6 +322,7 @@ bool understood(const Call* calls, int n, bool training, Understood& u) {
   if (!reader.layers() || (training && !(reader.loss() && reader.gradients())) || !reader.done()) return false;
   u.loss = reader.loss_;
   u.total = reader.total_;
+  u.net.fast = u.net.is_half() && reader.is_fast();
   const int most = int(most_shared() / sizeof(float));
   for (const int rows : {training ? 64 : 128, 32})
     if (u.rows = rows; lay_out(u.net, rows, training, most)) return true;

@@ -232,6 +232,24 @@ def test_the_bound_of_gradients(rows: int, dtype: tg.dtype) -> None:
     assert is_close(db, g.sum(0), g.abs().sum(0), rows, dtype)
 
 
+def test_tensor_cores_make_them() -> None:
+    """They add in an order of their own: among so many sums some are rounded otherwise than the exact ones."""
+    tg.manual_seed(3)
+    exact = Layers([128, 128], nn.ReLU(), tg.float16).to("cuda")
+    fast = autocast(exact.layers[0], tg.float16)
+    x, y = drawn("squares", 1025, 128, 128)
+
+    def step(x: tg.Tensor, y: tg.Tensor, net: Net) -> Results:
+        z = net(x).float()
+        value = nn.functional.mse_loss(z, y)
+        return [z, *tg.autograd.grad(value, list(exact.parameters())), value]
+
+    z, dw, *_ = in_one_kernel(lambda x, y: step(x, y, fast), x, y)
+    exact_z, exact_dw, *_ = step(x, y, exact)
+    assert not tg.equal(z, exact_z)
+    assert not tg.equal(dw, exact_dw)
+
+
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 @pytest.mark.parametrize("depth", [1, 2, 4, 6])
 def test_deep_nets_by_tensor_cores(depth: int, dtype: tg.dtype) -> None:

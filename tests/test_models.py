@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -303,6 +304,8 @@ def test_a_class_of_ones_own_with_the_name_of_ours() -> None:
 def test_a_file_of_pytorchs_own_form() -> None:
     with pytest.raises(ValueError, match="it is a zip archive, as PyTorch writes"):
         tg.load(io.BytesIO(b"PK\3\4" + bytes(100)))
+    with pytest.raises(ValueError, match="it is a pickle, which reading would execute"):
+        tg.load(io.BytesIO(pickle.dumps({"w": [1.0] * 10})))
 
 
 def test_a_function_of_ones_own() -> None:

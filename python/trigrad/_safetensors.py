@@ -98,6 +98,10 @@ def read_header(file: IO[bytes], size: int) -> tuple[dict[str, str], dict[str, E
         raise wrong("it is a zip archive, as PyTorch writes; save the state_dict() with the safetensors package there")
     length = int.from_bytes(begin, "little")
     if length > size - 8 or length > LONGEST_HEADER:
+        if begin[0] == 0x80 and 2 <= begin[1] <= 5:
+            raise wrong(
+                "it is a pickle, which reading would execute; save its tensors with trigrad.save or safetensors"
+            )
         raise wrong(f"its header claims {length} bytes, but at most {min(size - 8, LONGEST_HEADER)} can be there")
     header = parse(_take(file, length, "its header"), "its header")
     if not isinstance(header, dict):

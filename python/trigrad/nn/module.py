@@ -416,11 +416,11 @@ class Module(Stateful):
         return self.to(_core.float64)
 
     def half(self) -> Self:
-        """The floating parameters and buffers as float16, in which dense layers compute on a GPU alone."""
+        """The floating parameters and buffers as float16, in which dense layers alone compute, on a GPU; to train, autocast."""
         return self.to(_core.float16)
 
     def bfloat16(self) -> Self:
-        """The floating parameters and buffers as bfloat16, in which dense layers compute on a GPU alone."""
+        """The floating parameters and buffers as bfloat16, in which dense layers alone compute, on a GPU; to train, autocast."""
         return self.to(_core.bfloat16)
 
     def to_empty(self, *, device: DeviceArgument, recurse: bool = True) -> Self:

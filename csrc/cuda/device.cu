@@ -131,14 +131,15 @@ Properties properties(int index) {
 }
 
 Traits traits(int index) {
-  int major = 0, multiprocessors = 0, of_one = 0, of_block = 0;
+  int major = 0, minor = 0, multiprocessors = 0, of_one = 0, of_block = 0;
   cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index);
+  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index);
   cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, index);
   cudaDeviceGetAttribute(&of_one, cudaDevAttrMaxSharedMemoryPerMultiprocessor, index);
   cudaDeviceGetAttribute(&of_block, cudaDevAttrMaxSharedMemoryPerBlockOptin, index);
   constexpr int kReserved = 1024;  // of each block, by the driver
   const int half = of_one / 2 - kReserved;
-  return {major, multiprocessors, static_cast<size_t>(half < of_block ? half : of_block)};
+  return {10 * major + minor, multiprocessors, static_cast<size_t>(half < of_block ? half : of_block)};
 }
 
 void* take(int index, size_t bytes) {

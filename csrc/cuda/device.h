@@ -11,7 +11,7 @@ int count();  // throws a Refusal where none can be asked for
 Properties properties(int index);
 // What kernels choose their shapes by.
 struct Traits {
-  int major, multiprocessors;
+  int capability, multiprocessors;  // 10 major + minor of the compute capability
   size_t block_memory;  // shared memory, at most, of a block that shares its multiprocessor with another one
 };
 Traits traits(int index);

@@ -12,13 +12,13 @@ FastKernel kernel_of(Dtype t) {
 }
 
 // Before compute capability 8 they know neither tf32 nor bfloat16, and code for it does not ask for them, wherever it runs.
-bool has_tensor_cores(int major) {
+bool has_tensor_cores(int capability) {
 #if defined(__CUDACC__)
   for (const int compiled : {__CUDA_ARCH_LIST__})
-    if (compiled >= 800 && compiled / 100 <= major) return true;
+    if (compiled >= 800 && compiled / 10 <= capability) return true;
   return false;
 #else
-  return major >= 8;
+  return capability >= 80;
 #endif
 }
 
@@ -27,7 +27,7 @@ bool has_tensor_cores(int major) {
 bool is_fast(const Call& c) {
   const Dtype t = dtype_of(c.in[0]);
   const int asked = t == Dtype::Float32 ? kTf32 : size_of(t) == 2 ? kHalves : 0;
-  return (c.precision & asked) != 0 && has_tensor_cores(device::traits(c.index).major);
+  return (c.precision & asked) != 0 && has_tensor_cores(device::traits(c.index).capability);
 }
 
 bool fast_product(const Call& c, const ProductOperands& o, Along along_a, Along along_b, const Activated<float>& finish,

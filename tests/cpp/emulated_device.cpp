@@ -111,7 +111,7 @@ Properties properties(int) {
   return p;
 }
 
-Traits traits(int) { return {9, 4, size_t{60} << 10}; }
+Traits traits(int) { return {90, 4, size_t{60} << 10}; }
 
 void* take(int index, size_t bytes) {
   bytes = (bytes + kPage - 1) / kPage * kPage;

@@ -8,8 +8,9 @@
 
 namespace tg::plan {
 
-// An operand of theirs without memory is an undefined tensor of its shape, whose offset is the number of its buffer. Marks those that `fits`. Nobody outside of a net may see what its layers make but the last, and of a step more than the loss,
-// the last layer's result and the gradients.
+// Marks those that `fits`. Nobody outside of a net may see what its layers make but the last, and of a step more than the loss,
+// the last layer's result and the gradients. An operand without memory is an undefined tensor of its shape, whose offset is the
+// number of its buffer.
 void find_nets(Program& program, const std::function<bool(Together, std::span<const Instruction>)>& fits);
 
 // Per buffer: it is seen by one net alone, which leaves it unwritten.

@@ -22,8 +22,9 @@
 #define TG_THREADS  // kernels are made of threads
 #define TG_BODY __host__ __device__ __forceinline__
 #define TG_UNROLLED _Pragma("unroll")  // before a loop over an array that is to stay in registers
-#define TG_UNROLLED_BY_8 _Pragma("unroll 8")
-#define TG_ROLLED _Pragma("unroll 1")  // before one whose body is long
+#define TG_PRAGMA(words) _Pragma(#words)
+#define TG_UNROLLED_BY(n) TG_PRAGMA(unroll n)  // n: a constant, of a template too
+#define TG_ROLLED _Pragma("unroll 1")          // before one whose body is long
 #define TG_SHARED(Type, name) __shared__ Type name
 #define TG_SHARED_BYTES(name) extern __shared__ __align__(16) unsigned char name[]  // as many as the launch says
 #else
@@ -32,7 +33,7 @@
 #include "cuda/host.h"
 #define TG_BODY inline
 #define TG_UNROLLED
-#define TG_UNROLLED_BY_8
+#define TG_UNROLLED_BY(n)
 #define TG_ROLLED
 #if defined(TRIGRAD_EMULATED_THREADS)
 #define TG_THREADS

@@ -136,7 +136,9 @@ struct Chains {
         add_lines(thread, stage, k, [&](int i) { return a[i]; }, sums);
       }
     } else {
-      TG_UNROLLED
+      // Four terms at a time where both go by terms and a thread has 8 by 8 sums, for which 128 registers would not do otherwise.
+      [[maybe_unused]] constexpr int times = along_b == Along::terms && micro_m * micro_n >= 64 ? 1 : depth / 4;
+      TG_UNROLLED_BY(times)
       for (int k = 0; k < depth; k += 4) {
         Four<T> a[micro_m];  // four terms of each line
         TG_UNROLLED

@@ -329,10 +329,10 @@ bool understood(const Call* calls, int n, bool training, Understood& u) {
   return false;
 }
 
-const NetKernels& kernels_of(const Net& net) {
-  if (net.type == Dtype::BFloat16) return net.fast ? net_fast_bfloat16 : net_bfloat16;
-  if (net.type == Dtype::Float16) return net.fast ? net_fast_float16 : net_float16;
-  return net_float32;
+NetKernels kernels_of(const Net& net) {
+  if (net.type == Dtype::BFloat16) return net.fast ? net_fast_bfloat16() : net_bfloat16();
+  if (net.type == Dtype::Float16) return net.fast ? net_fast_float16() : net_float16();
+  return net_float32();
 }
 
 // The first target that is no class is refused before anything is written; of a captured call the plan asks later.
@@ -360,7 +360,7 @@ void count_targets(const Call* calls, Net& net, Stream stream) {
 }
 
 void forward(const Understood& u, Stream stream) {
-  const NetKernels& kernels = kernels_of(u.net);
+  const NetKernels kernels = kernels_of(u.net);
   const int64_t tiles = (u.net.M + u.rows - 1) / u.rows;
   const int64_t most = kernels.at_once(false, u.rows, size_t(u.net.floats) * sizeof(float));
   kernels.start(u.net, false, u.rows, std::min(tiles, most), stream);
@@ -368,7 +368,7 @@ void forward(const Understood& u, Stream stream) {
 
 void step(const Call* calls, Understood& u, Stream stream) {
   Net& net = u.net;
-  const NetKernels& kernels = kernels_of(net);
+  const NetKernels kernels = kernels_of(net);
   if (net.loss == NetLoss::classes) count_targets(calls, net, stream);
   const int at_once = kernels.at_once(true, u.rows, size_t(net.floats) * sizeof(float));
   const int64_t most = std::min(at_once, int(NetJoin::most_pieces));

@@ -3,6 +3,6 @@
 
 namespace tg::cuda {
 
-const NetKernels net_bfloat16 = net_kernels<BFloat, false>;
+NetKernels net_bfloat16() { return net_kernels<BFloat, false>(); }
 
 }  // namespace tg::cuda

@@ -3,6 +3,6 @@
 
 namespace tg::cuda {
 
-const NetKernels net_fast_bfloat16 = net_kernels<BFloat, true>;
+NetKernels net_fast_bfloat16() { return net_kernels<BFloat, true>(); }
 
 }  // namespace tg::cuda

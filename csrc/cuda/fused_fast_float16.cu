@@ -3,6 +3,6 @@
 
 namespace tg::cuda {
 
-const NetKernels net_fast_float16 = net_kernels<Half, true>;
+NetKernels net_fast_float16() { return net_kernels<Half, true>(); }
 
 }  // namespace tg::cuda

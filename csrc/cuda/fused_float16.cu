@@ -3,6 +3,6 @@
 
 namespace tg::cuda {
 
-const NetKernels net_float16 = net_kernels<Half, false>;
+NetKernels net_float16() { return net_kernels<Half, false>(); }
 
 }  // namespace tg::cuda

@@ -3,6 +3,6 @@
 
 namespace tg::cuda {
 
-const NetKernels net_float32 = net_kernels<float, false>;
+NetKernels net_float32() { return net_kernels<float, false>(); }
 
 }  // namespace tg::cuda

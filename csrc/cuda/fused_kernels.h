@@ -55,6 +55,8 @@ struct NetKernelsOf {
   }
 };
 template <class T, bool fast>
-constexpr NetKernels net_kernels = {NetKernelsOf<T, fast>::at_once, NetKernelsOf<T, fast>::start};
+NetKernels net_kernels() {
+  return {NetKernelsOf<T, fast>::at_once, NetKernelsOf<T, fast>::start};
+}
 
 }  // namespace tg::cuda

@@ -97,7 +97,7 @@ struct NetKernels {
   int (*at_once)(bool training, int rows, size_t bytes);
   void (*start)(const Net& net, bool training, int rows, int64_t blocks, Stream stream);
 };
-extern const NetKernels net_float32, net_bfloat16, net_float16, net_fast_bfloat16, net_fast_float16;
+NetKernels net_float32(), net_bfloat16(), net_float16(), net_fast_bfloat16(), net_fast_float16();
 
 // The tensor cores take features, as terms of a sum, by sixteens.
 TG_BODY constexpr int in_sixteens(int n) { return (n + 15) / 16 * 16; }
